@@ -1,0 +1,175 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""The interface a storage vendor implements, its errors and its contract.
+
+A driver is a class that derives from :class:`ProvisionerDriver` and is an
+entry point in the namespace ``os_brick.agent.provisioners``.  The agent makes
+one instance and calls it from one thread at a time.  A driver may block for
+as long as its own time-outs allow, but every call must end: a call without a
+time-out would stop the healing of every volume.  It never looks at this
+host's devices, and it holds no lock of os-brick's.
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Collection
+from collections.abc import Sequence
+import dataclasses
+
+from oslo_config import cfg
+
+from os_brick.agent import model
+
+NAMESPACE = 'os_brick.agent.provisioners'
+
+
+class ProvisionerError(Exception):
+    """What went wrong with a provisioner, in words for an operator.
+
+    The text must name the end point or file and must hold no secret.
+    """
+
+
+class Unavailable(ProvisionerError):
+    """It could not be reached or did not answer; worth trying again."""
+
+
+class Unauthorized(ProvisionerError):
+    """It refused the credentials; the text names the option to look at."""
+
+
+class Rejected(ProvisionerError):
+    """It understood and declined; the text carries its own words."""
+
+
+class BadAnswer(ProvisionerError):
+    """Its answer makes no sense and is not believed."""
+
+
+class ConfigurationError(ProvisionerError):
+    """The driver cannot start; the text names the option or the file."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Event:
+    """One change that the agent saw, for the provisioner's own log.
+
+    :ivar kind: a stable word, the names of ``os_brick.agent.events.Kind``.
+    :ivar level: 'INFO', 'WARN' or 'FATAL'.
+    :ivar message: the sentence that the agent logged.
+    :ivar names: every object the event is about, as (noun, name) pairs:
+        ('volume', alias), ('replica', uuid), ('controller', 'nvme3'), ...
+    """
+
+    kind: str
+    level: str
+    message: str
+    names: tuple[tuple[str, str], ...] = ()
+
+
+class ProvisionerDriver(abc.ABC):
+    """What the agent asks of a storage provisioner.
+
+    Every method may raise a :class:`ProvisionerError`; anything else that
+    escapes is a defect of the driver, which the agent logs and survives.
+    """
+
+    @classmethod
+    def options(cls) -> Sequence[cfg.Opt]:
+        """The driver's options, registered in [DEFAULT] before set_up.
+
+        Their names begin with the vendor's name and an underscore.
+        """
+        return ()
+
+    @abc.abstractmethod
+    def __init__(self, conf: cfg.ConfigOpts) -> None:
+        """Keep ``conf``; do no I/O."""
+
+    def set_up(self) -> None:
+        """Check the configuration and get ready; called once, at start.
+
+        A provisioner that is down is no error here, a configuration that
+        can never work is: raise :class:`ConfigurationError`.
+        """
+
+    def close(self) -> None:
+        """Let go of connections and files; called once, at the end."""
+
+    def heartbeat(self, host: model.Host, interval: float) -> None:
+        """Tell the provisioner that this host's agent lives.
+
+        :param interval: seconds until the next heartbeat is due.
+        """
+
+    @abc.abstractmethod
+    def get_volumes(self, host: model.Host, arrays: Collection[model.Array],
+                    targets_for: Collection[str]) -> Sequence[model.Volume]:
+        """Return the volumes that this host has attached.
+
+        :param arrays: the arrays on this host; a volume belongs to the one
+            whose legs are its replicas, or whose alias is its alias.
+        :param targets_for: UUIDs of replicas whose ``target`` is wanted;
+            for the others it may be None, so that it need not be looked up.
+        :raises Unavailable, Unauthorized, BadAnswer: when nothing can be
+            said.  A volume whose description cannot be believed is left out
+            and logged once by the driver; the others are returned.  A volume
+            left out is unknown to the agent, never gone.
+        """
+
+    @abc.abstractmethod
+    def report_replica_state(self, volume: model.Volume,
+                             replica: model.Replica,
+                             state: model.ReplicaState) -> None:
+        """Tell the state of a replica as seen from this host.
+
+        ``state`` is MISSING, SYNCHRONIZING or AVAILABLE.  Idempotent: after
+        an outage or a restart the same state may be reported again.
+
+        :raises Rejected: the provisioner will not have this report, now or
+            ever (the replica is gone, or terminating); it is not repeated.
+        """
+
+    def report_event(self, event: Event) -> None:
+        """Hand over an event for the provisioner's log; best effort."""
+
+    @abc.abstractmethod
+    def request_replacement(self, volume: model.Volume,
+                            replica: model.Replica) -> None:
+        """Ask for another replica in the place of ``replica``.
+
+        Returns once the request is accepted; the new replica appears in a
+        later answer of :meth:`get_volumes`.  Must be idempotent as far as
+        the provisioner allows: the agent asks once per fault, but asks
+        again where it cannot know whether the first request arrived (a
+        time-out, a crash) and no new replica has appeared for a while.
+
+        :raises Rejected: not possible now (no spare); asked again later.
+        """
+
+    def retire_replica(self, volume: model.Volume,
+                       replica: model.Replica) -> None:
+        """Say that a replica has been replaced and may be marked for removal.
+
+        Called when its successor is in sync.  Idempotent.  The provisioner
+        then lists the replica as TERMINATING, or no longer.
+        """
+
+    @abc.abstractmethod
+    def confirm_replica_removed(self, volume: model.Volume,
+                                replica: model.Replica) -> None:
+        """Say that this host has let go of a TERMINATING replica.
+
+        Called after the leg has left the array.  Idempotent: confirming a
+        replica that the provisioner no longer knows is success.
+        """

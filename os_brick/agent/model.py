@@ -303,3 +303,20 @@ class HostSnapshot:
         namespace = self.namespace(leg.device)
         return (leg.in_sync and namespace is not None
                 and self.reachable(namespace))
+
+
+@dataclasses.dataclass(frozen=True)
+class Event:
+    """One change that the agent saw, worded for an operator.
+
+    :ivar kind: a stable word, see ``os_brick.agent.events``.
+    :ivar level: 'INFO', 'WARN' or 'FATAL'.
+    :ivar message: the sentence that the agent logs.
+    :ivar names: every object the event is about, as (noun, name) pairs:
+        ('volume', alias), ('replica', uuid), ('controller', 'nvme3'), ...
+    """
+
+    kind: str
+    level: str
+    message: str
+    names: tuple[tuple[str, str], ...] = ()

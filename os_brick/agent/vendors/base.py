@@ -24,7 +24,6 @@ from __future__ import annotations
 import abc
 from collections.abc import Collection
 from collections.abc import Sequence
-import dataclasses
 
 from oslo_config import cfg
 
@@ -58,23 +57,6 @@ class BadAnswer(ProvisionerError):
 
 class ConfigurationError(ProvisionerError):
     """The driver cannot start; the text names the option or the file."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Event:
-    """One change that the agent saw, for the provisioner's own log.
-
-    :ivar kind: a stable word, the names of ``os_brick.agent.events.Kind``.
-    :ivar level: 'INFO', 'WARN' or 'FATAL'.
-    :ivar message: the sentence that the agent logged.
-    :ivar names: every object the event is about, as (noun, name) pairs:
-        ('volume', alias), ('replica', uuid), ('controller', 'nvme3'), ...
-    """
-
-    kind: str
-    level: str
-    message: str
-    names: tuple[tuple[str, str], ...] = ()
 
 
 class ProvisionerDriver(abc.ABC):
@@ -140,7 +122,7 @@ class ProvisionerDriver(abc.ABC):
             ever (the replica is gone, or terminating); it is not repeated.
         """
 
-    def report_event(self, event: Event) -> None:
+    def report_event(self, event: model.Event) -> None:
         """Hand over an event for the provisioner's log; best effort."""
 
     @abc.abstractmethod

@@ -1,0 +1,166 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""What changed between two snapshots, each change once; pure.
+
+A change is told of the object it happens to, at the highest level that is
+true: a namespace with a live path left has lost a path, not its connection.
+Progress of a resync is told in quarters, so that a long one leaves four
+lines in the log and not a thousand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from os_brick.agent import model
+
+INFO, WARN, FATAL = 'INFO', 'WARN', 'FATAL'
+
+
+def diff(old: model.HostSnapshot,
+         new: model.HostSnapshot) -> tuple[model.Event, ...]:
+    """Return the events that lead from ``old`` to ``new``, in reading order."""
+    return tuple(_connections(old, new)) + tuple(_arrays(old, new))
+
+
+def _connections(old: model.HostSnapshot,
+                 new: model.HostSnapshot) -> Iterator[model.Event]:
+    before = {controller.name: controller for controller in old.controllers}
+    after = {controller.name: controller for controller in new.controllers}
+    for name in sorted(before.keys() | after.keys()):
+        was, now = before.get(name), after.get(name)
+        if was and now and (was.nqn, was.portal) != (now.nqn, now.portal):
+            yield _connection('CONNECTION_GONE', INFO, was, 'is gone', old)
+            was = None
+        if now is None and was is not None:
+            yield _connection('CONNECTION_GONE', INFO, was, 'is gone', old)
+        elif was is None and now is not None:
+            yield _connection('CONNECTION_NEW', INFO, now,
+                              'is new and ' + now.state, new)
+        elif was and now and was.live and not now.live:
+            spare = _all_reachable(now, new)
+            yield _connection(
+                'PATH_LOST' if spare else 'CONNECTION_LOST', WARN, now,
+                'was lost (%s)%s' % (
+                    now.state,
+                    '; other paths to its namespaces live' if spare else ''),
+                new)
+        elif was and now and now.live and not was.live:
+            yield _connection('CONNECTION_RESTORED', INFO, now,
+                              'is live again', new)
+
+
+def _all_reachable(controller: model.Controller,
+                   snapshot: model.HostSnapshot) -> bool:
+    behind = [namespace for namespace in snapshot.namespaces
+              if controller.name in namespace.controllers]
+    return bool(behind) and all(map(snapshot.reachable, behind))
+
+
+def _connection(kind: str, level: str, controller: model.Controller,
+                what: str, snapshot: model.HostSnapshot) -> model.Event:
+    replicas = tuple(('replica', namespace.uuid or namespace.device)
+                     for namespace in snapshot.namespaces
+                     if controller.name in namespace.controllers)
+    portal = str(controller.portal) if controller.portal else 'no address'
+    return model.Event(
+        kind, level, 'connection %s to %s at %s %s' % (
+            controller.name, controller.nqn, portal, what),
+        (('controller', controller.name), ('nqn', controller.nqn),
+         ('portal', portal)) + replicas)
+
+
+def _arrays(old: model.HostSnapshot,
+            new: model.HostSnapshot) -> Iterator[model.Event]:
+    before = {array.name: array for array in old.arrays}
+    after = {array.name: array for array in new.arrays}
+    for name in sorted(before.keys() | after.keys()):
+        was, now = before.get(name), after.get(name)
+        if was and now and was.uuid != now.uuid:
+            yield _array('ARRAY_STOPPED', INFO, was, 'was stopped')
+            was = None
+        if now is None and was is not None:
+            yield _array('ARRAY_STOPPED', INFO, was, 'was stopped')
+        elif now is not None and was is None:
+            yield _array(
+                'ARRAY_NEW', INFO if now.whole else WARN, now,
+                'is new: %d of %d legs in sync' % (
+                    len(now.in_sync), now.raid_disks))
+        elif was and now:
+            yield from _legs(was, now)
+            yield from _sync(was, now)
+            yield from _health(was, now)
+
+
+def _legs(was: model.Array, now: model.Array) -> Iterator[model.Event]:
+    before = {leg.device: leg for leg in was.legs}
+    after = {leg.device: leg for leg in now.legs}
+    for device in sorted(before.keys() | after.keys()):
+        old, new = before.get(device), after.get(device)
+        if new is None and old is not None:
+            yield _leg('LEG_REMOVED', INFO, now, old, 'was removed')
+        elif new is not None and old is None:
+            yield _leg('LEG_ADDED', INFO, now, new, 'was added')
+        elif old and new and new.faulty and not old.faulty:
+            # md drops the device's identity with the device: the older
+            # snapshot knows whose leg it was
+            known = new if new.replica_uuid else old
+            yield _leg('LEG_FAULTY', WARN, now, known, 'is faulty')
+        elif old and new and new.in_sync and not old.in_sync:
+            yield _leg('LEG_IN_SYNC', INFO, now, new, 'is in sync')
+
+
+def _sync(was: model.Array, now: model.Array) -> Iterator[model.Event]:
+    if now.syncing and not was.syncing:
+        yield _array('SYNC_STARTED', INFO, now,
+                     'started to %s' % now.sync_action)
+    elif was.syncing and not now.syncing:
+        yield _array('SYNC_FINISHED', INFO, now,
+                     'finished its %s' % was.sync_action)
+    elif now.syncing and _quarter(now) > _quarter(was):
+        yield _array('SYNC_PROGRESS', INFO, now, '%s at %d %%' % (
+            now.sync_action, 25 * _quarter(now)))
+
+
+def _quarter(array: model.Array) -> int:
+    if not array.sync_total or array.sync_done is None:
+        return 0
+    return 4 * array.sync_done // array.sync_total
+
+
+def _health(was: model.Array, now: model.Array) -> Iterator[model.Event]:
+    if was.whole and not now.whole:
+        level = WARN if now.in_sync else FATAL
+        yield _array('ARRAY_DEGRADED', level, now,
+                     'is degraded: %d of %d legs in sync' % (
+                         len(now.in_sync), now.raid_disks))
+    elif now.whole and not was.whole:
+        yield _array('ARRAY_HEALTHY', INFO, now,
+                     'is healthy: all %d legs in sync' % now.raid_disks)
+
+
+def _array(kind: str, level: str, array: model.Array,
+           what: str) -> model.Event:
+    alias = array.alias or array.name
+    return model.Event(kind, level, 'array %s (%s) %s' % (
+        alias, array.name, what), (('array', array.name), ('alias', alias)))
+
+
+def _leg(kind: str, level: str, array: model.Array, leg: model.Leg,
+         what: str) -> model.Event:
+    alias = array.alias or array.name
+    replica = leg.replica_uuid or 'unknown'
+    return model.Event(
+        kind, level, 'leg %s (replica %s) of array %s (%s) %s' % (
+            leg.device, replica, alias, array.name, what),
+        (('array', array.name), ('alias', alias), ('leg', leg.device),
+         ('replica', replica)))

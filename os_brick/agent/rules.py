@@ -1,0 +1,208 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""The safety rules, stated once: may this action be done to this host now?
+
+    S1  The last in-sync leg of an array is never failed, removed, replaced
+        or disconnected.
+    S2  A namespace is added only if it is a replica of this very volume,
+        nothing else holds it, and it is large enough.
+    S3  An in-sync leg whose target answers leaves an array only by exchange,
+        or when its replica is TERMINATING and another leg is good.
+    S4  Arrays and connections that are not the volume's are not touched.
+    S9  Not all good legs of an array may fail I/O fast.
+
+The deciding parts obey them by construction; ``refusal`` is asked again with
+a fresh snapshot immediately before every action, because the world moves
+between deciding and doing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from os_brick.agent import action as act
+from os_brick.agent import model
+
+
+def belongs(array: model.Array, volume: model.Volume) -> bool:
+    """Is this array the volume's: by its legs first, by its alias second.
+
+    An array with a leg that is known to be no replica of the volume is never
+    taken by its name alone.
+    """
+    known = {leg.replica_uuid for leg in array.legs if leg.replica_uuid}
+    listed = {replica.uuid for replica in volume.replicas}
+    if known & listed:
+        return True
+    return not known and array.alias == volume.alias
+
+
+def refusal(action: act.Action, volume: model.Volume,
+            snapshot: model.HostSnapshot,
+            ours: Collection[str]) -> str | None:
+    """Return why an action must not be done, None where it may.
+
+    :param ours: names of all arrays that belong to the provisioner's volumes
+    """
+    if isinstance(action, act.Connect):
+        if volume.replica(action.replica_uuid) is None:
+            return 'S4: it is no replica of the volume'
+        return None
+    if isinstance(action, act.Disconnect):
+        return _disconnect(action.controller, snapshot, ours)
+    if isinstance(action, act.SetFastIoFail):
+        return _fast_fail(action, snapshot, ours)
+    array = snapshot.array(getattr(action, 'array'))
+    if array is None:
+        return 'the array is gone'
+    if array.name not in ours or not belongs(array, volume):
+        return 'S4: the array is not this volume\'s'
+    if isinstance(action, act.AddLeg):
+        return _add(action, array, volume, snapshot)
+    if isinstance(action, act.Resize):
+        return _resize(action, array)
+    leg = array.leg(getattr(action, 'device'))
+    if leg is None:
+        return 'the leg is gone'
+    if isinstance(action, act.RemoveLeg):
+        if leg.in_sync or (not leg.faulty and leg.slot is not None):
+            return 'S3: the leg is in use by the array'
+        return None
+    if not other_good(array, leg, snapshot):
+        return 'S1: no other leg of the array is in sync and live'
+    if isinstance(action, act.ReplaceLeg):
+        spare = array.leg(action.spare)
+        if spare is None or spare.faulty or spare.in_sync:
+            return 'the spare is not there'
+        if volume.replica(spare.replica_uuid) is None:
+            return 'S2: the spare is no replica of the volume'
+        return None
+    return _fail(array, leg, volume, snapshot)
+
+
+def other_good(array: model.Array, leg: model.Leg,
+               snapshot: model.HostSnapshot) -> bool:
+    """Another leg, in sync and on another device, answers."""
+    return any(snapshot.good(other) for other in array.legs
+               if other.device != leg.device)
+
+
+def _fail(array: model.Array, leg: model.Leg, volume: model.Volume,
+          snapshot: model.HostSnapshot) -> str | None:
+    if not snapshot.good(leg):
+        return None
+    replica = volume.replica(leg.replica_uuid)
+    if replica and replica.state is model.ReplicaState.TERMINATING:
+        return None
+    return 'S3: the leg is in sync, live, and not marked TERMINATING'
+
+
+def room_needed(array: model.Array) -> int:
+    """Bytes a namespace must offer to become a leg of the array."""
+    return array.component_size + array.data_offset
+
+
+def unusable(namespace: model.Namespace, array: model.Array) -> str | None:
+    """Return why a namespace cannot become a leg of the array (S2)."""
+    if namespace.holders:
+        return 'S2: %s is in use by %s' % (
+            namespace.device, ', '.join(namespace.holders))
+    if namespace.in_use:
+        return 'S2: %s is in use: %s' % (namespace.device, namespace.in_use)
+    if namespace.size < room_needed(array):
+        return 'S2: %s is too small: %d bytes, the array needs %d' % (
+            namespace.device, namespace.size, room_needed(array))
+    return None
+
+
+def _add(action: act.AddLeg, array: model.Array, volume: model.Volume,
+         snapshot: model.HostSnapshot) -> str | None:
+    namespace = snapshot.namespace(action.device)
+    if namespace is None:
+        return 'the namespace is gone'
+    if (namespace.uuid != action.replica_uuid
+            or volume.replica(namespace.uuid) is None):
+        return 'S2: %s has the UUID %s, which is no replica of volume %s' % (
+            namespace.device, namespace.uuid, volume.alias)
+    return unusable(namespace, array)
+
+
+def _resize(action: act.Resize, array: model.Array) -> str | None:
+    if action.raid_disks < array.raid_disks:
+        if len(array.in_sync) > action.raid_disks:
+            return 'S3: more legs are in sync than would be left'
+        if len(array.in_sync) < action.raid_disks or not action.raid_disks:
+            return 'S1: fewer legs are in sync than would be left'
+    return None
+
+
+def _disconnect(name: str, snapshot: model.HostSnapshot,
+                ours: Collection[str]) -> str | None:
+    controller = snapshot.controller(name)
+    if controller is None:
+        return 'the controller is gone'
+    for namespace in snapshot.namespaces:
+        if name not in namespace.controllers:
+            continue
+        if any(path.live and path.name != name
+               for path in snapshot.paths(namespace)):
+            continue
+        if namespace.in_use:
+            return 'S4: %s is in use: %s' % (namespace.device,
+                                             namespace.in_use)
+        for holder in namespace.holders:
+            array = snapshot.array(holder)
+            if array is None or holder not in ours:
+                return 'S4: %s is in use by %s' % (namespace.device, holder)
+            leg = array.leg(namespace.device)
+            if leg is None:
+                return '%s is in use by %s' % (namespace.device, holder)
+            if not leg.faulty and controller.live:
+                return 'S3: %s is a working leg of %s' % (
+                    namespace.device, holder)
+            if not any(snapshot.good(other) and not _only_through(
+                    other, name, snapshot) for other in array.legs):
+                return 'S1: %s has no other good leg' % holder
+    return None
+
+
+def _only_through(leg: model.Leg, name: str,
+                  snapshot: model.HostSnapshot) -> bool:
+    namespace = snapshot.namespace(leg.device)
+    return namespace is None or all(
+        path.name == name for path in snapshot.paths(namespace) if path.live)
+
+
+def waits(leg: model.Leg, snapshot: model.HostSnapshot,
+          changed: str | None = None) -> bool:
+    """The leg's I/O waits for a lost path (``changed``: if that did not)."""
+    namespace = snapshot.namespace(leg.device)
+    return namespace is not None and any(
+        path.fast_io_fail_tmo is None and path.name != changed
+        for path in snapshot.paths(namespace))
+
+
+def _fast_fail(action: act.SetFastIoFail, snapshot: model.HostSnapshot,
+               ours: Collection[str]) -> str | None:
+    behind = [namespace for namespace in snapshot.namespaces
+              if action.controller in namespace.controllers]
+    for namespace in behind:
+        for holder in namespace.holders:
+            array = snapshot.array(holder)
+            if array is None or holder not in ours:
+                return 'S4: %s is in use by %s' % (namespace.device, holder)
+            if action.seconds is not None and not any(
+                    snapshot.good(leg) and waits(leg, snapshot,
+                                                 action.controller)
+                    for leg in array.legs):
+                return 'S9: no good leg of %s would be left to wait' % holder
+    return None

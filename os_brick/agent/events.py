@@ -28,7 +28,7 @@ INFO, WARN, FATAL = 'INFO', 'WARN', 'FATAL'
 
 def diff(old: model.HostSnapshot,
          new: model.HostSnapshot) -> tuple[model.Event, ...]:
-    """Return the events that lead from ``old`` to ``new``, in reading order."""
+    """Return the events that lead from ``old`` to ``new``, in order."""
     return tuple(_connections(old, new)) + tuple(_arrays(old, new))
 
 

@@ -437,3 +437,8 @@ def answered(memory: Memory, ask: Ask) -> Memory:
         return dataclasses.replace(memory, confirmed=True)
     # accepted: never again for this fault, however long it takes
     return dataclasses.replace(memory, retry_at=float('inf'))
+
+
+def unusable(memory: Memory, why: str) -> Memory:
+    """Return the memory to save after its target could not be connected."""
+    return dataclasses.replace(memory, failed=why)

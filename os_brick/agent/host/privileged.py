@@ -1,0 +1,173 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""All that runs as root: the privsep context and its entry points.
+
+An entry point does one thing, takes strings that match a strict pattern, and
+runs one program with an argument list and a time-out.  It decides nothing:
+whether a thing may be done was settled before (rules.py).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+import subprocess
+
+from oslo_privsep import capabilities
+from oslo_privsep import priv_context
+
+# mdadm's ioctls and the attributes of NVMe controllers ask for SYS_ADMIN;
+# a program run by uid 0 reads and writes root's own files without more.
+CAPABILITIES = [capabilities.CAP_SYS_ADMIN]
+
+default = priv_context.PrivContext(
+    __name__, cfg_section='privsep_nvme_agent', pypath=__name__ + '.default',
+    capabilities=CAPABILITIES, logger_name=__name__)
+
+COMMAND_TIMEOUT = 60.0
+_ARRAY = re.compile(r'md(\d{1,7}|_[A-Za-z0-9._+-]{1,64})\Z')
+_NAMESPACE = re.compile(r'nvme\d{1,6}n\d{1,6}\Z')
+_CONTROLLER = re.compile(r'nvme\d{1,6}\Z')
+_NQN = re.compile(r'nqn\.[\x21-\x7e]{1,219}\Z')
+
+
+class CommandFailed(Exception):
+    """A program failed; the text says which, on what, and its own words."""
+
+
+class BadArgument(Exception):
+    """An argument does not look like what it is meant to be."""
+
+
+def _match(pattern: re.Pattern[str], text: str, noun: str) -> str:
+    if not isinstance(text, str) or not pattern.match(text):
+        raise BadArgument('%r is no %s' % (text, noun))
+    return text
+
+
+def _run(*command: str) -> str:
+    """Run a program and return what it printed.
+
+    One that hangs in the kernel cannot be killed; it is left behind, so that
+    the others are served.
+    """
+    process = subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, text=True, errors='replace', umask=0o022,
+        env={'PATH': '/usr/sbin:/usr/bin:/sbin:/bin', 'LC_ALL': 'C'})
+    try:
+        output, _none = process.communicate(timeout=COMMAND_TIMEOUT)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        raise CommandFailed('%s did not end within %g s' % (
+            ' '.join(command), COMMAND_TIMEOUT)) from None
+    if process.returncode:
+        raise CommandFailed('%s failed (%d): %s' % (
+            ' '.join(command), process.returncode,
+            ' '.join(output.split()) or 'it said nothing'))
+    return output
+
+
+def _md(array: str) -> str:
+    return '/dev/' + _match(_ARRAY, array, 'md array')
+
+
+def _namespace(device: str) -> str:
+    return _match(_NAMESPACE, device, 'NVMe namespace')
+
+
+@default.entrypoint
+def connect(nqn: str, address: str, port: int, transport: str,
+            host_nqn: str) -> None:
+    """Connect one portal with os-brick's queue depth and loss time-out."""
+    if transport not in ('tcp', 'rdma'):
+        raise BadArgument('%r is no transport' % transport)
+    if not isinstance(port, int) or not 0 < port < 65536:
+        raise BadArgument('%r is no port' % port)
+    try:
+        ipaddress.ip_address(address)
+    except ValueError:
+        raise BadArgument('%r is no IP address' % address) from None
+    try:
+        _run('nvme', 'connect', '-t', transport, '-a', address,
+             '-s', str(port), '-n', _match(_NQN, nqn, 'NQN'),
+             '-q', _match(_NQN, host_nqn, 'host NQN'),
+             '-Q', '128', '-l', '-1')
+    except CommandFailed as error:
+        if 'already connected' not in str(error):
+            raise
+
+
+@default.entrypoint
+def disconnect(controller: str) -> None:
+    """Disconnect one controller."""
+    _run('nvme', 'disconnect', '-d',
+         _match(_CONTROLLER, controller, 'NVMe controller'))
+
+
+@default.entrypoint
+def set_fast_io_fail(controller: str, seconds: int) -> None:
+    """Set fast_io_fail_tmo; -1 turns it off (writing ``off`` is EINVAL)."""
+    if not isinstance(seconds, int) or not -1 <= seconds <= 3600:
+        raise BadArgument('%r is no fast_io_fail_tmo' % seconds)
+    path = os.path.join('/sys/class/nvme-fabrics/ctl', _match(
+        _CONTROLLER, controller, 'NVMe controller'), 'fast_io_fail_tmo')
+    try:
+        with open(path, 'w', encoding='ascii') as attribute:
+            attribute.write(str(seconds))
+    except OSError as error:
+        raise CommandFailed('writing %d to %s failed: %s' % (
+            seconds, path, error.strerror)) from None
+
+
+@default.entrypoint
+def fail(array: str, device: str) -> None:
+    """Make md drop a leg (by its kernel name: the node may be gone)."""
+    _run('mdadm', '--manage', _md(array), '--fail', _namespace(device))
+
+
+@default.entrypoint
+def remove(array: str, device: str) -> None:
+    """Take a faulty leg or a spare out of the array."""
+    _run('mdadm', '--manage', _md(array), '--remove', _namespace(device))
+
+
+@default.entrypoint
+def add(array: str, device: str) -> None:
+    """Add a namespace; md starts a recovery where a slot is empty."""
+    _run('mdadm', '--manage', _md(array), '--add', '--failfast',
+         '/dev/' + _namespace(device))
+
+
+@default.entrypoint
+def re_add(array: str, device: str) -> None:
+    """Put a former leg back; only what the bitmap marks is copied."""
+    _run('mdadm', '--manage', _md(array), '--re-add',
+         '/dev/' + _namespace(device))
+
+
+@default.entrypoint
+def replace(array: str, device: str, spare: str) -> None:
+    """Copy a leg to a spare, which then takes its slot."""
+    _run('mdadm', '--manage', _md(array), '--replace',
+         '/dev/' + _namespace(device), '--with', '/dev/' + _namespace(spare))
+
+
+@default.entrypoint
+def resize(array: str, raid_disks: int) -> None:
+    """Change the number of legs the array is meant to have."""
+    if not isinstance(raid_disks, int) or not 1 <= raid_disks <= 64:
+        raise BadArgument('%r is no number of legs' % raid_disks)
+    force = ('--force',) if raid_disks == 1 else ()
+    _run('mdadm', '--grow', _md(array), '--raid-devices=%d' % raid_disks,
+         *force)

@@ -1,0 +1,132 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""What must outlive a restart, in one sqlite file: memories, reports, time.
+
+Every method is one transaction: killed at any instant, the agent finds either
+all of a change or nothing of it (S7).  Reports leave in the order in which
+they came, and only after the provisioner has taken them (S6).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+import dataclasses
+import json
+import os
+import sqlite3
+import time
+
+from os_brick.agent import healing
+from os_brick.agent import model
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS clock (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    boot TEXT, boottime REAL, wall REAL, agent REAL);
+CREATE TABLE IF NOT EXISTS memory (
+    volume TEXT, replica TEXT, content TEXT, PRIMARY KEY (volume, replica));
+CREATE TABLE IF NOT EXISTS outbox (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    volume TEXT, replica TEXT, state TEXT);
+"""
+_BOOT_ID = '/proc/sys/kernel/random/boot_id'
+
+
+@dataclasses.dataclass(frozen=True)
+class Pending:
+    """A report on its way to the provisioner."""
+
+    seq: int
+    volume: str
+    replica: str
+    state: model.ReplicaState
+
+
+class Ledger:
+    """:param path: the sqlite file, made when missing, mode 0600."""
+
+    def __init__(self, path: str) -> None:
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        self._db = sqlite3.connect(path, check_same_thread=False)
+        self._db.execute('PRAGMA synchronous=FULL')
+        with self._db:
+            self._db.executescript(_SCHEMA)
+
+    def close(self) -> None:
+        self._db.close()
+
+    def now(self) -> float:
+        """Agent time: seconds that go on across restarts, never back.
+
+        Within one boot it follows CLOCK_BOOTTIME, so that a step of the wall
+        clock neither shortens nor lengthens a grace period; across boots the
+        wall clock is the only witness.
+        """
+        with open(_BOOT_ID, encoding='ascii') as boot_id:
+            boot = boot_id.read().strip()
+        boottime = time.clock_gettime(time.CLOCK_BOOTTIME)
+        wall = time.time()
+        with self._db:
+            row = self._db.execute('SELECT boot, boottime, wall, agent '
+                                   'FROM clock').fetchone()
+            if row is None:
+                agent = 0.0
+            elif row[0] == boot:
+                agent = row[3] + max(0.0, boottime - row[1])
+            else:
+                agent = row[3] + max(0.0, wall - row[2])
+            self._db.execute('INSERT OR REPLACE INTO clock VALUES '
+                             '(1, ?, ?, ?, ?)', (boot, boottime, wall, agent))
+        return float(agent)
+
+    def memories(self, volume: str) -> dict[str, healing.Memory]:
+        rows = self._db.execute('SELECT replica, content FROM memory '
+                                'WHERE volume = ?', (volume,))
+        return {replica: _load(content) for replica, content in rows}
+
+    def save(self, volume: str, memories: healing.Memories,
+             reports: Iterable[healing.Report] = ()) -> None:
+        """Keep the memories and queue the reports, both or neither."""
+        with self._db:
+            self._db.executemany(
+                'INSERT OR REPLACE INTO memory VALUES (?, ?, ?)',
+                [(volume, replica, _dump(memory))
+                 for replica, memory in memories.items()])
+            self._db.executemany(
+                'INSERT INTO outbox (volume, replica, state) '
+                'VALUES (?, ?, ?)',
+                [(volume, report.replica_uuid, report.state.value)
+                 for report in reports])
+
+    def pending(self) -> list[Pending]:
+        return [Pending(seq, volume, replica, model.ReplicaState(state))
+                for seq, volume, replica, state in self._db.execute(
+                    'SELECT seq, volume, replica, state FROM outbox '
+                    'ORDER BY seq')]
+
+    def delivered(self, seq: int) -> None:
+        with self._db:
+            self._db.execute('DELETE FROM outbox WHERE seq = ?', (seq,))
+
+
+def _dump(memory: healing.Memory) -> str:
+    fields = dataclasses.asdict(memory)
+    fields['reported'] = memory.reported and memory.reported.value
+    return json.dumps(fields)
+
+
+def _load(content: str) -> healing.Memory:
+    fields = json.loads(content)
+    if fields['reported']:
+        fields['reported'] = model.ReplicaState(fields['reported'])
+    fields['known'] = tuple(fields['known'])
+    return healing.Memory(**fields)

@@ -1,0 +1,103 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""All options of the agent, once; and the list for the sample generator."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+import copy
+import itertools
+
+from oslo_config import cfg
+from oslo_privsep import priv_context
+
+PRIVSEP_GROUP = 'privsep_nvme_agent'
+
+OPTS: list[cfg.Opt] = [
+    cfg.StrOpt('provisioner_driver', default='local',
+               help='Name of the driver that speaks to the storage '
+                    'provisioner: an entry point in the namespace '
+                    'os_brick.agent.provisioners. "local" needs no '
+                    'provisioner and takes spares from an inventory file.'),
+    cfg.FloatOpt('poll_interval', default=30.0, min=1.0, max=3600.0,
+                 mutable=True,
+                 help='Seconds from the start of one pass to the start of '
+                      'the next. A change that the kernel announces starts '
+                      'a pass at once.'),
+    cfg.FloatOpt('poll_jitter', default=3.0, min=0.0, max=600.0,
+                 mutable=True,
+                 help='Upper bound, in seconds, of the random time added '
+                      'before the first heartbeat and to every interval, '
+                      'so that many hosts do not call the provisioner in '
+                      'the same second.'),
+    cfg.FloatOpt('replacement_grace_period', default=600.0, min=0.0,
+                 mutable=True,
+                 help='Seconds a replica may stay bad before a replacement '
+                      'is requested, for volumes of which the provisioner '
+                      'does not say it. 0: at once.'),
+    cfg.FloatOpt('report_repeat_interval', default=600.0, min=10.0,
+                 mutable=True,
+                 help='Seconds after which a replica state is reported again '
+                      'while the provisioner lists a different one.'),
+    cfg.StrOpt('io_guard', default='on', choices=['on', 'observe', 'off'],
+               mutable=True,
+               help='Whether the agent keeps I/O moving while a replica is '
+                    'lost: on lets all legs but one fail I/O fast and '
+                    'disconnects lost targets while another leg is in sync; '
+                    'observe logs what it would do; off leaves a writer '
+                    'waiting until the target returns.'),
+    cfg.FloatOpt('io_fail_timeout', default=1.0, min=1.0, max=600.0,
+                 mutable=True,
+                 help='Whole seconds after which I/O to a lost leg fails, '
+                      'for all legs of an array but one.'),
+    cfg.FloatOpt('connection_check_interval', default=0.5, min=0.05,
+                 max=60.0, mutable=True,
+                 help='Seconds between two looks at the state of the NVMe-oF '
+                      'connections. The kernel announces no loss.'),
+    cfg.FloatOpt('lock_timeout', default=30.0, min=1.0, mutable=True,
+                 help='Seconds to wait for os-brick to finish attaching or '
+                      'detaching a volume before an action is put off to '
+                      'the next pass.'),
+    cfg.StrOpt('state_dir', default='/var/lib/nvme-agent',
+               help='Directory of what must outlive a restart. Writable by '
+                    'the agent alone.'),
+    cfg.StrOpt('run_dir', default='/run/nvme-agent',
+               help='Directory of the lock file and of the socket by which '
+                    'os-brick announces an attachment.'),
+    cfg.StrOpt('host_nqn', default='',
+               help='NVMe qualified name of this host; empty: read from '
+                    '/etc/nvme/hostnqn, as os-brick does.'),
+    cfg.StrOpt('host_uuid', default='',
+               help='UUID of this host; empty: that of the root file '
+                    'system, as os-brick has it.'),
+    cfg.StrOpt('host_name', default='',
+               help='Name of this host as nova gives it to Cinder; empty: '
+                    'the host name.'),
+]
+
+
+def register(conf: cfg.ConfigOpts) -> None:
+    """Register the agent's own options."""
+    conf.register_opts(OPTS)
+
+
+def list_opts() -> list[tuple[str, Sequence[cfg.Opt]]]:
+    """Entry point oslo.config.opts: everything for the sample file."""
+    from os_brick.agent import drivers
+    from os_brick.agent.host import privileged
+    privsep = copy.deepcopy(priv_context.OPTS)
+    for opt in privsep:
+        if opt.name == 'capabilities':
+            opt.default = list(privileged.CAPABILITIES)
+    vendors = itertools.chain.from_iterable(
+        drivers.load_class(name).options() for name in drivers.EMBEDDED)
+    return [('DEFAULT', OPTS + list(vendors)), (PRIVSEP_GROUP, privsep)]

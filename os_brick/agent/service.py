@@ -1,0 +1,138 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""The daemon: an oslo.service service with one looping call.
+
+The launchers of oslo.service's threading back end fork a worker and keep the
+parent; one process is all this daemon needs, so the service and the looping
+call are used without them and the signals are handled here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+import logging
+import os
+import random
+import signal
+import socket
+import threading
+import time
+
+from oslo_config import cfg
+from oslo_service import loopingcall
+from oslo_service import service
+
+from os_brick.agent import watch
+
+LOG = logging.getLogger(__name__)
+SOON = 1.0
+
+
+class AgentService(service.Service):  # type: ignore[misc]
+    """Runs passes, and stops in good order.
+
+    :param run_pass: does one pass; True asks for another one soon.
+    :param clean_up: called once, after the last pass.
+    """
+
+    def __init__(self, conf: cfg.ConfigOpts, run_pass: Callable[[], bool],
+                 clean_up: Callable[[], None],
+                 stopping: threading.Event) -> None:
+        super().__init__(threads=1)
+        self._conf = conf
+        self._run_pass = run_pass
+        self._clean_up = clean_up
+        self._stopping = stopping
+        self._wake = threading.Event()
+        self._delay = 0.0
+        self._loop = loopingcall.DynamicLoopingCall(self._turn)
+        self._watch = watch.Watch(
+            os.path.join(conf.run_dir, 'nudge.sock'),
+            lambda: float(conf.connection_check_interval), self._wake.set)
+
+    def start(self) -> None:
+        self._delay = random.uniform(0, self._conf.poll_jitter)
+        self._loop.start(stop_on_exception=False)
+        notify('READY=1')
+
+    def stop(self, graceful: bool = True) -> None:
+        """Let the action under way end; start nothing new."""
+        self._stopping.set()
+        self._wake.set()
+        self._loop.stop()
+        notify('STOPPING=1')
+
+    def wait(self) -> None:
+        self._loop.wait()
+        self._watch.stop()
+        self._clean_up()
+
+    def _turn(self) -> float:
+        self._watch.ensure_running()
+        self._wake.wait(self._delay)
+        self._wake.clear()
+        if self._stopping.is_set():
+            return 0.0
+        began = time.monotonic()
+        busy = False
+        try:
+            busy = self._run_pass()
+        except Exception:
+            LOG.exception('a pass failed; the next one is on time')
+        else:
+            notify('WATCHDOG=1')
+        interval = (self._conf.poll_interval
+                    + random.uniform(0, self._conf.poll_jitter))
+        self._delay = max(SOON, SOON if busy else
+                          interval - (time.monotonic() - began))
+        return 0.0
+
+
+def notify(message: str) -> None:
+    """Tell systemd, where it asked to be told (sd_notify(3))."""
+    path = os.environ.get('NOTIFY_SOCKET', '')
+    if not path:
+        return
+    address = '\0' + path[1:] if path.startswith('@') else path
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+            systemd.sendto(message.encode(), address)
+    except OSError as error:
+        LOG.debug('systemd was not told %s: %s', message, error)
+
+
+def run(agent: AgentService, conf: cfg.ConfigOpts) -> None:
+    """Run until SIGTERM or SIGINT; SIGHUP takes in mutable options."""
+    signals: list[int] = []
+    arrived = threading.Event()
+
+    def take(number: int, _frame: object) -> None:
+        signals.append(number)
+        arrived.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, take)
+    agent.start()
+    while True:
+        arrived.wait()
+        arrived.clear()
+        while signals:
+            if signals.pop(0) != signal.SIGHUP:
+                LOG.info('stopping: the action under way is finished first')
+                agent.stop()
+                agent.wait()
+                return
+            LOG.info('SIGHUP: reading the configuration again')
+            try:
+                conf.mutate_config_files()
+            except Exception as error:
+                LOG.error('the new configuration is not used: %s', error)

@@ -1,0 +1,139 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""nvme-agent: parse, log, load the driver, run the service."""
+
+from __future__ import annotations
+
+import fcntl
+from importlib import metadata
+import logging as std_logging
+import os
+import sys
+import threading
+from typing import TextIO
+import warnings
+
+# One of the libraries imports eventlet where it is installed, which prints a
+# deprecation warning; nothing here is monkey-patched.
+warnings.filterwarnings('ignore', message='.*[Ee]ventlet.*')
+
+from oslo_service import backend  # noqa: E402
+
+backend.init_backend(backend.BackendType.THREADING)
+
+from oslo_config import cfg  # noqa: E402
+from oslo_log import log as logging  # noqa: E402
+
+from os_brick.agent import cycle  # noqa: E402
+from os_brick.agent import drivers  # noqa: E402
+from os_brick.agent.host import actions  # noqa: E402
+from os_brick.agent.host import identity  # noqa: E402
+from os_brick.agent.host import privileged  # noqa: E402, F401
+from os_brick.agent.host import sysfs  # noqa: E402
+from os_brick.agent import ledger  # noqa: E402
+from os_brick.agent import opts  # noqa: E402
+from os_brick.agent import service  # noqa: E402
+from os_brick.agent.vendors import base  # noqa: E402
+from os_brick import opts as brick_opts  # noqa: E402
+
+LOG = logging.getLogger(__name__)
+CONF = cfg.CONF
+DEFAULT_CONFIG = '/etc/nvme-agent/agent.conf'
+
+
+class CannotStart(Exception):
+    """Why the agent does not start, for the operator."""
+
+
+def main() -> int:
+    """Entry point of the console script; returns the exit status."""
+    try:
+        return _main(sys.argv[1:])
+    except (CannotStart, base.ConfigurationError, identity.IdentityError,
+            cfg.Error, ValueError) as error:
+        print('nvme-agent: %s' % error, file=sys.stderr)
+        return 1
+
+
+def _main(argv: list[str]) -> int:
+    logging.register_options(CONF)
+    opts.register(CONF)
+    has_default = os.path.exists(DEFAULT_CONFIG)
+    CONF(argv, project='nvme-agent', prog='nvme-agent', version=version(),
+         description='Watches and heals replicated NVMe-oF volumes.',
+         default_config_files=[DEFAULT_CONFIG] if has_default else [])
+    if not CONF.config_file:
+        raise CannotStart('there is no %s, and no --config-file was given; '
+                          'see agent.conf.sample' % DEFAULT_CONFIG)
+    logging.setup(CONF, 'nvme-agent', version())
+    std_logging.captureWarnings(True)
+    brick_opts.set_defaults(CONF)
+    if not CONF.os_brick.lock_path:
+        raise CannotStart(
+            'option lock_path of [oslo_concurrency] (or of [os_brick]) is '
+            'not set; it must be the one that nova-compute uses')
+    driver = drivers.load(CONF)
+    host = identity.identify(CONF.host_nqn, CONF.host_uuid, CONF.host_name)
+    for option in ('state_dir', 'run_dir'):
+        try:
+            os.makedirs(CONF[option], mode=0o755, exist_ok=True)
+        except OSError as error:
+            raise CannotStart('option %s: %s' % (option, error)) from error
+    with _only_one(os.path.join(CONF.run_dir, 'agent.pid')):
+        driver.set_up()
+        LOG.info('nvme-agent %s serves host %s (NQN %s, UUID %s) with the '
+                 'driver %s', version(), host.name, host.nqn, host.uuid,
+                 CONF.provisioner_driver)
+        stopping = threading.Event()
+        scanner = sysfs.Scanner()
+        book = ledger.Ledger(os.path.join(CONF.state_dir, 'agent.sqlite'))
+        turns = cycle.Cycle(CONF, driver, host, scanner.scan,
+                            actions.Executor(CONF, scanner, host), book,
+                            stopping.is_set)
+        try:
+            service.run(service.AgentService(CONF, turns.run, turns.stop,
+                                             stopping), CONF)
+        finally:
+            driver.close()
+            book.close()
+    LOG.info('nvme-agent has stopped')
+    return 0
+
+
+def version() -> str:
+    try:
+        return metadata.version('os-brick-nvme-agent')
+    except metadata.PackageNotFoundError:
+        return 'unknown'
+
+
+def _only_one(path: str) -> TextIO:
+    """Hold the pid file's lock; it is released when the process ends."""
+    try:
+        pid_file = open(path, 'a+', encoding='ascii')
+    except OSError as error:
+        raise CannotStart('option run_dir: %s' % error) from error
+    try:
+        fcntl.flock(pid_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        pid_file.seek(0)
+        raise CannotStart(
+            'another agent runs on this host already, with pid %s' %
+            (pid_file.read().strip() or 'unknown')) from None
+    pid_file.truncate(0)
+    pid_file.write('%d\n' % os.getpid())
+    pid_file.flush()
+    return pid_file
+
+
+if __name__ == '__main__':
+    sys.exit(main())

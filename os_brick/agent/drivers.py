@@ -24,7 +24,8 @@ EMBEDDED = ('local',)
 
 def installed() -> list[str]:
     """Return the names of all drivers that are installed."""
-    manager = stevedore.ExtensionManager(base.NAMESPACE)
+    manager: stevedore.ExtensionManager[object] = (
+        stevedore.ExtensionManager(base.NAMESPACE))
     return sorted({entry.name for entry in manager.list_entry_points()})
 
 
@@ -37,13 +38,14 @@ def load_class(name: str) -> type[base.ProvisionerDriver]:
         from os_brick.agent.vendors import local
         return local.LocalDriver
     try:
-        found = stevedore.DriverManager(
+        manager: stevedore.DriverManager[object] = stevedore.DriverManager(
             base.NAMESPACE, name, warn_on_missing_entrypoint=False,
-            on_load_failure_callback=_fail).driver
+            on_load_failure_callback=_fail)
     except stevedore_exception.NoMatches:
         raise base.ConfigurationError(
             'option provisioner_driver: there is no driver "%s"; installed '
             'are: %s' % (name, ', '.join(installed()) or 'none')) from None
+    found: object = manager.driver
     if not (isinstance(found, type)
             and issubclass(found, base.ProvisionerDriver)):
         raise base.ConfigurationError(
@@ -51,7 +53,7 @@ def load_class(name: str) -> type[base.ProvisionerDriver]:
     return found
 
 
-def _fail(manager: object, entry: object, error: Exception) -> None:
+def _fail(manager: object, entry: object, error: BaseException) -> None:
     raise base.ConfigurationError(
         'option provisioner_driver: %s cannot be loaded: %s' % (
             entry, error)) from error

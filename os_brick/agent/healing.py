@@ -142,7 +142,7 @@ class _Turn:
     def local(self, replica: model.Replica) -> State:
         """The replica's state as this host sees it."""
         leg = self.array.leg_of(replica.uuid)
-        namespace = leg and self.snapshot.namespace(leg.device)
+        namespace = self.snapshot.namespace(leg.device) if leg else None
         if (leg is None or leg.faulty or namespace is None
                 or not self.snapshot.reachable(namespace)):
             return State.MISSING

@@ -103,7 +103,7 @@ def _drain(nudges: socket.socket) -> None:
 
 
 def _states() -> dict[str, str]:
-    states = {}
+    states: dict[str, str] = {}
     try:
         names = os.listdir(CONTROLLERS)
     except OSError:

@@ -112,7 +112,7 @@ class Cycle:
         return True
 
     def _observe(self) -> model.HostSnapshot:
-        snapshot = self._scan()
+        snapshot = model.carry_over(self._last, self._scan())
         for problem in snapshot.problems:
             self._journal.trouble('this host', problem)
         for event in events.diff(self._last, snapshot):

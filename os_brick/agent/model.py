@@ -320,3 +320,21 @@ class Event:
     level: str
     message: str
     names: tuple[tuple[str, str], ...] = ()
+
+
+def carry_over(old: HostSnapshot, new: HostSnapshot) -> HostSnapshot:
+    """Name the legs whose device, and with it their UUID, has vanished.
+
+    md lists a faulty leg until it is removed; whose it was, only the older
+    snapshot knows.
+    """
+    arrays = []
+    for array in new.arrays:
+        was = old.array(array.name)
+        known = {leg.device: leg.replica_uuid for leg in was.legs
+                 } if was is not None and was.uuid == array.uuid else {}
+        arrays.append(dataclasses.replace(array, legs=tuple(
+            dataclasses.replace(leg, replica_uuid=known.get(leg.device))
+            if leg.replica_uuid is None and leg.faulty else leg
+            for leg in array.legs)))
+    return dataclasses.replace(new, arrays=tuple(arrays))

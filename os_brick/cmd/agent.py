@@ -37,13 +37,13 @@ from os_brick.agent import cycle  # noqa: E402
 from os_brick.agent import drivers  # noqa: E402
 from os_brick.agent.host import actions  # noqa: E402
 from os_brick.agent.host import identity  # noqa: E402
-from os_brick.agent.host import privileged  # noqa: E402, F401
+from os_brick.agent.host import privileged  # noqa: E402
 from os_brick.agent.host import sysfs  # noqa: E402
 from os_brick.agent import ledger  # noqa: E402
 from os_brick.agent import opts  # noqa: E402
 from os_brick.agent import service  # noqa: E402
 from os_brick.agent.vendors import base  # noqa: E402
-from os_brick import opts as brick_opts  # noqa: E402
+from os_brick import opts as brick_opts  # type: ignore[attr-defined]  # noqa
 
 LOG = logging.getLogger(__name__)
 CONF = cfg.CONF
@@ -90,6 +90,7 @@ def _main(argv: list[str]) -> int:
             raise CannotStart('option %s: %s' % (option, error)) from error
     with _only_one(os.path.join(CONF.run_dir, 'agent.pid')):
         driver.set_up()
+        _start_helper()
         LOG.info('nvme-agent %s serves host %s (NQN %s, UUID %s) with the '
                  'driver %s', version(), host.name, host.nqn, host.uuid,
                  CONF.provisioner_driver)
@@ -107,6 +108,33 @@ def _main(argv: list[str]) -> int:
             book.close()
     LOG.info('nvme-agent has stopped')
     return 0
+
+
+def _start_helper() -> None:
+    """Start what runs as root now: in the middle of a fault it is too late.
+
+    :raises CannotStart: naming what to look at.
+    """
+    std_logging.getLogger('oslo.privsep.daemon').addFilter(_no_eventlet)
+    os.environ.setdefault('PYTHONWARNINGS', 'ignore:::oslo_privsep.daemon')
+    try:
+        privileged.ready()
+    except Exception as error:
+        raise CannotStart(
+            'the privileged helper could not be started: %s; see sudoers, '
+            'and the option helper_command of [%s]' % (
+                error, opts.PRIVSEP_GROUP)) from error
+
+
+def _no_eventlet(record: std_logging.LogRecord) -> bool:
+    """Drop the helper's print-out about a library that is not used here."""
+    text = record.getMessage()
+    return not (text.startswith('privsep log:') and (
+        text.rstrip() == 'privsep log:' or any(
+            words in text for words in (
+                'ventlet', 'maintained in bugfix mode',
+                'against using it for new projects',
+                'framework.  For more detail'))))
 
 
 def version() -> str:

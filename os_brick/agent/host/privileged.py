@@ -87,6 +87,11 @@ def _namespace(device: str) -> str:
 
 
 @default.entrypoint
+def ready() -> None:
+    """Do nothing; the first call starts the helper."""
+
+
+@default.entrypoint
 def connect(nqn: str, address: str, port: int, transport: str,
             host_nqn: str) -> None:
     """Connect one portal with os-brick's queue depth and loss time-out."""

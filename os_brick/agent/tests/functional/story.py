@@ -1,0 +1,79 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""What the stories of healing share: a volume, spares, a writer, an agent."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from os_brick.agent.tests.functional import base
+from os_brick.agent.tests.functional.lab import agent as agent_lib
+from os_brick.agent.tests.functional.lab import connector
+from os_brick.agent.tests.functional.lab import host
+from os_brick.agent.tests.functional.lab import inventory
+from os_brick.agent.tests.functional.lab import targets
+from os_brick.agent.tests.functional.lab import waiting
+from os_brick.agent.tests.functional.lab import writer as writer_lib
+
+REPLACE = r'asking the provisioner to replace replica %s'
+RETIRE = r'asking the provisioner to retire replica %s'
+CONFIRM = r'asking the provisioner to confirm replica %s'
+LONG = 300.0
+
+
+class StoryTestCase(base.LabTestCase):
+    """Steps and statements in the words of the story."""
+
+    def watched(self, *volumes: connector.Volume, spares: int = 1,
+                grace: float = 3.0, start: bool = True,
+                **options: Any) -> agent_lib.Agent:
+        """Start an agent that has these volumes and fresh spares."""
+        self.spares = [self.rack.add() for _ in range(spares)]
+        return self.session.agent(
+            {'DEFAULT': dict(options, replacement_grace_period=grace)},
+            inventory.text(volumes, self.spares), start)
+
+    def uuid(self, target: targets.Target) -> str:
+        return target.namespace.uuid
+
+    def legs(self, volume: connector.Volume) -> set[str | None]:
+        """UUIDs of the in-sync legs."""
+        array = host.array(volume.alias)
+        if array is None:
+            return set()
+        return {leg.uuid for leg in array.legs if leg.in_sync}
+
+    def wait_whole(self, volume: connector.Volume,
+                   *members: targets.Target) -> None:
+        """Wait until exactly these targets hold the volume, in sync."""
+        wanted = {self.uuid(target) for target in members}
+
+        def whole() -> bool:
+            array = host.array(volume.alias)
+            return (array is not None and array.whole
+                    and self.legs(volume) == wanted)
+        waiting.wait_until(whole, 'array %s is whole over %s' % (
+            volume.alias, ', '.join(target.name for target in members)),
+            LONG)
+
+    def assert_nothing_lost(self, writer: writer_lib.Writer,
+                            volume: connector.Volume) -> None:
+        """Every acknowledged write is on each leg; no write failed."""
+        writer.wait_for_writes(20, LONG)
+        status = writer.stop()
+        self.assertEqual(0, status.errors)
+        result = writer.verify(alias=volume.alias)
+        self.assertTrue(result.ok, str(result))
+        self.assertGreaterEqual(len(result.compared), 3)
+
+    def connected(self, target: targets.Target) -> bool:
+        return bool(host.controllers(target.nqn))

@@ -1,0 +1,95 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""What must never happen, tried on a real kernel."""
+
+from __future__ import annotations
+
+from os_brick.agent.tests.functional.lab import backing
+from os_brick.agent.tests.functional.lab import host
+from os_brick.agent.tests.functional.lab import inventory
+from os_brick.agent.tests.functional.lab import process
+from os_brick.agent.tests.functional import story
+
+
+class SafetyTest(story.StoryTestCase):
+    """Refusals, foreign property, and sudden death."""
+
+    def test_s2_spare_too_small(self) -> None:
+        """Refused by its true size, whatever the inventory claims."""
+        volume = self.session.attach('vol-small')
+        dead, survivor = [target for target, _ns in volume.replicas]
+        small = self.rack.add(size=32 * 1024 * 1024)
+        agent = self.session.agent(
+            {'DEFAULT': {'replacement_grace_period': 1}},
+            inventory.text([volume], [small],
+                           spare_size=survivor.namespace.size))
+        dead.kill()
+        agent.wait_for_log('is too small: %d bytes' % (32 * 1024 * 1024),
+                           story.LONG)
+        self.assertEqual({self.uuid(survivor)}, self.legs(volume))
+
+    def test_s2_spare_in_use_by_another_array(self) -> None:
+        volume = self.session.attach('vol-mine')
+        other = self.session.attach('vol-other')
+        dead, survivor = [target for target, _ns in volume.replicas]
+        taken = other.replicas[0][0]
+        agent = self.session.agent(
+            {'DEFAULT': {'replacement_grace_period': 1}},
+            inventory.text([volume], [taken]))
+        dead.kill()
+        agent.wait_for_log('is in use by md', story.LONG)
+        self.assertEqual({self.uuid(survivor)}, self.legs(volume))
+        self.assertEqual({self.uuid(target) for target, _ns
+                          in other.replicas}, self.legs(other))
+
+    def test_s4_foreign_array_and_connection(self) -> None:
+        """A local RAID1 and another product's connection stay untouched."""
+        disks = [backing.Backing('foreign-%d' % number, 32 * 1024 * 1024)
+                 for number in (0, 1)]
+        for disk in disks:
+            self.addCleanup(disk.remove)
+        process.run('mdadm', '--create', '/dev/md/foreign', '--run',
+                    '--level=1', '--raid-devices=2', '--assume-clean',
+                    '--metadata=1.2', *[disk.device for disk in disks])
+        self.addCleanup(process.run, 'mdadm', '--stop', '/dev/md/foreign')
+        stranger = self.rack.add()
+        process.run('nvme', 'connect', '-t', 'tcp', '-a',
+                    stranger.addresses[0], '-s', '4420', '-n', stranger.nqn)
+        before = host.array('foreign')
+        volume = self.session.attach('vol-near')
+        dead, survivor = [target for target, _ns in volume.replicas]
+        self.watched(volume, grace=1)
+        dead.kill()
+        stranger.kill()
+        self.wait_whole(volume, survivor, self.spares[0])
+        self.assertEqual(before, host.array('foreign'))
+        self.assertTrue(self.connected(stranger))
+
+    def test_s7_killed_at_each_step_of_an_exchange(self) -> None:
+        """Started again, it carries on: one replacement, nothing left."""
+        volume = self.session.attach('vol-killed')
+        dead, survivor = [target for target, _ns in volume.replicas]
+        agent = self.watched(volume, spares=2, grace=2)
+        writer = self.session.write(volume)
+        dead.kill()
+        for step in ('is MISSING', 'done: FailLeg|done: Disconnect',
+                     'provisioner to replace', 'done: Connect',
+                     'done: AddLeg|is SYNCHRONIZING', 'is AVAILABLE',
+                     'provisioner to retire'):
+            # an agent that was killed late may find the step done already
+            agent.wait_for_log(step + '|provisioner to confirm', story.LONG)
+            agent.kill()
+            agent.start()
+        self.wait_whole(volume, survivor, self.spares[0])
+        self.assertFalse(self.connected(self.spares[1]))
+        self.assertFalse(self.connected(dead))
+        self.assert_nothing_lost(writer, volume)

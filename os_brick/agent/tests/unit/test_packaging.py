@@ -38,7 +38,8 @@ print(hook and hook.NVMeOFAgent.ensure_running.__qualname__)
 
 def _modules(files):
     return {str(name) for name in files
-            if not str(name).startswith('..') and '__pycache__' not in str(name)
+            if not str(name).startswith('..')
+            and '__pycache__' not in str(name)
             and '.dist-info/' not in str(name)}
 
 

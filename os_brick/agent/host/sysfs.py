@@ -22,6 +22,7 @@ drivers/nvme/host/sysfs.c and multipath.c (controllers, nvmeXcYnZ paths).
 
 from __future__ import annotations
 
+from collections.abc import Collection
 import os
 import re
 
@@ -84,18 +85,18 @@ class Scanner:
             except FileNotFoundError:
                 continue
             except ValueError as error:
+                # only the controller: its namespaces are legs all the same
                 problems.append('controller %s left out: %s' % (name, error))
-                continue
             for child in _listing(self._ctl, name):
                 match = _NAMESPACE.match(child)
                 if match:
                     paths.setdefault(match[1] + match[2], []).append(
                         (name, child))
-        mounts = self._mounts() if paths else {}
+        users = self._users() if paths else {}
         namespaces: dict[str, model.Namespace] = {}
         for device, found in paths.items():
             try:
-                namespaces[device] = self._namespace(device, found, mounts)
+                namespaces[device] = self._namespace(device, found, users)
             except FileNotFoundError:
                 continue
             except ValueError as error:
@@ -106,7 +107,8 @@ class Scanner:
             if not name.startswith('md'):
                 continue
             try:
-                array = self._array(name, aliases.get(name), namespaces)
+                array = self._array(name, aliases.get(name), namespaces,
+                                    paths.keys())
             except FileNotFoundError:
                 continue
             except ValueError as error:
@@ -131,14 +133,15 @@ class Scanner:
             has_fast_io_fail=tmo is not None)
 
     def _namespace(self, device: str, found: list[tuple[str, str]],
-                   mounts: dict[str, str]) -> model.Namespace:
+                   users: dict[str, str]) -> model.Namespace:
         base = os.path.join(self._block, device)
         uuid = _read(base, 'uuid')
         if not uuid:
             controller, child = found[0]
             uuid = _read(self._ctl, controller, child, 'uuid')
         holders = list(_listing(base, 'holders'))
-        in_use = mounts.get(_read(base, 'dev') or '', '')
+        in_use = (users.get(_read(base, 'dev') or '')
+                  or users.get('/dev/' + device, ''))
         for child in _listing(base):
             if _read(base, child, 'partition') is not None:
                 holders += _listing(base, child, 'holders')
@@ -149,14 +152,25 @@ class Scanner:
             controllers=tuple(controller for controller, _child in found),
             holders=tuple(holders), in_use=in_use)
 
-    def _mounts(self) -> dict[str, str]:
-        """major:minor of what is mounted -> a clause that says where."""
-        mounts = {}
+    def _users(self) -> dict[str, str]:
+        """major:minor or path of what is mounted -> a clause that says where.
+
+        btrfs gives its mounts a number of their own, so that only the path
+        of the device tells; swap space has a path only.
+        """
+        users = {}
         for line in (_read(self._proc, 'self/mountinfo') or '').splitlines():
-            words = line.split()
+            mount, _, source = line.partition(' - ')
+            words = mount.split()
             if len(words) > 4:
-                mounts[words[2]] = 'it is mounted on %s' % words[4]
-        return mounts
+                clause = 'it is mounted on %s' % words[4]
+                users[words[2]] = clause
+                for path in source.split()[1:2]:
+                    users[path] = clause
+        for line in (_read(self._proc, 'swaps') or '').splitlines()[1:]:
+            for path in line.split()[:1]:
+                users[path] = 'it is swap space'
+        return users
 
     def _aliases(self) -> dict[str, str]:
         """md127 -> the name of udev's link /dev/md/NAME to it."""
@@ -170,22 +184,32 @@ class Scanner:
         return aliases
 
     def _array(self, name: str, alias: str | None,
-               namespaces: dict[str, model.Namespace]) -> model.Array | None:
+               namespaces: dict[str, model.Namespace],
+               fabric: Collection[str]) -> model.Array | None:
+        """Return the array, None where it is none of ours.
+
+        :param fabric: every NVMe-oF device, also one that was left out.
+        """
         base = os.path.join(self._block, name, 'md')
         if _read(base, 'level') != 'raid1':
             return None
         legs = []
-        remote = False
+        remote = local = lost = False
         for entry in _listing(base):
             if not entry.startswith('dev-'):
                 continue
-            leg, vanished = self._leg(base, entry, namespaces)
+            leg, vanished = self._leg(name, entry, namespaces)
             if leg is None:
                 continue
             legs.append(leg)
-            remote = remote or leg.device in namespaces or (
-                vanished and bool(_WHOLE_NAMESPACE.match(leg.device)))
-        if not remote:
+            if not vanished:
+                remote = remote or leg.device in fabric
+                local = local or leg.device not in fabric
+            elif _WHOLE_NAMESPACE.match(leg.device):
+                lost = True
+        # A lost leg may have been an NVMe drive in this very machine: while
+        # a leg lives, that one tells whose array it is.
+        if not remote and (local or not lost):
             return None
         done, total = _progress(_read(base, 'sync_completed'))
         offsets = [_read(base, 'dev-' + leg.device, 'offset')
@@ -193,7 +217,7 @@ class Scanner:
         return model.Array(
             name=name, alias=alias, uuid=_uuid(_read(base, 'uuid')),
             # "2 (1)" while the number is being changed
-            raid_disks=int(_require(base, 'raid_disks').split()[0]),
+            raid_disks=int(_require(base, 'raid_disks').partition(' ')[0]),
             degraded=int(_read(base, 'degraded') or 0),
             array_state=_require(base, 'array_state'),
             sync_action=_read(base, 'sync_action') or 'idle',
@@ -202,22 +226,25 @@ class Scanner:
             data_offset=max((int(offset) for offset in offsets if offset),
                             default=0) * SECTOR)
 
-    def _leg(self, base: str, entry: str,
+    def _leg(self, array: str, entry: str,
              namespaces: dict[str, model.Namespace]
              ) -> tuple[model.Leg | None, bool]:
         """Return a leg and whether its device has vanished.
 
-        A device that comes back may get the name of one that md still lists:
-        only the same device number makes it the same device.
+        A device that comes back may get the name of one that md still lists,
+        and the link ``block`` is resolved by its text: it then leads to the
+        newcomer.  Only ``holders`` tells which device md has open.
         """
         device = entry[len('dev-'):]
-        state = _read(base, entry, 'state')
+        base = os.path.join(self._block, array, 'md', entry)
+        state = _read(base, 'state')
         if state is None:
             return None, False
-        slot = _read(base, entry, 'slot')
-        number = _read(base, entry, 'block', 'dev')
+        slot = _read(base, 'slot')
+        number = _read(base, 'block', 'dev')
         vanished = (number is None
-                    or number != _read(self._block, device, 'dev'))
+                    or number != _read(self._block, device, 'dev')
+                    or array not in _listing(self._block, device, 'holders'))
         namespace = None if vanished else namespaces.get(device)
         return model.Leg(
             device=device,

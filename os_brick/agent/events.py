@@ -106,26 +106,44 @@ def _legs(was: model.Array, now: model.Array) -> Iterator[model.Event]:
     after = {leg.device: leg for leg in now.legs}
     for device in sorted(before.keys() | after.keys()):
         old, new = before.get(device), after.get(device)
+        if old and new and old.replica_uuid and new.replica_uuid and (
+                old.replica_uuid != new.replica_uuid):
+            # another namespace got the name
+            yield _leg('LEG_REMOVED', INFO, now, old, 'was removed')
+            old = None
         if new is None and old is not None:
             yield _leg('LEG_REMOVED', INFO, now, old, 'was removed')
-        elif new is not None and old is None:
-            yield _leg('LEG_ADDED', INFO, now, new, 'was added')
-        elif old and new and new.faulty and not old.faulty:
-            # md drops the device's identity with the device: the older
-            # snapshot knows whose leg it was
-            known = new if new.replica_uuid else old
-            yield _leg('LEG_FAULTY', WARN, now, known, 'is faulty')
-        elif old and new and new.in_sync and not old.in_sync:
-            yield _leg('LEG_IN_SYNC', INFO, now, new, 'is in sync')
+        elif new is not None:
+            if old is None:
+                yield _leg('LEG_ADDED', INFO, now, new, 'was added')
+            yield from _leg_state(old, new, now)
+
+
+def _leg_state(old: model.Leg | None, new: model.Leg,
+               array: model.Array) -> Iterator[model.Event]:
+    if new.faulty and not (old and old.faulty):
+        # md drops the device's identity with the device: the older
+        # snapshot knows whose leg it was
+        yield _leg('LEG_FAULTY', WARN, array,
+                   new if new.replica_uuid else old or new, 'is faulty')
+    elif new.in_sync and not (old and old.in_sync):
+        yield _leg('LEG_IN_SYNC', INFO, array, new, 'is in sync')
+    elif old and (old.faulty or old.in_sync) and not (
+            new.faulty or new.in_sync):
+        yield _leg('LEG_BACK', INFO, array, new,
+                   'is back and not in sync yet')
 
 
 def _sync(was: model.Array, now: model.Array) -> Iterator[model.Event]:
-    if now.syncing and not was.syncing:
+    went_on = was.sync_action == now.sync_action
+    if was.syncing and not went_on:
+        # it may just as well have been interrupted
+        yield _array('SYNC_FINISHED', INFO, now,
+                     'ended its %s: %d of %d legs in sync' % (
+                         was.sync_action, len(now.in_sync), now.raid_disks))
+    if now.syncing and not went_on:
         yield _array('SYNC_STARTED', INFO, now,
                      'started to %s' % now.sync_action)
-    elif was.syncing and not now.syncing:
-        yield _array('SYNC_FINISHED', INFO, now,
-                     'finished its %s' % was.sync_action)
     elif now.syncing and _quarter(now) > _quarter(was):
         yield _array('SYNC_PROGRESS', INFO, now, '%s at %d %%' % (
             now.sync_action, 25 * _quarter(now)))
@@ -138,7 +156,7 @@ def _quarter(array: model.Array) -> int:
 
 
 def _health(was: model.Array, now: model.Array) -> Iterator[model.Event]:
-    if was.whole and not now.whole:
+    if (was.whole and not now.whole) or (was.in_sync and not now.in_sync):
         level = WARN if now.in_sync else FATAL
         yield _array('ARRAY_DEGRADED', level, now,
                      'is degraded: %d of %d legs in sync' % (

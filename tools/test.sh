@@ -205,7 +205,7 @@ check() {
 }
 
 sphinx() {
-    rm -rf "$results/$1"
+    rm -rf "${results:?}/$1"
     "$venv/bin/python" -m sphinx -W --keep-going -q -b html \
         -d "$results/$1/doctrees" "$2" "$results/$1/html"
 }

@@ -19,6 +19,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 from unittest import mock
 
 from oslotest import base
@@ -102,7 +103,11 @@ class NudgeTestCase(base.BaseTestCase):
                 sent += 1
         except BlockingIOError:
             pass
-        self._nudge()
+        # Were it to block, the test would say so and not hang.
+        attach = threading.Thread(target=self._nudge, daemon=True)
+        attach.start()
+        attach.join(30)
+        self.assertFalse(attach.is_alive(), 'the hook waits for the agent')
         self.warning.assert_not_called()
         received = 0
         try:

@@ -69,8 +69,10 @@ class FakeHost:
         """Make ``path`` a relative link to ``target``, both below root."""
         full = self.path(path)
         os.makedirs(os.path.dirname(full), exist_ok=True)
-        os.symlink(os.path.relpath(self.path(target), os.path.dirname(full)),
-                   full)
+        # a class directory in the path is itself a link to elsewhere
+        folder = os.path.realpath(os.path.dirname(full))
+        os.symlink(os.path.relpath(
+            os.path.join(os.path.realpath(self.root), target), folder), full)
 
     def remove(self, path: str) -> None:
         """Remove a file, a link or a whole directory."""

@@ -1,0 +1,274 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""What a scan makes of hosts in flux: vanished, exchanged, malformed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+import contextlib
+import io
+import os
+import tempfile
+from typing import Any
+from unittest import mock
+
+from hypothesis import given
+from hypothesis import settings
+from hypothesis import strategies
+
+from os_brick.agent.host import sysfs
+from os_brick.agent import model
+from os_brick.agent.tests.unit import fakesys
+from os_brick.agent.tests.unit import test_sysfs
+
+A, B = test_sysfs.A, test_sysfs.B
+ATTRIBUTES = ('sys/class/nvme-fabrics/ctl/nvme1/', 'sys/class/block/nvme1n1/',
+              'sys/class/block/md127/md/')
+
+
+class TestStaleLegs(test_sysfs.ScanCase):
+    """md still lists a leg whose device has gone or whose name is taken."""
+
+    def test_a_device_that_has_gone(self) -> None:
+        self.host.lose_namespace('nvme1n1')
+        leg = self.leg('nvme1n1')
+        self.assertIsNone(leg.replica_uuid)
+        self.assertTrue(leg.in_sync)
+        self.assertEqual(B, self.leg('nvme2n1').replica_uuid)
+
+    def test_a_newcomer_with_the_same_name(self) -> None:
+        # The link "block" is text: it leads to the newcomer.
+        self.host.lose_namespace('nvme1n1')
+        self.host.namespace('nvme1n1', A[:-1] + '9', ('nvme1',))
+        self.assertEqual(
+            self.host.number('nvme1n1'),
+            self.host.number('md127/md/dev-nvme1n1/block'))
+        self.assertIsNone(self.leg('nvme1n1').replica_uuid)
+        self.assertFalse(self.scan().good(self.leg('nvme1n1')))
+        self.assertEqual((), self.namespace().holders)
+
+    def test_a_newcomer_that_another_array_has_taken(self) -> None:
+        self.host.lose_namespace('nvme1n1')
+        self.host.namespace('nvme1n1', A[:-1] + '9', ('nvme1',))
+        self.host.array('md126', ('nvme1n1',))
+        found = {array.name: array.legs[0].replica_uuid
+                 for array in self.scan().arrays}
+        self.assertEqual({'md126': A[:-1] + '9', 'md127': None}, found)
+
+    def test_a_link_that_leads_elsewhere(self) -> None:
+        self.host.remove('sys/class/block/md127/md/dev-nvme1n1/block')
+        self.host.link('sys/class/block/md127/md/dev-nvme1n1/block',
+                       'sys/class/block/nvme2n1')
+        self.assertEqual(self.host.number('nvme2n1'),
+                         self.host.number('md127/md/dev-nvme1n1/block'))
+        self.assertIsNone(self.leg('nvme1n1').replica_uuid)
+
+
+class TestMalformed(test_sysfs.ScanCase):
+    """An attribute that makes no sense spoils its own object only."""
+
+    def test_controller(self) -> None:
+        for attribute, value in (('fast_io_fail_tmo', 'soon'),
+                                 ('address', 'traddr=192.0.2.1,trsvcid=x'),
+                                 ('address', 'traddr=192.0.2.1,trsvcid=0')):
+            self.host.controller('nvme3')
+            self.host.namespace('nvme3n1', A[:-1] + '9', ('nvme3',))
+            whole = self.scan()
+            self.host.set_controller('nvme3', **{attribute: value})
+            snapshot = self.scan()
+            self.assertEqual(['nvme1', 'nvme2'],
+                             [found.name for found in snapshot.controllers])
+            self.assertEqual(whole.namespaces, snapshot.namespaces)
+            self.assertEqual(whole.arrays, snapshot.arrays)
+            (problem,) = snapshot.problems
+            self.assertIn('controller nvme3 left out: ', problem)
+            self.host.lose_namespace('nvme3n1')
+            self.host.remove('sys/class/nvme-fabrics/ctl/nvme3')
+
+    def test_namespace(self) -> None:
+        for device in ('nvme1n1', 'nvme2n1'):
+            self.host.attributes('sys/class/block/' + device, size='many')
+        snapshot = self.scan()
+        self.assertEqual((), snapshot.namespaces)
+        self.assertEqual(2, len(snapshot.controllers))
+        self.assertEqual(['md127'], [a.name for a in snapshot.arrays])
+        self.assertEqual(2, len(snapshot.problems))
+        self.assertIn("namespace nvme1n1 left out: ", snapshot.problems[0])
+        self.assertIn("'many'", snapshot.problems[0])
+
+    def test_array(self) -> None:
+        self.host.controller('nvme3')
+        self.host.namespace('nvme3n1', A[:-1] + '9', ('nvme3',))
+        self.host.array('md126', ('nvme3n1',))
+        for attribute, value in (
+                ('raid_disks', ''), ('raid_disks', 'two'), ('degraded', '?'),
+                ('component_size', ''), ('sync_completed', 'a / b'),
+                ('dev-nvme1n1/slot', 'first'), ('dev-nvme1n1/offset', '-')):
+            with open(self.host.path('sys/class/block/md127/md', attribute),
+                      encoding='ascii') as stream:
+                before = stream.read()
+            self.host.set_array('md127', **{attribute: value})
+            snapshot = self.scan()
+            self.assertEqual(['md126'], [a.name for a in snapshot.arrays],
+                             attribute)
+            self.assertEqual(3, len(snapshot.namespaces))
+            (problem,) = snapshot.problems
+            self.assertIn('array md127 left out: ', problem)
+            self.host.write('sys/class/block/md127/md/' + attribute, before)
+
+    def test_bytes_that_are_no_text(self) -> None:
+        with open(self.host.path('sys/class/block/nvme1n1/uuid'),
+                  'wb') as attribute:
+            attribute.write(b'\xff\x00\xfe')
+        self.assertIsNone(self.namespace().uuid)
+
+    @settings(max_examples=60, deadline=None)
+    @given(strategies.sampled_from(ATTRIBUTES), strategies.data(),
+           strategies.one_of(strategies.binary(max_size=24),
+                             strategies.from_regex(rb'[0-9 ()/.,=-]{0,9}')))
+    def test_any_attribute_may_hold_anything(
+            self, folder: str, draw: strategies.DataObject,
+            content: bytes) -> None:
+        with tempfile.TemporaryDirectory() as root:
+            host = fakesys.FakeHost(root)
+            host.replicated_volumes(1)
+            host.controller('nvme7')
+            folder = folder.replace('md127', 'md0')
+            names = sorted(
+                os.path.join(parent, name)
+                for parent, _folders, files in os.walk(host.path(folder))
+                for name in files)
+            with open(draw.draw(strategies.sampled_from(names)),
+                      'wb') as attribute:
+                attribute.write(content)
+            snapshot = sysfs.Scanner(root).scan()
+            self.assertIsNotNone(snapshot.controller('nvme7'))
+            self.assertIsNotNone(snapshot.controller('nvme0'))
+            self.assertLessEqual(len(snapshot.problems), 1)
+
+
+class Vanishing:
+    """Lets objects go between any two looks of a scan.
+
+    :param after: how many looks (files opened, directories listed, links
+        read) still see everything.
+    :param gone: a part of the path of what is not there any more then.
+    """
+
+    def __init__(self, after: int, gone: str) -> None:
+        self.left = after
+        self.gone = gone
+
+    def _look(self, path: str) -> None:
+        self.left -= 1
+        if self.left < 0 and self.gone in path:
+            # what sysfs says of a device that is being taken down
+            raise OSError(19, 'No such device', path)
+
+    @contextlib.contextmanager
+    def __call__(self) -> Iterator[None]:
+        listdir, readlink, real_open = os.listdir, os.readlink, io.open
+
+        def fake_listdir(path: str) -> list[str]:
+            self._look(path)
+            return listdir(path)
+
+        def fake_readlink(path: str) -> str:
+            self._look(path)
+            return readlink(path)
+
+        def fake_open(path: str, *args: Any, **kwargs: Any) -> Any:
+            self._look(path)
+            return real_open(path, *args, **kwargs)
+
+        with mock.patch.object(os, 'listdir', fake_listdir), \
+                mock.patch.object(os, 'readlink', fake_readlink), \
+                mock.patch.object(sysfs, 'open', fake_open, create=True):
+            yield
+
+
+class TestVanishing(test_sysfs.ScanCase):
+    """Hot-unplug at every point of a scan is no error and no problem."""
+
+    def vanish(self, gone: str) -> list[model.HostSnapshot]:
+        """Scan once for each point at which it may vanish."""
+        snapshots = []
+        for after in range(1000):
+            vanishing = Vanishing(after, gone)
+            with vanishing():
+                snapshots.append(self.scan())
+            self.assertEqual((), snapshots[-1].problems)
+            if vanishing.left >= 0:
+                # the scan was over before anything could vanish
+                return snapshots
+        raise AssertionError('the scan never ends')
+
+    def test_controller(self) -> None:
+        snapshots = self.vanish('ctl/nvme1/')
+        self.assertIsNone(snapshots[0].controller('nvme1'))
+        self.assertIsNotNone(snapshots[-1].controller('nvme1'))
+        for snapshot in snapshots:
+            self.assertIsNotNone(snapshot.controller('nvme2'))
+            self.assertIsNotNone(snapshot.namespace('nvme2n1'))
+            self.assertIsNotNone(snapshot.array('md127'))
+
+    def test_namespace(self) -> None:
+        snapshots = self.vanish('block/nvme1n1')
+        self.assertIsNone(snapshots[0].namespace('nvme1n1'))
+        self.assertIsNotNone(snapshots[-1].namespace('nvme1n1'))
+        for snapshot in snapshots:
+            self.assertIsNotNone(snapshot.namespace('nvme2n1'))
+            (array,) = snapshot.arrays
+            self.assertEqual(2, len(array.legs))
+
+    def test_leg(self) -> None:
+        snapshots = self.vanish('dev-nvme1n1')
+        self.assertEqual(['nvme2n1'],
+                         [leg.device for leg in snapshots[0].arrays[0].legs])
+        self.assertEqual(2, len(snapshots[-1].arrays[0].legs))
+        for snapshot in snapshots:
+            (array,) = snapshot.arrays
+            self.assertIsNotNone(array.leg('nvme2n1'))
+
+    def test_array(self) -> None:
+        snapshots = self.vanish('md127')
+        self.assertEqual((), snapshots[0].arrays)
+        self.assertEqual(1, len(snapshots[-1].arrays))
+        for snapshot in snapshots:
+            self.assertEqual(2, len(snapshot.namespaces))
+
+    def test_everything(self) -> None:
+        snapshots = self.vanish('')
+        self.assertEqual(model.HostSnapshot(), snapshots[0])
+        self.assertEqual(self.scan(), snapshots[-1])
+
+    def test_listed_and_gone(self) -> None:
+        # the names are still in the listings, what they name is not
+        self.host.lose_namespace('nvme1n1')
+        self.host.remove('sys/class/nvme-fabrics/ctl/nvme1')
+        real = sysfs._listing
+
+        def stale(*parts: str) -> list[str]:
+            found = real(*parts)
+            if parts[-1].endswith('ctl'):
+                found.append('nvme1')
+            if parts[-1] == 'nvme1':
+                found.append('nvme1c1n1')
+            return found
+
+        with mock.patch.object(sysfs, '_listing', stale):
+            snapshot = self.scan()
+        self.assertEqual((), snapshot.problems)
+        self.assertEqual(['nvme2'],
+                         [found.name for found in snapshot.controllers])
+        self.assertEqual(['nvme2n1'],
+                         [found.device for found in snapshot.namespaces])

@@ -122,7 +122,5 @@ def _device(root: str, number: str, source: str) -> str | None:
     # A kernel that mounted / without an initramfs says /dev/root, which is
     # no file; the number is the device's.
     block = os.path.join(root, 'sys/dev/block', number)
-    if not os.path.exists(block):
-        return None
     return os.path.realpath(os.path.join(
         root, 'dev', os.path.basename(os.path.realpath(block))))

@@ -101,6 +101,11 @@ class TestRootFileSystem(IdentityCase):
             self.host.mount('0:39', '/', source, fstype)
             self.assertIsNone(self.uuid(), source)
 
+    def test_only_the_source_counts_where_it_is_no_device(self) -> None:
+        # blkid is asked for the source, and knows of no "overlay"
+        self.host.mount(self.disk('vda1', UUID), '/', 'overlay', 'overlay')
+        self.assertIsNone(self.uuid())
+
     def test_no_link_for_the_device(self) -> None:
         self.host.mount(self.disk('vda1', None), '/', '/dev/vda1')
         self.assertIsNone(self.uuid())

@@ -61,7 +61,9 @@ class FakeHost:
     def write(self, path: str, text: str) -> None:
         """Write a file below the root, and the directories above it."""
         full = self.path(path)
-        os.makedirs(os.path.dirname(full), exist_ok=True)
+        # most are: a tree of hundreds of arrays is mostly this
+        if not os.path.isdir(os.path.dirname(full)):
+            os.makedirs(os.path.dirname(full))
         with open(full, 'w', encoding='utf-8') as stream:
             stream.write(text)
 

@@ -17,7 +17,6 @@ from collections.abc import Iterator
 import contextlib
 import io
 import os
-import tempfile
 from typing import Any
 from unittest import mock
 
@@ -27,7 +26,6 @@ from hypothesis import strategies
 
 from os_brick.agent.host import sysfs
 from os_brick.agent import model
-from os_brick.agent.tests.unit import fakesys
 from os_brick.agent.tests.unit import test_sysfs
 
 A, B = test_sysfs.A, test_sysfs.B
@@ -138,22 +136,22 @@ class TestMalformed(test_sysfs.ScanCase):
     def test_any_attribute_may_hold_anything(
             self, folder: str, draw: strategies.DataObject,
             content: bytes) -> None:
-        with tempfile.TemporaryDirectory() as root:
-            host = fakesys.FakeHost(root)
-            host.replicated_volumes(1)
-            host.controller('nvme7')
-            folder = folder.replace('md127', 'md0')
-            names = sorted(
-                os.path.join(parent, name)
-                for parent, _folders, files in os.walk(host.path(folder))
-                for name in files)
-            with open(draw.draw(strategies.sampled_from(names)),
-                      'wb') as attribute:
-                attribute.write(content)
-            snapshot = sysfs.Scanner(root).scan()
-            self.assertIsNotNone(snapshot.controller('nvme7'))
-            self.assertIsNotNone(snapshot.controller('nvme0'))
-            self.assertLessEqual(len(snapshot.problems), 1)
+        names = sorted(
+            os.path.join(parent, name) for parent, _folders, files
+            in os.walk(self.host.path(folder)) for name in files)
+        name = draw.draw(strategies.sampled_from(names))
+        with open(name, 'rb') as attribute:
+            before = attribute.read()
+        with open(name, 'wb') as attribute:
+            attribute.write(content)
+        try:
+            snapshot = self.scan()
+        finally:
+            with open(name, 'wb') as attribute:
+                attribute.write(before)
+        self.assertIsNotNone(snapshot.controller('nvme2'))
+        self.assertIsNotNone(snapshot.namespace('nvme2n1'))
+        self.assertLessEqual(len(snapshot.problems), 1)
 
 
 class Vanishing:

@@ -1,0 +1,100 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""The block devices behind the targets: memory, and slow where wanted.
+
+A sparse file on a tmpfs holds the blocks, so that a test can read and spoil
+them behind everybody's back; a loop device makes it a block device, and a
+device-mapper `delay` device in front of it a slow one.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import pathlib
+
+from os_brick.agent.tests.functional.lab import process
+
+LOG = logging.getLogger(__name__)
+
+DIRECTORY = pathlib.Path('/run/nvme-agent-lab/backing')
+SECTOR = 512
+
+
+class Backing:
+    """One block device of a given size in bytes.
+
+    :ivar device: the path that a target exports.
+    :ivar path: the file that holds the blocks.
+    """
+
+    def __init__(self, name: str, size: int, slow: bool = False) -> None:
+        """Create it.
+
+        :param slow: whether ``set_delay`` will be used.
+        """
+        DIRECTORY.mkdir(parents=True, exist_ok=True)
+        self.name = name
+        self.size = size
+        self.path = DIRECTORY / name
+        with self.path.open('wb') as blocks:
+            blocks.truncate(size)
+        self.loop = process.run(
+            'losetup', '--find', '--show', str(self.path)).strip()
+        self.device = self.loop
+        self._mapped = 'lab-' + name if slow else None
+        if self._mapped:
+            process.run('dmsetup', 'create', self._mapped,
+                        input_text=self._table(0))
+            self.device = '/dev/mapper/' + self._mapped
+
+    def set_delay(self, seconds: float) -> None:
+        """Let every read and write take that much longer.
+
+        :raises ValueError: when it was not created as a slow device.
+        """
+        if not self._mapped:
+            raise ValueError('%s was not created with slow=True' % self.name)
+        LOG.info('%s now takes %s s longer', self.device, seconds)
+        process.run('dmsetup', 'reload', self._mapped,
+                    input_text=self._table(seconds))
+        # Neither flush nor freeze: I/O under way ends with the old delay.
+        process.run('dmsetup', 'suspend', '--noflush', '--nolockfs',
+                    self._mapped)
+        process.run('dmsetup', 'resume', self._mapped)
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Read blocks behind the target's back."""
+        with self.path.open('rb') as blocks:
+            blocks.seek(offset)
+            return blocks.read(length)
+
+    def spoil(self, offset: int, content: bytes) -> None:
+        """Overwrite blocks behind the target's back."""
+        LOG.info('spoiling %s at %d', self.path, offset)
+        fd = os.open(self.path, os.O_WRONLY)
+        try:
+            os.pwrite(fd, content, offset)
+        finally:
+            os.close(fd)
+
+    def remove(self) -> None:
+        """Give the device and its memory back."""
+        if self._mapped:
+            process.attempt(process.run, 'dmsetup', 'remove', '--retry',
+                            self._mapped)
+        process.attempt(process.run, 'losetup', '-d', self.loop)
+        self.path.unlink(missing_ok=True)
+
+    def _table(self, seconds: float) -> str:
+        return '0 %d delay %s 0 %d' % (
+            self.size // SECTOR, self.loop, round(seconds * 1000))

@@ -1,0 +1,215 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""Real NVMe/TCP targets: the kernel's nvmet, set up through configfs.
+
+One target is one subsystem with its namespaces, served on one or several
+loopback addresses.  It can die in the ways a storage node does, and return.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+import contextlib
+import dataclasses
+import itertools
+import logging
+import pathlib
+import uuid as uuid_lib
+
+from os_brick.agent.tests.functional.lab import backing as backing_lib
+from os_brick.agent.tests.functional.lab import network as network_lib
+from os_brick.agent.tests.functional.lab import process
+
+LOG = logging.getLogger(__name__)
+
+NVMET = pathlib.Path('/sys/kernel/config/nvmet')
+PORT = 4420
+MIB = 1024 * 1024
+#: Small, so that a full resynchronisation takes seconds when emulated.
+SIZE = 64 * MIB
+
+
+@dataclasses.dataclass
+class Namespace:
+    """One exported block device; ``uuid`` is its NVMe UUID."""
+
+    nsid: int
+    uuid: str
+    backing: backing_lib.Backing
+    path: pathlib.Path
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return self.backing.size
+
+    def remove(self) -> None:
+        """Let the namespace vanish while the connection lives."""
+        LOG.info('namespace %s vanishes', self.uuid)
+        (self.path / 'enable').write_text('0')
+
+    def restore(self) -> None:
+        """Give the namespace back as it was."""
+        LOG.info('namespace %s is back', self.uuid)
+        (self.path / 'enable').write_text('1')
+
+
+class Target:
+    """An NVMe subsystem and the addresses on which it is served."""
+
+    def __init__(self, name: str, portals: dict[str, int],
+                 network: network_lib.Network) -> None:
+        """Create a subsystem that any host may connect to.
+
+        :param portals: address to the number of its nvmet port.
+        """
+        self.name = name
+        self.nqn = 'nqn.2024-01.org.example.lab:' + name
+        self.namespaces: list[Namespace] = []
+        self._portals = portals
+        self._network = network
+        self._path = NVMET / 'subsystems' / self.nqn
+        self._path.mkdir()
+        (self._path / 'attr_allow_any_host').write_text('1')
+        for address, number in portals.items():
+            port = NVMET / 'ports' / str(number)
+            port.mkdir()
+            for attribute, value in (
+                    ('addr_trtype', 'tcp'), ('addr_adrfam', 'ipv4'),
+                    ('addr_traddr', address), ('addr_trsvcid', str(PORT))):
+                (port / attribute).write_text(value)
+
+    @property
+    def addresses(self) -> list[str]:
+        """Where it listens."""
+        return list(self._portals)
+
+    @property
+    def portals(self) -> list[tuple[str, int, str]]:
+        """The portals as os-brick's connection properties want them."""
+        return [(address, PORT, 'tcp') for address in self._portals]
+
+    @property
+    def namespace(self) -> Namespace:
+        """The first namespace; most targets have one."""
+        return self.namespaces[0]
+
+    def add_namespace(self, size: int = SIZE, uuid: str | None = None,
+                      slow: bool = False) -> Namespace:
+        """Export another block device of ``size`` bytes.
+
+        :param slow: whether its backing device's ``set_delay`` will be used.
+        """
+        nsid = len(self.namespaces) + 1
+        namespace = Namespace(
+            nsid=nsid, uuid=uuid or str(uuid_lib.uuid4()),
+            backing=backing_lib.Backing(
+                '%s-%d' % (self.name, nsid), size, slow),
+            path=self._path / 'namespaces' / str(nsid))
+        self.namespaces.append(namespace)
+        namespace.path.mkdir()
+        (namespace.path / 'device_path').write_text(namespace.backing.device)
+        (namespace.path / 'device_uuid').write_text(namespace.uuid)
+        (namespace.path / 'enable').write_text('1')
+        return namespace
+
+    def kill(self, addresses: Sequence[str] | None = None) -> None:
+        """Die with a connection reset, on some addresses or on all."""
+        for address in self._chosen(addresses):
+            LOG.info('target %s dies on %s', self.name, address)
+            self._link(address).unlink(missing_ok=True)
+
+    def revive(self, addresses: Sequence[str] | None = None) -> None:
+        """Accept connections again; the host reconnects by itself."""
+        for address in self._chosen(addresses):
+            LOG.info('target %s serves on %s', self.name, address)
+            with contextlib.suppress(FileExistsError):
+                self._link(address).symlink_to(self._path)
+
+    def lose_power(self, addresses: Sequence[str] | None = None) -> None:
+        """Fall silent: packets vanish both ways, nobody is told."""
+        self._network.lose(*self._chosen(addresses))
+
+    def restore_power(self, addresses: Sequence[str] | None = None) -> None:
+        """Answer again."""
+        self._network.restore(*self._chosen(addresses))
+
+    def delay(self, seconds: float,
+              addresses: Sequence[str] | None = None) -> None:
+        """Let each round trip take that much longer; 0 ends it."""
+        for address in self._chosen(addresses):
+            self._network.delay(address, seconds)
+
+    def remove(self) -> None:
+        """Take all of it away, whatever state it is in."""
+        process.attempt(self.kill)
+        for number in self._portals.values():
+            process.attempt((NVMET / 'ports' / str(number)).rmdir)
+        for namespace in self.namespaces:
+            if namespace.path.exists():
+                process.attempt(namespace.remove)
+                process.attempt(namespace.path.rmdir)
+            namespace.backing.remove()
+        if self._path.exists():
+            process.attempt(self._path.rmdir)
+
+    def _link(self, address: str) -> pathlib.Path:
+        return (NVMET / 'ports' / str(self._portals[address]) / 'subsystems'
+                / self.nqn)
+
+    def _chosen(self, addresses: Sequence[str] | None) -> list[str]:
+        return self.addresses if addresses is None else list(addresses)
+
+
+class TargetRack:
+    """All targets of one lab session; a context that cleans up."""
+
+    def __init__(self, prefix: str = 't') -> None:
+        self.network = network_lib.Network()
+        self.targets: list[Target] = []
+        self._prefix = prefix
+        self._numbers = itertools.count(1)
+
+    def add(self, namespaces: int = 1, portals: int = 1, size: int = SIZE,
+            slow: bool = False, uuid: str | None = None) -> Target:
+        """Start a target that serves at once.
+
+        :param size: bytes of each namespace.
+        :param uuid: the NVMe UUID of the first namespace; default: a new one.
+        """
+        numbers = list(itertools.islice(self._numbers, portals))
+        target = Target(
+            '%s%d' % (self._prefix, numbers[0]),
+            {'127.0.0.%d' % (10 + number): number for number in numbers},
+            self.network)
+        self.targets.append(target)
+        for index in range(namespaces):
+            target.add_namespace(size, uuid if index == 0 else None, slow)
+        target.revive()
+        return target
+
+    def restore(self) -> None:
+        """Bring every target and every packet back, as a clean-up needs."""
+        process.attempt(self.network.reset)
+        for target in self.targets:
+            process.attempt(target.revive)
+            for namespace in target.namespaces:
+                process.attempt(namespace.restore)
+                if namespace.backing.device != namespace.backing.loop:
+                    process.attempt(namespace.backing.set_delay, 0)
+
+    def remove(self) -> None:
+        """Take all targets away; their connections must be gone."""
+        for target in self.targets:
+            target.remove()
+        self.targets.clear()
+        process.attempt(self.network.reset)

@@ -1,0 +1,70 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""Count the tests of one lab run; say what failed and where to look.
+
+The stream is read as far as it goes: a test that began and did not end is
+one that failed, and no test at all is a failure too.
+"""
+
+from __future__ import annotations
+
+import pathlib
+import sys
+from typing import Any
+
+import subunit
+import testtools
+
+OK = frozenset(['success', 'xfail'])
+
+
+def read(stream: pathlib.Path) -> dict[str, str]:
+    """Map each test that began to its last known status."""
+    found: dict[str, str] = {}
+
+    class Statuses(testtools.StreamResult):  # type: ignore[misc]
+        def status(self, test_id: str | None = None,
+                   test_status: str | None = None, **_rest: Any) -> None:
+            if test_id and test_status and test_status != 'exists':
+                found[test_id] = test_status
+
+    with stream.open('rb') as source:
+        case = subunit.ByteStreamToStreamResult(
+            source, non_subunit_name='stdout')
+        case.run(Statuses())
+    return found
+
+
+def main() -> int:
+    """Print the summary; exit 0 only if tests ran and none failed."""
+    results = pathlib.Path(sys.argv[1])
+    stream = results / 'subunit'
+    statuses = read(stream) if stream.exists() else {}
+    passed = [name for name, status in statuses.items() if status in OK]
+    skipped = [name for name, status in statuses.items() if status == 'skip']
+    failed = [name for name in statuses
+              if name not in passed and name not in skipped]
+    for name in failed:
+        unfinished = ' (did not end)' if statuses[name] == 'inprogress' else ''
+        print('lab: FAILED%s %s' % (unfinished, name))
+        folder = results / 'evidence' / '.'.join(name.split('.')[-2:])
+        if folder.is_dir():
+            print('lab:   evidence in %s' % folder)
+    if not passed and not failed:
+        print('lab: FAILED: no test was run')
+    print('lab: %d passed, %d failed, %d skipped'
+          % (len(passed), len(failed), len(skipped)))
+    return 0 if passed and not failed else 1
+
+
+if __name__ == '__main__':
+    sys.exit(main())

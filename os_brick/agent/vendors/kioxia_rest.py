@@ -199,17 +199,18 @@ class Rest:
             host = self._wire.excerpt(host.rpartition('@')[2]) or 'nowhere'
             raise base.BadAnswer('%s: a redirect to %s is not followed' % (
                 what, host))
-        problem = ''
+        problem = said = ''
         found: answers.Json = None
         if answer.body.strip():
             try:
                 found = answers.decode(answer.body)
             except ValueError as error:
-                problem = '%s: %s' % (error, self._wire.excerpt(
-                    answer.body.decode('utf-8', 'replace')))
+                said = self._wire.excerpt(
+                    answer.body.decode('utf-8', 'replace'))
+                problem = '%s: %s' % (error, said)
         word = found.get('status') if isinstance(found, dict) else None
-        said = problem or self._wire.excerpt(
-            found.get('description') if isinstance(found, dict) else '')
+        if isinstance(found, dict):
+            said = self._wire.excerpt(found.get('description', ''))
         if answer.status >= 500 and word not in _WORDS or (
                 answer.status in _BUSY):
             raise base.Unavailable('%s: HTTP %d: %s' % (

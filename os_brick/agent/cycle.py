@@ -9,15 +9,19 @@
 #    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 #    License for the specific language governing permissions and limitations
 #    under the License.
-"""One pass: heartbeat, observe, pull, diff, guard, decide, report, act.
+"""One pass: observe, guard, pull, decide, act, report and ask.
 
-Each provisioner call and each volume is served for itself: what fails is
-logged once, until it changes, and the pass goes on to the next.
+What keeps I/O moving comes before anything that the provisioner may be slow
+to answer.  Each provisioner call and each volume is served for itself: what
+fails is logged once, until it changes, and the pass goes on to the next.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Iterator
+import contextlib
+import dataclasses
 import logging
 
 from oslo_config import cfg
@@ -29,13 +33,25 @@ from os_brick.agent import healing
 from os_brick.agent.host import actions
 from os_brick.agent import journal
 from os_brick.agent import ledger
+from os_brick.agent import matching
 from os_brick.agent import model
-from os_brick.agent import rules
+from os_brick.agent import outbox
 from os_brick.agent.vendors import base
 
 LOG = logging.getLogger(__name__)
 _LEVELS = {events.INFO: logging.INFO, events.WARN: logging.WARNING,
            events.FATAL: logging.CRITICAL}
+
+
+@dataclasses.dataclass(frozen=True)
+class _Served:
+    """What the provisioner is still to be told of a volume."""
+
+    volume: model.Volume
+    memories: dict[str, healing.Memory]
+    requests: tuple[healing.Request, ...]
+    needed: frozenset[str]
+    busy: bool
 
 
 class Cycle:
@@ -53,221 +69,225 @@ class Cycle:
         self._ledger = book
         self._stopping = stopping
         self._journal = journal.Journal()
+        self._outbox = outbox.Outbox(driver, book, self._journal, stopping)
         self._last = model.HostSnapshot()
+        self._events: list[model.Event] = []
         self._volumes: dict[str, model.Volume] = {}
         self._anchors: dict[str, str] = {}
         self._targets_for: frozenset[str] = frozenset()
         self._arrays: dict[str, str] = {}
+        self._doubts: set[str] = set()
+        self._now = 0.0
+        self._leaving = False
+        self._lock_held = False
+        self._subjects: set[str] = set()
+        self._done: set[act.Action] = set()
+        self._done_before: set[act.Action] = set()
 
     def run(self) -> bool:
         """Do one pass; return True when another one should follow soon."""
-        self._ask('heartbeat', lambda: self._driver.heartbeat(
-            self._host, self._conf.poll_interval))
+        self._now = self._ledger.now()
+        self._lock_held = False
+        before, self._subjects = self._subjects, set()
+        self._done, self._done_before = set(), self._done
         snapshot = self._observe()
-        fresh = self._pull(snapshot)
         self._arrays = self._match(snapshot)
         busy = self._guard(snapshot)
         if busy:
             snapshot = self._observe()
-        wanted = frozenset(
-            replica.uuid for volume in self._volumes.values()
-            for replica in volume.replicas
-            if replica.state is not model.ReplicaState.TERMINATING)
-        needed: set[str] = set()
+        self._greet()
+        fresh = self._pull(snapshot)
+        silent = self._outbox.unavailable and not fresh
+        arrays = self._match(snapshot)
+        if arrays != self._arrays:
+            self._arrays = arrays
+            if self._guard(snapshot):
+                busy, snapshot = True, self._observe()
+        served: list[_Served] = []
         for name, uuid in sorted(self._arrays.items()):
             array, volume = snapshot.array(name), self._volumes[uuid]
-            if array is None or self._stopping():
-                continue
-            try:
-                busy |= self._serve(volume, array, snapshot, wanted, needed,
-                                    fresh)
-            except Exception:
-                # a defect in serving one volume must not cost the others
-                LOG.exception('volume %s could not be served', volume.alias)
+            if array is not None and not self._stopping():
+                with self._sheltered('volume %s' % volume.alias):
+                    served.append(self._serve(volume, array, snapshot))
+        # a provisioner that does not answer costs one time-out, not one for
+        # each volume: what is to be told is kept
+        for one in () if silent else served:
+            with self._sheltered('volume %s, telling' % one.volume.alias):
+                busy |= self._tell(one, fresh)
+        needed = frozenset[str]().union(*(one.needed for one in served))
+        busy |= any(one.busy for one in served)
         busy |= bool(needed - self._targets_for)
-        self._targets_for = frozenset(needed)
+        self._targets_for = needed
+        for gone in before - self._subjects:
+            self._journal.forget(gone)
         return busy
 
     def stop(self) -> None:
         """Leave the host sane: no leg fails fast without a guard."""
+        self._lock_held, self._leaving = False, True
         snapshot = self._scan()
         for name, action in guard.restore(snapshot, frozenset(self._arrays),
                                           self._conf.io_fail_timeout):
             self._execute(action, self._volumes[self._arrays[name]])
 
-    def _ask(self, subject: str, call: Callable[[], object]) -> bool:
-        """Call the provisioner; say what went wrong once."""
-        subject = 'provisioner, %s' % subject
+    @contextlib.contextmanager
+    def _sheltered(self, subject: str) -> Iterator[None]:
+        """A defect here does not cost the others their turn."""
         try:
-            call()
-        except base.ProvisionerError as error:
-            self._journal.trouble(subject, str(error))
-            return False
+            yield
         except Exception as error:
-            LOG.debug('%s', subject, exc_info=True)
-            self._journal.trouble(subject, 'defect in the driver: %s: %s' % (
-                type(error).__name__, error))
-            return False
-        self._journal.fine(subject)
-        return True
+            self._journal.defect(subject, error)
+        else:
+            self._journal.forget(subject)
 
     def _observe(self) -> model.HostSnapshot:
         snapshot = model.carry_over(self._last, self._scan())
-        for problem in snapshot.problems:
-            self._journal.trouble('this host', problem)
+        for problem in set(snapshot.problems) - set(self._last.problems):
+            LOG.warning('this host: %s', problem)
         for event in events.diff(self._last, snapshot):
             LOG.log(_LEVELS[event.level], '%s', event.message)
-            self._ask('event', lambda: self._driver.report_event(event))
+            self._events.append(event)
         self._last = snapshot
         return snapshot
+
+    def _greet(self) -> None:
+        """Heartbeat, and what was seen: best effort, dropped in an outage."""
+        self._outbox.ask('heartbeat', lambda: self._driver.heartbeat(
+            self._host, self._conf.poll_interval))
+        seen, self._events = self._events, []
+        for event in seen:
+            if self._outbox.unavailable or self._stopping():
+                return
+            self._outbox.ask('event',
+                             lambda: self._driver.report_event(event))
 
     def _pull(self, snapshot: model.HostSnapshot) -> bool:
         """Take the provisioner's word; keep the last one where it is silent.
 
         A volume that is not in the answer is unknown, not gone (S8).
         """
-        answer: list[model.Volume] = []
-        if not self._ask('volumes', lambda: answer.extend(
-                self._driver.get_volumes(self._host, snapshot.arrays,
-                                         self._targets_for))):
+        answer: dict[str, model.Volume] = {}
+
+        def call() -> None:
+            for volume in self._driver.get_volumes(
+                    self._host, snapshot.arrays, self._targets_for):
+                if not isinstance(volume, model.Volume):
+                    raise base.BadAnswer('the driver returned %r, which is '
+                                         'no volume' % (volume,))
+                if volume.replicas:
+                    answer[volume.uuid] = volume
+
+        if self._stopping() or not self._outbox.ask('volumes', call):
             return False
-        for volume in answer:
-            if volume.replicas:
-                self._volumes[volume.uuid] = volume
+        # one that is neither here nor listed has no say about arrays to come
+        here = set(self._arrays.values())
+        self._volumes = {uuid: volume for uuid, volume
+                         in {**self._volumes, **answer}.items()
+                         if uuid in answer or uuid in here}
         return True
 
     def _match(self, snapshot: model.HostSnapshot) -> dict[str, str]:
-        """Array name -> uuid of the one volume it belongs to."""
-        matched = {}
-        for array in snapshot.arrays:
-            owners = [volume for volume in self._volumes.values()
-                      if rules.belongs(array, volume)]
-            subject = 'array %s (%s)' % (array.alias, array.name)
-            if len(owners) == 1:
-                matched[array.name] = owners[0].uuid
-                self._journal.fine(subject)
-            elif owners:
-                self._journal.trouble(
-                    subject, 'it is left alone: volumes %s all claim it' %
-                    ', '.join(sorted(volume.uuid for volume in owners)))
-            elif array.name in self._arrays and self._arrays[
-                    array.name] in self._volumes:
-                # all legs have vanished; it was this volume's a moment ago
-                if not any(leg.replica_uuid for leg in array.legs):
-                    matched[array.name] = self._arrays[array.name]
-        return matched
+        """Array name -> uuid of its volume, for those that are certain."""
+        found = matching.match(snapshot, self._volumes, self._arrays)
+        for subject, why in found.doubts.items():
+            self._journal.trouble(subject, why)
+        for subject in self._doubts - found.doubts.keys():
+            self._journal.fine(subject)
+        self._doubts = set(found.doubts)
+        return dict(found.arrays)
+
+    def _replicas(self, going: bool) -> frozenset[str]:
+        """The replicas of all volumes, with those that are to go or not."""
+        return frozenset(
+            replica.uuid for volume in self._volumes.values()
+            for replica in volume.replicas if going
+            or replica.state is not model.ReplicaState.TERMINATING)
 
     def _guard(self, snapshot: model.HostSnapshot) -> bool:
         mode = self._conf.io_guard
-        if mode == 'off' or not self._arrays:
-            return False
-        decision = guard.decide(
-            snapshot, frozenset(self._arrays), self._anchors,
-            self._conf.io_fail_timeout)
-        self._anchors = dict(decision.anchors)
         done = False
-        for name, action in decision.actions:
-            volume = self._volumes[self._arrays[name]]
-            if mode == 'observe':
-                self._journal.trouble('volume %s, io_guard=observe' %
-                                      volume.alias, 'would: ' + words(action))
-            elif not self._stopping():
-                done |= self._execute(action, volume)
+        if mode == 'off' or not self._arrays:
+            return done
+        with self._sheltered('io_guard'):
+            decision = guard.decide(
+                snapshot, frozenset(self._arrays), self._anchors,
+                self._conf.io_fail_timeout, self._replicas(going=True))
+            self._anchors = dict(decision.anchors)
+            for name, action in decision.actions:
+                volume = self._volumes[self._arrays[name]]
+                if mode == 'observe':
+                    subject = 'volume %s, %s' % (volume.alias, words(action))
+                    self._subjects.add(subject)
+                    self._journal.trouble(subject, 'io_guard=observe: it '
+                                          'would be done')
+                else:
+                    done |= self._execute(action, volume)
         return done
 
     def _serve(self, volume: model.Volume, array: model.Array,
-               snapshot: model.HostSnapshot, wanted: frozenset[str],
-               needed: set[str], fresh: bool) -> bool:
-        now = self._ledger.now()
+               snapshot: model.HostSnapshot) -> _Served:
+        """Decide, remember and act; nothing here waits for a provisioner."""
         policy = healing.Policy(self._conf.replacement_grace_period,
                                 self._conf.report_repeat_interval)
-        decision = healing.decide(volume, array, snapshot,
-                                  self._ledger.memories(volume.uuid), now,
-                                  policy, wanted)
+        before = self._ledger.memories(volume.uuid)
+        decision = healing.decide(
+            volume, array, snapshot, before, self._now, policy,
+            self._replicas(going=False), self._replicas(going=True))
         memories = dict(decision.memories)
-        self._ledger.save(volume.uuid, memories, decision.reports)
+        if decision.reports or memories != before:
+            self._ledger.save(volume.uuid, memories, decision.reports)
         for report in decision.reports:
             LOG.info('volume %s: replica %s is %s', volume.alias,
                      report.replica_uuid, report.state.value)
-        needed |= decision.targets_for
         done = False
-        if self._deliver(volume) and fresh:
-            for request in decision.requests:
-                done |= self._request(volume, memories, request, now)
         for action in decision.actions:
             done |= self._execute(action, volume, memories)
-        return done
+        return _Served(volume, memories, decision.requests,
+                       decision.targets_for, done)
 
-    def _deliver(self, volume: model.Volume) -> bool:
-        """Send the volume's reports in order; True when none is left."""
-        for pending in self._ledger.pending():
-            if pending.volume != volume.uuid:
-                continue
-            replica = volume.replica(pending.replica)
-            if replica is not None:
-                subject = 'volume %s, report of replica %s' % (
-                    volume.alias, pending.replica)
-                try:
-                    self._driver.report_replica_state(volume, replica,
-                                                      pending.state)
-                except base.Rejected as error:
-                    LOG.warning('%s: %s was declined: %s', subject,
-                                pending.state.value, error)
-                except Exception as error:
-                    self._journal.trouble(subject, '%s; it is kept and sent '
-                                          'later' % error)
-                    return False
-                else:
-                    self._journal.fine(subject)
-            self._ledger.delivered(pending.seq)
-        return True
-
-    def _request(self, volume: model.Volume,
-                 memories: dict[str, healing.Memory],
-                 request: healing.Request, now: float) -> bool:
-        replica = volume.replica(request.replica_uuid)
-        if replica is None:
-            return False
-        call = {healing.Ask.REPLACE: self._driver.request_replacement,
-                healing.Ask.RETIRE: self._driver.retire_replica,
-                healing.Ask.CONFIRM: self._driver.confirm_replica_removed,
-                }[request.ask]
-        memory = healing.asked(memories[replica.uuid], request.ask, volume,
-                               now)
-        self._ledger.save(volume.uuid, {replica.uuid: memory})
-        LOG.info('volume %s: asking the provisioner to %s replica %s: %s',
-                 volume.alias, request.ask.value, replica.uuid,
-                 request.reason)
-        if not self._ask('%s replica %s of volume %s' % (
-                request.ask.value, replica.uuid, volume.alias),
-                lambda: call(volume, replica)):
-            return False
-        memory = healing.answered(memory, request.ask)
-        memories[replica.uuid] = memory
-        self._ledger.save(volume.uuid, {replica.uuid: memory})
-        return True
+    def _tell(self, one: _Served, fresh: bool) -> bool:
+        """Send the reports, then ask; True when something was accepted."""
+        accepted = False
+        if self._outbox.deliver(one.volume) and fresh:
+            for request in one.requests:
+                accepted |= self._outbox.request(one.volume, one.memories,
+                                                 request, self._now)
+        return accepted
 
     def _execute(self, action: act.Action, volume: model.Volume,
                  memories: dict[str, healing.Memory] | None = None) -> bool:
-        subject = 'volume %s, %s' % (volume.alias, type(action).__name__)
+        """Return True when it was done, and not for the second time."""
+        subject = 'volume %s, %s' % (volume.alias, words(action))
+        self._subjects.add(subject)
+        if self._lock_held or self._stopping() and not self._leaving:
+            return False
         try:
-            self._executor.execute(action, volume, self._arrays)
+            self._executor.execute(action, volume, self._arrays,
+                                   self._replicas(going=True))
         except actions.NotDone as error:
-            self._journal.trouble(subject, '%s: not done: %s' % (
-                words(action), error))
-            if isinstance(action, act.Connect) and memories is not None:
-                memory = memories[action.replica_uuid]
-                memories[action.replica_uuid] = memory = (
-                    healing.unusable(memory, str(error)))
-                self._ledger.save(volume.uuid, {action.replica_uuid: memory})
+            self._journal.trouble(subject, 'not done: %s' % error)
+            # all actions wait for the same lock
+            self._lock_held = isinstance(error, actions.LockHeld)
+            if memories is not None and isinstance(
+                    action, act.Connect) and not isinstance(
+                    error, (actions.LockHeld, actions.Refused)):
+                self._unusable(action.replica_uuid, volume, memories,
+                               str(error))
             return False
         except Exception as error:
-            LOG.exception('volume %s: %s failed: %s', volume.alias,
-                          words(action), error)
+            self._journal.defect(subject, error)
             return False
         self._journal.forget(subject)
-        LOG.info('volume %s: done: %s', volume.alias, words(action))
-        return True
+        again = action in self._done_before
+        self._done.add(action)
+        LOG.log(logging.DEBUG if again else logging.INFO,
+                'volume %s: done: %s', volume.alias, words(action))
+        return not again
+
+    def _unusable(self, replica: str, volume: model.Volume,
+                  memories: dict[str, healing.Memory], why: str) -> None:
+        memories[replica] = healing.unusable(memories[replica], why)
+        self._ledger.save(volume.uuid, {replica: memories[replica]})
 
 
 def words(action: act.Action) -> str:

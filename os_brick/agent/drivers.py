@@ -26,7 +26,8 @@ def installed() -> list[str]:
     """Return the names of all drivers that are installed."""
     manager: stevedore.ExtensionManager[object] = (
         stevedore.ExtensionManager(base.NAMESPACE))
-    return sorted({entry.name for entry in manager.list_entry_points()})
+    return sorted({*EMBEDDED, *(entry.name for entry
+                                in manager.list_entry_points())})
 
 
 def load_class(name: str) -> type[base.ProvisionerDriver]:
@@ -44,7 +45,11 @@ def load_class(name: str) -> type[base.ProvisionerDriver]:
     except stevedore_exception.NoMatches:
         raise base.ConfigurationError(
             'option provisioner_driver: there is no driver "%s"; installed '
-            'are: %s' % (name, ', '.join(installed()) or 'none')) from None
+            'are: %s' % (name, ', '.join(installed()))) from None
+    except stevedore_exception.MultipleMatches as error:
+        raise base.ConfigurationError(
+            'option provisioner_driver: "%s" is installed more than once: %s'
+            % (name, error)) from None
     found: object = manager.driver
     if not (isinstance(found, type)
             and issubclass(found, base.ProvisionerDriver)):
@@ -60,7 +65,29 @@ def _fail(manager: object, entry: object, error: BaseException) -> None:
 
 
 def load(conf: cfg.ConfigOpts) -> base.ProvisionerDriver:
-    """Register the chosen driver's options and return an instance."""
+    """Register the chosen driver's options and return an instance.
+
+    :raises base.ConfigurationError: it cannot be used.
+    :raises cfg.Error: one of its options has a wrong value.
+    """
     driver = load_class(conf.provisioner_driver)
-    conf.register_opts(list(driver.options()))
-    return driver(conf)
+    try:
+        options = list(driver.options())
+        conf.register_opts(options)
+    except Exception as error:
+        raise _broken(conf, error) from error
+    for option in options:
+        conf[option.dest]
+    try:
+        return driver(conf)
+    except base.ProvisionerError:
+        raise
+    except Exception as error:
+        raise _broken(conf, error) from error
+
+
+def _broken(conf: cfg.ConfigOpts,
+            error: Exception) -> base.ConfigurationError:
+    return base.ConfigurationError(
+        'option provisioner_driver: the driver "%s" is broken: %s: %s' % (
+            conf.provisioner_driver, type(error).__name__, error))

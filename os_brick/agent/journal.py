@@ -24,10 +24,22 @@ class Journal:
     def __init__(self) -> None:
         self._said: dict[str, str] = {}
 
-    def trouble(self, subject: str, text: str) -> None:
-        if self._said.get(subject) != text:
-            self._said[subject] = text
-            LOG.warning('%s: %s', subject, text)
+    def trouble(self, subject: str, text: str) -> bool:
+        """Say it; False when it was said before."""
+        if self._said.get(subject) == text:
+            return False
+        self._said[subject] = text
+        LOG.warning('%s: %s', subject, text)
+        return True
+
+    def defect(self, subject: str, error: Exception) -> None:
+        """Say it with a traceback; to be called while it is handled."""
+        if self.trouble(subject, 'defect: %s: %s' % (type(error).__name__,
+                                                     error)):
+            LOG.exception('%s', subject)
+
+    def troubled(self, subject: str) -> bool:
+        return subject in self._said
 
     def fine(self, subject: str) -> None:
         if self._said.pop(subject, None) is not None:

@@ -37,6 +37,7 @@ CREATE TABLE IF NOT EXISTS memory (
 CREATE TABLE IF NOT EXISTS outbox (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     volume TEXT, replica TEXT, state TEXT);
+CREATE INDEX IF NOT EXISTS outbox_volume ON outbox (volume, seq);
 """
 _BOOT_ID = '/proc/sys/kernel/random/boot_id'
 
@@ -51,15 +52,31 @@ class Pending:
     state: model.ReplicaState
 
 
+class LedgerError(Exception):
+    """The file cannot be used; the text names it."""
+
+
 class Ledger:
-    """:param path: the sqlite file, made when missing, mode 0600."""
+    """:param path: the sqlite file, made when missing, mode 0600.
+
+    :raises LedgerError: when it cannot be opened, or is something else.
+    """
 
     def __init__(self, path: str) -> None:
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-        self._db = sqlite3.connect(path, check_same_thread=False)
-        self._db.execute('PRAGMA synchronous=FULL')
-        with self._db:
-            self._db.executescript(_SCHEMA)
+        try:
+            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+            self._db = sqlite3.connect(path, check_same_thread=False)
+        except (OSError, sqlite3.Error) as error:
+            raise LedgerError('%s cannot be opened: %s' % (
+                path, getattr(error, 'strerror', error))) from error
+        try:
+            self._db.execute('PRAGMA synchronous=FULL')
+            with self._db:
+                self._db.executescript(_SCHEMA)
+        except sqlite3.Error as error:
+            self._db.close()
+            raise LedgerError('%s cannot be used: %s' % (path, error)
+                              ) from error
 
     def close(self) -> None:
         self._db.close()
@@ -107,11 +124,13 @@ class Ledger:
                 [(volume, report.replica_uuid, report.state.value)
                  for report in reports])
 
-    def pending(self) -> list[Pending]:
-        return [Pending(seq, volume, replica, model.ReplicaState(state))
-                for seq, volume, replica, state in self._db.execute(
+    def pending(self, volume: str | None = None) -> list[Pending]:
+        """The reports that are still to be sent, oldest first."""
+        return [Pending(seq, owner, replica, model.ReplicaState(state))
+                for seq, owner, replica, state in self._db.execute(
                     'SELECT seq, volume, replica, state FROM outbox '
-                    'ORDER BY seq')]
+                    'WHERE ?1 IS NULL OR volume = ?1 ORDER BY seq',
+                    (volume,))]
 
     def delivered(self, seq: int) -> None:
         with self._db:
@@ -129,4 +148,7 @@ def _load(content: str) -> healing.Memory:
     if fields['reported']:
         fields['reported'] = model.ReplicaState(fields['reported'])
     fields['known'] = tuple(fields['known'])
-    return healing.Memory(**fields)
+    # another version, before an upgrade taken back, may have known more
+    names = {field.name for field in dataclasses.fields(healing.Memory)}
+    return healing.Memory(**{name: value for name, value in fields.items()
+                             if name in names})

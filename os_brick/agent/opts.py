@@ -13,6 +13,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from collections.abc import Sequence
 import copy
 import itertools
@@ -88,6 +89,15 @@ OPTS: list[cfg.Opt] = [
 def register(conf: cfg.ConfigOpts) -> None:
     """Register the agent's own options."""
     conf.register_opts(OPTS)
+
+
+def check(conf: cfg.ConfigOpts, more: Iterable[cfg.Opt] = ()) -> None:
+    """Read every option once: what cannot be read must not wait for its use.
+
+    :raises cfg.Error: naming the option and the file.
+    """
+    for opt in itertools.chain(OPTS, more):
+        conf[opt.dest]
 
 
 def list_opts() -> list[tuple[str, Sequence[cfg.Opt]]]:

@@ -35,6 +35,7 @@ from os_brick.agent import watch
 
 LOG = logging.getLogger(__name__)
 SOON = 1.0
+GAP = 0.2
 
 
 class AgentService(service.Service):  # type: ignore[misc]
@@ -54,6 +55,7 @@ class AgentService(service.Service):  # type: ignore[misc]
         self._stopping = stopping
         self._wake = threading.Event()
         self._delay = 0.0
+        self._ended = -GAP
         self._loop = loopingcall.DynamicLoopingCall(self._turn)
         self._watch = watch.Watch(
             os.path.join(conf.run_dir, 'nudge.sock'),
@@ -74,14 +76,20 @@ class AgentService(service.Service):  # type: ignore[misc]
     def wait(self) -> None:
         self._loop.wait()
         self._watch.stop()
-        self._clean_up()
+        try:
+            self._clean_up()
+        except Exception:
+            LOG.exception('the host could not be left as it should be')
 
     def _turn(self) -> float:
         self._watch.ensure_running()
         self._wake.wait(self._delay)
+        # whoever may write to the socket must not make the passes a storm
+        self._stopping.wait(self._ended + GAP - time.monotonic())
         self._wake.clear()
         if self._stopping.is_set():
-            return 0.0
+            # a wake-up eaten here would be missed by the next turn
+            raise loopingcall.LoopingCallDone()
         began = time.monotonic()
         busy = False
         try:
@@ -92,8 +100,9 @@ class AgentService(service.Service):  # type: ignore[misc]
             notify('WATCHDOG=1')
         interval = (self._conf.poll_interval
                     + random.uniform(0, self._conf.poll_jitter))
-        self._delay = max(SOON, SOON if busy else
-                          interval - (time.monotonic() - began))
+        self._ended = time.monotonic()
+        self._delay = SOON if busy else max(SOON,
+                                            interval - (self._ended - began))
         return 0.0
 
 
@@ -110,8 +119,13 @@ def notify(message: str) -> None:
         LOG.debug('systemd was not told %s: %s', message, error)
 
 
-def run(agent: AgentService, conf: cfg.ConfigOpts) -> None:
-    """Run until SIGTERM or SIGINT; SIGHUP takes in mutable options."""
+def run(agent: AgentService, conf: cfg.ConfigOpts,
+        check: Callable[[], None] = lambda: None) -> None:
+    """Run until SIGTERM or SIGINT; SIGHUP takes in mutable options.
+
+    :param check: raises where the configuration files, as they are now, hold
+        what could not be used.
+    """
     signals: list[int] = []
     arrived = threading.Event()
 
@@ -133,6 +147,7 @@ def run(agent: AgentService, conf: cfg.ConfigOpts) -> None:
                 return
             LOG.info('SIGHUP: reading the configuration again')
             try:
+                check()
                 conf.mutate_config_files()
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 LOG.error('the new configuration is not used: %s', error)

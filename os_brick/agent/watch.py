@@ -20,11 +20,15 @@ because the kernel announces no loss.
 from __future__ import annotations
 
 from collections.abc import Callable
+import contextlib
 import logging
 import os
 import select
 import socket
 import threading
+from typing import TextIO
+
+from os_brick.agent import journal
 
 LOG = logging.getLogger(__name__)
 MDSTAT = '/proc/mdstat'
@@ -40,58 +44,91 @@ class Watch:
         self._interval = interval
         self._wake = wake
         self._stop = threading.Event()
+        self._journal = journal.Journal()
         self._thread: threading.Thread | None = None
+        self._bell, self._ringer = socket.socketpair(socket.AF_UNIX,
+                                                     socket.SOCK_DGRAM)
+        self._bell.setblocking(False)
 
     def ensure_running(self) -> None:
         """Start the thread, also again after it died."""
-        if self._thread is not None and self._thread.is_alive():
+        if self._stop.is_set() or (self._thread is not None
+                                   and self._thread.is_alive()):
             return
-        if self._thread is not None:
-            LOG.warning('the watching thread has died; it is started again')
         self._thread = threading.Thread(target=self._run, name='watch',
                                         daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
         self._stop.set()
+        self._ringer.send(b'stop')
         if self._thread is not None:
-            self._thread.join(5)
+            self._thread.join()
+        self._bell.close()
+        self._ringer.close()
 
     def _run(self) -> None:
         try:
-            os.unlink(self._path)
-        except FileNotFoundError:
-            pass
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as nudges:
+            with contextlib.ExitStack() as opened:
+                poller = select.poll()
+                poller.register(self._bell, select.POLLIN)
+                nudges = self._listen(opened)
+                if nudges is not None:
+                    poller.register(nudges, select.POLLIN)
+                self._loop(poller, nudges, opened)
+        except Exception as error:
+            if self._journal.trouble('watching for changes', '%s: %s; it is '
+                                     'begun again with the next pass' % (
+                                         type(error).__name__, error)):
+                LOG.debug('the watch ended', exc_info=True)
+
+    def _listen(self, opened: contextlib.ExitStack) -> socket.socket | None:
+        """Bind the socket; without it the rest is watched all the same."""
+        nudges = opened.enter_context(
+            socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
+        try:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self._path)
             nudges.bind(self._path)
             os.chmod(self._path, 0o666)
-            nudges.setblocking(False)
-            self._loop(nudges)
+        except OSError as error:
+            LOG.warning('%s: %s; an attachment is seen with the next pass '
+                        'only', self._path, error.strerror or error)
+            return None
+        nudges.setblocking(False)
+        return nudges
 
-    def _loop(self, nudges: socket.socket) -> None:
-        poller = select.poll()
-        poller.register(nudges, select.POLLIN)
-        mdstat = None
+    def _loop(self, poller: select.poll, nudges: socket.socket | None,
+              opened: contextlib.ExitStack) -> None:
+        mdstat: TextIO | None = None
         states = _states()
         while not self._stop.is_set():
-            if mdstat is None and os.path.exists(MDSTAT):
-                mdstat = open(MDSTAT, encoding='ascii', errors='replace')
+            if mdstat is None:
+                mdstat = _open_mdstat()
+                if mdstat is not None:
+                    opened.enter_context(mdstat)
+                    poller.register(mdstat, select.POLLPRI | select.POLLERR)
+            ready = {descriptor for descriptor, _event
+                     in poller.poll(self._interval() * 1000)}
+            if nudges is not None and nudges.fileno() in ready:
+                _drain(nudges)
+            if mdstat is not None and mdstat.fileno() in ready:
+                mdstat.seek(0)
                 mdstat.read()
-                poller.register(mdstat, select.POLLPRI | select.POLLERR)
-            woken = False
-            for descriptor, _event in poller.poll(self._interval() * 1000):
-                woken = True
-                if descriptor == nudges.fileno():
-                    _drain(nudges)
-                elif mdstat is not None:
-                    mdstat.seek(0)
-                    mdstat.read()
             seen = _states()
-            if woken or seen != states:
+            if not self._stop.is_set() and (ready or seen != states):
                 states = seen
                 self._wake()
-        if mdstat is not None:
-            mdstat.close()
+
+
+def _open_mdstat() -> TextIO | None:
+    """Open it, None while md is not loaded."""
+    try:
+        mdstat = open(MDSTAT, encoding='ascii', errors='replace')
+    except OSError:
+        return None
+    mdstat.read()
+    return mdstat
 
 
 def _drain(nudges: socket.socket) -> None:
@@ -111,7 +148,7 @@ def _states() -> dict[str, str]:
     for name in names:
         try:
             with open(os.path.join(CONTROLLERS, name, 'state'),
-                      encoding='ascii') as attribute:
+                      encoding='ascii', errors='replace') as attribute:
                 states[name] = attribute.read()
         except OSError:
             continue

@@ -13,6 +13,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 import fcntl
 from importlib import metadata
 import logging as std_logging
@@ -58,22 +59,34 @@ def main() -> int:
     """Entry point of the console script; returns the exit status."""
     try:
         return _main(sys.argv[1:])
-    except (CannotStart, base.ConfigurationError, identity.IdentityError,
-            cfg.Error, ValueError) as error:
+    except (CannotStart, base.ProvisionerError, identity.IdentityError,
+            ledger.LedgerError, cfg.Error, ValueError) as error:
         print('nvme-agent: %s' % error, file=sys.stderr)
         return 1
 
 
-def _main(argv: list[str]) -> int:
-    logging.register_options(CONF)
-    opts.register(CONF)
+def _read(conf: cfg.ConfigOpts, argv: list[str],
+          more: Sequence[cfg.Opt] = ()) -> None:
+    """Register the options and read command line and files.
+
+    :param more: the driver's options, once it is known.
+    :raises CannotStart, cfg.Error: what is missing, or which option is wrong.
+    """
+    logging.register_options(conf)
+    opts.register(conf)
+    conf.register_opts(more)
     has_default = os.path.exists(DEFAULT_CONFIG)
-    CONF(argv, project='nvme-agent', prog='nvme-agent', version=version(),
+    conf(argv, project='nvme-agent', prog='nvme-agent', version=version(),
          description='Watches and heals replicated NVMe-oF volumes.',
          default_config_files=[DEFAULT_CONFIG] if has_default else [])
-    if not CONF.config_file:
+    if not conf.config_file:
         raise CannotStart('there is no %s, and no --config-file was given; '
                           'see agent.conf.sample' % DEFAULT_CONFIG)
+    opts.check(conf, more)
+
+
+def _main(argv: list[str]) -> int:
+    _read(CONF, argv)
     logging.setup(CONF, 'nvme-agent', version())
     std_logging.captureWarnings(True)
     brick_opts.set_defaults(CONF)
@@ -82,6 +95,7 @@ def _main(argv: list[str]) -> int:
             'option lock_path of [oslo_concurrency] (or of [os_brick]) is '
             'not set; it must be the one that nova-compute uses')
     driver = drivers.load(CONF)
+    more = list(type(driver).options())
     host = identity.identify(CONF.host_nqn, CONF.host_uuid, CONF.host_name)
     for option in ('state_dir', 'run_dir'):
         try:
@@ -98,13 +112,18 @@ def _main(argv: list[str]) -> int:
         scanner = sysfs.Scanner()
         book = ledger.Ledger(os.path.join(CONF.state_dir, 'agent.sqlite'))
         turns = cycle.Cycle(CONF, driver, host, scanner.scan,
-                            actions.Executor(CONF, scanner, host), book,
-                            stopping.is_set)
+                            actions.Executor(CONF, scanner, host,
+                                             stopping.is_set),
+                            book, stopping.is_set)
         try:
-            service.run(service.AgentService(CONF, turns.run, turns.stop,
-                                             stopping), CONF)
+            service.run(
+                service.AgentService(CONF, turns.run, turns.stop, stopping),
+                CONF, lambda: _read(cfg.ConfigOpts(), argv, more))
         finally:
-            driver.close()
+            try:
+                driver.close()
+            except Exception:
+                LOG.exception('the driver could not be closed')
             book.close()
     LOG.info('nvme-agent has stopped')
     return 0

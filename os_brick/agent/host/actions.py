@@ -17,6 +17,7 @@ out before.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from collections.abc import Collection
 from collections.abc import Iterator
 import contextlib
@@ -35,6 +36,8 @@ from os_brick.agent import rules
 # os_brick.initiator.connectors.base.synchronized('connect_volume', ...)
 _LOCK_NAME, _LOCK_PREFIX = 'connect_volume', 'os-brick-'
 PROBE_TIMEOUT = 3.0
+LOCK_DELAY = 0.05
+STOP_PATIENCE = 2.0
 
 
 class NotDone(Exception):
@@ -45,26 +48,37 @@ class Refused(NotDone):
     """A safety rule forbade it, or the world has moved on."""
 
 
+class LockHeld(NotDone):
+    """os-brick is attaching or detaching; no action can be done now."""
+
+
 class Executor:
-    """Carries actions out on this host, one at a time."""
+    """Carries actions out on this host, one at a time.
+
+    :param stopping: when it says True, the lock is not waited for long.
+    """
 
     def __init__(self, conf: cfg.ConfigOpts, scanner: sysfs.Scanner,
-                 host: model.Host) -> None:
+                 host: model.Host,
+                 stopping: Callable[[], bool] = lambda: False) -> None:
         self._conf = conf
         self._scanner = scanner
         self._host = host
+        self._stopping = stopping
 
     def execute(self, action: act.Action, volume: model.Volume,
-                ours: Collection[str]) -> None:
+                ours: Collection[str], known: Collection[str] = ()) -> None:
         """Do one action.
 
         :param ours: names of the arrays that are the provisioner's volumes.
+        :param known: UUIDs of all replicas of the provisioner's volumes.
         :raises NotDone: with the reason; nothing, or not all, was done.
         """
         if isinstance(action, act.Connect):
             action = self._listening(action)
         with self._lock():
-            why = rules.refusal(action, volume, self._scanner.scan(), ours)
+            why = rules.refusal(action, volume, self._scanner.scan(), ours,
+                                known)
             if why is not None:
                 raise Refused(why)
             try:
@@ -77,7 +91,7 @@ class Executor:
     def _lock(self) -> Iterator[None]:
         """Hold os-brick's lock; give up after ``lock_timeout``."""
         path = self._conf.os_brick.lock_path
-        deadline = time.monotonic() + self._conf.lock_timeout
+        began = time.monotonic()
         while True:
             lock = lockutils.lock(_LOCK_NAME, _LOCK_PREFIX, external=True,
                                   lock_path=path, blocking=False,
@@ -85,13 +99,15 @@ class Executor:
             try:
                 lock.__enter__()
             except lockutils.AcquireLockFailedException:
-                if time.monotonic() > deadline:
-                    raise NotDone(
+                patience = self._conf.lock_timeout
+                if self._stopping():
+                    patience = min(patience, STOP_PATIENCE)
+                if time.monotonic() - began > patience:
+                    raise LockHeld(
                         'os-brick holds %s/%s%s (an attach or detach?) for '
                         'more than %g s' % (path, _LOCK_PREFIX, _LOCK_NAME,
-                                            self._conf.lock_timeout)
-                    ) from None
-                time.sleep(0.05)
+                                            patience)) from None
+                time.sleep(LOCK_DELAY)
                 continue
             except OSError as error:
                 raise NotDone('os-brick\'s lock in %s (option lock_path of '
@@ -150,7 +166,8 @@ class Executor:
                 privileged.connect(action.target.nqn, portal.address,
                                    portal.port, portal.transport,
                                    self._host.nqn)
-            except privileged.CommandFailed as error:
+            except (privileged.CommandFailed,
+                    privileged.BadArgument) as error:
                 errors.append(str(error))
         if len(errors) == len(action.portals):
             raise NotDone('; '.join(errors))

@@ -35,10 +35,15 @@ default = priv_context.PrivContext(
     capabilities=CAPABILITIES, logger_name=__name__)
 
 COMMAND_TIMEOUT = 60.0
-_ARRAY = re.compile(r'md(\d{1,7}|_[A-Za-z0-9._+-]{1,64})\Z')
-_NAMESPACE = re.compile(r'nvme\d{1,6}n\d{1,6}\Z')
-_CONTROLLER = re.compile(r'nvme\d{1,6}\Z')
-_NQN = re.compile(r'nqn\.[\x21-\x7e]{1,219}\Z')
+CONTROLLERS = '/sys/class/nvme-fabrics/ctl'
+PROGRAMS = '/usr/sbin:/usr/bin:/sbin:/bin'
+_ARRAY = re.compile(r'md([0-9]{1,7}|_[A-Za-z0-9._+-]{1,64})\Z')
+_NAMESPACE = re.compile(r'nvme[0-9]{1,6}n[0-9]{1,6}\Z')
+_CONTROLLER = re.compile(r'nvme[0-9]{1,6}\Z')
+# /dev/nvme-fabrics takes options with commas between them: an NQN or an
+# address with one in it would bring options of its own
+_NQN = re.compile(r'nqn\.[A-Za-z0-9._:@+~-]{1,219}\Z')
+_ADDRESS = re.compile(r'[0-9A-Fa-f.:]{2,45}(%[A-Za-z0-9_.-]{1,15})?\Z')
 
 
 class CommandFailed(Exception):
@@ -55,16 +60,27 @@ def _match(pattern: re.Pattern[str], text: str, noun: str) -> str:
     return text
 
 
+def _number(value: int, low: int, high: int, noun: str) -> int:
+    # True is an int
+    if type(value) is not int or not low <= value <= high:
+        raise BadArgument('%r is no %s' % (value, noun))
+    return value
+
+
 def _run(*command: str) -> str:
     """Run a program and return what it printed.
 
     One that hangs in the kernel cannot be killed; it is left behind, so that
     the others are served.
     """
-    process = subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT, text=True, errors='replace', umask=0o022,
-        env={'PATH': '/usr/sbin:/usr/bin:/sbin:/bin', 'LC_ALL': 'C'})
+    try:
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, text=True, errors='replace',
+            umask=0o022, env={'PATH': PROGRAMS, 'LC_ALL': 'C'})
+    except OSError as error:
+        raise CommandFailed('%s cannot be run: %s' % (
+            ' '.join(command), error.strerror)) from None
     try:
         output, _none = process.communicate(timeout=COMMAND_TIMEOUT)
     except subprocess.TimeoutExpired:
@@ -97,15 +113,14 @@ def connect(nqn: str, address: str, port: int, transport: str,
     """Connect one portal with os-brick's queue depth and loss time-out."""
     if transport not in ('tcp', 'rdma'):
         raise BadArgument('%r is no transport' % transport)
-    if not isinstance(port, int) or not 0 < port < 65536:
-        raise BadArgument('%r is no port' % port)
     try:
-        ipaddress.ip_address(address)
+        ipaddress.ip_address(_match(_ADDRESS, address, 'IP address'))
     except ValueError:
         raise BadArgument('%r is no IP address' % address) from None
     try:
         _run('nvme', 'connect', '-t', transport, '-a', address,
-             '-s', str(port), '-n', _match(_NQN, nqn, 'NQN'),
+             '-s', str(_number(port, 1, 65535, 'port')),
+             '-n', _match(_NQN, nqn, 'NQN'),
              '-q', _match(_NQN, host_nqn, 'host NQN'),
              '-Q', '128', '-l', '-1')
     except CommandFailed as error:
@@ -123,9 +138,8 @@ def disconnect(controller: str) -> None:
 @default.entrypoint
 def set_fast_io_fail(controller: str, seconds: int) -> None:
     """Set fast_io_fail_tmo; -1 turns it off (writing ``off`` is EINVAL)."""
-    if not isinstance(seconds, int) or not -1 <= seconds <= 3600:
-        raise BadArgument('%r is no fast_io_fail_tmo' % seconds)
-    path = os.path.join('/sys/class/nvme-fabrics/ctl', _match(
+    _number(seconds, -1, 3600, 'fast_io_fail_tmo')
+    path = os.path.join(CONTROLLERS, _match(
         _CONTROLLER, controller, 'NVMe controller'), 'fast_io_fail_tmo')
     try:
         with open(path, 'w', encoding='ascii') as attribute:
@@ -171,8 +185,7 @@ def replace(array: str, device: str, spare: str) -> None:
 @default.entrypoint
 def resize(array: str, raid_disks: int) -> None:
     """Change the number of legs the array is meant to have."""
-    if not isinstance(raid_disks, int) or not 1 <= raid_disks <= 64:
-        raise BadArgument('%r is no number of legs' % raid_disks)
+    _number(raid_disks, 1, 64, 'number of legs')
     force = ('--force',) if raid_disks == 1 else ()
     _run('mdadm', '--grow', _md(array), '--raid-devices=%d' % raid_disks,
          *force)

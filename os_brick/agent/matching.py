@@ -1,0 +1,73 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""Which array on this host is which volume's; pure.
+
+Where it is not certain, the array is left alone (S4).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+import dataclasses
+
+from os_brick.agent import model
+from os_brick.agent import rules
+
+
+@dataclasses.dataclass(frozen=True)
+class Matches:
+    """:ivar arrays: array name -> uuid of its volume.
+
+    :ivar doubts: what it is about -> why it is left alone.
+    """
+
+    arrays: Mapping[str, str]
+    doubts: Mapping[str, str]
+
+
+def match(snapshot: model.HostSnapshot, volumes: Mapping[str, model.Volume],
+          before: Mapping[str, str]) -> Matches:
+    """Find the one volume of each array, and the one array of each volume.
+
+    :param before: what was matched in the last pass.
+    """
+    arrays: dict[str, str] = {}
+    doubts: dict[str, str] = {}
+    for array in snapshot.arrays:
+        owners = [volume for volume in volumes.values()
+                  if rules.belongs(array, volume)]
+        if len(owners) == 1:
+            arrays[array.name] = owners[0].uuid
+        elif owners:
+            doubts['array %s (%s)' % (array.alias, array.name)] = (
+                'it is left alone: volumes %s all claim it' %
+                ', '.join(sorted(volume.uuid for volume in owners)))
+        elif before.get(array.name) in volumes and not any(
+                leg.replica_uuid for leg in array.legs):
+            # all legs have vanished; it was this volume's a moment ago
+            arrays[array.name] = before[array.name]
+    for uuid in sorted(set(arrays.values())):
+        names = sorted(name for name, owner in arrays.items()
+                       if owner == uuid)
+        if len(names) == 1:
+            continue
+        # a stale leg may have been assembled apart
+        live = [array.name for array in snapshot.arrays
+                if array.name in names and array.in_sync]
+        for name in names:
+            if [name] != live:
+                del arrays[name]
+        doubts['volume %s' % volumes[uuid].alias] = (
+            '%s all look like its array; %s' % (
+                ', '.join(names), 'served is %s' % live[0]
+                if len(live) == 1 else 'none of them is served'))
+    return Matches(arrays, doubts)

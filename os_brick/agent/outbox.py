@@ -1,0 +1,130 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""Talking to the provisioner: reports in order, requests once.
+
+A call that fails is said once and costs nobody else anything.  What must
+arrive is in the ledger before it is sent, and leaves it when it was taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+import logging
+
+from os_brick.agent import healing
+from os_brick.agent import journal
+from os_brick.agent import ledger
+from os_brick.agent import model
+from os_brick.agent.vendors import base
+
+LOG = logging.getLogger(__name__)
+
+
+class Outbox:
+    """The way to the provisioner.
+
+    :ivar unavailable: the last call found that nobody answers.
+    """
+
+    def __init__(self, driver: base.ProvisionerDriver, book: ledger.Ledger,
+                 diary: journal.Journal,
+                 stopping: Callable[[], bool]) -> None:
+        self._driver = driver
+        self._ledger = book
+        self._journal = diary
+        self._stopping = stopping
+        self.unavailable = False
+
+    def ask(self, subject: str, call: Callable[[], object]) -> bool:
+        """Call the provisioner; say what went wrong once."""
+        subject = 'provisioner, %s' % subject
+        try:
+            self._call(call)
+        except base.ProvisionerError as error:
+            self._journal.trouble(subject, str(error))
+            return False
+        self._journal.fine(subject)
+        return True
+
+    def _call(self, call: Callable[[], object]) -> None:
+        """:raises base.ProvisionerError: also for a defect of the driver."""
+        self.unavailable = False
+        try:
+            call()
+        except base.Unavailable:
+            self.unavailable = True
+            raise
+        except base.ProvisionerError:
+            raise
+        except Exception as error:
+            LOG.debug('defect in the driver', exc_info=True)
+            raise base.ProvisionerError('defect in the driver: %s: %s' % (
+                type(error).__name__, error)) from error
+
+    def deliver(self, volume: model.Volume) -> bool:
+        """Send the volume's reports in order; True when none is left."""
+        for pending in self._ledger.pending(volume.uuid):
+            if self._stopping():
+                return False
+            # not listed for once is unknown, not gone: it is told all the
+            # same, and the provisioner may decline it
+            replica = (volume.replica(pending.replica)
+                       or model.Replica(pending.replica))
+            subject = 'volume %s, report of replica %s' % (
+                volume.alias, pending.replica)
+            try:
+                self._call(lambda: self._driver.report_replica_state(
+                    volume, replica, pending.state))
+            except base.Rejected as error:
+                LOG.warning('%s: %s was declined: %s', subject,
+                            pending.state.value, error)
+                self._journal.forget(subject)
+            except base.ProvisionerError as error:
+                self._journal.trouble(subject, '%s; it is kept and sent '
+                                      'later' % error)
+                return False
+            else:
+                self._journal.fine(subject)
+            self._ledger.delivered(pending.seq)
+        return True
+
+    def request(self, volume: model.Volume,
+                memories: dict[str, healing.Memory],
+                request: healing.Request, now: float) -> bool:
+        """Ask for one thing; True when it was accepted.
+
+        That it is asked is remembered before, that it was accepted after.
+        """
+        replica = volume.replica(request.replica_uuid)
+        if replica is None or self._stopping():
+            return False
+        call = {healing.Ask.REPLACE: self._driver.request_replacement,
+                healing.Ask.RETIRE: self._driver.retire_replica,
+                healing.Ask.CONFIRM: self._driver.confirm_replica_removed,
+                }[request.ask]
+        before = memories[replica.uuid]
+        memory = healing.asked(before, request.ask, volume, now)
+        if memory != before:
+            self._ledger.save(volume.uuid, {replica.uuid: memory})
+        subject = '%s replica %s of volume %s' % (
+            request.ask.value, replica.uuid, volume.alias)
+        again = self._journal.troubled('provisioner, ' + subject)
+        LOG.log(logging.DEBUG if again else logging.INFO,
+                'volume %s: asking the provisioner to %s replica %s: %s',
+                volume.alias, request.ask.value, replica.uuid,
+                request.reason)
+        if not self.ask(subject, lambda: call(volume, replica)):
+            return False
+        memory = healing.answered(memory, request.ask)
+        memories[replica.uuid] = memory
+        self._ledger.save(volume.uuid, {replica.uuid: memory})
+        return True

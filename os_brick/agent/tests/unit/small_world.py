@@ -1,0 +1,321 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""A volume, a host and a provisioner, small enough to hold in mind.
+
+The volume has the replicas A and B on targets of their own; C is the spare.
+Everything that is called passes ``Points``, which can stop the world there:
+before a call has an effect, or after it had, and before its caller knows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+import dataclasses
+import os
+import tempfile
+from unittest import mock
+
+from oslo_config import cfg
+from oslotest import base as test_base
+
+from os_brick.agent import action as act
+from os_brick.agent import cycle
+from os_brick.agent.host import actions
+from os_brick.agent import ledger
+from os_brick.agent import model
+from os_brick.agent import opts
+from os_brick.agent import rules
+from os_brick.agent.vendors import base
+
+State = model.ReplicaState
+SIZE = 64 << 20
+HOST = model.Host('nqn.2014-08.org.nvmexpress:uuid:host', None, 'compute')
+
+
+class Killed(BaseException):
+    """SIGKILL, as near as one process gets to it."""
+
+
+class Points:
+    """Counts what is called; stops the world at one of them.
+
+    :ivar kill_at: the point at which to raise, None for none.
+    """
+
+    def __init__(self) -> None:
+        self.passed = 0
+        self.kill_at: int | None = None
+
+    def __call__(self) -> None:
+        self.passed += 1
+        if self.passed - 1 == self.kill_at:
+            raise Killed()
+
+
+def uuid(volume: int, letter: str) -> str:
+    return '%08d-0000-4000-8000-00000000000%s' % (volume, letter.lower())
+
+
+@dataclasses.dataclass
+class Clock:
+    """CLOCK_BOOTTIME and the wall clock, both set by the test."""
+
+    CLOCK_BOOTTIME = 7
+    boottime: float = 1000.0
+    wall: float = 1.7e9
+
+    def time(self) -> float:
+        return self.wall
+
+    def clock_gettime(self, _number: int) -> float:
+        return self.boottime
+
+    def advance(self, seconds: float) -> None:
+        self.boottime += seconds
+        self.wall += seconds
+
+
+class SmallHost:
+    """Arrays md1, md2...: legs of A and B; stands in for the executor too."""
+
+    def __init__(self, volumes: int, points: Points) -> None:
+        self.points = points
+        self.live: dict[str, bool] = {}
+        self.legs: dict[int, dict[str, tuple[int | None, set[str]]]] = {}
+        self.did: list[act.Action] = []
+        self.broken: Callable[[act.Action], None] = lambda action: None
+        for number in range(1, volumes + 1):
+            self.legs[number] = {'A': (0, {'in_sync'}), 'B': (1, {'in_sync'})}
+            for letter in 'AB':
+                self.live[self.name(number, letter)] = True
+
+    @staticmethod
+    def name(number: int, letter: str) -> str:
+        return 'nvme%d' % (10 * number + 'ABCD'.index(letter))
+
+    def number_and_letter(self, device: str) -> tuple[int, str]:
+        code = int(device[4:].split('n')[0])
+        return code // 10, 'ABCD'[code % 10]
+
+    def scan(self) -> model.HostSnapshot:
+        controllers, namespaces = [], []
+        for name, live in self.live.items():
+            number, letter = self.number_and_letter(name)
+            controllers.append(model.Controller(
+                name, 'nqn.2024-01.test:' + name, portal(number, letter),
+                HOST.nqn, 'live' if live else 'connecting'))
+            namespaces.append(model.Namespace(
+                name + 'n1', uuid(number, letter), SIZE, (name,),
+                ('md%d' % number,) if letter in self.legs[number] else ()))
+        return model.HostSnapshot(
+            tuple(controllers), tuple(namespaces),
+            tuple(self.array(number) for number in self.legs))
+
+    def array(self, number: int) -> model.Array:
+        legs = tuple(
+            model.Leg(self.name(number, letter) + 'n1', slot,
+                      frozenset(flags), uuid(number, letter)
+                      if self.name(number, letter) in self.live else None)
+            for letter, (slot, flags) in self.legs[number].items())
+        in_sync = sum(leg.in_sync for leg in legs)
+        return model.Array(
+            'md%d' % number, 'volume%d' % number, 'md-uuid-%d' % number, 2,
+            2 - in_sync, 'active', 'recover' if any(
+                not leg.in_sync and not leg.faulty for leg in legs)
+            else 'idle', SIZE // 2, legs)
+
+    def settle(self) -> None:
+        """What md does by itself until the next pass: finish recoveries."""
+        for legs in self.legs.values():
+            for letter, (slot, flags) in list(legs.items()):
+                if 'spare' in flags:
+                    taken = {place for place, _flags in legs.values()}
+                    free = {0, 1} - taken
+                    legs[letter] = (free.pop(), {'in_sync'}) if free else (
+                        slot, flags)
+
+    def execute(self, action: act.Action, volume: model.Volume,
+                ours: object, known: object = ()) -> None:
+        self.points()
+        self.broken(action)
+        why = rules.refusal(action, volume, self.scan(),
+                            set(ours), set(known))   # type: ignore
+        if why is not None:
+            raise actions.Refused(why)
+        self.did.append(action)
+        self._do(action)
+        self.points()
+
+    def _do(self, action: act.Action) -> None:
+        if isinstance(action, act.Connect):
+            number, letter = (int(action.replica_uuid[:8]),
+                              action.replica_uuid[-1])
+            self.live[self.name(number, letter.upper())] = True
+        elif isinstance(action, act.Disconnect):
+            del self.live[action.controller]
+        elif isinstance(action, (act.FailLeg, act.RemoveLeg, act.AddLeg)):
+            number, letter = self.number_and_letter(action.device)
+            if isinstance(action, act.FailLeg):
+                self.legs[number][letter] = (None, {'faulty'})
+            elif isinstance(action, act.RemoveLeg):
+                del self.legs[number][letter]
+            else:
+                self.legs[number][letter] = (None, {'spare'})
+
+
+def portal(number: int, letter: str) -> model.Portal:
+    return model.Portal('192.0.2.%d' % (10 * number + 'ABCD'.index(letter)),
+                        4420)
+
+
+class SmallProvisioner(base.ProvisionerDriver):
+    """Assigns C in the place of B; every call may be made to fail.
+
+    :ivar broken: called with each call's name and volume; raises to fail it.
+    :ivar said: every call that was taken, as (name, volume, replica, ...).
+    """
+
+    def __init__(self, volumes: int, points: Points) -> None:
+        self.points = points
+        self.said: list[tuple[str, ...]] = []
+        self.broken: Callable[[str, str], None] = lambda name, volume: None
+        self.answer: Callable[[list[model.Volume]], object] = (
+            lambda volumes: volumes)
+        self.volumes = {number: model.Volume(
+            uuid(number, 'f'), 'volume%d' % number, SIZE // 2, tuple(
+                model.Replica(uuid(number, letter), State.AVAILABLE)
+                for letter in 'AB')) for number in range(1, volumes + 1)}
+        self.asked_for: list[str] = []
+
+    def _take(self, name: str, alias: str, *words: str) -> None:
+        self.points()
+        self.broken(name, alias)
+        self.said.append((name, alias) + words)
+
+    def heartbeat(self, host, interval):
+        self._take('heartbeat', '')
+        self.points()
+
+    def report_event(self, event):
+        self._take('event', '', event.kind)
+        self.points()
+
+    def get_volumes(self, host, arrays, targets_for):
+        self._take('volumes', '')
+        answer = [dataclasses.replace(volume, replicas=tuple(
+            dataclasses.replace(replica, target=model.Target(
+                'nqn.2024-01.test:' + SmallHost.name(
+                    number, replica.uuid[-1].upper()),
+                (portal(number, replica.uuid[-1].upper()),)))
+            if replica.uuid in targets_for else replica
+            for replica in volume.replicas))
+            for number, volume in self.volumes.items()]
+        self.points()
+        return self.answer(answer)
+
+    def report_replica_state(self, volume, replica, state):
+        self._take('report', volume.alias, replica.uuid[-1], state.value)
+        self._set(volume, replica, state)
+        self.points()
+
+    def request_replacement(self, volume, replica):
+        self._take('replace', volume.alias, replica.uuid[-1])
+        number = int(volume.alias[6:])
+        mine = self.volumes[number]
+        fresh = uuid(number, 'c')
+        if mine.replica(fresh) is None:
+            self.volumes[number] = dataclasses.replace(
+                mine, replicas=mine.replicas + (model.Replica(fresh),))
+        self.points()
+
+    def retire_replica(self, volume, replica):
+        self._take('retire', volume.alias, replica.uuid[-1])
+        self._set(volume, replica, State.TERMINATING)
+        self.points()
+
+    def confirm_replica_removed(self, volume, replica):
+        self._take('confirm', volume.alias, replica.uuid[-1])
+        number = int(volume.alias[6:])
+        mine = self.volumes[number]
+        self.volumes[number] = dataclasses.replace(mine, replicas=tuple(
+            other for other in mine.replicas if other.uuid != replica.uuid))
+        self.points()
+
+    def _set(self, volume, replica, state):
+        number = int(volume.alias[6:])
+        mine = self.volumes[number]
+        self.volumes[number] = dataclasses.replace(mine, replicas=tuple(
+            dataclasses.replace(other, state=state)
+            if other.uuid == replica.uuid else other
+            for other in mine.replicas))
+
+
+class WorldCase(test_base.BaseTestCase):
+    """A world of ``volumes`` volumes, and a cycle that can be restarted."""
+
+    volumes = 1
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.clock = Clock()
+        self.put(ledger, 'time', self.clock)
+        self.build()
+
+    def put(self, where: object, name: str, value: object):
+        patch = mock.patch.object(where, name, value)
+        patch.start()
+        self.addCleanup(patch.stop)
+
+    def build(self) -> None:
+        """A whole world, from the beginning."""
+        folder = tempfile.TemporaryDirectory(
+            dir='/dev/shm' if os.path.isdir('/dev/shm') else None)
+        self.addCleanup(folder.cleanup)
+        self.path = os.path.join(folder.name, 'agent.sqlite')
+        self.points = Points()
+        self.host = SmallHost(self.volumes, self.points)
+        self.driver = SmallProvisioner(self.volumes, self.points)
+        self.conf = configuration(replacement_grace_period=40.0,
+                                  io_guard='off')
+        self.stopping = False
+        self.book = ledger.Ledger(self.path)
+        self.addCleanup(lambda: self.book.close())
+        self.restart()
+
+    def restart(self) -> None:
+        """Another process: nothing is left but the ledger."""
+        self.book.close()
+        self.book = ledger.Ledger(self.path)
+        self.cycle = cycle.Cycle(
+            self.conf, self.driver, HOST, self.host.scan,
+            self.host,  # type: ignore[arg-type]
+            self.book, lambda: self.stopping)
+
+    def turn(self, passes: int = 1, seconds: float = 10.0) -> None:
+        for _number in range(passes):
+            self.cycle.run()
+            self.host.settle()
+            self.clock.advance(seconds)
+
+    def said(self, name: str) -> list[tuple[str, ...]]:
+        return [words[1:] for words in self.driver.said if words[0] == name]
+
+
+def configuration(**values: object) -> cfg.ConfigOpts:
+    """The agent's own options, with these values."""
+    conf = cfg.ConfigOpts()
+    opts.register(conf)
+    conf.register_opts([cfg.StrOpt('lock_path')], 'os_brick')
+    conf([])
+    for name, value in values.items():
+        conf.set_override(name, value)
+    return conf

@@ -20,8 +20,8 @@ needs nothing of the rest of Cinder, whose packages import very much: they
 are stood in for by empty ones.
 """
 
+import importlib
 import importlib.machinery
-import importlib.util
 import json
 import sys
 import types
@@ -39,9 +39,8 @@ def _client():
         module = types.ModuleType(name)
         path = module.__path__ = list(found.submodule_search_locations)
         sys.modules[name] = module
-    from cinder.volume.drivers.kioxia import entities
-    from cinder.volume.drivers.kioxia import rest_client
-    return rest_client, entities
+    return (importlib.import_module(name + '.rest_client'),
+            importlib.import_module(name + '.entities'))
 
 
 def main(ips, port, token, certificate):

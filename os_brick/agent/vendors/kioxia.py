@@ -41,6 +41,7 @@ LOG = logging.getLogger(__name__)
 # Both public agents leave a volume of four alone: there is no room for a
 # fifth replica while one is exchanged.
 _FULL = 4
+_COMING = (model.ReplicaState.SYNCHRONIZING, model.ReplicaState.AVAILABLE)
 
 OPTS: list[cfg.Opt] = [
     cfg.ListOpt('kioxia_provisioner_ip', default=[],
@@ -211,6 +212,9 @@ class KioxiaDriver(base.ProvisionerDriver):
         current = self._volumes.now(volume.uuid)
         if current is not None:
             known = {known.uuid for known in volume.replicas}
+            # one whose backend was lost is no replacement
+            known |= {lost.uuid for lost in current.unplaced
+                      if lost.state not in _COMING}
             new = sorted(set(current.backends) - known)
             if new:
                 LOG.info('volume %s: replica %s has been added already',

@@ -91,10 +91,12 @@ class Parsed:
     """A volume that is believed.
 
     :ivar backends: replica uuid -> persistentID of its backend.
+    :ivar unplaced: replicas without a backend, which are not the volume's.
     """
 
     volume: model.Volume
     backends: dict[str, str]
+    unplaced: tuple[model.Replica, ...] = ()
 
     def with_targets(self, targets: dict[str, model.Target]) -> model.Volume:
         return dataclasses.replace(self.volume, replicas=tuple(
@@ -180,6 +182,7 @@ def parse_volume(entry: Json, now: float) -> Parsed:
         raise ValueError('%s: "location" is no list: %s' % (
             where, excerpt(repr(location))))
     replicas: list[model.Replica] = []
+    unplaced: list[model.Replica] = []
     backends: dict[str, str] = {}
     for item in location:
         replica, backend = _replica(item, where, now)
@@ -188,13 +191,12 @@ def parse_volume(entry: Json, now: float) -> Parsed:
                 where, replica.uuid))
         backends[replica.uuid] = backend
         # without a backend there is nothing to reach the replica by
-        if backend:
-            replicas.append(replica)
+        (replicas if backend else unplaced).append(replica)
     volume = model.Volume(
         uuid=uuid, alias=alias, replicas=tuple(replicas),
         replica_count=None if count is None else int(count),
         max_replica_down_time=None if minutes is None else 60.0 * minutes)
-    return Parsed(volume, backends)
+    return Parsed(volume, backends, tuple(unplaced))
 
 
 def _replica(item: Json, where: str,

@@ -119,33 +119,39 @@ class Wire:
              params: Mapping[str, str] | None = None) -> Answer:
         settings = self._settings
         where = '%s://%s' % urllib.parse.urlsplit(url)[:2]
-        until = self._clock() + (settings.connect_timeout
-                                 + settings.read_timeout)
         try:
             response = self._session.request(
                 method, url, headers=headers, json=json, data=data,
                 params=params, stream=True, allow_redirects=False,
                 timeout=(settings.connect_timeout, settings.read_timeout))
             with contextlib.closing(response):
-                body = b''
-                for chunk in response.iter_content(_CHUNK):
-                    body += chunk
-                    if len(body) > settings.size:
-                        raise TooLarge(
-                            '%s: the answer to %s is larger than %d bytes' % (
-                                where, method, settings.size))
-                    if self._clock() > until:
-                        raise Slow('%s: the answer did not end within %g s'
-                                   % (where, settings.read_timeout))
+                body = self._body(where, response)
                 return Answer(response.status_code, self._strike(body),
                               response.headers.get('Location', ''))
-        except requests.RequestException as error:
+        except (requests.RequestException,
+                urllib3_exceptions.HTTPError) as error:
             self._explain(where, error)
 
-    def _explain(self, where: str,
-                 error: requests.RequestException) -> NoReturn:
-        reason: object = error.args[0] if error.args else error
-        reason = getattr(reason, 'reason', None) or reason
+    def _body(self, where: str, response: requests.Response) -> bytes:
+        """Read a body that may neither be too large nor take too long."""
+        body = bytearray()
+        until = self._clock() + self._settings.read_timeout
+        # read1 returns what has come; read would wait for all of a chunk,
+        # a byte at a time and each within the time-out
+        read = getattr(response.raw, 'read1', response.raw.read)
+        while chunk := read(_CHUNK):
+            body += chunk
+            if len(body) > self._settings.size:
+                raise TooLarge('%s: the answer is larger than %d bytes' % (
+                    where, self._settings.size))
+            if self._clock() > until:
+                raise Slow('%s: the answer did not end within %g s' % (
+                    where, self._settings.read_timeout))
+        return bytes(body)
+
+    def _explain(self, where: str, error: Exception) -> NoReturn:
+        inner = error.args[0] if error.args else error
+        reason: object = getattr(inner, 'reason', None) or inner
         text = '%s: %s' % (where, self.excerpt(reason))
         if isinstance(error, requests.exceptions.SSLError):
             raise NotSent('%s (see options kioxia_ca_file and '
@@ -155,12 +161,13 @@ class Wire:
                 where, self._settings.connect_timeout)) from None
         if isinstance(reason, urllib3_exceptions.NewConnectionError):
             raise NotSent(text) from None
-        if isinstance(error, requests.ReadTimeout) or isinstance(
-                reason, urllib3_exceptions.ReadTimeoutError):
+        if isinstance(error, (requests.ReadTimeout,
+                              urllib3_exceptions.ReadTimeoutError)):
             raise Slow('%s: no answer within %g s' % (
                 where, self._settings.read_timeout)) from None
         if isinstance(error, (requests.ConnectionError,
-                              requests.exceptions.ChunkedEncodingError)):
+                              requests.exceptions.ChunkedEncodingError,
+                              urllib3_exceptions.HTTPError)):
             raise Lost('%s: the connection was lost: %s' % (
                 where, self.excerpt(reason))) from None
         # its text may quote what was sent

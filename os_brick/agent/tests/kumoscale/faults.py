@@ -25,6 +25,7 @@ KINDS = {
     'html': 'HTTP 200 with HTML',
     'truncated': 'half of the JSON',
     'short': 'fewer bytes than announced',
+    'trickle': 'a list that never ends, a byte at a time',
     'huge': 'a list that goes on for that many bytes',
     'redirect': 'HTTP 302 to that address',
     'unauthorized': 'HTTP 401',
@@ -73,7 +74,8 @@ class Fault:
     @property
     def instead(self) -> bool:
         """The call is not carried out."""
-        return self.kind in _ANSWERS or self.kind in ('drop', 'huge')
+        return (self.kind in _ANSWERS
+                or self.kind in ('drop', 'huge', 'trickle'))
 
     def answer(self) -> tuple[int, bytes]:
         """Return HTTP status and body of what is sent instead."""

@@ -270,6 +270,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         length = len(text)
         if fault and kind == 'huge':
             length = int(fault.value)
+        if kind == 'trickle':
+            length = 1 << 30
         if kind == 'short':
             length += 100
             self.close_connection = True
@@ -285,3 +287,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             for _ in range(length // len(chunk)):
                 self.wfile.write(chunk)
             self.close_connection = True
+        if kind == 'trickle':
+            self.close_connection = True
+            while not self.server.double.closing.wait(0.02):
+                self.wfile.write(b' ')

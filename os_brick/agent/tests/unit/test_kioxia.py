@@ -12,6 +12,7 @@
 """The KumoScale driver's mapping, over HTTPS against the double."""
 
 import hashlib
+import json
 import time
 
 from os_brick.agent import model
@@ -210,6 +211,14 @@ class TargetsTestCase(fixture.KioxiaTestCase):
         self.assertEqual(self.expected(volume, shared=True), self.targets(
             self.probed(), volume))
 
+    def test_one_target_that_names_one_of_its_backends(self):
+        volume = self.volume()
+        nqn = self.world.nqn(volume['uuid'])
+        self.spoil('body', path='^targets', count=None, value=json.dumps([
+            {'name': nqn, 'backend': {'persistentID': 'backend-0'}}]))
+        self.assertEqual(self.expected(volume, shared=True), self.targets(
+            self.probed(), volume))
+
     def test_kept_while_it_is_needed(self):
         volume = self.volume()
         driver = self.probed()
@@ -335,6 +344,16 @@ class ReplicaTestCase(fixture.KioxiaTestCase):
     def test_the_provisioner_was_faster(self):
         self.world.add_replica('', self.found.uuid, {})
         self.provisioner.request_replacement(self.found, self.replica)
+        self.assertEqual(3, len(self.kept['_replicas']))
+
+    def test_a_replica_that_lost_its_backend_is_no_replacement(self):
+        self.kept['_replicas'][1].update(_backend='', replicaState='Missing')
+        driver = self.probed()
+        found, = driver.get_volumes(HOST, [self.array(self.kept)], [])
+        self.assertEqual([self.replica.uuid],
+                         [replica.uuid for replica in found.replicas])
+        self.world.backends[''] = {'rack': '', 'state': 'Lost'}
+        driver.request_replacement(found, self.replica)
         self.assertEqual(3, len(self.kept['_replicas']))
 
     def test_no_spare_is_rejected(self):

@@ -17,6 +17,7 @@
 set -u
 venv=$1 results=$2 verb=$3
 shift 3
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 state=/run/nvme-agent-lab
 share=/run/nvme-agent-lab-host
 
@@ -86,9 +87,9 @@ top_dir=$packages
 CONF
     cd "$state/stestr" || exit 1
     stestr --config stestr.conf init
-    # stestr's own output, test by test; the stream is kept as it comes.
+    # The stream is kept as it comes, whatever becomes of the machine.
     stestr --config stestr.conf run --serial --subunit ${1:+"$1"} |
-        tee "$results/subunit" | python -m stestr.subunit_trace --no-failure-debug -f
+        tee "$results/subunit" | python "$here/progress.py"
     code=${PIPESTATUS[2]}
     stestr --config stestr.conf last >"$results/stestr.txt" 2>&1
     cp -r .stestr "$results/stestr" 2>/dev/null

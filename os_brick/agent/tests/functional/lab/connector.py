@@ -108,7 +108,7 @@ class Attacher:
         cfg.CONF.set_override('lock_path', str(LOCK_PATH), group='os_brick')
         cfg.CONF.set_override('helper_command', privsep_helper(),
                               group='privsep_osbrick')
-        self._connector = nvmeof.NVMeOFConnector('sudo')
+        self._connector = nvmeof.NVMeOFConnector('sudo', use_multipath=True)
         self._attached: dict[str, tuple[Volume, dict[str, Any]]] = {}
 
     def attach(self, volume: Volume) -> str:

@@ -40,7 +40,7 @@ class CycleCase(small_world.WorldCase):
         self.host.live[self.host.name(number, letter)] = False
 
     def refuse(self, *names: str, error: Exception | None = None,
-             volume: str | None = None) -> None:
+               volume: str | None = None) -> None:
         """Let these calls of the provisioner fail from now on."""
         error = error or base.Unavailable('192.0.2.99 does not answer')
 

@@ -50,8 +50,13 @@ class Decision:
 
 
 def decide(snapshot: model.HostSnapshot, ours: frozenset[str],
-           anchors: Mapping[str, str], timeout: float) -> Decision:
-    """Deal the roles for the arrays named in ``ours``."""
+           anchors: Mapping[str, str], timeout: float,
+           known: frozenset[str] = frozenset()) -> Decision:
+    """Deal the roles for the arrays named in ``ours``.
+
+    :param known: all replicas of the provisioner's volumes.
+    """
+    timeout = whole_seconds(timeout)
     actions: list[tuple[str, act.Action]] = []
     chosen: dict[str, str] = {}
     waiting: set[str] = set()
@@ -60,11 +65,10 @@ def decide(snapshot: model.HostSnapshot, ours: frozenset[str],
         device = _anchor(array, snapshot, anchors.get(array.name), waiting)
         if device is not None:
             chosen[array.name] = device
-            waiting |= _controllers(device, snapshot)
+            waiting |= _controllers(array.leg(device), snapshot)
     for array in arrays:
-        if array.name not in chosen:
-            continue
-        for path in _paths(chosen[array.name], snapshot):
+        anchor = array.leg(chosen.get(array.name, ''))
+        for path in _paths(anchor, snapshot) if anchor else ():
             if path.fast_io_fail_tmo is not None:
                 actions.append((array.name, act.SetFastIoFail(
                     'leg %s is the anchor of the array: its I/O waits for a '
@@ -72,11 +76,13 @@ def decide(snapshot: model.HostSnapshot, ours: frozenset[str],
     for array in arrays:
         if array.name in chosen:
             actions += [(array.name, action) for action
-                        in _release(array, snapshot, ours)]
+                        in _release(array, snapshot, ours, known)]
     for array in arrays:
-        for leg in array.in_sync if array.name in chosen else ():
-            for path in _paths(leg.device, snapshot):
+        for leg in array.legs if array.name in chosen else ():
+            for path in () if leg.faulty else _paths(leg, snapshot):
                 if (path.name not in waiting and path.live
+                        and rules.foreign_use(path.name, snapshot, ours,
+                                              known) is None
                         and path.has_fast_io_fail
                         and (path.fast_io_fail_tmo is None
                              or path.fast_io_fail_tmo > timeout)):
@@ -94,8 +100,8 @@ def restore(snapshot: model.HostSnapshot, ours: frozenset[str],
     return tuple(
         (array.name, act.SetFastIoFail('the agent stops', path.name, None))
         for array in snapshot.arrays if array.name in ours
-        for leg in array.legs for path in _paths(leg.device, snapshot)
-        if path.fast_io_fail_tmo == timeout)
+        for leg in array.legs for path in _paths(leg, snapshot)
+        if path.fast_io_fail_tmo == whole_seconds(timeout))
 
 
 def _anchor(array: model.Array, snapshot: model.HostSnapshot,
@@ -105,23 +111,24 @@ def _anchor(array: model.Array, snapshot: model.HostSnapshot,
         if leg.device == current:
             return current
     good.sort(key=lambda leg: (
-        not _controllers(leg.device, snapshot) <= waiting,
+        not _controllers(leg, snapshot) <= waiting,
         not rules.waits(leg, snapshot),
         leg.slot if leg.slot is not None else 1 << 16))
     return good[0].device if good else None
 
 
 def _release(array: model.Array, snapshot: model.HostSnapshot,
-             ours: frozenset[str]) -> list[act.Action]:
+             ours: frozenset[str],
+             known: frozenset[str]) -> list[act.Action]:
+    """A leg in resync is written to, and so waited for, like any other."""
     actions: list[act.Action] = []
     for leg in array.legs:
-        namespace = snapshot.namespace(leg.device)
-        if (namespace is None or snapshot.reachable(namespace)
-                or not (leg.in_sync or leg.faulty)):
+        namespace = snapshot.behind(leg)
+        if namespace is None or snapshot.reachable(namespace):
             continue
         dead = [path for path in snapshot.paths(namespace)
                 if path.state == 'connecting']
-        if leg.in_sync:
+        if not leg.faulty:
             if not dead:
                 # resetting: the kernel has not given the path up yet
                 continue
@@ -133,7 +140,7 @@ def _release(array: model.Array, snapshot: model.HostSnapshot,
             if path.fast_io_fail_tmo is not None:
                 continue    # the kernel ends its I/O and goes on trying
             if rules.refusal(act.Disconnect('', path.name), _NOBODY,
-                             snapshot, ours) is None:
+                             snapshot, ours, known) is None:
                 actions.append(act.Disconnect(
                     'I/O waits in vain for its target; it is connected '
                     'again when the target answers', path.name))
@@ -143,11 +150,17 @@ def _release(array: model.Array, snapshot: model.HostSnapshot,
 _NOBODY = model.Volume('00000000-0000-0000-0000-000000000000', '')
 
 
-def _paths(device: str,
+def whole_seconds(timeout: float) -> float:
+    """The kernel takes whole seconds; 0 would fail I/O at every blip."""
+    return float(max(1, round(timeout)))
+
+
+def _paths(leg: model.Leg | None,
            snapshot: model.HostSnapshot) -> tuple[model.Controller, ...]:
-    namespace = snapshot.namespace(device)
+    namespace = snapshot.behind(leg) if leg else None
     return snapshot.paths(namespace) if namespace else ()
 
 
-def _controllers(device: str, snapshot: model.HostSnapshot) -> set[str]:
-    return {path.name for path in _paths(device, snapshot)}
+def _controllers(leg: model.Leg | None,
+                 snapshot: model.HostSnapshot) -> set[str]:
+    return {path.name for path in _paths(leg, snapshot)}

@@ -298,9 +298,19 @@ class HostSnapshot:
         """At least one of its controllers is live."""
         return any(path.live for path in self.paths(namespace))
 
+    def behind(self, leg: Leg) -> Namespace | None:
+        """The namespace that the leg is on, None once it has vanished.
+
+        A namespace that comes back may get the name which md still lists
+        for a vanished leg: the UUID tells them apart.
+        """
+        namespace = self.namespace(leg.device)
+        return (namespace if namespace is not None
+                and namespace.uuid == leg.replica_uuid else None)
+
     def good(self, leg: Leg) -> bool:
         """The leg is in sync and its target answers, as the kernel sees."""
-        namespace = self.namespace(leg.device)
+        namespace = self.behind(leg)
         return (leg.in_sync and namespace is not None
                 and self.reachable(namespace))
 

@@ -28,6 +28,7 @@ between deciding and doing.
 from __future__ import annotations
 
 from collections.abc import Collection
+from collections.abc import Mapping
 
 from os_brick.agent import action as act
 from os_brick.agent import model
@@ -36,35 +37,61 @@ from os_brick.agent import model
 def belongs(array: model.Array, volume: model.Volume) -> bool:
     """Is this array the volume's: by its legs first, by its alias second.
 
-    An array with a leg that is known to be no replica of the volume is never
-    taken by its name alone.
+    An array of another name is the volume's only if all legs that are known
+    are its replicas: the provisioner may assign what another array uses.
     """
     known = {leg.replica_uuid for leg in array.legs if leg.replica_uuid}
     listed = {replica.uuid for replica in volume.replicas}
-    if known & listed:
-        return True
-    return not known and array.alias == volume.alias
+    if not known:
+        return array.alias == volume.alias
+    return bool(known & listed) and (array.alias == volume.alias
+                                     or known <= listed)
+
+
+def owners(array: model.Array, volumes: Mapping[str, model.Volume],
+           remembered: Mapping[str, Collection[str]]) -> list[str]:
+    """Return the UUIDs of the volumes that claim an array; one, or trouble.
+
+    :param remembered: volume UUID -> replicas that were its legs.  They count
+        only where no list claims the array: a truncated list must not make
+        the agent abandon an array that it guards (S8, S9).
+    """
+    found = [uuid for uuid, volume in volumes.items()
+             if belongs(array, volume)]
+    if not found:
+        known = {leg.replica_uuid for leg in array.legs if leg.replica_uuid}
+        for uuid, volume in volumes.items():
+            legs = {*remembered.get(uuid, ()),
+                    *(replica.uuid for replica in volume.replicas)}
+            if known & legs and (known <= legs
+                                 or array.alias == volume.alias):
+                found.append(uuid)
+    return found
 
 
 def refusal(action: act.Action, volume: model.Volume,
-            snapshot: model.HostSnapshot,
-            ours: Collection[str]) -> str | None:
+            snapshot: model.HostSnapshot, ours: Collection[str],
+            known: Collection[str] = ()) -> str | None:
     """Return why an action must not be done, None where it may.
 
     :param ours: names of all arrays that belong to the provisioner's volumes
+    :param known: UUIDs of all replicas of the provisioner's volumes
     """
+    known = {*known, *(replica.uuid for replica in volume.replicas)}
     if isinstance(action, act.Connect):
         if volume.replica(action.replica_uuid) is None:
             return 'S4: it is no replica of the volume'
         return None
     if isinstance(action, act.Disconnect):
-        return _disconnect(action.controller, snapshot, ours)
+        return _disconnect(action.controller, snapshot, ours, known)
     if isinstance(action, act.SetFastIoFail):
-        return _fast_fail(action, snapshot, ours)
+        return _fast_fail(action, snapshot, ours, known)
     array = snapshot.array(getattr(action, 'array'))
     if array is None:
         return 'the array is gone'
-    if array.name not in ours or not belongs(array, volume):
+    # the name is enough for one in ``ours``: the list may be truncated
+    if array.name not in ours or not (belongs(array, volume)
+                                      or array.alias == volume.alias):
         return 'S4: the array is not this volume\'s'
     if isinstance(action, act.AddLeg):
         return _add(action, array, volume, snapshot)
@@ -81,7 +108,8 @@ def refusal(action: act.Action, volume: model.Volume,
         return 'S1: no other leg of the array is in sync and live'
     if isinstance(action, act.ReplaceLeg):
         spare = array.leg(action.spare)
-        if spare is None or spare.faulty or spare.in_sync:
+        if (spare is None or spare.faulty or spare.in_sync
+                or spare.slot is not None):
             return 'the spare is not there'
         if volume.replica(spare.replica_uuid) is None:
             return 'S2: the spare is no replica of the volume'
@@ -133,6 +161,8 @@ def _add(action: act.AddLeg, array: model.Array, volume: model.Volume,
             or volume.replica(namespace.uuid) is None):
         return 'S2: %s has the UUID %s, which is no replica of volume %s' % (
             namespace.device, namespace.uuid, volume.alias)
+    if not any(snapshot.good(leg) for leg in array.legs):
+        return 'no leg of the array is in sync and live'
     return unusable(namespace, array)
 
 
@@ -145,26 +175,47 @@ def _resize(action: act.Resize, array: model.Array) -> str | None:
     return None
 
 
-def _disconnect(name: str, snapshot: model.HostSnapshot,
-                ours: Collection[str]) -> str | None:
-    controller = snapshot.controller(name)
-    if controller is None:
-        return 'the controller is gone'
-    for namespace in snapshot.namespaces:
-        if name not in namespace.controllers:
-            continue
-        if any(path.live and path.name != name
-               for path in snapshot.paths(namespace)):
-            continue
+def foreign_use(name: str, snapshot: model.HostSnapshot,
+                ours: Collection[str], known: Collection[str]) -> str | None:
+    """Return who else uses a controller, None where nobody does (S4).
+
+    A namespace that nothing holds and that is no replica may be in use
+    without leaving a trace: a virtual machine that has it open.
+    """
+    behind = [namespace for namespace in snapshot.namespaces
+              if name in namespace.controllers]
+    if not behind:
+        return 'S4: %s carries no replica' % name
+    for namespace in behind:
         if namespace.in_use:
             return 'S4: %s is in use: %s' % (namespace.device,
                                              namespace.in_use)
         for holder in namespace.holders:
-            array = snapshot.array(holder)
-            if array is None or holder not in ours:
+            if snapshot.array(holder) is None or holder not in ours:
                 return 'S4: %s is in use by %s' % (namespace.device, holder)
-            leg = array.leg(namespace.device)
-            if leg is None:
+        if not namespace.holders and namespace.uuid not in known:
+            return 'S4: %s is no replica of a volume' % namespace.device
+    return None
+
+
+def _disconnect(name: str, snapshot: model.HostSnapshot,
+                ours: Collection[str],
+                known: Collection[str]) -> str | None:
+    controller = snapshot.controller(name)
+    if controller is None:
+        return 'the controller is gone'
+    foreign = foreign_use(name, snapshot, ours, known)
+    if foreign is not None:
+        return foreign
+    for namespace in snapshot.namespaces:
+        if name not in namespace.controllers or any(
+                path.live and path.name != name
+                for path in snapshot.paths(namespace)):
+            continue
+        for holder in namespace.holders:
+            array = snapshot.array(holder)
+            leg = array.leg(namespace.device) if array else None
+            if array is None or leg is None:
                 return '%s is in use by %s' % (namespace.device, holder)
             if not leg.faulty and controller.live:
                 return 'S3: %s is a working leg of %s' % (
@@ -177,7 +228,7 @@ def _disconnect(name: str, snapshot: model.HostSnapshot,
 
 def _only_through(leg: model.Leg, name: str,
                   snapshot: model.HostSnapshot) -> bool:
-    namespace = snapshot.namespace(leg.device)
+    namespace = snapshot.behind(leg)
     return namespace is None or all(
         path.name == name for path in snapshot.paths(namespace) if path.live)
 
@@ -185,22 +236,23 @@ def _only_through(leg: model.Leg, name: str,
 def waits(leg: model.Leg, snapshot: model.HostSnapshot,
           changed: str | None = None) -> bool:
     """The leg's I/O waits for a lost path (``changed``: if that did not)."""
-    namespace = snapshot.namespace(leg.device)
+    namespace = snapshot.behind(leg)
     return namespace is not None and any(
         path.fast_io_fail_tmo is None and path.name != changed
         for path in snapshot.paths(namespace))
 
 
 def _fast_fail(action: act.SetFastIoFail, snapshot: model.HostSnapshot,
-               ours: Collection[str]) -> str | None:
-    behind = [namespace for namespace in snapshot.namespaces
-              if action.controller in namespace.controllers]
-    for namespace in behind:
+               ours: Collection[str], known: Collection[str]) -> str | None:
+    foreign = foreign_use(action.controller, snapshot, ours, known)
+    if foreign is not None or action.seconds is None:
+        return foreign
+    for namespace in snapshot.namespaces:
+        if action.controller not in namespace.controllers:
+            continue
         for holder in namespace.holders:
             array = snapshot.array(holder)
-            if array is None or holder not in ours:
-                return 'S4: %s is in use by %s' % (namespace.device, holder)
-            if action.seconds is not None and not any(
+            if array is not None and not any(
                     snapshot.good(leg) and waits(leg, snapshot,
                                                  action.controller)
                     for leg in array.legs):

@@ -1,0 +1,194 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""One volume in one pass: what its replicas are, and are meant to be; pure.
+
+A replica is *doomed* when the provisioner marked it TERMINATING, or when the
+replacement that was requested for it has been assigned; the others are
+*members* and belong into the array.  A replica that is merely no longer
+listed is neither: unknown is not gone (S8).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from os_brick.agent import memory as remembered
+from os_brick.agent import model
+
+State = model.ReplicaState
+
+
+class Outlook:
+    """The arguments of one decision, and the questions to them."""
+
+    def __init__(self, volume: model.Volume, array: model.Array,
+                 snapshot: model.HostSnapshot, memories: remembered.Memories,
+                 now: float, policy: remembered.Policy) -> None:
+        self.volume = volume
+        self.array = array
+        self.snapshot = snapshot
+        self.memories = dict(memories)
+        self.now = now
+        self.policy = policy
+        self._remember(first=not memories)
+
+    def _remember(self, first: bool) -> None:
+        waiting: list[model.Replica] = []
+        for replica in self.volume.replicas:
+            memory = self.memories.get(
+                replica.uuid,
+                remembered.Memory(joined=first, seen_at=self.now))
+            if memory.confirmed and replica.state is not State.TERMINATING:
+                # let go, wiped for all we know, and assigned once more
+                memory = remembered.Memory(seen_at=self.now)
+            memory = dataclasses.replace(
+                memory, terminating=replica.state is State.TERMINATING)
+            self.memories[replica.uuid] = memory
+            leg = self.array.leg_of(replica.uuid)
+            if (not memory.joined and leg is None and not memory.failed
+                    and self.reachable(replica)):
+                waiting.append(replica)
+                continue
+            self.memories[replica.uuid] = remembered.seen(
+                memory, self.local(replica), leg.device if leg else None,
+                self.now, self.healthy)
+        for replica in self.volume.replicas:
+            self.memories[replica.uuid] = self._succeed(
+                replica, self.memories[replica.uuid])
+        for replica in waiting:
+            # for a place, or for us: that is not bad, unless it is for good
+            memory = remembered.seen(
+                self.memories[replica.uuid], State.MISSING, None, self.now,
+                self.healthy and self.surplus(replica))
+            self.memories[replica.uuid] = dataclasses.replace(
+                memory, down=memory.down if memory.counted_at else 0.0)
+
+    def _succeed(self, replica: model.Replica,
+                 memory: remembered.Memory) -> remembered.Memory:
+        if memory.requested_at is None:
+            return memory
+        if memory.successor is None:
+            taken = {other.successor for other in self.memories.values()}
+            for other in self.volume.replicas:
+                if (other.uuid not in memory.known
+                        and other.uuid not in taken
+                        and other.state is not State.TERMINATING
+                        and self.memories[other.uuid].seen_at
+                        >= memory.requested_at):
+                    return dataclasses.replace(memory, successor=other.uuid)
+            return memory
+        if self._chain_listed(replica):
+            return dataclasses.replace(memory, retry_at=float('inf'))
+        if memory.retry_at == float('inf'):
+            # gone, or not listed for once: ask anew, but not soon
+            return dataclasses.replace(memory, retry_at=self.now + max(
+                self.policy.grace, self.policy.repeat))
+        return memory
+
+    # what is
+
+    def leg(self, replica: model.Replica) -> model.Leg | None:
+        """The replica's leg, also one whose device has vanished."""
+        leg = self.array.leg_of(replica.uuid)
+        device = self.memories[replica.uuid].device
+        if leg is None and device:
+            leg = self.array.leg(device)
+            if leg is not None and leg.replica_uuid is not None:
+                return None
+        return leg
+
+    def local(self, replica: model.Replica) -> State:
+        """The replica's state as this host sees it."""
+        leg = self.array.leg_of(replica.uuid)
+        namespace = self.snapshot.behind(leg) if leg else None
+        if (leg is None or leg.faulty or namespace is None
+                or not self.snapshot.reachable(namespace)):
+            return State.MISSING
+        return State.AVAILABLE if leg.in_sync else State.SYNCHRONIZING
+
+    @property
+    def healthy(self) -> bool:
+        return any(self.snapshot.good(leg) for leg in self.array.legs)
+
+    def reachable(self, replica: model.Replica) -> bool:
+        namespace = self.snapshot.namespace_of(replica.uuid)
+        return namespace is not None and self.snapshot.reachable(namespace)
+
+    # what is meant to be
+
+    def _chain_listed(self, replica: model.Replica) -> bool:
+        return any(self.volume.replica(uuid) is not None for uuid in
+                   remembered.chain(self.memories, replica.uuid))
+
+    def doomed(self, replica: model.Replica) -> bool:
+        return (replica.state is State.TERMINATING
+                or self._chain_listed(replica))
+
+    @property
+    def members(self) -> list[model.Replica]:
+        return [replica for replica in self.volume.replicas
+                if not self.doomed(replica)]
+
+    @property
+    def leaving(self) -> list[model.Replica]:
+        return [replica for replica in self.volume.replicas
+                if self.doomed(replica)]
+
+    @property
+    def unlisted(self) -> list[str]:
+        """Replicas that are no longer listed, and were not let go (S8)."""
+        return [uuid for uuid, memory in self.memories.items()
+                if self.volume.replica(uuid) is None and memory.joined
+                and not memory.terminating and not memory.retired
+                and memory.successor is None]
+
+    @property
+    def departed(self) -> list[str]:
+        """Replicas that were let go for good; udev may bring back a leg."""
+        return [uuid for uuid, memory in self.memories.items()
+                if memory.confirmed and self.volume.replica(uuid) is None]
+
+    @property
+    def goal(self) -> int:
+        """How many legs the array is meant to have."""
+        return (self.volume.replica_count
+                or len(self.members) + len(self.unlisted))
+
+    def due(self, replica: model.Replica) -> bool:
+        """It has been bad for longer than the grace period."""
+        grace = self.grace()
+        memory = self.memories[replica.uuid]
+        return (grace is not None and memory.down >= grace
+                and self.local(replica) is State.MISSING)
+
+    def grace(self) -> float | None:
+        """Seconds a replica may be bad; None: no replacement, ever."""
+        down_time = self.volume.max_replica_down_time
+        if down_time is None:
+            return self.policy.grace
+        return down_time or None
+
+    def surplus(self, replica: model.Replica) -> bool:
+        """All places are taken by other replicas, and this one is bad."""
+        others = [other for other in self.members
+                  if self.local(other) is State.AVAILABLE]
+        return (self.local(replica) is State.MISSING
+                and self.volume.replica_count is not None
+                and len(others) >= self.volume.replica_count)
+
+    def succeeded(self, replica: model.Replica) -> bool:
+        """What was assigned in its place is in sync, as far as listed."""
+        listed = [self.volume.replica(uuid) for uuid in
+                  remembered.chain(self.memories, replica.uuid)]
+        present = [other for other in listed if other is not None]
+        return not present or any(
+            self.local(other) is State.AVAILABLE for other in present)

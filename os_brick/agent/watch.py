@@ -60,6 +60,8 @@ class Watch:
         self._thread.start()
 
     def stop(self) -> None:
+        if self._stop.is_set():
+            return
         self._stop.set()
         self._ringer.send(b'stop')
         if self._thread is not None:

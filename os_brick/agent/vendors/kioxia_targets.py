@@ -132,14 +132,23 @@ class Targets:
 
     def _nqns(self, host: model.Host, parsed: answers.Parsed,
               missing: Collection[str]) -> dict[str, str]:
-        """Replica -> NQN; publishes where one is not listed yet."""
+        """Replica -> NQN.
+
+        Published first: a new replica's target may be listed, or let this
+        host in, only after that.
+        """
+        refusal: base.Rejected | None = None
+        try:
+            publish(self._rest, self._prefix, host, parsed.volume.uuid)
+        except base.Rejected as refused:
+            refusal = refused   # older replicas may be listed all the same
         listed = self._list(host, parsed.volume.uuid)
         nqns = _match(listed, parsed, missing)
-        if len(nqns) < len(missing):
-            # a new replica's target comes with the next publication
-            publish(self._rest, self._prefix, host, parsed.volume.uuid)
-            listed = self._list(host, parsed.volume.uuid)
-            nqns = _match(listed, parsed, missing)
+        subject = 'volume %s, publication' % parsed.volume.alias
+        if refusal is not None and len(nqns) < len(missing):
+            self._journal.trouble(subject, str(refusal))
+            return nqns
+        self._journal.fine(subject)
         if len(listed) == 1 and len(nqns) < len(missing) and (
                 len(parsed.volume.replicas) > 1):
             nqns = dict.fromkeys(missing, listed[0].nqn)

@@ -50,6 +50,7 @@ class World:
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self.clock = clock
+        self.new_uuid = _new_uuid
         self.shared_target = False
         self.dates = False
         self.new_names = False
@@ -175,7 +176,7 @@ class World:
         if not free:
             raise Refusal('NoSpace', 'no backend for another replica of %s'
                           % volume['alias'])
-        replica = {'uuid': _new_uuid(), 'replicaState': state,
+        replica = {'uuid': self.new_uuid(), 'replicaState': state,
                    '_backend': min(free, key=lambda name: (load[name], name)),
                    '_since': self.clock()}
         volume['_replicas'].append(replica)

@@ -138,7 +138,8 @@ class GetVolumesTestCase(fixture.KioxiaTestCase):
         driver.report_replica_state(found, found.replicas[0], State.MISSING)
         self.assertEqual([
             'POST host_probe', 'GET %s/volumes_by_alias/vol-1' % tenant,
-            'GET targets', 'GET backends/backend-0',
+            'POST %s/publish' % tenant, 'GET targets',
+            'GET backends/backend-0',
             'PATCH %s/replica/%s/%s/Missing' % (
                 tenant, found.uuid, found.replicas[0].uuid)], self.calls())
 
@@ -247,10 +248,22 @@ class TargetsTestCase(fixture.KioxiaTestCase):
         targets = self.targets(driver, volume, array, [new['uuid']])
         self.assertEqual([None, None, self.expected(volume)[2]], targets)
         self.assertEqual(
-            ['GET targets', 'POST publish', 'GET targets',
-             'GET backends/backend-2'], self.calls()[2:])
-        self.assertEqual({'hostId': HOST.uuid, 'volId': volume['uuid']},
-                         self.double.requests[3].body)
+            ['POST publish', 'GET targets', 'GET backends/backend-2'],
+            self.calls()[2:])
+        body = {'hostId': HOST.uuid, 'volId': volume['uuid']}
+        self.assertEqual(body, self.double.requests[2].body)
+        self.assertEqual(body, self.double.requests[3].query)
+
+    def test_refused_publication(self):
+        volume = self.volume()
+        self.spoil('refusal', path='^publish', count=None, value='NoLicense')
+        self.assertEqual(self.expected(volume), self.targets(
+            self.probed(), volume))
+        self.assertNotIn('NoLicense', self.log.output)
+        array = self.array(volume)
+        self.world.add_replica('', volume['uuid'], {})
+        self.assertIsNone(self.targets(self.probed(), volume, array)[2])
+        self.assertIn('NoLicense: refused on request', self.log.output)
 
     def test_no_target_leaves_the_volume(self):
         volume = self.volume()

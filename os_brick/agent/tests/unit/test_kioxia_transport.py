@@ -184,6 +184,12 @@ class HostileAnswerTestCase(fixture.KioxiaTestCase):
         self.raised(base.BadAnswer, 'InternalError', 'refused on request',
                     kind='refusal', value='InternalError')
 
+    def test_refusal_of_a_read_because_it_is_not_there(self):
+        driver = self.probed()
+        self.spoil('refusal', path='^volumes', value='NotExists')
+        self.assertEqual([], driver.get_volumes(HOST, [self.array(
+            {'alias': 'vol-1', '_replicas': []})], []))
+
     def test_not_a_list(self):
         for text in ('{}', '42', '"text"', 'null', '', '{"status": 7}'):
             self.raised(base.BadAnswer, kind='body', value=text)

@@ -149,6 +149,7 @@ main() {
         bounded exec "$@"
         ;;
     shell)
+        printf '%s\n' "$venv" "$results" >"$lab/shell"
         boot --shell "$here/lab/shell.sh"
         ;;
     esac

@@ -28,18 +28,18 @@ WORDS = {'success': 'ok', 'fail': 'FAIL', 'skip': 'skip', 'xfail': 'ok',
          'unknown': 'FAIL (unknown)'}
 
 
-class Begins(testtools.StreamResult):  # type: ignore[misc]
+class Begins(testtools.StreamResult):
     """Name a test when it begins."""
 
-    def status(self, test_id: str | None = None,
-               test_status: str | None = None, **_rest: Any) -> None:
+    def status(self, *_args: Any, **packet: Any) -> None:
         """Take one packet of the stream."""
-        if test_id and test_status == 'inprogress':
+        test_id = packet.get('test_id')
+        if test_id and packet.get('test_status') == 'inprogress':
             print('%s ...' % '.'.join(test_id.split('.')[-3:]), end=' ',
                   flush=True)
 
 
-def ended(test: dict[str, Any]) -> None:
+def ended(test: Any) -> None:
     """Print how a test ended."""
     begin, end = test['timestamps']
     seconds = (end - begin).total_seconds() if begin and end else 0.0

@@ -31,11 +31,11 @@ def read(stream: pathlib.Path) -> dict[str, str]:
     """Map each test that began to its last known status."""
     found: dict[str, str] = {}
 
-    class Statuses(testtools.StreamResult):  # type: ignore[misc]
-        def status(self, test_id: str | None = None,
-                   test_status: str | None = None, **_rest: Any) -> None:
-            if test_id and test_status and test_status != 'exists':
-                found[test_id] = test_status
+    class Statuses(testtools.StreamResult):
+        def status(self, *_args: Any, **packet: Any) -> None:
+            status = packet.get('test_status')
+            if packet.get('test_id') and status not in (None, 'exists'):
+                found[packet['test_id']] = status
 
     with stream.open('rb') as source:
         case = subunit.ByteStreamToStreamResult(

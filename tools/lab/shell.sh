@@ -14,4 +14,6 @@
 # The login shell of `lab.sh shell`: the set-up first, then a prompt.
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
-exec bash "$here/guest.sh" "$(cat /run/lab-venv)" /run shell
+# lab.sh leaves the environment's place and the results' in this file.
+{ read -r venv && read -r results; } <"$here/../../.lab/shell"
+exec bash "$here/guest.sh" "$venv" "$results" shell

@@ -31,7 +31,7 @@ class TimedOut(Exception):
     """A condition did not become true in time."""
 
 
-def wait_until(condition: Callable[[], Answer], what: str,
+def wait_until(condition: Callable[[], Answer | None], what: str,
                limit: float = LIMIT, interval: float = 0.1) -> Answer:
     """Return the first true answer of a condition.
 

@@ -28,7 +28,8 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-import blocks  # noqa: E402  (beside this file, without site packages)
+# Beside this file, for there are no site packages.
+import blocks  # type: ignore[import-not-found]  # noqa: E402
 
 #: finished, errors, longest (ns), write under way: since (ns), sequence,
 #: offset; last latency (ns), last errno.  `since` 0: none under way.

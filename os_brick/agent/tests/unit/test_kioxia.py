@@ -259,6 +259,10 @@ class TargetsTestCase(fixture.KioxiaTestCase):
         self.spoil('refusal', path='^publish', count=None, value='NoLicense')
         self.assertEqual(self.expected(volume), self.targets(
             self.probed(), volume))
+        self.world.shared_target = True
+        self.assertEqual(self.expected(volume, shared=True), self.targets(
+            self.probed(), volume))
+        self.world.shared_target = False
         self.assertNotIn('NoLicense', self.log.output)
         array = self.array(volume)
         self.world.add_replica('', volume['uuid'], {})

@@ -228,6 +228,11 @@ class TlsTestCase(fixture.KioxiaTestCase):
         self.assertRaises(base.Unavailable, driver.heartbeat, HOST, 30.0)
         self.assertEqual([], self.double.requests)
 
+        self.useFixture(fixture.fixtures.EnvironmentVariable(
+            'SSL_CERT_FILE', self.certificates.ca))
+        self.driver(kioxia_ca_file='').heartbeat(HOST, 30.0)
+        self.assertEqual(1, len(self.world.probes))
+
     def test_another_hosts_certificate(self):
         with server.Double(self.certificates, ['127.0.0.3']) as double:
             driver = self.driver(kioxia_provisioner_ip=['127.0.0.3'],

@@ -1,0 +1,276 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""Who may fail I/O fast, who waits, and whose dead path is cut."""
+
+from __future__ import annotations
+
+import dataclasses
+import unittest
+
+import hypothesis
+from hypothesis import strategies as st
+from oslotest import base
+
+from os_brick.agent import action as act
+from os_brick.agent import guard
+from os_brick.agent import model
+from os_brick.agent import rules
+from os_brick.agent.tests.unit import simulated_agent
+from os_brick.agent.tests.unit import simulator
+
+OURS = frozenset(['md0', 'md1'])
+STATES = ('live', 'live', 'live', 'connecting', 'resetting')
+
+
+@st.composite
+def hosts(draw: st.DrawFn) -> model.HostSnapshot:
+    """Arrays with legs in any state, whose controllers may be shared."""
+    controllers = [model.Controller(
+        'nvme%d' % number, 'nqn.t%d' % number, None, None,
+        draw(st.sampled_from(STATES)),
+        draw(st.sampled_from([None, None, 1.0, 2.0, 30.0])),
+        draw(st.sampled_from([True, True, True, False])))
+        for number in range(draw(st.integers(1, 5)))]
+    controllers = [controller if controller.has_fast_io_fail else
+                   dataclasses.replace(controller, fast_io_fail_tmo=None)
+                   for controller in controllers]
+    names = [controller.name for controller in controllers]
+    namespaces: list[model.Namespace] = []
+    arrays: list[model.Array] = []
+    for name in ('md0', 'md1', 'md7'):
+        legs: list[model.Leg] = []
+        for slot in range(draw(st.integers(1, 3))):
+            number = len(namespaces)
+            namespaces.append(model.Namespace(
+                'nvme%dn1' % (100 + number), simulator.uuid_of(number), 1,
+                tuple(draw(st.sets(st.sampled_from(names), min_size=1,
+                                   max_size=2))), (name,)))
+            legs.append(model.Leg(
+                namespaces[-1].device, slot, frozenset([draw(
+                    st.sampled_from(['in_sync', 'in_sync', 'in_sync',
+                                     'spare', 'faulty']))]),
+                draw(st.sampled_from([namespaces[-1].uuid] * 5 + [None]))))
+        arrays.append(model.Array(name, None, None, len(legs), 0, 'active',
+                                  'idle', 1, tuple(legs)))
+    return model.HostSnapshot(tuple(controllers), tuple(namespaces),
+                              tuple(arrays))
+
+
+def apply(snapshot: model.HostSnapshot,
+          action: act.Action) -> model.HostSnapshot:
+    """The host after an action of the guard."""
+    if isinstance(action, act.SetFastIoFail):
+        return dataclasses.replace(snapshot, controllers=tuple(
+            dataclasses.replace(controller, fast_io_fail_tmo=action.seconds)
+            if controller.name == action.controller else controller
+            for controller in snapshot.controllers))
+    if isinstance(action, act.Disconnect):
+        return dataclasses.replace(snapshot, controllers=tuple(
+            controller for controller in snapshot.controllers
+            if controller.name != action.controller))
+    assert isinstance(action, act.FailLeg)
+    return dataclasses.replace(snapshot, arrays=tuple(
+        dataclasses.replace(array, legs=tuple(
+            dataclasses.replace(leg, flags=frozenset(['faulty']))
+            if leg.device == action.device else leg for leg in array.legs))
+        if array.name == action.array else array
+        for array in snapshot.arrays))
+
+
+def waiting(array: model.Array, snapshot: model.HostSnapshot) -> set[str]:
+    """The good legs of which a path waits for ever."""
+    return {leg.device for leg in array.legs if snapshot.good(leg)
+            and any(path.fast_io_fail_tmo is None
+                    for namespace in snapshot.namespaces
+                    if namespace.device == leg.device
+                    for path in snapshot.paths(namespace))}
+
+
+class PropertyTest(unittest.TestCase):
+
+    @hypothesis.settings(max_examples=400, deadline=None)
+    @hypothesis.given(hosts())
+    def test_S9_at_every_step_a_good_leg_waits(
+            self, snapshot: model.HostSnapshot) -> None:
+        decision = guard.decide(snapshot, OURS, {}, 1.0)
+        had = {array.name for array in snapshot.arrays
+               if waiting(array, snapshot)}
+        for name, action in decision.actions:
+            if self._refused(name, action, snapshot):
+                continue
+            snapshot = apply(snapshot, action)
+            for array in snapshot.arrays:
+                if array.name in had:
+                    self.assertTrue(waiting(array, snapshot), action)
+                elif waiting(array, snapshot):
+                    had.add(array.name)
+
+    def _refused(self, name: str, action: act.Action,
+                 snapshot: model.HostSnapshot) -> bool:
+        array = snapshot.array(name)
+        assert array is not None
+        volume = model.Volume(simulator.uuid_of(99), 'v', None, tuple(
+            model.Replica(leg.replica_uuid) for leg in array.legs
+            if leg.replica_uuid))
+        return rules.refusal(action, volume, snapshot, OURS) is not None
+
+    @hypothesis.settings(max_examples=400, deadline=None)
+    @hypothesis.given(hosts())
+    def test_S1_S4_what_is_done(self, snapshot: model.HostSnapshot) -> None:
+        foreign = {name for namespace in snapshot.namespaces
+                   if 'md7' in namespace.holders
+                   for name in namespace.controllers}
+        for name, action in guard.decide(snapshot, OURS, {}, 1.0).actions:
+            self.assertIn(name, OURS)
+            if isinstance(action, act.FailLeg):
+                array = snapshot.array(action.array)
+                assert array is not None
+                self.assertTrue([leg for leg in array.legs
+                                 if snapshot.good(leg)
+                                 and leg.device != action.device], 'S1')
+                leg = array.leg(action.device)
+                assert leg is not None
+                self.assertFalse(snapshot.good(leg), 'S3')
+            elif isinstance(action, act.Disconnect) or (
+                    isinstance(action, act.SetFastIoFail)
+                    and action.seconds is not None):
+                self.assertNotIn(getattr(action, 'controller'), foreign)
+
+    @hypothesis.settings(max_examples=200, deadline=None)
+    @hypothesis.given(hosts())
+    def test_it_settles(self, snapshot: model.HostSnapshot) -> None:
+        anchors: dict[str, str] = {}
+        for _pass in range(8):
+            decision = guard.decide(snapshot, OURS, anchors, 1.0)
+            self.assertEqual(
+                {}, {name: device for name, device in anchors.items()
+                     if name in decision.anchors
+                     and decision.anchors[name] != device},
+                'an anchor changed for no reason')
+            anchors = dict(decision.anchors)
+            todo = [action for name, action in decision.actions
+                    if not self._refused(name, action, snapshot)]
+            if not todo:
+                return
+            for action in todo:
+                snapshot = apply(snapshot, action)
+        self.fail('still changing: %s' % (todo,))
+
+
+class GuardTest(base.BaseTestCase):
+    """On the simulated host: legs on nvme7 and nvme9, a writer at work."""
+
+    def paths(self, world: simulated_agent.World) -> dict[str, float | None]:
+        return {path.name: path.tmo for path in world.kernel.paths.values()
+                if path.name in ('nvme7', 'nvme9')}
+
+    def test_all_but_one_fail_fast(self) -> None:
+        world = simulated_agent.world()
+        world.passes(1)
+        self.assertEqual({'nvme7': None, 'nvme9': 1.0}, self.paths(world))
+        self.assertEqual([], world.passes(5))
+
+    def test_the_anchors_target_dies(self) -> None:
+        world = simulated_agent.world()
+        world.passes(1)
+        world.kernel.lose(world.targets[0])
+        world.kernel.write(world.raid)
+        self.assertTrue(world.raid.pending)
+        done = world.agent.run()
+        self.assertEqual(
+            [act.SetFastIoFail, act.FailLeg, act.Disconnect],
+            [type(action) for action in done[:3]])
+        self.assertFalse(world.raid.pending)
+        self.assertEqual({'nvme9': None}, self.paths(world))
+
+    def test_another_target_dies(self) -> None:
+        """The kernel lets go by itself; its controller goes on trying."""
+        world = simulated_agent.world()
+        world.passes(1)
+        world.kernel.lose(world.targets[1])
+        world.kernel.write(world.raid)
+        world.kernel.advance(1.0)
+        self.assertFalse(world.raid.pending)
+        world.passes(2)
+        self.assertEqual({'nvme7': None, 'nvme9': 1.0}, self.paths(world))
+
+    def test_S9_outage_of_the_hosts_network(self) -> None:
+        world = simulated_agent.world()
+        world.passes(1)
+        world.kernel.cut()
+        for _second in range(120):
+            world.kernel.write(world.raid)
+            world.kernel.advance(1.0)
+            world.agent.run()
+        world.kernel.mend()
+        world.passes(20)
+        self.assertEqual(0, world.raid.io_errors)
+        self.assertEqual(2, len(world.judge.good(world.raid)))
+
+    def test_leg_in_resync_fails_fast_too(self) -> None:
+        world = simulated_agent.world(replicas=3)
+        world.passes(1)
+        world.raid.fault(world.raid.members[2])
+        world.passes(2)
+        self.assertIn('spare', world.raid.members[2].flags)
+        world.passes(1)
+        world.kernel.lose(world.targets[2])
+        world.kernel.write(world.raid)
+        world.kernel.advance(1.0)
+        self.assertFalse(world.raid.pending)
+
+    def test_restore_leaves_no_leg_failing_fast(self) -> None:
+        world = simulated_agent.world(replicas=3)
+        world.passes(1)
+        for _array, action in guard.restore(
+                world.kernel.snapshot(), frozenset(['md1']), 1.0):
+            world.kernel.apply(action)
+        self.assertEqual({None}, {path.tmo for path
+                                  in world.kernel.paths.values()})
+
+    def test_restore_keeps_what_the_operator_set(self) -> None:
+        world = simulated_agent.world()
+        world.kernel.paths['nvme7'].tmo = 30.0
+        self.assertEqual((), guard.restore(
+            world.kernel.snapshot(), frozenset(['md1']), 1.0))
+
+    def test_fractions_of_a_second_settle(self) -> None:
+        """The kernel takes whole seconds only."""
+        world = simulated_agent.world()
+        snapshot = world.kernel.snapshot()
+        actions = guard.decide(snapshot, frozenset(['md1']), {}, 1.5).actions
+        for _array, action in actions:
+            self.assertEqual(2.0, getattr(action, 'seconds'))
+            snapshot = apply(snapshot, action)
+        self.assertEqual((), guard.decide(snapshot, frozenset(['md1']), {},
+                                          1.5).actions)
+
+    def test_a_dead_path_is_not_cut_from_another_arrays_last_hope(
+            self) -> None:
+        world = simulated_agent.world()
+        snapshot = world.kernel.snapshot()
+        other = model.Namespace('nvme99n1', simulator.uuid_of(99), 1,
+                                ('nvme7',), ('md2',))
+        last = model.Array('md2', 'w', None, 1, 0, 'active', 'idle', 1, (
+            model.Leg('nvme99n1', 0, frozenset(['in_sync']), other.uuid),))
+        snapshot = dataclasses.replace(
+            snapshot, namespaces=snapshot.namespaces + (other,),
+            arrays=snapshot.arrays + (last,),
+            controllers=tuple(
+                dataclasses.replace(controller, state='connecting')
+                if controller.name == 'nvme7' else controller
+                for controller in snapshot.controllers))
+        actions = [action for _array, action in guard.decide(
+            snapshot, frozenset(['md1', 'md2']), {}, 1.0).actions]
+        self.assertIn(act.FailLeg, [type(action) for action in actions])
+        self.assertNotIn(act.Disconnect,
+                         [type(action) for action in actions])

@@ -330,7 +330,8 @@ class ListTestCase(LocalTestCase):
         self.assertEqual({'a', 'b', 'c'}, set(self.listed()))
         self.write(text='[')
         self.restart()
-        self.assertEqual({'a', 'b', 'c'}, set(self.listed()))
+        self.assertEqual({'a': 'AVAILABLE', 'b': 'AVAILABLE',
+                          'c': 'UNKNOWN'}, self.listed())
 
     def test_steady_pass_writes_nothing(self):
         self.start(volume('a', 'b'), spares=[spare('c')])
@@ -357,6 +358,23 @@ class ListTestCase(LocalTestCase):
             self.assertIn(self.sqlite, str(error))
             self.assertIn('locked', str(error))
         other.execute('ROLLBACK')
+        self.request('a')
+        self.assertEqual({'a', 'b', 'c'}, set(self.listed()))
+
+    def test_step_that_fails_undoes_the_whole(self):
+        self.start(volume('a', 'b'), spares=[spare('c')])
+        self.volumes()
+        put = local_ledger.Ledger.put
+
+        def full(ledger, entry):
+            if entry.successor:
+                raise sqlite3.OperationalError('disk is full')
+            put(ledger, entry)
+
+        with mock.patch.object(local_ledger.Ledger, 'put', full):
+            error = self.assertRaises(vendor.Unavailable, self.request, 'a')
+        self.assertIn(self.sqlite + ' failed: disk is full', str(error))
+        self.assertEqual({'a', 'b'}, set(self.listed()))
         self.request('a')
         self.assertEqual({'a', 'b', 'c'}, set(self.listed()))
 
@@ -578,6 +596,7 @@ class AfterwardsTestCase(LocalTestCase):
         self.assertEqual({'vol2'}, set(self.volumes()))
         self.request('d', alias='vol2')
         self.assertEqual({'c', 'd', 'e'}, set(self.listed('vol2')))
+        self.assertEqual(1, self.driver._ledger.used()[ns('c')])
         self.rejected(ns('b') + ': was in use before; "returned: 1"',
                       call=lambda: self.request('e', alias='vol2'))
         # the volume returns: the spare it had is another's now

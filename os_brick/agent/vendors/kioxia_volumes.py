@@ -159,11 +159,7 @@ class Volumes:
                 troubles.append(
                     'volume %s (%s) has the name but not the replicas of '
                     'this array' % (parsed.volume.alias, parsed.volume.uuid))
-        # an alias may have been given twice, a leg cannot
-        legs = {leg.replica_uuid for leg in array.legs if leg.replica_uuid}
-        by_leg = [parsed for parsed in candidates.values()
-                  if legs & set(parsed.backends)]
-        best = by_leg or list(candidates.values())
+        best = list(candidates.values())
         if len(best) == 1:
             self._journal.fine(subject)
             return best[0]

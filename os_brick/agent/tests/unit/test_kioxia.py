@@ -153,6 +153,23 @@ class GetVolumesTestCase(fixture.KioxiaTestCase):
             HOST, [self.array(mine)], []))
         self.assertIn(other['uuid'], self.log.output)
 
+    def test_an_alias_that_two_volumes_have(self):
+        """Without a leg that tells, neither is taken."""
+        volumes = [self.volume(), self.volume()]
+        array = self.array({'alias': 'vol-1', '_replicas': []})
+        self.assertEqual([], self.probed().get_volumes(HOST, [array], []))
+        self.assertIn('all claim the array', self.log.output)
+        for volume in volumes:
+            self.assertIn(volume['uuid'], self.log.output)
+
+    def test_an_array_name_that_is_used_again(self):
+        first, second = self.volume(), self.volume('vol-2')
+        driver = self.probed()
+        driver.get_volumes(HOST, [self.array(first)], [])
+        driver.get_volumes(HOST, [self.array(second)], [])
+        found, = driver.get_volumes(HOST, [self.array(second)], [])
+        self.assertEqual(second['uuid'], found.uuid)
+
     def test_s8_an_empty_list_is_unknown(self):
         volume = self.volume()
         driver = self.probed()
@@ -394,6 +411,14 @@ class ReplicaTestCase(fixture.KioxiaTestCase):
             base.Rejected, self.provisioner.retire_replica, self.found,
             self.replica)
         self.assertIn('LastReplica', str(error))
+
+    def test_nothing_is_left_to_be_let_go_of_a_deleted_volume(self):
+        self.world.volumes.clear()
+        self.provisioner.retire_replica(self.found, self.replica)
+        self.provisioner.confirm_replica_removed(self.found, self.replica)
+        self.assertRaises(
+            base.Rejected, self.provisioner.request_replacement, self.found,
+            self.replica)
 
     def test_confirmation_that_was_not_started_is_rejected(self):
         self.assertRaises(

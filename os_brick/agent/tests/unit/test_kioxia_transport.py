@@ -12,6 +12,7 @@
 """The KumoScale driver's transport: fail-over, TLS, tokens, bad answers."""
 
 import os
+import subprocess
 
 from os_brick.agent import model
 from os_brick.agent.tests.kumoscale import fixture
@@ -260,6 +261,20 @@ class TlsTestCase(fixture.KioxiaTestCase):
             self.assertRaises(base.Unavailable,
                               self.driver(**options).heartbeat, HOST, 30.0)
 
+    def test_encrypted_key_is_refused_and_not_asked_for(self):
+        path = os.path.join(self.directory, 'encrypted.pem')
+        subprocess.run(
+            ['openssl', 'ec', '-aes256', '-passout', 'pass:phrase', '-in',
+             self.certificates.client, '-out', path], check=True,
+            timeout=60, capture_output=True)
+        with open(path, 'a') as both, open(
+                self.certificates.client) as client:
+            both.write(client.read().partition('-----END PRIVATE KEY-----'
+                                               )[2])
+        error = self.assertRaises(base.ConfigurationError, self.driver,
+                                  kioxia_cert_file=path)
+        self.assertIn('unencrypted key', str(error))
+
     def test_environment_is_ignored(self):
         netrc = os.path.join(self.directory, 'netrc')
         with open(netrc, 'w') as stream:
@@ -390,6 +405,7 @@ class TokenTestCase(fixture.KioxiaTestCase):
                     'kioxia_token_url': 'http://x/t'}),
                 ('kioxia_token_url', {
                     'kioxia_provisioner_token': '',
+                    'kioxia_client_id': 'x', 'kioxia_client_secret': 'y',
                     'kioxia_token_url': 'https://u:pw@x/t'}),
                 ('kioxia_client_id', {
                     'kioxia_provisioner_token': '',

@@ -239,9 +239,9 @@ class Steps:
                                                 self.snapshot)]
 
     def _shrink(self) -> list[act.Action]:
-        goal = self.view.goal
         members = {replica.uuid for replica in self.view.members}
-        if (goal < self.array.raid_disks and len(members) == goal
+        goal = max(self.view.goal, len(members))
+        if (goal < self.array.raid_disks
                 and len(self.array.in_sync) == goal
                 and {leg.replica_uuid for leg in self.array.legs} == members
                 and self.array.sync_action == 'idle'):

@@ -69,6 +69,7 @@ class Provisioner:
         self.hides: set[str] = set()
         self.log: list[tuple[str, str]] = []
         self.owed: list[str] = []
+        self.withdrawn: set[str] = set()
 
     def volume(self, number: int, alias: str, uuids: list[str],
                spares: list[str], count: int | None = None,
@@ -130,6 +131,9 @@ class Provisioner:
         uuid = volume.spares.pop(0)
         volume.replicas[uuid] = State.UNKNOWN
         volume.given.add(uuid)
+        if uuid in self.withdrawn:
+            self.withdrawn.discard(uuid)
+            self.kernel.home(uuid).media[uuid] = self.kernel.media[uuid]
         return uuid
 
     def retire(self, volume: SimVolume, uuid: str) -> None:
@@ -144,8 +148,11 @@ class Provisioner:
 
     def confirm(self, volume: SimVolume, uuid: str) -> None:
         self._call('confirm', uuid)
-        volume.replicas.pop(uuid, None)
-        volume.given.discard(uuid)
+        if volume.replicas.pop(uuid, None):
+            # what nobody uses is no longer exported
+            volume.given.discard(uuid)
+            self.withdrawn.add(uuid)
+            self.kernel.remove_namespace(uuid)
         self._answer()
 
     def _call(self, what: str, uuid: str) -> None:

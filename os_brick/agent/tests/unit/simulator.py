@@ -79,6 +79,7 @@ class Kernel:
         self.heads: dict[str, str] = {}     # namespace uuid -> device
         self.raids: dict[str, Raid] = {}
         self.sync_time = sync_time
+        self._homes: dict[str, Target] = {}
         self._serial = 0
 
     # set-up
@@ -90,6 +91,7 @@ class Kernel:
             {medium.uuid: medium for medium in media})
         self.targets[found.nqn] = found
         self.media.update(found.media)
+        self._homes.update(dict.fromkeys(found.media, found))
         return found
 
     def attach(self, name: str, alias: str, *uuids: str) -> Raid:
@@ -108,10 +110,7 @@ class Kernel:
 
     def home(self, uuid: str) -> Target:
         """The target on which a namespace is, or was."""
-        for target in self.targets.values():
-            if uuid in target.media:
-                return target
-        raise KernelError('no target has %s' % uuid)
+        return self._homes[uuid]
 
     def connect(self, nqn: str, portals: tuple[model.Portal, ...]) -> None:
         target = self.targets[nqn]
@@ -156,7 +155,7 @@ class Kernel:
         self.run(0.0)
 
     def remove_namespace(self, uuid: str) -> None:
-        del self.home(uuid).media[uuid]
+        self.home(uuid).media.pop(uuid, None)
         self.run(0.0)
 
     def advance(self, seconds: float) -> None:

@@ -239,6 +239,11 @@ class Cycle:
         for report in decision.reports:
             LOG.info('volume %s: replica %s is %s', volume.alias,
                      report.replica_uuid, report.state.value)
+        for uuid, memory in memories.items():
+            if memory.failed and volume.replica(uuid) is not None:
+                subject = 'volume %s, replica %s' % (volume.alias, uuid)
+                self._subjects.add(subject)
+                self._journal.trouble(subject, memory.failed)
         done = False
         for action in decision.actions:
             done |= self._execute(action, volume, memories)

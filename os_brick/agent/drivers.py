@@ -19,7 +19,7 @@ from stevedore import exception as stevedore_exception
 
 from os_brick.agent.vendors import base
 
-EMBEDDED = ('local',)
+EMBEDDED = ('local', 'kioxia')
 
 
 def installed() -> list[str]:
@@ -38,6 +38,9 @@ def load_class(name: str) -> type[base.ProvisionerDriver]:
     if name == 'local':
         from os_brick.agent.vendors import local
         return local.LocalDriver
+    if name == 'kioxia':
+        from os_brick.agent.vendors import kioxia
+        return kioxia.KioxiaDriver
     try:
         manager: stevedore.DriverManager[object] = stevedore.DriverManager(
             base.NAMESPACE, name, warn_on_missing_entrypoint=False,

@@ -108,6 +108,7 @@ def list_opts() -> list[tuple[str, Sequence[cfg.Opt]]]:
     for opt in privsep:
         if opt.name == 'capabilities':
             opt.default = list(privileged.CAPABILITIES)
+            opt.sample_default = 'CAP_SYS_ADMIN'
     vendors = itertools.chain.from_iterable(
         drivers.load_class(name).options() for name in drivers.EMBEDDED)
     return [('DEFAULT', OPTS + list(vendors)), (PRIVSEP_GROUP, privsep)]

@@ -25,7 +25,7 @@ import warnings
 
 # One of the libraries imports eventlet where it is installed, which prints a
 # deprecation warning; nothing here is monkey-patched.
-warnings.filterwarnings('ignore', message='.*[Ee]ventlet.*')
+warnings.filterwarnings('ignore', message='(?s).*[Ee]ventlet')
 
 from oslo_service import backend  # noqa: E402
 

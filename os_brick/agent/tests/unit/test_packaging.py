@@ -104,6 +104,7 @@ class PackagingTestCase(base.BaseTestCase):
                  if '.data/data/' in name}
         self.assertEqual({
             'etc/nvme-agent/agent.conf.sample',
+            'etc/nvme-agent/volumes.yaml.sample',
             'share/os-brick-nvme-agent/systemd/nvme-agent.service',
             'share/os-brick-nvme-agent/sudoers.d/nvme-agent'}, found)
 

@@ -390,6 +390,12 @@ class ReplicaTestCase(fixture.KioxiaTestCase):
         driver.request_replacement(found, self.replica)
         self.assertEqual(3, len(self.kept['_replicas']))
 
+    def test_a_replica_that_waits_for_its_backend_is_one(self):
+        self.world.add_replica('', self.found.uuid, {})
+        self.kept['_replicas'][2]['_backend'] = ''
+        self.provisioner.request_replacement(self.found, self.replica)
+        self.assertEqual(3, len(self.kept['_replicas']))
+
     def test_no_spare_is_rejected(self):
         for name in ('backend-2', 'backend-3'):
             self.world.backends[name]['state'] = 'Unavailable'

@@ -28,7 +28,8 @@ A, B, C = (small_world.uuid(1, letter) for letter in 'ABC')
 _STEADY = ('POST host_probe', 'POST forward_log', 'GET volumes')
 
 
-class FlowTestCase(fixture.KioxiaTestCase, small_world.WorldCase):
+class FlowTestCase(fixture.KioxiaTestCase,  # type: ignore[misc]
+                   small_world.WorldCase):
 
     def setUp(self):
         super().setUp()

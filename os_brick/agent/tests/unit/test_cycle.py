@@ -575,6 +575,14 @@ class TestStop(CycleCase):
         self.assertEqual(1, len(self.host.did))
         self.assertEqual([], self.said('replace'))
 
+    def test_no_action_of_a_volume_starts_after_the_word_to_stop(self):
+        self.turn()
+        action = act.Disconnect('', 'nvme11')
+        self.stopping = True
+        self.assertFalse(self.cycle._execute(action,
+                                             self.driver.volumes[1]))
+        self.assertEqual([], self.host.did)
+
     def test_no_leg_is_left_to_fail_fast(self):
         self.conf.set_override('io_guard', 'on')
         scan = self.host.scan

@@ -90,7 +90,8 @@ class TestDrivers(test_base.BaseTestCase):
 
     def test_an_unknown_one_is_answered_with_those_installed(self):
         self.manager.side_effect = stevedore_exception.NoMatches('none')
-        self.refused('"acme"', 'acme, local, zeta')
+        with mock.patch.object(drivers, 'EMBEDDED', ('local',)):
+            self.refused('"acme"', 'acme, local, zeta')
 
     def test_one_installed_twice(self):
         self.manager.side_effect = stevedore_exception.MultipleMatches(

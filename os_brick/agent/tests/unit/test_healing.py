@@ -203,6 +203,13 @@ class StoryTest(base.BaseTestCase):
             member.medium.uuid for member in world.raid.members))
         self.assertEqual(3, world.raid.raid_disks)
 
+    def test_S8_no_leg_is_let_go_while_a_replica_is_unlisted(self) -> None:
+        world = simulated_agent.world(replicas=3, count=None)
+        world.passes(1)
+        world.vendor.hides = {C}
+        world.vendor.terminate(world.volume, A)
+        self.assertEqual([], kinds(world.passes(10)))
+
     def test_S8_a_replica_listed_again_is_no_successor(self) -> None:
         world = simulated_agent.world(replicas=3)
         world.vendor.slow = True
@@ -354,6 +361,9 @@ class StoryTest(base.BaseTestCase):
         volume = world.vendor.list()[world.volume.uuid]
         array = snapshot.array('md1')
         assert array is not None
+        unknown = healing.decide(volume, array, snapshot, {}, 10.0,
+                                 world.agent.policy, frozenset())
+        self.assertEqual((), unknown.requests)
         decision = healing.decide(
             volume, array, snapshot,
             world.agent.memories[world.volume.uuid], 10.0,

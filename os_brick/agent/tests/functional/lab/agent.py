@@ -115,6 +115,8 @@ class Agent:
                 self.command('--config-file', str(self.config_path)),
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd='/',
                 start_new_session=True)
+        # os-brick's hook in this process tells the agent that runs here.
+        os.environ['NVME_AGENT_RUN_DIR'] = str(self.run_dir)
         LOG.info('nvme-agent started with pid %d', self.pid)
         if wait:
             self.wait_for_log(STARTED)

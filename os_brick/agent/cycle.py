@@ -76,6 +76,7 @@ class Cycle:
         self._anchors: dict[str, str] = {}
         self._targets_for: frozenset[str] = frozenset()
         self._arrays: dict[str, str] = {}
+        self._legs: dict[str, frozenset[str]] = {}
         self._doubts: set[str] = set()
         self._now = 0.0
         self._leaving = False
@@ -188,7 +189,8 @@ class Cycle:
 
     def _match(self, snapshot: model.HostSnapshot) -> dict[str, str]:
         """Array name -> uuid of its volume, for those that are certain."""
-        found = matching.match(snapshot, self._volumes, self._arrays)
+        found = matching.match(snapshot, self._volumes, self._arrays,
+                               self._legs)
         for subject, why in found.doubts.items():
             self._journal.trouble(subject, why)
         for subject in self._doubts - found.doubts.keys():
@@ -234,6 +236,8 @@ class Cycle:
             volume, array, snapshot, before, self._now, policy,
             self._replicas(going=False), self._replicas(going=True))
         memories = dict(decision.memories)
+        self._legs[volume.uuid] = frozenset(
+            uuid for uuid, memory in memories.items() if memory.joined)
         if decision.reports or memories != before:
             self._ledger.save(volume.uuid, memories, decision.reports)
         for report in decision.reports:

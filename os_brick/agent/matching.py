@@ -16,6 +16,7 @@ Where it is not certain, the array is left alone (S4).
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from collections.abc import Mapping
 import dataclasses
 
@@ -35,22 +36,23 @@ class Matches:
 
 
 def match(snapshot: model.HostSnapshot, volumes: Mapping[str, model.Volume],
-          before: Mapping[str, str]) -> Matches:
+          before: Mapping[str, str],
+          remembered: Mapping[str, Collection[str]]) -> Matches:
     """Find the one volume of each array, and the one array of each volume.
 
     :param before: what was matched in the last pass.
+    :param remembered: volume UUID -> replicas that were its legs.
     """
     arrays: dict[str, str] = {}
     doubts: dict[str, str] = {}
     for array in snapshot.arrays:
-        owners = [volume for volume in volumes.values()
-                  if rules.belongs(array, volume)]
+        owners = rules.owners(array, volumes, remembered)
         if len(owners) == 1:
-            arrays[array.name] = owners[0].uuid
+            arrays[array.name] = owners[0]
         elif owners:
             doubts['array %s (%s)' % (array.alias, array.name)] = (
                 'it is left alone: volumes %s all claim it' %
-                ', '.join(sorted(volume.uuid for volume in owners)))
+                ', '.join(sorted(owners)))
         elif before.get(array.name) in volumes and not any(
                 leg.replica_uuid for leg in array.legs):
             # all legs have vanished; it was this volume's a moment ago

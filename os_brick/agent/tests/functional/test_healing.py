@@ -98,7 +98,8 @@ class HealingTest(story.StoryTestCase):
         """S9: a stall, no error; nothing is failed, nothing requested."""
         volume = self.session.attach('vol-both')
         first, second = [target for target, _ns in volume.replicas]
-        agent = self.watched(volume, grace=1)
+        # the grace period runs only while another leg is good
+        agent = self.watched(volume, grace=15)
         writer = self.session.write(volume)
         agent.wait_for_log('is not the anchor')
         first.lose_power()

@@ -612,10 +612,22 @@ class TestStop(CycleCase):
 
 class TestMatching(CycleCase):
 
-    def find(self, arrays, volumes, before=()):
+    def find(self, arrays, volumes, before=(), remembered=()):
         return matching.match(
             model.HostSnapshot(arrays=tuple(arrays)),
-            {volume.uuid: volume for volume in volumes}, dict(before))
+            {volume.uuid: volume for volume in volumes}, dict(before),
+            dict(remembered))
+
+    def test_S8_a_truncated_list_does_not_lose_the_array(self):
+        volume = self.driver.volumes[1]
+        array = self.host.array(1)
+        legs = frozenset(leg.replica_uuid for leg in array.legs)
+        foreign = dataclasses.replace(volume, alias='other', replicas=(
+            model.Replica(small_world.uuid(9, 'f')),))
+        self.assertEqual({}, self.find([array], [foreign]).arrays)
+        found = self.find([array], [foreign],
+                          remembered={volume.uuid: legs})
+        self.assertEqual({array.name: volume.uuid}, found.arrays)
 
     def test_an_array_that_two_volumes_claim_is_left_alone(self):
         one = self.driver.volumes[1]

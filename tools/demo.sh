@@ -32,10 +32,16 @@ echo "demo: software emulation is slow: allow ten minutes the first time."
 last=$(mktemp) || exit 1
 trap 'rm -f "$last"' EXIT
 LAB_TIMEOUT=${LAB_TIMEOUT:-1500} "$here/lab.sh" exec \
-    python "$here/lab/demo.py" --colour "$colour" | tee "$last"
+    python "$here/lab/demo.py" --colour "$colour" | tee "$last" |
+    grep --line-buffered -v '^HEALED '
 status=${PIPESTATUS[0]}
 if [ "$status" = 0 ] && ! grep -q '^HEALED .*checksum=ok' "$last"; then
     status=1
 fi
-[ "$status" = 0 ] || echo "demo: FAILED ($status)" >&2
+if [ "$status" = 0 ]; then
+    # the last word, after the tidying up
+    grep '^HEALED ' "$last"
+else
+    echo "demo: FAILED ($status)" >&2
+fi
 exit "$status"

@@ -15,7 +15,8 @@
 # that holds the project as an operator would have it, installed from a wheel.
 # Sourced by lab.sh, which sets tree and lab; sets venv.
 
-# Program or file, and the package that has it.
+# Program or file, and the package that has it.  virtme-ng puts busybox into
+# the machine alone, without the libraries that Debian's package busybox needs.
 LAB_NEEDS='qemu-system-x86_64:qemu-system-x86
 mdadm:mdadm
 nvme:nvme-cli
@@ -28,11 +29,21 @@ sudo:sudo
 udevadm:udev
 ps:procps
 git:git
-busybox:busybox
+static-busybox:busybox-static
 /usr/lib/systemd/systemd-udevd:udev
 /usr/bin/python3:python3
 /usr/lib/python3*/ensurepip/__init__.py:python3-venv
 /boot/vmlinuz-*-amd64:linux-image-amd64'
+
+has_static_busybox() {
+    local path
+    for path in $(PATH=$PATH:/usr/sbin:/sbin type -aP busybox-static \
+        busybox.static busybox); do
+        # ldd fails on what needs no library
+        LC_ALL=C ldd "$path" >/dev/null 2>&1 || return 0
+    done
+    return 1
+}
 
 missing_packages() {
     local need thing package
@@ -40,6 +51,7 @@ missing_packages() {
         thing=${need%%:*} package=${need##*:}
         case $thing in
         /*) compgen -G "$thing" >/dev/null || echo "$package" ;;
+        static-busybox) has_static_busybox || echo "$package" ;;
         *) PATH=$PATH:/usr/sbin:/sbin command -v "$thing" >/dev/null ||
             echo "$package" ;;
         esac

@@ -52,6 +52,35 @@ class SetFastIoFail(Action):
 
 
 @dataclasses.dataclass(frozen=True)
+class ResetConnection(Action):
+    """Have the kernel give a connection up that does not answer.
+
+    A read through it is sent with a short time-out of its own; where that
+    runs out, the kernel tears the connection down and begins to reconnect
+    (Linux drivers/nvme/host/tcp.c, nvme_tcp_timeout).  Where the target
+    answers after all, nothing happens.
+
+    :ivar device: a namespace that is reached through it.
+    """
+
+    controller: str
+    device: str
+
+
+@dataclasses.dataclass(frozen=True)
+class SetFailfast(Action):
+    """Set or clear md's failfast flag of a leg.
+
+    What md sends with it ends with an error when the connection breaks,
+    instead of waiting for another path or a return.
+    """
+
+    array: str
+    device: str
+    on: bool
+
+
+@dataclasses.dataclass(frozen=True)
 class FailLeg(Action):
     """Make md drop a leg."""
 
@@ -95,3 +124,12 @@ class Resize(Action):
 
     array: str
     raid_disks: int
+
+
+def words(action: Action) -> str:
+    """Return the action as an operator reads it."""
+    fields = ' '.join('%s=%s' % (name, getattr(
+        getattr(action, name), 'nqn', getattr(action, name)))
+        for name in action.__dataclass_fields__
+        if name not in ('reason', 'portals'))
+    return '%s %s (%s)' % (type(action).__name__, fields, action.reason)

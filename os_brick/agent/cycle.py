@@ -9,11 +9,12 @@
 #    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 #    License for the specific language governing permissions and limitations
 #    under the License.
-"""One pass: observe, guard, pull, decide, act, report and ask.
+"""One pass: observe, pull, decide, act, report and ask.
 
-What keeps I/O moving comes before anything that the provisioner may be slow
-to answer.  Each provisioner call and each volume is served for itself: what
-fails is logged once, until it changes, and the pass goes on to the next.
+What keeps I/O moving waits for none of this: see ``guardian``, to which each
+pass publishes what is claimed.  Each provisioner call and each volume is
+served for itself: what fails is logged once, until it changes, and the pass
+goes on to the next.
 """
 
 from __future__ import annotations
@@ -27,13 +28,12 @@ import logging
 from oslo_config import cfg
 
 from os_brick.agent import action as act
+from os_brick.agent import claims
 from os_brick.agent import events
-from os_brick.agent import guard
 from os_brick.agent import healing
 from os_brick.agent.host import actions
 from os_brick.agent import journal
 from os_brick.agent import ledger
-from os_brick.agent import matching
 from os_brick.agent import model
 from os_brick.agent import outbox
 from os_brick.agent.vendors import base
@@ -55,13 +55,19 @@ class _Served:
 
 
 class Cycle:
-    """All that one pass needs, and what it keeps for the next one."""
+    """All that one pass needs, and what it keeps for the next one.
+
+    :param publish: told what is claimed, whenever that is known anew.
+    """
 
     def __init__(self, conf: cfg.ConfigOpts, driver: base.ProvisionerDriver,
                  host: model.Host, scan: Callable[[], model.HostSnapshot],
                  executor: actions.Executor, book: ledger.Ledger,
-                 stopping: Callable[[], bool]) -> None:
+                 stopping: Callable[[], bool],
+                 publish: Callable[[claims.Claims], None] = lambda claims:
+                 None) -> None:
         self._conf = conf
+        self._publish = publish
         self._driver = driver
         self._host = host
         self._scan = scan
@@ -72,18 +78,17 @@ class Cycle:
         self._outbox = outbox.Outbox(driver, book, self._journal, stopping)
         self._last = model.HostSnapshot()
         self._events: list[model.Event] = []
-        self._volumes: dict[str, model.Volume] = {}
-        self._anchors: dict[str, str] = {}
+        self._volumes = book.volumes()
         self._targets_for: frozenset[str] = frozenset()
         self._arrays: dict[str, str] = {}
-        self._legs: dict[str, frozenset[str]] = {}
+        self._legs = book.legs()
         self._doubts: set[str] = set()
         self._now = 0.0
-        self._leaving = False
         self._lock_held = False
         self._subjects: set[str] = set()
         self._done: set[act.Action] = set()
         self._done_before: set[act.Action] = set()
+        self._publish(self._claims())
 
     def run(self) -> bool:
         """Do one pass; return True when another one should follow soon."""
@@ -93,17 +98,14 @@ class Cycle:
         self._done, self._done_before = set(), self._done
         snapshot = self._observe()
         self._arrays = self._match(snapshot)
-        busy = self._guard(snapshot)
-        if busy:
-            snapshot = self._observe()
         self._greet()
         fresh = self._pull(snapshot)
         silent = self._outbox.unavailable and not fresh
-        arrays = self._match(snapshot)
-        if arrays != self._arrays:
-            self._arrays = arrays
-            if self._guard(snapshot):
-                busy, snapshot = True, self._observe()
+        self._publish(self._claims())
+        # the provisioner may have taken its time
+        snapshot = self._observe()
+        self._arrays = self._match(snapshot)
+        busy = False
         served: list[_Served] = []
         for name, uuid in sorted(self._arrays.items()):
             array, volume = snapshot.array(name), self._volumes[uuid]
@@ -119,17 +121,10 @@ class Cycle:
         busy |= any(one.busy for one in served)
         busy |= bool(needed - self._targets_for)
         self._targets_for = needed
+        self._publish(self._claims())
         for gone in before - self._subjects:
             self._journal.forget(gone)
         return busy
-
-    def stop(self) -> None:
-        """Leave the host sane: no leg fails fast without a guard."""
-        self._lock_held, self._leaving = False, True
-        snapshot = self._scan()
-        for name, action in guard.restore(snapshot, frozenset(self._arrays),
-                                          self._conf.io_fail_timeout):
-            self._execute(action, self._volumes[self._arrays[name]])
 
     @contextlib.contextmanager
     def _sheltered(self, subject: str) -> Iterator[None]:
@@ -185,46 +180,21 @@ class Cycle:
         self._volumes = {uuid: volume for uuid, volume
                          in {**self._volumes, **answer}.items()
                          if uuid in answer or uuid in here}
+        self._ledger.keep_volumes(self._volumes.values())
         return True
+
+    def _claims(self) -> claims.Claims:
+        return claims.Claims(dict(self._volumes), dict(self._legs))
 
     def _match(self, snapshot: model.HostSnapshot) -> dict[str, str]:
         """Array name -> uuid of its volume, for those that are certain."""
-        found = matching.match(snapshot, self._volumes, self._arrays,
-                               self._legs)
+        found = self._claims().match(snapshot, self._arrays)
         for subject, why in found.doubts.items():
             self._journal.trouble(subject, why)
         for subject in self._doubts - found.doubts.keys():
             self._journal.fine(subject)
         self._doubts = set(found.doubts)
         return dict(found.arrays)
-
-    def _replicas(self, going: bool) -> frozenset[str]:
-        """The replicas of all volumes, with those that are to go or not."""
-        return frozenset(
-            replica.uuid for volume in self._volumes.values()
-            for replica in volume.replicas if going
-            or replica.state is not model.ReplicaState.TERMINATING)
-
-    def _guard(self, snapshot: model.HostSnapshot) -> bool:
-        mode = self._conf.io_guard
-        done = False
-        if mode == 'off' or not self._arrays:
-            return done
-        with self._sheltered('io_guard'):
-            decision = guard.decide(
-                snapshot, frozenset(self._arrays), self._anchors,
-                self._conf.io_fail_timeout, self._replicas(going=True))
-            self._anchors = dict(decision.anchors)
-            for name, action in decision.actions:
-                volume = self._volumes[self._arrays[name]]
-                if mode == 'observe':
-                    subject = 'volume %s, %s' % (volume.alias, words(action))
-                    self._subjects.add(subject)
-                    self._journal.trouble(subject, 'io_guard=observe: it '
-                                          'would be done')
-                else:
-                    done |= self._execute(action, volume)
-        return done
 
     def _serve(self, volume: model.Volume, array: model.Array,
                snapshot: model.HostSnapshot) -> _Served:
@@ -234,7 +204,7 @@ class Cycle:
         before = self._ledger.memories(volume.uuid)
         decision = healing.decide(
             volume, array, snapshot, before, self._now, policy,
-            self._replicas(going=False), self._replicas(going=True))
+            self._claims().replicas(going=False), self._claims().replicas())
         memories = dict(decision.memories)
         self._legs[volume.uuid] = frozenset(
             uuid for uuid, memory in memories.items() if memory.joined)
@@ -264,21 +234,22 @@ class Cycle:
         return accepted
 
     def _execute(self, action: act.Action, volume: model.Volume,
-                 memories: dict[str, healing.Memory] | None = None) -> bool:
+                 memories: dict[str, healing.Memory]) -> bool:
         """Return True when it was done, and not for the second time."""
-        subject = 'volume %s, %s' % (volume.alias, words(action))
+        words = act.words(action)
+        subject = 'volume %s, %s' % (volume.alias, words)
         self._subjects.add(subject)
-        if self._lock_held or self._stopping() and not self._leaving:
+        if self._lock_held or self._stopping():
             return False
         try:
             self._executor.execute(action, volume, self._arrays,
-                                   self._replicas(going=True))
+                                   self._claims().replicas())
         except actions.NotDone as error:
             self._journal.trouble(subject, 'not done: %s' % error)
             # all actions wait for the same lock
             self._lock_held = isinstance(error, actions.LockHeld)
-            if memories is not None and isinstance(
-                    action, act.Connect) and not isinstance(
+            if isinstance(
+                    action, (act.Connect, act.AddLeg)) and not isinstance(
                     error, (actions.LockHeld, actions.Refused)):
                 self._unusable(action.replica_uuid, volume, memories,
                                str(error))
@@ -290,19 +261,10 @@ class Cycle:
         again = action in self._done_before
         self._done.add(action)
         LOG.log(logging.DEBUG if again else logging.INFO,
-                'volume %s: done: %s', volume.alias, words(action))
+                'volume %s: done: %s', volume.alias, words)
         return not again
 
     def _unusable(self, replica: str, volume: model.Volume,
                   memories: dict[str, healing.Memory], why: str) -> None:
         memories[replica] = healing.unusable(memories[replica], why)
         self._ledger.save(volume.uuid, {replica: memories[replica]})
-
-
-def words(action: act.Action) -> str:
-    """Return the action as an operator reads it."""
-    fields = ' '.join('%s=%s' % (name, getattr(
-        getattr(action, name), 'nqn', getattr(action, name)))
-        for name in action.__dataclass_fields__
-        if name not in ('reason', 'portals'))
-    return '%s %s (%s)' % (type(action).__name__, fields, action.reason)

@@ -9,22 +9,21 @@
 #    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 #    License for the specific language governing permissions and limitations
 #    under the License.
-"""Which legs fail I/O fast, which one waits, and whose dead path is cut; pure.
+"""Which legs fail I/O fast, and which one waits for a lost path; pure.
 
 The laws:
 
-* Of every array one good leg, the anchor, waits for a lost path without end.
-  The others give up after ``io_fail_timeout``.  One dead target then costs
-  the writer that time, and a failure of the host's own network, which takes
-  all paths away, costs a pause and never an I/O error (S9).
-* An anchor stays while it is good.  A new one is made to wait before the
-  old one may fail fast.
-* A leg whose target is lost while another leg is good is failed in md and
-  its dead controllers are disconnected: queued I/O ends only then (Linux
-  multipath.c: a head with a reconnecting path queues).  With no good leg
-  left nothing is touched.
-
-Whether a disconnect could hurt another array is asked of ``rules``.
+* Of every array one good leg, the anchor, waits for a lost path without end:
+  its controllers' ``fast_io_fail_tmo`` is off, and so is md's failfast flag,
+  with which a write ends in an error when its connection breaks (Linux
+  drivers/nvme/host/core.c, nvme_decide_disposition; drivers/md/raid1.c,
+  raid1_error: an error on the last leg makes the array ``broken``).  The
+  others give up after ``io_fail_timeout``.  One dead target then costs the
+  writer that time, and a failure of the host's own network, which takes all
+  paths away, costs a pause and never an I/O error (S9).
+* An anchor stays while it is good and not about to leave the array.  A new
+  one is made to wait before the old one may fail fast.
+* A leg that is lost is cut off while another one is good: see ``release``.
 """
 
 from __future__ import annotations
@@ -34,125 +33,153 @@ import dataclasses
 
 from os_brick.agent import action as act
 from os_brick.agent import model
+from os_brick.agent import release
 from os_brick.agent import rules
+
+Memory = release.Memory
+Policy = release.Policy
+Sight = release.Sight
 
 
 @dataclasses.dataclass(frozen=True)
 class Decision:
-    """Actions in the order in which they must be done, and the anchors.
+    """:ivar actions: (array name, action) pairs, to be done in this order.
 
-    :ivar actions: (array name, action) pairs.
-    :ivar anchors: array name -> device of its anchor.
+    :ivar memory: for the next decision.
+    :ivar probe: devices of which the guard wants to know whether they
+        answer a read, before it decides about a silent leg.
+    :ivar again_at: when to decide anew at the latest, None: no hurry.
     """
 
     actions: tuple[tuple[str, act.Action], ...]
-    anchors: Mapping[str, str]
+    memory: Memory
+    probe: frozenset[str] = frozenset()
+    again_at: float | None = None
+
+    @property
+    def anchors(self) -> Mapping[str, str]:
+        """Array name -> device of its anchor."""
+        return self.memory.anchors
 
 
 def decide(snapshot: model.HostSnapshot, ours: frozenset[str],
-           anchors: Mapping[str, str], timeout: float,
-           known: frozenset[str] = frozenset()) -> Decision:
-    """Deal the roles for the arrays named in ``ours``.
+           memory: Memory, now: float, policy: Policy,
+           sight: Sight = Sight(), known: frozenset[str] = frozenset(),
+           leaving: frozenset[str] = frozenset()) -> Decision:
+    """Deal the roles for the arrays named in ``ours``, and cut what is lost.
 
+    :param now: seconds of a clock that never steps.
     :param known: all replicas of the provisioner's volumes.
+    :param leaving: those of them that are soon to leave their arrays.
     """
-    timeout = whole_seconds(timeout)
-    actions: list[tuple[str, act.Action]] = []
+    snapshot = release.without_silent(snapshot, sight.silent)
+    arrays = [array for array in snapshot.arrays if array.name in ours]
     chosen: dict[str, str] = {}
     waiting: set[str] = set()
-    arrays = [array for array in snapshot.arrays if array.name in ours]
     for array in arrays:
-        device = _anchor(array, snapshot, anchors.get(array.name), waiting)
+        device = _anchor(array, snapshot, memory.anchors.get(array.name),
+                         waiting, leaving)
         if device is not None:
             chosen[array.name] = device
             waiting |= _controllers(array.leg(device), snapshot)
-    for array in arrays:
-        anchor = array.leg(chosen.get(array.name, ''))
-        for path in _paths(anchor, snapshot) if anchor else ():
-            if path.fast_io_fail_tmo is not None:
-                actions.append((array.name, act.SetFastIoFail(
-                    'leg %s is the anchor of the array: its I/O waits for a '
-                    'lost path' % chosen[array.name], path.name, None)))
-    for array in arrays:
-        if array.name in chosen:
-            actions += [(array.name, action) for action
-                        in _release(array, snapshot, ours, known)]
-    for array in arrays:
-        for leg in array.legs if array.name in chosen else ():
-            for path in () if leg.faulty else _paths(leg, snapshot):
-                if (path.name not in waiting and path.live
-                        and rules.foreign_use(path.name, snapshot, ours,
-                                              known) is None
-                        and path.has_fast_io_fail
-                        and (path.fast_io_fail_tmo is None
-                             or path.fast_io_fail_tmo > timeout)):
-                    actions.append((array.name, act.SetFastIoFail(
-                        'leg %s is not the anchor: its I/O fails %g s after '
-                        'its path is lost' % (leg.device, timeout),
-                        path.name, timeout)))
-                    waiting.add(path.name)
-    return Decision(tuple(actions), chosen)
+    guarded = [array for array in arrays if array.name in chosen]
+    whole = [array for array in guarded
+             if any(snapshot.good(leg) for leg in array.legs)]
+    actions: list[tuple[str, act.Action]] = []
+    for array in guarded:
+        actions += _wait(array, chosen[array.name], snapshot)
+    cut = release.release(whole, snapshot, dataclasses.replace(
+        memory, anchors=chosen), now, policy, sight, ours, known)
+    actions += cut.actions
+    for array in whole:
+        # md writes it to every leg and would hang together with one
+        if not (array.name in sight.stalled
+                or rules.lost_legs(array, snapshot)):
+            actions += _failfast(array, chosen[array.name], snapshot)
+    for array in whole:
+        actions += _hurry(array, snapshot, waiting, policy.timeout, ours,
+                          known)
+    return Decision(tuple(actions), cut.memory, cut.probe, cut.again_at)
 
 
 def restore(snapshot: model.HostSnapshot, ours: frozenset[str],
             timeout: float) -> tuple[tuple[str, act.Action], ...]:
-    """Return what puts the kernel's default back when the agent stops."""
+    """Return what leaves the arrays sane when the agent stops.
+
+    The anchor stays without md's failfast flag: that is the safe side.
+    """
     return tuple(
         (array.name, act.SetFastIoFail('the agent stops', path.name, None))
         for array in snapshot.arrays if array.name in ours
         for leg in array.legs for path in _paths(leg, snapshot)
-        if path.fast_io_fail_tmo == whole_seconds(timeout))
+        if path.fast_io_fail_tmo == Policy(timeout).timeout)
 
 
 def _anchor(array: model.Array, snapshot: model.HostSnapshot,
-            current: str | None, waiting: set[str]) -> str | None:
-    good = [leg for leg in array.legs if snapshot.good(leg)]
+            current: str | None, waiting: set[str],
+            leaving: frozenset[str]) -> str | None:
+    """A good leg; where there is none, one whose loss is still to come."""
+    good = [leg for leg in array.legs if snapshot.good(leg)] or [
+        leg for leg in array.in_sync
+        if any(path.state == release.SILENT
+               for path in _paths(leg, snapshot))]
+    good = [leg for leg in good if leg.replica_uuid not in leaving] or good
     for leg in good:
         if leg.device == current:
             return current
     good.sort(key=lambda leg: (
         not _controllers(leg, snapshot) <= waiting,
+        leg.failfast,
         not rules.waits(leg, snapshot),
         leg.slot if leg.slot is not None else 1 << 16))
     return good[0].device if good else None
 
 
-def _release(array: model.Array, snapshot: model.HostSnapshot,
-             ours: frozenset[str],
-             known: frozenset[str]) -> list[act.Action]:
-    """A leg in resync is written to, and so waited for, like any other."""
-    actions: list[act.Action] = []
+def _wait(array: model.Array, anchor: str,
+          snapshot: model.HostSnapshot) -> list[tuple[str, act.Action]]:
+    return [(array.name, act.SetFastIoFail(
+        'leg %s is the anchor of the array: its I/O waits for a lost path'
+        % anchor, path.name, None))
+        for path in _paths(array.leg(anchor), snapshot)
+        if path.fast_io_fail_tmo is not None]
+
+
+def _failfast(array: model.Array, anchor: str,
+              snapshot: model.HostSnapshot) -> list[tuple[str, act.Action]]:
+    actions: list[tuple[str, act.Action]] = []
+    leg = array.leg(anchor)
+    if leg is not None and leg.failfast:
+        actions.append((array.name, act.SetFailfast(
+            'leg %s is the anchor of the array: its I/O waits for a lost '
+            'path' % anchor, array.name, anchor, False)))
+    return actions + [(array.name, act.SetFailfast(
+        'leg %s is not the anchor: its I/O ends when its connection breaks'
+        % leg.device, array.name, leg.device, True))
+        for leg in array.legs
+        if leg.device != anchor and not leg.failfast and not leg.faulty
+        and any(path.live for path in _paths(leg, snapshot))]
+
+
+def _hurry(array: model.Array, snapshot: model.HostSnapshot,
+           waiting: set[str], timeout: float, ours: frozenset[str],
+           known: frozenset[str]) -> list[tuple[str, act.Action]]:
+    """:param waiting: controllers that are to wait, or were dealt with."""
+    actions: list[tuple[str, act.Action]] = []
     for leg in array.legs:
-        namespace = snapshot.behind(leg)
-        if namespace is None or snapshot.reachable(namespace):
-            continue
-        dead = [path for path in snapshot.paths(namespace)
-                if path.state == 'connecting']
-        if not leg.faulty:
-            if not dead:
-                # resetting: the kernel has not given the path up yet
-                continue
-            actions.append(act.FailLeg(
-                'its target is lost (%s) and another leg is in sync' %
-                ', '.join('%s %s' % (path.name, path.state)
-                          for path in dead), array.name, leg.device))
-        for path in dead:
-            if path.fast_io_fail_tmo is not None:
-                continue    # the kernel ends its I/O and goes on trying
-            if rules.refusal(act.Disconnect('', path.name), _NOBODY,
-                             snapshot, ours, known) is None:
-                actions.append(act.Disconnect(
-                    'I/O waits in vain for its target; it is connected '
-                    'again when the target answers', path.name))
+        for path in () if leg.faulty else _paths(leg, snapshot):
+            # one that is stricter was set by the operator, and is kept
+            if (path.name not in waiting and path.live
+                    and rules.foreign_use(path.name, snapshot, ours,
+                                          known) is None
+                    and path.has_fast_io_fail
+                    and (path.fast_io_fail_tmo is None
+                         or path.fast_io_fail_tmo > timeout)):
+                actions.append((array.name, act.SetFastIoFail(
+                    'leg %s is not the anchor: its I/O fails %g s after '
+                    'its path is lost' % (leg.device, timeout),
+                    path.name, timeout)))
+                waiting.add(path.name)
     return actions
-
-
-_NOBODY = model.Volume('00000000-0000-0000-0000-000000000000', '')
-
-
-def whole_seconds(timeout: float) -> float:
-    """The kernel takes whole seconds; 0 would fail I/O at every blip."""
-    return float(max(1, round(timeout)))
 
 
 def _paths(leg: model.Leg | None,

@@ -9,7 +9,11 @@
 #    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 #    License for the specific language governing permissions and limitations
 #    under the License.
-"""What must outlive a restart, in one sqlite file: memories, reports, time.
+"""What must outlive a restart, in one sqlite file.
+
+That is: memories, reports on their way, the time, and the provisioner's last
+word, so that an agent which is started while the provisioner is away can
+guard and heal what it knew.
 
 Every method is one transaction: killed at any instant, the agent finds either
 all of a change or nothing of it (S7).  Reports leave in the order in which
@@ -20,13 +24,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 import dataclasses
-import json
 import os
 import sqlite3
 import time
 
 from os_brick.agent import healing
 from os_brick.agent import model
+from os_brick.agent import records
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS clock (
@@ -37,6 +41,8 @@ CREATE TABLE IF NOT EXISTS memory (
 CREATE TABLE IF NOT EXISTS outbox (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     volume TEXT, replica TEXT, state TEXT);
+CREATE TABLE IF NOT EXISTS volume (
+    uuid TEXT PRIMARY KEY, boot TEXT, content TEXT);
 CREATE INDEX IF NOT EXISTS outbox_volume ON outbox (volume, seq);
 """
 _BOOT_ID = '/proc/sys/kernel/random/boot_id'
@@ -63,6 +69,7 @@ class Ledger:
     """
 
     def __init__(self, path: str) -> None:
+        self._kept: dict[str, str] = {}
         try:
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
             self._db = sqlite3.connect(path, check_same_thread=False)
@@ -88,8 +95,7 @@ class Ledger:
         clock neither shortens nor lengthens a grace period; across boots the
         wall clock is the only witness.
         """
-        with open(_BOOT_ID, encoding='ascii') as boot_id:
-            boot = boot_id.read().strip()
+        boot = _boot()
         boottime = time.clock_gettime(time.CLOCK_BOOTTIME)
         wall = time.time()
         with self._db:
@@ -108,7 +114,41 @@ class Ledger:
     def memories(self, volume: str) -> dict[str, healing.Memory]:
         rows = self._db.execute('SELECT replica, content FROM memory '
                                 'WHERE volume = ?', (volume,))
-        return {replica: _load(content) for replica, content in rows}
+        return {replica: records.load_memory(content)
+                for replica, content in rows}
+
+    def legs(self) -> dict[str, frozenset[str]]:
+        """Volume -> replicas that have been legs of its array."""
+        found: dict[str, set[str]] = {}
+        for volume, replica, content in self._db.execute(
+                'SELECT volume, replica, content FROM memory'):
+            if records.load_memory(content).joined:
+                found.setdefault(volume, set()).add(replica)
+        return {volume: frozenset(legs) for volume, legs in found.items()}
+
+    def volumes(self) -> dict[str, model.Volume]:
+        """The provisioner's last word, unless it is of before a reboot.
+
+        A reboot takes all arrays away, and what is attached afterwards the
+        provisioner has given out anew.
+        """
+        return {uuid: records.load_volume(content)
+                for uuid, content in self._db.execute(
+                    'SELECT uuid, content FROM volume WHERE boot = ?',
+                    (_boot(),))}
+
+    def keep_volumes(self, volumes: Iterable[model.Volume]) -> None:
+        """Keep the provisioner's last word; costs nothing while it stays."""
+        fresh = {volume.uuid: records.dump_volume(volume)
+                 for volume in volumes}
+        if fresh == self._kept:
+            return
+        boot = _boot()
+        with self._db:
+            self._db.execute('DELETE FROM volume')
+            self._db.executemany('INSERT INTO volume VALUES (?, ?, ?)', [
+                (uuid, boot, content) for uuid, content in fresh.items()])
+        self._kept = fresh
 
     def save(self, volume: str, memories: healing.Memories,
              reports: Iterable[healing.Report] = ()) -> None:
@@ -116,7 +156,7 @@ class Ledger:
         with self._db:
             self._db.executemany(
                 'INSERT OR REPLACE INTO memory VALUES (?, ?, ?)',
-                [(volume, replica, _dump(memory))
+                [(volume, replica, records.dump_memory(memory))
                  for replica, memory in memories.items()])
             self._db.executemany(
                 'INSERT INTO outbox (volume, replica, state) '
@@ -137,18 +177,6 @@ class Ledger:
             self._db.execute('DELETE FROM outbox WHERE seq = ?', (seq,))
 
 
-def _dump(memory: healing.Memory) -> str:
-    fields = dataclasses.asdict(memory)
-    fields['reported'] = memory.reported and memory.reported.value
-    return json.dumps(fields)
-
-
-def _load(content: str) -> healing.Memory:
-    fields = json.loads(content)
-    if fields['reported']:
-        fields['reported'] = model.ReplicaState(fields['reported'])
-    fields['known'] = tuple(fields['known'])
-    # another version, before an upgrade taken back, may have known more
-    names = {field.name for field in dataclasses.fields(healing.Memory)}
-    return healing.Memory(**{name: value for name, value in fields.items()
-                             if name in names})
+def _boot() -> str:
+    with open(_BOOT_ID, encoding='ascii') as boot_id:
+        return boot_id.read().strip()

@@ -180,7 +180,6 @@ class Leg:
     :ivar flags: md's own state words: in_sync, faulty, spare, blocked,
         write_error, want_replacement, replacement, failfast...
     :ivar replica_uuid: NVMe UUID of its namespace, None when that is gone.
-    :ivar size: bytes md uses of it; 0 where unknown.
     """
 
     device: str
@@ -199,6 +198,10 @@ class Leg:
     @property
     def replacement(self) -> bool:
         return 'replacement' in self.flags
+
+    @property
+    def failfast(self) -> bool:
+        return 'failfast' in self.flags
 
 
 @dataclasses.dataclass(frozen=True)

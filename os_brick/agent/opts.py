@@ -60,10 +60,18 @@ OPTS: list[cfg.Opt] = [
                  mutable=True,
                  help='Whole seconds after which I/O to a lost leg fails, '
                       'for all legs of an array but one.'),
+    cfg.FloatOpt('io_stall_timeout', default=1.0, min=0.5, max=600.0,
+                 mutable=True,
+                 help='Seconds for which no I/O of an array may end, with '
+                      'some under way, before the agent looks for a target '
+                      'that has fallen silent. Such a target is given up '
+                      'only if it has acknowledged nothing for 2 s and '
+                      'another leg of the array answers a read.'),
     cfg.FloatOpt('connection_check_interval', default=0.5, min=0.05,
                  max=60.0, mutable=True,
                  help='Seconds between two looks at the state of the NVMe-oF '
-                      'connections. The kernel announces no loss.'),
+                      'connections and at the I/O of the arrays. The kernel '
+                      'announces no loss.'),
     cfg.FloatOpt('lock_timeout', default=30.0, min=1.0, mutable=True,
                  help='Seconds to wait for os-brick to finish attaching or '
                       'detaching a volume before an action is put off to '

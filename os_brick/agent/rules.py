@@ -18,7 +18,8 @@
     S3  An in-sync leg whose target answers leaves an array only by exchange,
         or when its replica is TERMINATING and another leg is good.
     S4  Arrays and connections that are not the volume's are not touched.
-    S9  Not all good legs of an array may fail I/O fast.
+    S9  Not all good legs of an array may fail I/O fast, be it by the
+        connection's fast_io_fail_tmo or by md's failfast flag.
 
 The deciding parts obey them by construction; ``refusal`` is asked again with
 a fresh snapshot immediately before every action, because the world moves
@@ -84,6 +85,9 @@ def refusal(action: act.Action, volume: model.Volume,
         return None
     if isinstance(action, act.Disconnect):
         return _disconnect(action.controller, snapshot, ours, known)
+    if isinstance(action, act.ResetConnection):
+        return _disconnect(action.controller, snapshot, ours, known,
+                           silent=True)
     if isinstance(action, act.SetFastIoFail):
         return _fast_fail(action, snapshot, ours, known)
     array = snapshot.array(getattr(action, 'array'))
@@ -93,6 +97,10 @@ def refusal(action: act.Action, volume: model.Volume,
     if array.name not in ours or not (belongs(array, volume)
                                       or array.alias == volume.alias):
         return 'S4: the array is not this volume\'s'
+    hangs = lost_legs(array, snapshot)
+    if hangs and isinstance(action, (act.AddLeg, act.ReplaceLeg, act.Resize,
+                                     act.SetFailfast)):
+        return 'md would wait for %s, whose target is lost' % ', '.join(hangs)
     if isinstance(action, act.AddLeg):
         return _add(action, array, volume, snapshot)
     if isinstance(action, act.Resize):
@@ -100,6 +108,8 @@ def refusal(action: act.Action, volume: model.Volume,
     leg = array.leg(getattr(action, 'device'))
     if leg is None:
         return 'the leg is gone'
+    if isinstance(action, act.SetFailfast):
+        return _failfast(action, array, snapshot)
     if isinstance(action, act.RemoveLeg):
         if leg.in_sync or (not leg.faulty and leg.slot is not None):
             return 'S3: the leg is in use by the array'
@@ -114,6 +124,10 @@ def refusal(action: act.Action, volume: model.Volume,
         if volume.replica(spare.replica_uuid) is None:
             return 'S2: the spare is no replica of the volume'
         return None
+    if waits(leg, snapshot) and not any(
+            snapshot.good(other) and waits(other, snapshot)
+            for other in array.legs if other.device != leg.device):
+        return 'S9: no good leg of the array would be left to wait'
     return _fail(array, leg, volume, snapshot)
 
 
@@ -132,6 +146,18 @@ def _fail(array: model.Array, leg: model.Leg, volume: model.Volume,
     if replica and replica.state is model.ReplicaState.TERMINATING:
         return None
     return 'S3: the leg is in sync, live, and not marked TERMINATING'
+
+
+def lost_legs(array: model.Array,
+              snapshot: model.HostSnapshot) -> list[str]:
+    """Devices to which md would write, and which do not answer.
+
+    A change of the array is written to the superblock of every working leg,
+    under the lock that failing the lost one needs too.
+    """
+    return [leg.device for leg in array.legs if not leg.faulty
+            and (namespace := snapshot.behind(leg)) is not None
+            and not snapshot.reachable(namespace)]
 
 
 def room_needed(array: model.Array) -> int:
@@ -199,8 +225,9 @@ def foreign_use(name: str, snapshot: model.HostSnapshot,
 
 
 def _disconnect(name: str, snapshot: model.HostSnapshot,
-                ours: Collection[str],
-                known: Collection[str]) -> str | None:
+                ours: Collection[str], known: Collection[str],
+                silent: bool = False) -> str | None:
+    """:param silent: it is live for the kernel and has fallen silent."""
     controller = snapshot.controller(name)
     if controller is None:
         return 'the controller is gone'
@@ -208,16 +235,20 @@ def _disconnect(name: str, snapshot: model.HostSnapshot,
     if foreign is not None:
         return foreign
     for namespace in snapshot.namespaces:
-        if name not in namespace.controllers or any(
-                path.live and path.name != name
-                for path in snapshot.paths(namespace)):
+        if name not in namespace.controllers:
+            continue
+        for holder in namespace.holders:
+            if _alone_in_waiting(snapshot.array(holder), name, snapshot):
+                return 'S9: no good leg of %s would be left to wait' % holder
+        if any(path.live and path.name != name
+               for path in snapshot.paths(namespace)):
             continue
         for holder in namespace.holders:
             array = snapshot.array(holder)
             leg = array.leg(namespace.device) if array else None
             if array is None or leg is None:
                 return '%s is in use by %s' % (namespace.device, holder)
-            if not leg.faulty and controller.live:
+            if not leg.faulty and controller.live and not silent:
                 return 'S3: %s is a working leg of %s' % (
                     namespace.device, holder)
             if not any(snapshot.good(other) and not _only_through(
@@ -231,6 +262,14 @@ def _only_through(leg: model.Leg, name: str,
     namespace = snapshot.behind(leg)
     return namespace is None or all(
         path.name == name for path in snapshot.paths(namespace) if path.live)
+
+
+def _alone_in_waiting(array: model.Array | None, name: str,
+                      snapshot: model.HostSnapshot) -> bool:
+    """Among the paths of an array's good legs, only this one waits."""
+    good = [leg for leg in array.legs if snapshot.good(leg)] if array else []
+    return (any(waits(leg, snapshot) for leg in good)
+            and not any(waits(leg, snapshot, name) for leg in good))
 
 
 def waits(leg: model.Leg, snapshot: model.HostSnapshot,
@@ -257,4 +296,13 @@ def _fast_fail(action: act.SetFastIoFail, snapshot: model.HostSnapshot,
                                                  action.controller)
                     for leg in array.legs):
                 return 'S9: no good leg of %s would be left to wait' % holder
+    return None
+
+
+def _failfast(action: act.SetFailfast, array: model.Array,
+              snapshot: model.HostSnapshot) -> str | None:
+    if action.on and not any(
+            snapshot.good(leg) and not leg.failfast
+            and leg.device != action.device for leg in array.legs):
+        return 'S9: no good leg of %s would be left without it' % array.name
     return None

@@ -31,6 +31,7 @@ from oslo_config import cfg
 from oslo_service import loopingcall
 from oslo_service import service
 
+from os_brick.agent import guardian
 from os_brick.agent import watch
 
 LOG = logging.getLogger(__name__)
@@ -42,27 +43,29 @@ class AgentService(service.Service):  # type: ignore[misc]
     """Runs passes, and stops in good order.
 
     :param run_pass: does one pass; True asks for another one soon.
-    :param clean_up: called once, after the last pass.
+    :param guard: kept running, woken with the passes, stopped after the
+        last one.
     """
 
     def __init__(self, conf: cfg.ConfigOpts, run_pass: Callable[[], bool],
-                 clean_up: Callable[[], None],
+                 guard: guardian.Guardian,
                  stopping: threading.Event) -> None:
         super().__init__(threads=1)
         self._conf = conf
         self._run_pass = run_pass
-        self._clean_up = clean_up
+        self._guard = guard
         self._stopping = stopping
         self._wake = threading.Event()
         self._delay = 0.0
         self._ended = -GAP
         self._loop = loopingcall.DynamicLoopingCall(self._turn)
         self._watch = watch.Watch(
-            os.path.join(conf.run_dir, 'nudge.sock'),
-            lambda: float(conf.connection_check_interval), self._wake.set)
+            os.path.join(conf.run_dir, 'nudge.sock'), self._changed)
+        guard.wake_passes = self._wake.set
 
     def start(self) -> None:
         self._delay = random.uniform(0, self._conf.poll_jitter)
+        self._guard.ensure_running()
         self._loop.start(stop_on_exception=False)
         notify('READY=1')
 
@@ -77,12 +80,17 @@ class AgentService(service.Service):  # type: ignore[misc]
         self._loop.wait()
         self._watch.stop()
         try:
-            self._clean_up()
+            self._guard.stop()
         except Exception:
             LOG.exception('the host could not be left as it should be')
 
+    def _changed(self) -> None:
+        self._guard.wake()
+        self._wake.set()
+
     def _turn(self) -> float:
         self._watch.ensure_running()
+        self._guard.ensure_running()
         self._wake.wait(self._delay)
         # whoever may write to the socket must not make the passes a storm
         self._stopping.wait(self._ended + GAP - time.monotonic())

@@ -12,9 +12,9 @@
 """What wakes the service before its next turn.
 
 Three things are watched by one thread: /proc/mdstat, which poll(2) reports on
-any change of an array; the datagram socket on which os-brick's hook announces
-an attachment; and the state of the NVMe-oF controllers, which has to be read,
-because the kernel announces no loss.
+any change of an array; the kernel's uevents of NVMe and md devices; and the
+datagram socket on which os-brick's hook announces an attachment.  A loss of a
+connection the kernel announces to nobody: see ``guardian``.
 """
 
 from __future__ import annotations
@@ -25,64 +25,51 @@ import logging
 import os
 import select
 import socket
-import threading
 from typing import TextIO
 
-from os_brick.agent import journal
+import pyudev
+
+from os_brick.agent import worker
 
 LOG = logging.getLogger(__name__)
 MDSTAT = '/proc/mdstat'
-CONTROLLERS = '/sys/class/nvme-fabrics/ctl'
+#: Seconds between two tries to open /proc/mdstat, before md is loaded.
+AGAIN = 5.0
 
 
 class Watch:
     """:param wake: called, from the watching thread, on any change."""
 
-    def __init__(self, socket_path: str, interval: Callable[[], float],
-                 wake: Callable[[], None]) -> None:
+    def __init__(self, socket_path: str, wake: Callable[[], None]) -> None:
         self._path = socket_path
-        self._interval = interval
         self._wake = wake
-        self._stop = threading.Event()
-        self._journal = journal.Journal()
-        self._thread: threading.Thread | None = None
+        self._worker = worker.Worker('watching for changes', self._run)
         self._bell, self._ringer = socket.socketpair(socket.AF_UNIX,
                                                      socket.SOCK_DGRAM)
         self._bell.setblocking(False)
 
     def ensure_running(self) -> None:
         """Start the thread, also again after it died."""
-        if self._stop.is_set() or (self._thread is not None
-                                   and self._thread.is_alive()):
-            return
-        self._thread = threading.Thread(target=self._run, name='watch',
-                                        daemon=True)
-        self._thread.start()
+        self._worker.ensure_running()
 
     def stop(self) -> None:
-        if self._stop.is_set():
+        if self._worker.stopping.is_set():
             return
-        self._stop.set()
-        self._ringer.send(b'stop')
-        if self._thread is not None:
-            self._thread.join()
+        self._worker.stop(lambda: self._ringer.send(b'stop'))
         self._bell.close()
         self._ringer.close()
 
     def _run(self) -> None:
-        try:
-            with contextlib.ExitStack() as opened:
-                poller = select.poll()
-                poller.register(self._bell, select.POLLIN)
-                nudges = self._listen(opened)
-                if nudges is not None:
-                    poller.register(nudges, select.POLLIN)
-                self._loop(poller, nudges, opened)
-        except Exception as error:
-            if self._journal.trouble('watching for changes', '%s: %s; it is '
-                                     'begun again with the next pass' % (
-                                         type(error).__name__, error)):
-                LOG.debug('the watch ended', exc_info=True)
+        with contextlib.ExitStack() as opened:
+            poller = select.poll()
+            poller.register(self._bell, select.POLLIN)
+            nudges = self._listen(opened)
+            if nudges is not None:
+                poller.register(nudges, select.POLLIN)
+            uevents = _uevents()
+            if uevents is not None:
+                poller.register(uevents, select.POLLIN)
+            self._loop(poller, nudges, uevents, opened)
 
     def _listen(self, opened: contextlib.ExitStack) -> socket.socket | None:
         """Bind the socket; without it the rest is watched all the same."""
@@ -101,26 +88,53 @@ class Watch:
         return nudges
 
     def _loop(self, poller: select.poll, nudges: socket.socket | None,
+              uevents: pyudev.Monitor | None,
               opened: contextlib.ExitStack) -> None:
         mdstat: TextIO | None = None
-        states = _states()
-        while not self._stop.is_set():
+        while not self._worker.stopping.is_set():
             if mdstat is None:
                 mdstat = _open_mdstat()
                 if mdstat is not None:
                     opened.enter_context(mdstat)
                     poller.register(mdstat, select.POLLPRI | select.POLLERR)
-            ready = {descriptor for descriptor, _event
-                     in poller.poll(self._interval() * 1000)}
+            ready = {descriptor for descriptor, _event in poller.poll(
+                AGAIN * 1000 if mdstat is None else None)}
+            changed = False
             if nudges is not None and nudges.fileno() in ready:
                 _drain(nudges)
+                changed = True
+            if uevents is not None and uevents.fileno() in ready:
+                changed |= _of_ours(uevents)
             if mdstat is not None and mdstat.fileno() in ready:
                 mdstat.seek(0)
                 mdstat.read()
-            seen = _states()
-            if not self._stop.is_set() and (ready or seen != states):
-                states = seen
+                changed = True
+            if changed and not self._worker.stopping.is_set():
                 self._wake()
+
+
+def _uevents() -> pyudev.Monitor | None:
+    """Listen to the kernel, None where that is not possible."""
+    try:
+        monitor = pyudev.Monitor.from_netlink(pyudev.Context(), 'kernel')
+        monitor.filter_by('block')
+        monitor.filter_by('nvme')
+        monitor.start()
+    except (OSError, ImportError) as error:
+        LOG.warning('uevents cannot be received: %s; a device that comes or '
+                    'goes is seen with the next pass only', error)
+        return None
+    return monitor
+
+
+def _of_ours(uevents: pyudev.Monitor) -> bool:
+    """Take in all that have come; True where one may matter here."""
+    found = False
+    while True:
+        device = uevents.poll(0)
+        if device is None:
+            return found
+        found |= device.sys_name.startswith(('nvme', 'md'))
 
 
 def _open_mdstat() -> TextIO | None:
@@ -139,19 +153,3 @@ def _drain(nudges: socket.socket) -> None:
             nudges.recv(64)
         except BlockingIOError:
             return
-
-
-def _states() -> dict[str, str]:
-    states: dict[str, str] = {}
-    try:
-        names = os.listdir(CONTROLLERS)
-    except OSError:
-        return states
-    for name in names:
-        try:
-            with open(os.path.join(CONTROLLERS, name, 'state'),
-                      encoding='ascii', errors='replace') as attribute:
-                states[name] = attribute.read()
-        except OSError:
-            continue
-    return states

@@ -36,9 +36,12 @@ from oslo_log import log as logging  # noqa: E402
 
 from os_brick.agent import cycle  # noqa: E402
 from os_brick.agent import drivers  # noqa: E402
+from os_brick.agent import guardian  # noqa: E402
 from os_brick.agent.host import actions  # noqa: E402
 from os_brick.agent.host import identity  # noqa: E402
 from os_brick.agent.host import privileged  # noqa: E402
+from os_brick.agent.host import pulse  # noqa: E402
+from os_brick.agent.host import silence  # noqa: E402
 from os_brick.agent.host import sysfs  # noqa: E402
 from os_brick.agent import ledger  # noqa: E402
 from os_brick.agent import opts  # noqa: E402
@@ -111,13 +114,15 @@ def _main(argv: list[str]) -> int:
         stopping = threading.Event()
         scanner = sysfs.Scanner()
         book = ledger.Ledger(os.path.join(CONF.state_dir, 'agent.sqlite'))
-        turns = cycle.Cycle(CONF, driver, host, scanner.scan,
-                            actions.Executor(CONF, scanner, host,
-                                             stopping.is_set),
-                            book, stopping.is_set)
+        executor = actions.Executor(CONF, scanner, host, stopping.is_set)
+        # one scanner for each thread
+        guard = guardian.Guardian(CONF, sysfs.Scanner().scan, executor,
+                                  pulse.Pulse(), silence.unanswered)
+        turns = cycle.Cycle(CONF, driver, host, scanner.scan, executor, book,
+                            stopping.is_set, guard.publish)
         try:
             service.run(
-                service.AgentService(CONF, turns.run, turns.stop, stopping),
+                service.AgentService(CONF, turns.run, guard, stopping),
                 CONF, lambda: _read(cfg.ConfigOpts(), argv, more))
         finally:
             try:

@@ -12,7 +12,9 @@
 """Doing an action: under os-brick's lock, with a last look at the host.
 
 Nothing slow is done while the lock is held: whether a target listens is found
-out before.
+out before.  What ends hanging I/O is urgent and waits for the lock only
+briefly: its holder, an attach or detach or a step of healing, may itself be
+hanging on that very I/O.
 """
 
 from __future__ import annotations
@@ -21,7 +23,9 @@ from collections.abc import Callable
 from collections.abc import Collection
 from collections.abc import Iterator
 import contextlib
+import logging
 import socket
+import threading
 import time
 
 from oslo_concurrency import lockutils
@@ -33,11 +37,17 @@ from os_brick.agent.host import sysfs
 from os_brick.agent import model
 from os_brick.agent import rules
 
+LOG = logging.getLogger(__name__)
 # os_brick.initiator.connectors.base.synchronized('connect_volume', ...)
 _LOCK_NAME, _LOCK_PREFIX = 'connect_volume', 'os-brick-'
 PROBE_TIMEOUT = 3.0
 LOCK_DELAY = 0.05
 STOP_PATIENCE = 2.0
+URGENT_PATIENCE = 1.0
+# Milliseconds.  The kernel rounds up to its next full second.
+GIVE_UP_AFTER = 500
+ANSWER_WITHIN = 1000
+_Lock = contextlib.AbstractContextManager[object]
 
 
 class NotDone(Exception):
@@ -53,7 +63,7 @@ class LockHeld(NotDone):
 
 
 class Executor:
-    """Carries actions out on this host, one at a time.
+    """Carries actions out on this host, one at a time; for any thread.
 
     :param stopping: when it says True, the lock is not waited for long.
     """
@@ -65,18 +75,23 @@ class Executor:
         self._scanner = scanner
         self._host = host
         self._stopping = stopping
+        # os-brick's lock keeps other processes out, not other threads
+        self._mine = threading.Lock()
 
     def execute(self, action: act.Action, volume: model.Volume,
-                ours: Collection[str], known: Collection[str] = ()) -> None:
+                ours: Collection[str], known: Collection[str] = (),
+                urgent: bool = False) -> None:
         """Do one action.
 
         :param ours: names of the arrays that are the provisioner's volumes.
         :param known: UUIDs of all replicas of the provisioner's volumes.
+        :param urgent: it ends hanging I/O: do it without the lock rather
+            than not at all.
         :raises NotDone: with the reason; nothing, or not all, was done.
         """
         if isinstance(action, act.Connect):
             action = self._listening(action)
-        with self._lock():
+        with self._lock(urgent):
             why = rules.refusal(action, volume, self._scanner.scan(), ours,
                                 known)
             if why is not None:
@@ -87,36 +102,69 @@ class Executor:
                     privileged.BadArgument) as error:
                 raise NotDone(str(error)) from error
 
+    def answering(self, devices: Collection[str]) -> frozenset[str]:
+        """Return those namespaces that answer a direct read soon.
+
+        :raises NotDone: when it could not be tried.
+        """
+        try:
+            return frozenset(privileged.answering(sorted(devices),
+                                                  ANSWER_WITHIN))
+        except (privileged.CommandFailed, privileged.BadArgument) as error:
+            raise NotDone(str(error)) from error
+
     @contextlib.contextmanager
-    def _lock(self) -> Iterator[None]:
-        """Hold os-brick's lock; give up after ``lock_timeout``."""
-        path = self._conf.os_brick.lock_path
+    def _lock(self, urgent: bool) -> Iterator[None]:
+        """Hold os-brick's lock; give up, or go on, after a while."""
         began = time.monotonic()
+        mine = self._mine.acquire(timeout=self._patience(urgent))
+        try:
+            if not mine and not urgent:
+                raise LockHeld('another action of this agent hangs')
+            lock = self._os_bricks_lock(urgent, began) if mine else None
+            if lock is None:
+                LOG.warning('the lock is held for more than %g s, perhaps '
+                            'by what hangs on this very I/O: going on '
+                            'without it', URGENT_PATIENCE)
+            try:
+                yield
+            finally:
+                if lock is not None:
+                    lock.__exit__(None, None, None)
+        finally:
+            if mine:
+                self._mine.release()
+
+    def _patience(self, urgent: bool) -> float:
+        if urgent:
+            return URGENT_PATIENCE
+        patience = float(self._conf.lock_timeout)
+        return min(patience, STOP_PATIENCE) if self._stopping() else patience
+
+    def _os_bricks_lock(self, urgent: bool, began: float) -> _Lock | None:
+        """Take it; None where it is held and the action is urgent."""
+        path = self._conf.os_brick.lock_path
         while True:
-            lock = lockutils.lock(_LOCK_NAME, _LOCK_PREFIX, external=True,
-                                  lock_path=path, blocking=False,
-                                  do_log=False)
+            lock: _Lock = lockutils.lock(
+                _LOCK_NAME, _LOCK_PREFIX, external=True, lock_path=path,
+                blocking=False, do_log=False)
             try:
                 lock.__enter__()
             except lockutils.AcquireLockFailedException:
-                patience = self._conf.lock_timeout
-                if self._stopping():
-                    patience = min(patience, STOP_PATIENCE)
-                if time.monotonic() - began > patience:
-                    raise LockHeld(
-                        'os-brick holds %s/%s%s (an attach or detach?) for '
-                        'more than %g s' % (path, _LOCK_PREFIX, _LOCK_NAME,
-                                            patience)) from None
-                time.sleep(LOCK_DELAY)
-                continue
+                patience = self._patience(urgent)
+                if time.monotonic() - began <= patience:
+                    time.sleep(LOCK_DELAY)
+                    continue
+                if urgent:
+                    return None
+                raise LockHeld(
+                    'os-brick holds %s/%s%s (an attach or detach?) for '
+                    'more than %g s' % (path, _LOCK_PREFIX, _LOCK_NAME,
+                                        patience)) from None
             except OSError as error:
                 raise NotDone('os-brick\'s lock in %s (option lock_path of '
                               '[os_brick]): %s' % (path, error)) from error
-            break
-        try:
-            yield
-        finally:
-            lock.__exit__(None, None, None)
+            return lock
 
     def _listening(self, action: act.Connect) -> act.Connect:
         """Leave the portals out that do not answer."""
@@ -145,6 +193,10 @@ class Executor:
             privileged.set_fast_io_fail(
                 action.controller,
                 -1 if action.seconds is None else round(action.seconds))
+        elif isinstance(action, act.ResetConnection):
+            privileged.give_up(action.device, GIVE_UP_AFTER)
+        elif isinstance(action, act.SetFailfast):
+            privileged.set_failfast(action.array, action.device, action.on)
         elif isinstance(action, act.FailLeg):
             privileged.fail(action.array, action.device)
         elif isinstance(action, act.RemoveLeg):

@@ -18,11 +18,15 @@ whether a thing may be done was settled before (rules.py).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 import ipaddress
 import os
 import re
 import subprocess
+import threading
+import time
 
+from oslo_config import cfg
 from oslo_privsep import capabilities
 from oslo_privsep import priv_context
 
@@ -34,7 +38,12 @@ default = priv_context.PrivContext(
     __name__, cfg_section='privsep_nvme_agent', pypath=__name__ + '.default',
     capabilities=CAPABILITIES, logger_name=__name__)
 
+# A call that hangs with its device must not keep the others waiting.
+cfg.CONF.set_default('thread_pool_size', 16, group='privsep_nvme_agent')
+
 COMMAND_TIMEOUT = 60.0
+WRITE_TIMEOUT = FAIL_TIMEOUT = 3.0
+BLOCK = '/sys/class/block'
 CONTROLLERS = '/sys/class/nvme-fabrics/ctl'
 PROGRAMS = '/usr/sbin:/usr/bin:/sbin:/bin'
 _ARRAY = re.compile(r'md([0-9]{1,7}|_[A-Za-z0-9._+-]{1,64})\Z')
@@ -67,8 +76,10 @@ def _number(value: int, low: int, high: int, noun: str) -> int:
     return value
 
 
-def _run(*command: str) -> str:
+def _run(*command: str, limit: float | None = None) -> str:
     """Run a program and return what it printed.
+
+    :param limit: seconds; COMMAND_TIMEOUT where it is not given.
 
     One that hangs in the kernel cannot be killed; it is left behind, so that
     the others are served.
@@ -81,17 +92,63 @@ def _run(*command: str) -> str:
     except OSError as error:
         raise CommandFailed('%s cannot be run: %s' % (
             ' '.join(command), error.strerror)) from None
+    limit = COMMAND_TIMEOUT if limit is None else limit
     try:
-        output, _none = process.communicate(timeout=COMMAND_TIMEOUT)
+        output, _none = process.communicate(timeout=limit)
     except subprocess.TimeoutExpired:
         process.kill()
         raise CommandFailed('%s did not end within %g s' % (
-            ' '.join(command), COMMAND_TIMEOUT)) from None
+            ' '.join(command), limit)) from None
     if process.returncode:
         raise CommandFailed('%s failed (%d): %s' % (
             ' '.join(command), process.returncode,
             ' '.join(output.split()) or 'it said nothing'))
     return output
+
+
+def _start(*command: str) -> subprocess.Popen[bytes]:
+    try:
+        return subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL, env={'PATH': PROGRAMS, 'LC_ALL': 'C'})
+    except OSError as error:
+        raise CommandFailed('%s cannot be started: %s' % (
+            command[0], error.strerror)) from None
+
+
+def _leave_behind(*command: str) -> None:
+    threading.Thread(target=_start(*command).wait, daemon=True).start()
+
+
+def _attribute(device: str, *names: str) -> int:
+    path = os.path.join(BLOCK, _namespace(device), *names)
+    try:
+        with open(path, encoding='ascii') as attribute:
+            return int(attribute.read())
+    except (OSError, ValueError) as error:
+        raise CommandFailed('reading %s failed: %s' % (path, error)) from None
+
+
+def _write(text: str, *parts: str) -> None:
+    """Write an attribute; md's hang while a command on the array does."""
+    path = os.path.join(*parts)
+    errors: list[str] = []
+
+    def write() -> None:
+        try:
+            with open(path, 'w', encoding='ascii') as attribute:
+                attribute.write(text)
+        except OSError as error:
+            errors.append(error.strerror or str(error))
+
+    thread = threading.Thread(target=write, daemon=True)
+    thread.start()
+    thread.join(WRITE_TIMEOUT)
+    if thread.is_alive():
+        errors.append('it hangs')
+    if errors:
+        raise CommandFailed('writing %s to %s failed: %s' % (
+            text, path, errors[0])) from None
 
 
 def _md(array: str) -> str:
@@ -139,20 +196,63 @@ def disconnect(controller: str) -> None:
 def set_fast_io_fail(controller: str, seconds: int) -> None:
     """Set fast_io_fail_tmo; -1 turns it off (writing ``off`` is EINVAL)."""
     _number(seconds, -1, 3600, 'fast_io_fail_tmo')
-    path = os.path.join(CONTROLLERS, _match(
+    _write(str(seconds), CONTROLLERS, _match(
         _CONTROLLER, controller, 'NVMe controller'), 'fast_io_fail_tmo')
-    try:
-        with open(path, 'w', encoding='ascii') as attribute:
-            attribute.write(str(seconds))
-    except OSError as error:
-        raise CommandFailed('writing %d to %s failed: %s' % (
-            seconds, path, error.strerror)) from None
+
+
+@default.entrypoint
+def set_failfast(array: str, device: str, on: bool) -> None:
+    """Set or clear md's failfast flag of a leg."""
+    _write('failfast' if on is True else '-failfast', BLOCK,
+           _match(_ARRAY, array, 'md array'), 'md',
+           'dev-' + _namespace(device), 'state')
+
+
+@default.entrypoint
+def give_up(device: str, milliseconds: int) -> None:
+    """Read a block through a namespace's path, with a short time-out.
+
+    Where that runs out, the kernel gives the connection up and reconnects.
+    It is not waited for.
+    """
+    _number(milliseconds, 1, 60000, 'time-out')
+    size, nsid = (_attribute(device, *names) for names in (
+        ('queue', 'logical_block_size'), ('nsid',)))
+    _leave_behind(
+        'nvme', 'io-passthru', '/dev/' + device, '--opcode=2', '--read',
+        '--namespace-id=%d' % nsid, '--data-len=%d' % size,
+        '--timeout=%d' % milliseconds)
+
+
+@default.entrypoint
+def answering(devices: Sequence[str], milliseconds: int) -> list[str]:
+    """Return those namespaces that answer a direct read in that time."""
+    _number(milliseconds, 1, 60000, 'time-out')
+    reads = {device: _start(
+        'dd', 'if=/dev/' + _namespace(device), 'of=/dev/null', 'bs=4096',
+        'count=1', 'iflag=direct', 'status=none') for device in devices}
+    end = time.monotonic() + milliseconds / 1000
+    found = []
+    for device, read in reads.items():
+        try:
+            if read.wait(max(0.0, end - time.monotonic())) == 0:
+                found.append(device)
+        except subprocess.TimeoutExpired:
+            # it ends with the I/O it waits for; somebody has to bury it
+            read.kill()
+            threading.Thread(target=read.wait, daemon=True).start()
+    return found
 
 
 @default.entrypoint
 def fail(array: str, device: str) -> None:
-    """Make md drop a leg (by its kernel name: the node may be gone)."""
-    _run('mdadm', '--manage', _md(array), '--fail', _namespace(device))
+    """Make md drop a leg (by its kernel name: the node may be gone).
+
+    It waits for whatever is being done to the array; what comes after it
+    ends that.
+    """
+    _run('mdadm', '--manage', _md(array), '--fail', _namespace(device),
+         limit=FAIL_TIMEOUT)
 
 
 @default.entrypoint

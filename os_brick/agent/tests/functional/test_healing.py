@@ -96,8 +96,6 @@ class HealingTest(story.StoryTestCase):
 
     def test_both_targets_gone_and_back(self) -> None:
         """S9: a stall, no error; nothing is failed, nothing requested."""
-        self.skipTest('known defect, see the release note: a silent loss of '
-                      'both targets left the array broken (S9)')
         volume = self.session.attach('vol-both')
         first, second = [target for target, _ns in volume.replicas]
         # the grace period runs only while another leg is good

@@ -76,8 +76,6 @@ class SafetyTest(story.StoryTestCase):
 
     def test_s7_killed_at_each_step_of_an_exchange(self) -> None:
         """Started again, it carries on: one replacement, nothing left."""
-        self.skipTest('not seen to end in the lab yet; test_cycle kills the '
-                      'agent between all steps without a kernel')
         volume = self.session.attach('vol-killed')
         dead, survivor = [target for target, _ns in volume.replicas]
         agent = self.watched(volume, spares=2, grace=2)

@@ -13,8 +13,7 @@
 
 The pass is that of ``cycle.py``: pull, guard, decide, save, report, ask,
 act.  The judge looks at every request and action before and after it is
-carried out, at the kernel's truth and the provisioner's, and never asks
-``rules``.
+carried out.
 """
 
 from __future__ import annotations
@@ -26,9 +25,10 @@ from typing import Any
 from os_brick.agent import action as act
 from os_brick.agent import guard
 from os_brick.agent import healing
-from os_brick.agent import ledger
 from os_brick.agent import model
+from os_brick.agent import records
 from os_brick.agent import rules
+from os_brick.agent.tests.unit import simulated_judge
 from os_brick.agent.tests.unit import simulated_provisioner as provisioner
 from os_brick.agent.tests.unit import simulator
 
@@ -36,8 +36,8 @@ State = model.ReplicaState
 MIB = simulator.MIB
 
 
-class Violation(AssertionError):
-    """A safety rule was broken."""
+Judge = simulated_judge.Judge
+Violation = simulated_judge.Violation
 
 
 class Killed(Exception):
@@ -46,123 +46,10 @@ class Killed(Exception):
 
 def on_disk(memories: dict[str, healing.Memory]) -> dict[str, healing.Memory]:
     """What the ledger gives back after a restart."""
-    stored = json.dumps({uuid: ledger._dump(memory)
+    stored = json.dumps({uuid: records.dump_memory(memory)
                          for uuid, memory in memories.items()})
-    return {uuid: ledger._load(content)
+    return {uuid: records.load_memory(content)
             for uuid, content in json.loads(stored).items()}
-
-
-class Judge:
-    """Holds the agent to S1-S5 and S9, by the truth."""
-
-    def __init__(self, kernel: simulator.Kernel,
-                 given: provisioner.Provisioner) -> None:
-        self.kernel = kernel
-        self.provisioner = given
-        self.foreign_raids: set[str] = set()
-        self.foreign_media: set[str] = set()
-
-    def reachable(self, member: simulator.Member,
-                  without: str = '') -> bool:
-        """As far as the kernel knows."""
-        return not member.vanished and any(
-            path.state == 'live' and path.name != without
-            for path in self.kernel.through(member.medium.uuid))
-
-    def good(self, raid: simulator.Raid,
-             without: str = '') -> list[simulator.Member]:
-        return [member for member in raid.copies()
-                if self.reachable(member, without)]
-
-    def action(self, action: act.Action) -> None:
-        """Look at an action just before it is carried out."""
-        if isinstance(action, (act.Disconnect, act.SetFastIoFail)):
-            self._controller(action)
-        elif isinstance(action, act.Connect):
-            if action.replica_uuid not in self._given():
-                raise Violation('S4: %s' % action)
-        else:
-            raid = self.kernel.raids[getattr(action, 'array')]
-            if raid.name in self.foreign_raids:
-                raise Violation('S4: %s' % action)
-            self._array(action, raid)
-
-    def _given(self) -> set[str]:
-        return {uuid for volume in self.provisioner.volumes.values()
-                for uuid in volume.given}
-
-    def _array(self, action: act.Action, raid: simulator.Raid) -> None:
-        good = self.good(raid)
-        device = getattr(action, 'device', '')
-        others = [member for member in good if member.device != device]
-        leg = next((member for member in raid.members
-                    if member.device == device), None)
-        if isinstance(action, act.AddLeg):
-            medium = next((self.kernel.media[uuid] for uuid, head
-                           in self.kernel.heads.items() if head == device))
-            owner = next(volume for volume
-                         in self.provisioner.volumes.values()
-                         if volume.alias == raid.alias)
-            if medium.uuid not in owner.given or medium.size < (
-                    raid.component_size + MIB):
-                raise Violation('S2: %s' % action)
-        elif isinstance(action, act.Resize):
-            if action.raid_disks < len(raid.copies()):
-                raise Violation('S1: %s' % action)
-        elif not others and (leg is None or leg.in_sync):
-            raise Violation('S1: %s' % action)
-        elif leg in good and isinstance(action, act.RemoveLeg):
-            raise Violation('S3: %s' % action)
-        elif leg in good and isinstance(action, act.FailLeg):
-            if leg is None or not any(
-                    leg.medium.uuid in volume.doomed
-                    for volume in self.provisioner.volumes.values()):
-                raise Violation('S3: %s' % action)
-
-    def _controller(
-            self, action: act.Disconnect | act.SetFastIoFail) -> None:
-        path = self.kernel.paths[action.controller]
-        if path.seen & self.foreign_media:
-            raise Violation('S4: %s' % action)
-        for raid in self.kernel.raids.values():
-            legs = [member for member in raid.members
-                    if member.medium.uuid in path.seen
-                    and not member.vanished and not member.faulty]
-            if legs and raid.name in self.foreign_raids:
-                raise Violation('S4: %s' % action)
-            if isinstance(action, act.SetFastIoFail):
-                if legs and action.seconds is not None and not any(
-                        other.tmo is None and other is not path
-                        for member in self.good(raid)
-                        for other in self.kernel.through(
-                            member.medium.uuid)):
-                    raise Violation('S9: %s' % action)
-                continue
-            for leg in legs:
-                if len([other for other in self.kernel.through(
-                        leg.medium.uuid) if other.state == 'live'
-                        and other is not path]):
-                    continue
-                if path.state == 'live':
-                    raise Violation('S3: %s' % action)
-                if not self.good(raid, without=path.name):
-                    raise Violation('S1: %s' % action)
-
-    def after(self) -> None:
-        """Look at the world after something was done to it."""
-        for raid in self.kernel.raids.values():
-            if raid.io_errors:
-                raise Violation('S9: I/O error on %s' % raid.name)
-            if not [member for member in raid.members
-                    if member.in_sync
-                    and member.medium.version == raid.version]:
-                raise Violation('S1: %s has lost its data' % raid.name)
-
-    def confirm(self, uuid: str) -> None:
-        if any(member.medium.uuid == uuid
-               for raid in self.kernel.raids.values()
-               for member in raid.members):
-            raise Violation('S5: %s is still a leg' % uuid)
 
 
 class Agent:
@@ -180,7 +67,7 @@ class Agent:
         self.memories: dict[str, dict[str, healing.Memory]] = {}
         self.outbox: list[tuple[str, str, State]] = []
         self.volumes: dict[str, model.Volume] = {}
-        self.anchors: dict[str, str] = {}
+        self.guarding = guard.Memory()
         self.done: list[act.Action] = []
         self.failed: list[str] = []
         self.acknowledged: set[tuple[str, float | None]] = set()
@@ -195,7 +82,7 @@ class Agent:
         """
         self.memories = {volume: on_disk(memories)
                          for volume, memories in self.memories.items()}
-        self.anchors, self.life = {}, None
+        self.guarding, self.life = guard.Memory(), None
 
     def run(self) -> list[act.Action]:
         """One pass; what was done in it."""
@@ -230,11 +117,7 @@ class Agent:
         wanted = frozenset(replica.uuid for replica in replicas
                            if replica.state is not State.TERMINATING)
         if self.guarded:
-            roles = guard.decide(snapshot, frozenset(ours), self.anchors, 1.0,
-                                 known)
-            self.anchors = dict(roles.anchors)
-            for name, action in roles.actions:
-                self._act(action, ours[name], frozenset(ours), known)
+            self._guard(ours, known, wanted)
         for name, volume in ours.items():
             snapshot = self.kernel.snapshot()
             array = snapshot.array(name)
@@ -251,6 +134,33 @@ class Agent:
                     self._ask(volume, request)
             for action in decision.actions:
                 self._act(action, volume, frozenset(ours), known)
+
+    def _guard(self, ours: dict[str, model.Volume],
+               known: frozenset[str], wanted: frozenset[str]) -> None:
+        """Its own thread in earnest: what it waits for is a moment only."""
+        while True:
+            roles = guard.decide(
+                self.kernel.snapshot(), frozenset(ours), self.guarding,
+                self.kernel.now, guard.Policy(), self._sight(), known,
+                known - wanted)
+            self.guarding = roles.memory
+            for name, action in roles.actions:
+                self._act(action, ours[name], frozenset(ours), known)
+            pause = (roles.again_at or 0.0) - self.kernel.now
+            if not 0.0 < pause <= 2.0:
+                return
+            self.kernel.advance(pause)
+
+    def _sight(self) -> guard.Sight:
+        raids = self.kernel.raids.values()
+        return guard.Sight(
+            frozenset(raid.name for raid in raids if raid.pending),
+            frozenset(raid.name for raid in raids if raid.since >= 1.0),
+            frozenset(path.portal for path in self.kernel.paths.values()
+                      if path.silent and path.lost_at is not None
+                      and self.kernel.now - path.lost_at >= 2.0),
+            frozenset(device for device in self.kernel.heads.values()
+                      if self.kernel.answer(device) == 'ok'))
 
     def _deliver(self) -> bool:
         while self.outbox:
@@ -345,7 +255,7 @@ class World(types.SimpleNamespace):
 def world(replicas: int = 2, spares: int = 2, count: int | None = -1,
           down_time: float | None = None, portals: int = 1,
           guarded: bool = True, spare_size: int = 64 * MIB) -> World:
-    kernel = simulator.Kernel()
+    kernel = simulator.Kernel(failfast=guarded)
     media = [simulator.Medium(simulator.uuid_of(number), 64 * MIB if number
                               < replicas else spare_size)
              for number in range(replicas + spares)]
@@ -357,7 +267,8 @@ def world(replicas: int = 2, spares: int = 2, count: int | None = -1,
         target = kernel.target(100 + number, medium)
         kernel.connect(target.nqn, target.portals)
     kernel.attach('md9', 'stranger', *[medium.uuid
-                                       for medium in stranger[:2]])
+                                       for medium in stranger[:2]],
+                  failfast=False)
     uuids = [medium.uuid for medium in media]
     raid = kernel.attach('md1', 'v', *uuids[:replicas])
     made = provisioner.Provisioner(kernel)

@@ -75,6 +75,9 @@ class Raid:
 
     :ivar version: how many writes were acknowledged.
     :ivar pending: a write is under way.
+    :ivar since: for how many seconds it has been.
+    :ivar width: to how many legs it was sent; only where there were several
+        does md send it so that it fails fast.
     :ivar io_errors: how many writes failed.
     """
 
@@ -88,11 +91,35 @@ class Raid:
     pending: bool = False
     io_errors: int = 0
     sync_time: float = 40.0
+    since: float = 0.0
+    width: int = 0
 
     def run(self, seconds: float) -> None:
+        self.since = self.since + seconds if self.pending else 0.0
         self._write()
         self._recover(seconds)
         self._write()
+
+    def write(self) -> None:
+        if not self.pending:
+            self.pending = True
+            self.width = sum(member.in_sync for member in self.members)
+
+    def broke(self, device: str) -> None:
+        """The last connection to a device broke under a write.
+
+        What was sent with failfast ends with an error; one on the last leg
+        leaves the array broken.
+        """
+        for member in self.members:
+            if (self.pending and self.width > 1 and member.device == device
+                    and not member.faulty and 'failfast' in member.flags):
+                if any(other.in_sync for other in self.members
+                       if other is not member):
+                    self.fault(member)
+                elif member.in_sync:
+                    self.io_errors += 1
+                    self.pending = False
 
     def io(self, member: Member) -> str:
         return 'error' if member.vanished else self.answer(member.device)
@@ -217,6 +244,9 @@ class Raid:
             hangs = self.pending and self.io(member) == 'wait'
             self.fault(member)
             member.flags |= {'blocked'} if hangs else set()
+        elif isinstance(action, act.SetFailfast):
+            (member.flags.add if action.on
+             else member.flags.discard)('failfast')
         elif isinstance(action, act.RemoveLeg):
             if 'blocked' in member.flags or (not member.faulty
                                              and member.slot is not None):
@@ -236,7 +266,8 @@ class Raid:
              returning: bool) -> None:
         known = returning and medium.member_of == self.name
         medium.member_of = self.name
-        self.members.append(Member(device, medium, None, {'spare'},
+        self.members.append(Member(device, medium, None,
+                                   {'spare', 'failfast'},
                                    1.0 if known else self.sync_time))
 
     def _member(self, device: str) -> Member:

@@ -70,7 +70,8 @@ def uuid_of(number: int) -> str:
 class Kernel:
     """The host.  Time passes only in ``advance``."""
 
-    def __init__(self, sync_time: float = 40.0) -> None:
+    def __init__(self, sync_time: float = 40.0,
+                 failfast: bool = True) -> None:
         self.now = 0.0
         self.network = True
         self.targets: dict[str, Target] = {}
@@ -79,6 +80,7 @@ class Kernel:
         self.heads: dict[str, str] = {}     # namespace uuid -> device
         self.raids: dict[str, Raid] = {}
         self.sync_time = sync_time
+        self.failfast = failfast
         self._homes: dict[str, Target] = {}
         self._serial = 0
 
@@ -94,7 +96,8 @@ class Kernel:
         self._homes.update(dict.fromkeys(found.media, found))
         return found
 
-    def attach(self, name: str, alias: str, *uuids: str) -> Raid:
+    def attach(self, name: str, alias: str, *uuids: str,
+               failfast: bool = True) -> Raid:
         """What os-brick does: connect, create the array, wait for sync."""
         raid = Raid(name, alias, len(uuids), [], self.answer,
                     sync_time=self.sync_time)
@@ -104,7 +107,9 @@ class Kernel:
             medium = self.media[uuid]
             medium.version, medium.member_of = 0, name
             raid.members.append(Member(self.heads[uuid], medium, slot,
-                                       {'in_sync'}))
+                                       {'in_sync'} | (
+                                           {'failfast'} if failfast
+                                           else set())))
         self.raids[name] = raid
         return raid
 
@@ -163,7 +168,7 @@ class Kernel:
         self.run(seconds)
 
     def write(self, raid: Raid) -> None:
-        raid.pending = True
+        raid.write()
         self.run(0.0)
 
     def incremental(self, raid: Raid) -> None:
@@ -185,8 +190,7 @@ class Kernel:
                 path.seen = frozenset(target.media)
             elif path.lost_at is not None and path.state == 'live' and (
                     not path.silent or self.now - path.lost_at > KEEP_ALIVE):
-                path.state, path.armed = 'connecting', path.tmo
-                path.lost_at = self.now
+                self._break(path)
         seen = {uuid for path in self.paths.values() for uuid in path.seen}
         for uuid, device in list(self.heads.items()):
             if uuid not in seen:
@@ -198,6 +202,16 @@ class Kernel:
             self.heads[uuid] = 'nvme%dn1' % self._number()
         for raid in self.raids.values():
             raid.run(seconds)
+
+    def _break(self, path: Path) -> None:
+        """The kernel gives a connection up."""
+        path.state, path.armed, path.lost_at = ('connecting', path.tmo,
+                                                self.now)
+        for uuid, device in self.heads.items() if self.failfast else ():
+            if uuid in path.seen and not any(
+                    other.state == 'live' for other in self.through(uuid)):
+                for raid in self.raids.values():
+                    raid.broke(device)
 
     def through(self, uuid: str) -> list[Path]:
         """The controllers of a namespace, also while it is out of reach."""
@@ -226,6 +240,10 @@ class Kernel:
             if path.lost_at is not None and path.state == 'live':
                 raise KernelError('nvme disconnect hangs: silent target')
             del self.paths[path.name]
+        elif isinstance(action, act.ResetConnection):
+            path = self.paths[action.controller]
+            if path.lost_at is not None and path.state == 'live':
+                self._break(path)
         elif isinstance(action, act.SetFastIoFail):
             self.paths[action.controller].tmo = action.seconds
         else:

@@ -28,6 +28,7 @@ from oslo_config import cfg
 from oslotest import base as test_base
 
 from os_brick.agent import action as act
+from os_brick.agent import claims
 from os_brick.agent import cycle
 from os_brick.agent.host import actions
 from os_brick.agent import ledger
@@ -144,7 +145,8 @@ class SmallHost:
                         slot, flags)
 
     def execute(self, action: act.Action, volume: model.Volume,
-                ours: object, known: object = ()) -> None:
+                ours: object, known: object = (),
+                urgent: bool = False) -> None:
         self.points()
         self.broken(action)
         why = rules.refusal(action, volume, self.scan(),
@@ -287,6 +289,7 @@ class WorldCase(test_base.BaseTestCase):
         self.conf = configuration(replacement_grace_period=40.0,
                                   io_guard='off')
         self.stopping = False
+        self.claimed: list[claims.Claims] = []
         self.book = ledger.Ledger(self.path)
         self.addCleanup(lambda: self.book.close())
         self.restart()
@@ -298,7 +301,7 @@ class WorldCase(test_base.BaseTestCase):
         self.cycle = cycle.Cycle(
             self.conf, self.driver, HOST, self.host.scan,
             self.host,  # type: ignore[arg-type]
-            self.book, lambda: self.stopping)
+            self.book, lambda: self.stopping, self.claimed.append)
 
     def turn(self, passes: int = 1, seconds: float = 10.0) -> None:
         for _number in range(passes):

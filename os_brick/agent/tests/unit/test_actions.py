@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import textwrap
+import threading
 from unittest import mock
 
 from oslotest import base
@@ -154,6 +155,10 @@ class TestCalls(ActionsCase):
                  ('set_fast_io_fail', 'nvme1', 2)),
                 (act.SetFastIoFail('', 'nvme1', None),
                  ('set_fast_io_fail', 'nvme1', -1)),
+                (act.ResetConnection('', 'nvme1', 'nvme1n1'),
+                 ('give_up', 'nvme1n1', 500)),
+                (act.SetFailfast('', 'md1', 'nvme1n1', False),
+                 ('set_failfast', 'md1', 'nvme1n1', False)),
                 (act.FailLeg('', 'md1', 'nvme1n1'),
                  ('fail', 'md1', 'nvme1n1')),
                 (act.RemoveLeg('', 'md1', 'nvme1n1'),
@@ -326,6 +331,48 @@ class TestLock(ActionsCase):
         self.stopping = True
         self.put(actions, 'STOP_PATIENCE', 0.1)
         self.refused(self.action, kind=actions.LockHeld)
+
+    def test_what_is_urgent_goes_on_without_the_lock(self):
+        """Its holder may hang on the very I/O that is to be ended."""
+        self.attach()
+        self.put(actions, 'URGENT_PATIENCE', 0.1)
+        self.conf.set_override('lock_timeout', 3600.0)
+        self.executor.execute(self.action, VOLUME, ('md127',), (A, B, C),
+                              urgent=True)
+        self.assertEqual(1, len(self.called()))
+
+    def test_what_is_urgent_does_not_wait_for_another_thread(self):
+        self.put(actions, 'URGENT_PATIENCE', 0.1)
+        self.conf.set_override('lock_timeout', 1.0)
+        hangs, ended = threading.Event(), threading.Event()
+
+        def hang(*_words):
+            hangs.set()
+            ended.wait(60.0)
+
+        self.privileged.fail.side_effect = hang
+        self.host.write('sys/class/nvme-fabrics/ctl/nvme2/state',
+                        'connecting')
+        thread = threading.Thread(target=self.execute, args=(
+            act.FailLeg('', 'md127', 'nvme2n1'),))
+        thread.start()
+        self.addCleanup(thread.join)
+        self.addCleanup(ended.set)
+        self.assertTrue(hangs.wait(60.0))
+        self.refused(self.action, 'another action', kind=actions.LockHeld)
+        self.executor.execute(self.action, VOLUME, ('md127',), (A, B, C),
+                              urgent=True)
+        self.assertEqual(['fail', 'set_fast_io_fail'],
+                         [call[0] for call in self.called()])
+
+    def test_who_answers(self):
+        self.privileged.answering.side_effect = [
+            ['nvme1n1'], privileged.CommandFailed('no dd')]
+        self.assertEqual({'nvme1n1'}, self.executor.answering(
+            {'nvme2n1', 'nvme1n1'}))
+        self.privileged.answering.assert_called_once_with(
+            ['nvme1n1', 'nvme2n1'], actions.ANSWER_WITHIN)
+        self.assertRaises(actions.NotDone, self.executor.answering, {'x'})
 
     def test_a_lock_directory_that_cannot_be_used_is_named(self):
         path = os.path.join(self.locks, 'file')

@@ -22,6 +22,7 @@ import fixtures
 from os_brick.agent import action as act
 from os_brick.agent import cycle
 from os_brick.agent.host import actions
+from os_brick.agent import ledger
 from os_brick.agent import matching
 from os_brick.agent import model
 from os_brick.agent.tests.unit import small_world
@@ -434,26 +435,6 @@ class TestOneAmongMany(CycleCase):
             self.turn(20)
             self.assertEqual({'A', 'C'}, self.legs(1))
 
-    def test_a_guard_with_a_defect_does_not_stop_healing(self):
-        self.conf.set_override('io_guard', 'on')
-        self.lose()
-        with mock.patch.object(cycle.guard, 'decide',
-                               side_effect=ZeroDivisionError('defect')):
-            self.turn(20)
-        self.assertEqual({'A', 'C'}, self.legs(1))
-        self.assertEqual(1, len(self.lines('io_guard', 'defect:')))
-
-    def test_the_guard_does_not_wait_for_the_provisioner(self):
-        self.conf.set_override('io_guard', 'on')
-        self.turn(2)
-        self.host.did.clear()
-        self.lose()
-        did: list[list[act.Action]] = []
-        self.driver.broken = lambda name, volume: did.append(
-            list(self.host.did))
-        self.turn()
-        self.assertIn(act.FailLeg, [type(action) for action in did[0]])
-
     def test_os_bricks_lock_is_waited_for_once_in_a_pass(self):
         self.lose('B', 1)
         self.lose('B', 2)
@@ -503,6 +484,39 @@ class TestOneAmongMany(CycleCase):
         self.assertEqual('connection refused',
                          memories[small_world.uuid(1, 'c')].failed)
 
+    def test_a_namespace_that_cannot_be_added_is_remembered(self):
+        """It is bad from then on, and replaced in the end."""
+        self.lose()
+
+        def refused(action):
+            if (isinstance(action, act.AddLeg)
+                    and action.replica_uuid == small_world.uuid(1, 'c')):
+                raise actions.NotDone('mdadm failed (1): no superblock')
+
+        self.host.broken = refused
+        self.turn(20)
+        self.assertIn(('volume1', 'c'), self.said('replace'))
+
+
+class TestOutage(CycleCase):
+    """Started while the provisioner is away."""
+
+    def test_what_is_claimed_is_known_before_the_first_answer(self):
+        self.turn(2)
+        self.refuse('volumes', 'heartbeat', 'event', 'report')
+        self.restart()
+        self.assertEqual({small_world.uuid(1, 'f')},
+                         set(self.claimed[-1].volumes))
+        self.lose()
+        self.turn(3)
+        self.assertNotEqual([], self.book.pending())
+
+    def test_a_word_from_before_a_reboot_does_not_count(self):
+        self.turn(2)
+        with mock.patch.object(ledger, '_boot', lambda: 'another'):
+            self.restart()
+        self.assertEqual({}, dict(self.claimed[-1].volumes))
+
 
 class TestWords(CycleCase):
     """What an operator reads: once, and with the names in it."""
@@ -547,19 +561,6 @@ class TestWords(CycleCase):
         self.assertEqual(1, self.said('event').count(
             ('', 'CONNECTION_LOST')))
 
-    def test_observing_says_what_would_be_done_once(self):
-        self.conf.set_override('io_guard', 'observe')
-        self.turn(3)
-        self.assertEqual([], self.host.did)
-        self.assertEqual(1, len(self.lines('SetFastIoFail', 'nvme11',
-                                           'would be done')))
-
-    def test_words_name_the_target_of_a_connection(self):
-        self.assertEqual(
-            'Connect replica_uuid=u target=nqn.test (it is lost)',
-            cycle.words(act.Connect('it is lost', 'u',
-                                    model.Target('nqn.test', ()), ())))
-
 
 class TestStop(CycleCase):
 
@@ -579,35 +580,9 @@ class TestStop(CycleCase):
         self.turn()
         action = act.Disconnect('', 'nvme11')
         self.stopping = True
-        self.assertFalse(self.cycle._execute(action,
-                                             self.driver.volumes[1]))
+        self.assertFalse(self.cycle._execute(
+            action, self.driver.volumes[1], {}))
         self.assertEqual([], self.host.did)
-
-    def test_no_leg_is_left_to_fail_fast(self):
-        self.conf.set_override('io_guard', 'on')
-        scan = self.host.scan
-        fast: set[str] = set()
-
-        def look():
-            snapshot = scan()
-            return dataclasses.replace(snapshot, controllers=tuple(
-                dataclasses.replace(
-                    one, fast_io_fail_tmo=1.0 if one.name in fast else None)
-                for one in snapshot.controllers))
-
-        def do(action):
-            if isinstance(action, act.SetFastIoFail):
-                (fast.discard if action.seconds is None
-                 else fast.add)(action.controller)
-
-        self.host.scan = look
-        with mock.patch.object(self.host, '_do', do):
-            self.restart()
-            self.turn(2)
-            self.assertEqual({'nvme11'}, fast)
-            self.stopping = True
-            self.cycle.stop()
-        self.assertEqual(set(), fast)
 
 
 class TestMatching(CycleCase):

@@ -23,6 +23,7 @@ from oslotest import base
 from os_brick.agent import action as act
 from os_brick.agent import guard
 from os_brick.agent import model
+from os_brick.agent import release
 from os_brick.agent import rules
 from os_brick.agent.tests.unit import simulated_agent
 from os_brick.agent.tests.unit import simulator
@@ -35,7 +36,8 @@ STATES = ('live', 'live', 'live', 'connecting', 'resetting')
 def hosts(draw: st.DrawFn) -> model.HostSnapshot:
     """Arrays with legs in any state, whose controllers may be shared."""
     controllers = [model.Controller(
-        'nvme%d' % number, 'nqn.t%d' % number, None, None,
+        'nvme%d' % number, 'nqn.t%d' % number,
+        model.Portal('192.0.2.%d' % number, 4420), None,
         draw(st.sampled_from(STATES)),
         draw(st.sampled_from([None, None, 1.0, 2.0, 30.0])),
         draw(st.sampled_from([True, True, True, False])))
@@ -57,12 +59,41 @@ def hosts(draw: st.DrawFn) -> model.HostSnapshot:
             legs.append(model.Leg(
                 namespaces[-1].device, slot, frozenset([draw(
                     st.sampled_from(['in_sync', 'in_sync', 'in_sync',
-                                     'spare', 'faulty']))]),
+                                     'spare', 'faulty'])),
+                    *draw(st.sampled_from([(), ('failfast',)]))]),
                 draw(st.sampled_from([namespaces[-1].uuid] * 5 + [None]))))
         arrays.append(model.Array(name, None, None, len(legs), 0, 'active',
                                   'idle', 1, tuple(legs)))
     return model.HostSnapshot(tuple(controllers), tuple(namespaces),
                               tuple(arrays))
+
+
+@st.composite
+def sights(draw: st.DrawFn) -> guard.Sight:
+    """Whatever may be seen, be it consistent or not."""
+    arrays = st.frozensets(st.sampled_from(['md0', 'md1', 'md7']))
+    stalled = draw(arrays)
+    return guard.Sight(
+        draw(arrays) | stalled, stalled,
+        draw(st.frozensets(st.builds(
+            lambda number: model.Portal('192.0.2.%d' % number, 4420),
+            st.integers(0, 5)))),
+        draw(st.frozensets(st.builds('nvme{}n1'.format,
+                                     st.integers(100, 108)))))
+
+
+def decide(snapshot: model.HostSnapshot,
+           memory: guard.Memory = guard.Memory(),
+           sight: guard.Sight = guard.Sight(),
+           ours: frozenset[str] = OURS) -> guard.Decision:
+    """Decide, long after whatever was lost was lost."""
+    known = frozenset(namespace.uuid for namespace in snapshot.namespaces
+                      if namespace.uuid and set(namespace.holders) & ours)
+    first = guard.decide(snapshot, ours, memory, 100.0, guard.Policy(),
+                         sight, known)
+    return guard.decide(snapshot, ours, dataclasses.replace(
+        first.memory, resets=memory.resets), 200.0, guard.Policy(), sight,
+        known)
 
 
 def apply(snapshot: model.HostSnapshot,
@@ -73,17 +104,30 @@ def apply(snapshot: model.HostSnapshot,
             dataclasses.replace(controller, fast_io_fail_tmo=action.seconds)
             if controller.name == action.controller else controller
             for controller in snapshot.controllers))
+    if isinstance(action, act.ResetConnection):
+        return dataclasses.replace(snapshot, controllers=tuple(
+            dataclasses.replace(controller, state='connecting')
+            if controller.name == action.controller else controller
+            for controller in snapshot.controllers))
     if isinstance(action, act.Disconnect):
         return dataclasses.replace(snapshot, controllers=tuple(
             controller for controller in snapshot.controllers
             if controller.name != action.controller))
-    assert isinstance(action, act.FailLeg)
+    assert isinstance(action, (act.FailLeg, act.SetFailfast))
+    flags = {'faulty'} if isinstance(action, act.FailLeg) else {'failfast'}
     return dataclasses.replace(snapshot, arrays=tuple(
         dataclasses.replace(array, legs=tuple(
-            dataclasses.replace(leg, flags=frozenset(['faulty']))
+            dataclasses.replace(leg, flags=leg.flags - flags if getattr(
+                action, 'on', True) is False else leg.flags | flags)
             if leg.device == action.device else leg for leg in array.legs))
         if array.name == action.array else array
         for array in snapshot.arrays))
+
+
+def patient(array: model.Array, snapshot: model.HostSnapshot) -> set[str]:
+    """The good legs to which md sends what waits for another path."""
+    return {leg.device for leg in array.legs if snapshot.good(leg)
+            and not leg.failfast}
 
 
 def waiting(array: model.Array, snapshot: model.HostSnapshot) -> set[str]:
@@ -98,21 +142,23 @@ def waiting(array: model.Array, snapshot: model.HostSnapshot) -> set[str]:
 class PropertyTest(unittest.TestCase):
 
     @hypothesis.settings(max_examples=400, deadline=None)
-    @hypothesis.given(hosts())
+    @hypothesis.given(hosts(), sights())
     def test_S9_at_every_step_a_good_leg_waits(
-            self, snapshot: model.HostSnapshot) -> None:
-        decision = guard.decide(snapshot, OURS, {}, 1.0)
-        had = {array.name for array in snapshot.arrays
-               if waiting(array, snapshot)}
-        for name, action in decision.actions:
-            if self._refused(name, action, snapshot):
-                continue
-            snapshot = apply(snapshot, action)
-            for array in snapshot.arrays:
-                if array.name in had:
-                    self.assertTrue(waiting(array, snapshot), action)
-                elif waiting(array, snapshot):
-                    had.add(array.name)
+            self, snapshot: model.HostSnapshot, sight: guard.Sight) -> None:
+        # for what is silent is as good as lost
+        snapshot = release.without_silent(snapshot, sight.silent)
+        for kind in (waiting, patient):
+            now = snapshot
+            had = {array.name for array in now.arrays if kind(array, now)}
+            for name, action in decide(snapshot, sight=sight).actions:
+                if self._refused(name, action, now):
+                    continue
+                now = apply(now, action)
+                for array in now.arrays:
+                    if array.name in had:
+                        self.assertTrue(kind(array, now), action)
+                    elif kind(array, now):
+                        had.add(array.name)
 
     def _refused(self, name: str, action: act.Action,
                  snapshot: model.HostSnapshot) -> bool:
@@ -124,13 +170,18 @@ class PropertyTest(unittest.TestCase):
         return rules.refusal(action, volume, snapshot, OURS) is not None
 
     @hypothesis.settings(max_examples=400, deadline=None)
-    @hypothesis.given(hosts())
-    def test_S1_S4_what_is_done(self, snapshot: model.HostSnapshot) -> None:
+    @hypothesis.given(hosts(), sights())
+    def test_S1_S4_what_is_done(self, snapshot: model.HostSnapshot,
+                                sight: guard.Sight) -> None:
         foreign = {name for namespace in snapshot.namespaces
                    if 'md7' in namespace.holders
                    for name in namespace.controllers}
-        for name, action in guard.decide(snapshot, OURS, {}, 1.0).actions:
+        dim = release.without_silent(snapshot, sight.silent)
+        for name, action in decide(snapshot, sight=sight).actions:
             self.assertIn(name, OURS)
+            if isinstance(action, act.ResetConnection):
+                self._justified(name, action, dim, sight)
+            snapshot = dim
             if isinstance(action, act.FailLeg):
                 array = snapshot.array(action.array)
                 assert array is not None
@@ -140,23 +191,36 @@ class PropertyTest(unittest.TestCase):
                 leg = array.leg(action.device)
                 assert leg is not None
                 self.assertFalse(snapshot.good(leg), 'S3')
-            elif isinstance(action, act.Disconnect) or (
+            elif isinstance(action, (
+                    act.Disconnect, act.ResetConnection)) or (
                     isinstance(action, act.SetFastIoFail)
                     and action.seconds is not None):
                 self.assertNotIn(getattr(action, 'controller'), foreign)
 
+    def _justified(self, name: str, action: act.ResetConnection,
+                   snapshot: model.HostSnapshot,
+                   sight: guard.Sight) -> None:
+        """Only a silent connection, of a stalled array, that can spare it."""
+        controller = snapshot.controller(action.controller)
+        array = snapshot.array(name)
+        assert controller is not None and array is not None
+        self.assertIn(controller.portal, sight.silent)
+        self.assertIn(name, sight.stalled)
+        self.assertTrue([leg for leg in array.legs if snapshot.good(leg)
+                         and leg.device in sight.answered], 'S1')
+
     @hypothesis.settings(max_examples=200, deadline=None)
     @hypothesis.given(hosts())
     def test_it_settles(self, snapshot: model.HostSnapshot) -> None:
-        anchors: dict[str, str] = {}
+        memory = guard.Memory()
         for _pass in range(8):
-            decision = guard.decide(snapshot, OURS, anchors, 1.0)
+            decision = decide(snapshot, memory)
             self.assertEqual(
-                {}, {name: device for name, device in anchors.items()
+                {}, {name: device for name, device in memory.anchors.items()
                      if name in decision.anchors
                      and decision.anchors[name] != device},
                 'an anchor changed for no reason')
-            anchors = dict(decision.anchors)
+            memory = decision.memory
             todo = [action for name, action in decision.actions
                     if not self._refused(name, action, snapshot)]
             if not todo:
@@ -164,6 +228,20 @@ class PropertyTest(unittest.TestCase):
             for action in todo:
                 snapshot = apply(snapshot, action)
         self.fail('still changing: %s' % (todo,))
+
+    @hypothesis.settings(max_examples=200, deadline=None)
+    @hypothesis.given(hosts(), st.booleans())
+    def test_a_living_host_is_left_alone(
+            self, snapshot: model.HostSnapshot, stalled: bool) -> None:
+        """However slow: nothing is cut while nothing is lost or silent."""
+        snapshot = dataclasses.replace(snapshot, controllers=tuple(
+            dataclasses.replace(controller, state='live')
+            for controller in snapshot.controllers))
+        sight = guard.Sight(OURS, OURS if stalled else frozenset())
+        self.assertEqual([], [
+            action for _name, action in decide(snapshot, sight=sight).actions
+            if isinstance(action, (act.FailLeg, act.Disconnect,
+                                   act.ResetConnection))])
 
 
 class GuardTest(base.BaseTestCase):
@@ -185,10 +263,11 @@ class GuardTest(base.BaseTestCase):
         world.kernel.lose(world.targets[0])
         world.kernel.write(world.raid)
         self.assertTrue(world.raid.pending)
-        done = world.agent.run()
+        done = [type(action) for action in world.agent.run()]
         self.assertEqual(
-            [act.SetFastIoFail, act.FailLeg, act.Disconnect],
-            [type(action) for action in done[:3]])
+            [act.SetFastIoFail, act.FailLeg, act.Disconnect], done[:3])
+        self.assertIn(act.SetFailfast, [type(action) for action
+                                        in world.passes(1)])
         self.assertFalse(world.raid.pending)
         self.assertEqual({'nvme9': None}, self.paths(world))
 
@@ -247,12 +326,16 @@ class GuardTest(base.BaseTestCase):
         """The kernel takes whole seconds only."""
         world = simulated_agent.world()
         snapshot = world.kernel.snapshot()
-        actions = guard.decide(snapshot, frozenset(['md1']), {}, 1.5).actions
-        for _array, action in actions:
-            self.assertEqual(2.0, getattr(action, 'seconds'))
+
+        def actions() -> list[act.Action]:
+            return [action for _array, action in guard.decide(
+                snapshot, frozenset(['md1']), guard.Memory(), 0.0,
+                guard.Policy(1.5)).actions]
+
+        for action in actions():
+            self.assertEqual(2.0, getattr(action, 'seconds', 2.0))
             snapshot = apply(snapshot, action)
-        self.assertEqual((), guard.decide(snapshot, frozenset(['md1']), {},
-                                          1.5).actions)
+        self.assertEqual([], actions())
 
     def test_a_dead_path_is_not_cut_from_another_arrays_last_hope(
             self) -> None:
@@ -269,8 +352,9 @@ class GuardTest(base.BaseTestCase):
                 dataclasses.replace(controller, state='connecting')
                 if controller.name == 'nvme7' else controller
                 for controller in snapshot.controllers))
-        actions = [action for _array, action in guard.decide(
-            snapshot, frozenset(['md1', 'md2']), {}, 1.0).actions]
+        ours = frozenset(['md1', 'md2'])
+        actions = [action for _array, action in decide(
+            snapshot, sight=guard.Sight(ours), ours=ours).actions]
         self.assertIn(act.FailLeg, [type(action) for action in actions])
         self.assertNotIn(act.Disconnect,
                          [type(action) for action in actions])

@@ -13,6 +13,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import stat
@@ -27,6 +28,7 @@ from oslotest import base
 from os_brick.agent import healing
 from os_brick.agent import ledger
 from os_brick.agent import model
+from os_brick.agent import records
 from os_brick.agent.tests.unit import small_world
 
 State = model.ReplicaState
@@ -138,11 +140,11 @@ class TestMemories(LedgerCase):
         self.assertEqual({}, self.book.memories(OTHER))
 
     def test_what_another_version_remembered_is_no_obstacle(self):
-        content = json.loads(ledger._dump(healing.Memory(joined=True)))
+        content = json.loads(records.dump_memory(healing.Memory(joined=True)))
         content['of_a_later_version'] = 1
         del content['failed']
         self.assertEqual(healing.Memory(joined=True),
-                         ledger._load(json.dumps(content)))
+                         records.load_memory(json.dumps(content)))
 
     def test_memories_and_reports_are_kept_both_or_neither(self):
         reports = [healing.Report(A, State.MISSING),
@@ -153,6 +155,52 @@ class TestMemories(LedgerCase):
         self.reopen()
         self.assertEqual({}, self.book.memories(VOLUME))
         self.assertEqual([], self.book.pending())
+
+
+class TestVolumes(LedgerCase):
+    """The provisioner's last word."""
+
+    volume = model.Volume(VOLUME, 'alias', 64, (
+        model.Replica(A, State.AVAILABLE, 1.7e9, model.Target('nqn.test', (
+            model.Portal('192.0.2.1', 4420),
+            model.Portal('2001:db8::1', 4421, 'rdma')))),
+        model.Replica(B, State.TERMINATING)), 2, 60.0)
+
+    def test_it_outlives_a_restart(self):
+        other = model.Volume(OTHER, 'other')
+        self.book.keep_volumes([self.volume, other])
+        self.book.keep_volumes([self.volume])
+        self.reopen()
+        kept = self.book.volumes()
+        self.assertEqual([VOLUME], list(kept))
+        # but for the time since when a replica is in its state
+        replicas = tuple(dataclasses.replace(replica, state_since=None)
+                         for replica in self.volume.replicas)
+        self.assertEqual(dataclasses.replace(
+            self.volume, replicas=replicas), kept[VOLUME])
+
+    def test_it_does_not_outlive_a_reboot(self):
+        self.book.keep_volumes([self.volume])
+        with mock.patch.object(ledger, '_boot', lambda: 'another'):
+            self.assertEqual({}, self.book.volumes())
+
+    def test_the_same_word_costs_no_write(self):
+        self.book.keep_volumes([self.volume])
+        changes = self.book._db.total_changes
+        self.book.keep_volumes([dataclasses.replace(
+            self.volume, replicas=self.volume.replicas)])
+        self.assertEqual(changes, self.book._db.total_changes)
+
+    def test_a_later_versions_word_is_no_obstacle(self):
+        content = json.loads(records.dump_volume(self.volume))
+        content['later'] = content['replicas'][0]['later'] = 1
+        self.assertEqual('alias', records.load_volume(
+            json.dumps(content)).alias)
+
+    def test_who_has_been_a_leg(self):
+        self.book.save(VOLUME, {A: healing.Memory(joined=True),
+                                B: healing.Memory()})
+        self.assertEqual({VOLUME: frozenset([A])}, self.book.legs())
 
 
 class TestOutbox(LedgerCase):

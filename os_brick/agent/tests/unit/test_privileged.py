@@ -15,6 +15,8 @@ from __future__ import annotations
 
 import os
 import string
+import subprocess
+import sys
 import tempfile
 from unittest import mock
 
@@ -129,7 +131,7 @@ class TestCommands(PrivilegedCase):
         self.program('mdadm', 'exec < %s' % fifo)
         with mock.patch.object(privileged, 'COMMAND_TIMEOUT', 0.3):
             error = self.assertRaises(
-                privileged.CommandFailed, privileged.fail, 'md127',
+                privileged.CommandFailed, privileged.remove, 'md127',
                 'nvme1n1')
         self.assertIn('did not end within 0.3 s', str(error))
         self.assertIn('nvme1n1', str(error))
@@ -156,6 +158,80 @@ class TestCommands(PrivilegedCase):
                 privileged.CommandFailed, privileged.set_fast_io_fail,
                 'nvme2', 5)
         self.assertIn('nvme2/fast_io_fail_tmo', str(error))
+
+    def test_failfast_is_written_to_the_leg(self):
+        path = os.path.join(self.folder, 'md127', 'md', 'dev-nvme1n1')
+        os.makedirs(path)
+        path = os.path.join(path, 'state')
+        with mock.patch.object(privileged, 'BLOCK', self.folder):
+            for on, text in ((True, 'failfast'), (False, '-failfast')):
+                privileged.set_failfast('md127', 'nvme1n1', on)
+                with open(path, encoding='ascii') as attribute:
+                    self.assertEqual(text, attribute.read())
+            error = self.assertRaises(
+                privileged.CommandFailed, privileged.set_failfast, 'md127',
+                'nvme2n1', True)
+        self.assertIn('md127/md/dev-nvme2n1/state', str(error))
+
+    def test_an_attribute_that_hangs_does_not_hang_the_caller(self):
+        path = os.path.join(self.folder, 'md127', 'md', 'dev-nvme1n1')
+        os.makedirs(path)
+        path = os.path.join(path, 'state')
+        os.mkfifo(path)     # nobody reads it, for now
+        with mock.patch.object(privileged, 'BLOCK', self.folder), \
+                mock.patch.object(privileged, 'WRITE_TIMEOUT', 0.3):
+            error = self.assertRaises(
+                privileged.CommandFailed, privileged.set_failfast, 'md127',
+                'nvme1n1', False)
+        self.assertIn('it hangs', str(error))
+        with open(path, encoding='ascii') as fifo:
+            self.assertEqual('-failfast', fifo.read())
+
+    def namespace(self, size: str = '4096', nsid: str = '7') -> None:
+        base = os.path.join(self.folder, 'nvme1n1')
+        os.makedirs(os.path.join(base, 'queue'))
+        for name, text in (('queue/logical_block_size', size),
+                           ('nsid', nsid)):
+            with open(os.path.join(base, name), 'w',
+                      encoding='ascii') as attribute:
+                attribute.write(text)
+
+    def test_giving_up_is_a_short_read_that_is_not_waited_for(self):
+        self.namespace()
+        done = os.path.join(self.folder, 'done')
+        os.mkfifo(done)
+        self.program('nvme', ': > %s' % done)    # waits for a reader
+        with mock.patch.object(privileged, 'BLOCK', self.folder):
+            privileged.give_up('nvme1n1', 500)
+        with open(done, encoding='ascii') as end:
+            end.read()
+        self.assertEqual(
+            'nvme io-passthru /dev/nvme1n1 --opcode=2 --read '
+            '--namespace-id=7 --data-len=4096 --timeout=500'.split(),
+            self.ran())
+
+    def test_giving_up_what_has_vanished_is_an_error(self):
+        with mock.patch.object(privileged, 'BLOCK', self.folder):
+            error = self.assertRaises(privileged.CommandFailed,
+                                      privileged.give_up, 'nvme1n1', 500)
+        self.assertIn('nvme1n1/queue/logical_block_size', str(error))
+
+    def test_who_answers_a_read(self):
+        """One that hangs costs the limit, and does not hide the others."""
+        fifo = os.path.join(self.folder, 'never')
+        os.mkfifo(fifo)
+        self.program('dd', 'case $1 in\nif=/dev/nvme1n1) exec < %s ;;\n'
+                     'if=/dev/nvme2n1) exit 1 ;;\nesac' % fifo)
+        self.assertEqual(['nvme3n1'], privileged.answering(
+            ['nvme1n1', 'nvme2n1', 'nvme3n1'], 2000))
+
+    def test_calls_that_hang_do_not_fill_the_helper(self):
+        # a process of its own: other tests reset the options
+        self.assertEqual('16', subprocess.run(
+            [sys.executable, '-W', 'ignore', '-c',
+             'from os_brick.agent.host import privileged\n'
+             'print(privileged.default.conf.thread_pool_size)'],
+            check=True, stdout=subprocess.PIPE, text=True).stdout.strip())
 
     def test_fewest_capabilities(self):
         self.assertEqual([capabilities.CAP_SYS_ADMIN],
@@ -196,6 +272,10 @@ class TestArguments(PrivilegedCase):
             self.refused(entry_point, '../md127', 'nvme1n1')
             self.refused(entry_point, 'md127', 'sda')
             self.refused(entry_point, 'md127', None)
+        self.refused(privileged.set_failfast, 'md1', 'sda', True)
+        self.refused(privileged.set_failfast, '../md1', 'nvme1n1', True)
+        self.refused(privileged.give_up, '../sda', 500)
+        self.refused(privileged.answering, ['nvme1n1/../sda'], 500)
         self.refused(privileged.replace, 'md1', 'sda', 'nvme1n1')
         self.refused(privileged.replace, 'sda', 'nvme1n1', 'nvme1n1')
         self.refused(privileged.resize, 'sda', 2)
@@ -203,6 +283,9 @@ class TestArguments(PrivilegedCase):
     def test_numbers(self):
         for number in (0, 65, -1, True, '2', 2.0, None):
             self.refused(privileged.resize, 'md127', number)
+        for number in (0, 60001, True, '1', None, 1.0):
+            self.refused(privileged.give_up, 'nvme1n1', number)
+            self.refused(privileged.answering, ['nvme1n1'], number)
         for number in (-2, 3601, True, '1', '1\n', None, 1.0):
             self.refused(privileged.set_fast_io_fail, 'nvme1', number)
         for number in (0, 65536, -1, True, '4420', None):

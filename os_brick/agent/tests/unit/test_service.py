@@ -19,6 +19,7 @@ import signal
 import socket
 import tempfile
 import threading
+import time
 from unittest import mock
 
 import fixtures
@@ -66,9 +67,10 @@ class ServiceCase(base.BaseTestCase):
         return False
 
     def agent(self, run_pass=None, clean_up=None) -> service.AgentService:
+        self.guard = mock.Mock()
+        self.guard.stop = clean_up or (lambda: self.cleaned.append(1))
         return service.AgentService(
-            self.conf, run_pass or self.one_pass,
-            clean_up or (lambda: self.cleaned.append(1)), self.stopping)
+            self.conf, run_pass or self.one_pass, self.guard, self.stopping)
 
     def begin(self, run_pass=None, clean_up=None) -> service.AgentService:
         agent = self.agent(run_pass, clean_up)
@@ -142,9 +144,12 @@ class TestPasses(ServiceCase):
     def test_a_wake_up_starts_a_pass(self):
         agent = self.begin()
         self.wait_for_a_pass()
+        path = os.path.join(self.folder, 'nudge.sock')
+        end = time.monotonic() + PATIENCE
+        while not os.path.exists(path) and time.monotonic() < end:
+            time.sleep(0.01)
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as hook:
-            hook.sendto(b'attached\n', os.path.join(self.folder,
-                                                    'nudge.sock'))
+            hook.sendto(b'attached\n', path)
         self.wait_for_a_pass()
         self.assertIsNotNone(agent)
 
@@ -362,7 +367,7 @@ class TestNotify(base.BaseTestCase):
         systemd = self.listen(path, path)
         conf = small_world.configuration(run_dir=folder.name,
                                          poll_jitter=0.0)
-        agent = service.AgentService(conf, lambda: False, lambda: None,
+        agent = service.AgentService(conf, lambda: False, mock.Mock(),
                                      threading.Event())
         agent.start()
         told = {systemd.recv(64) for _number in range(2)}

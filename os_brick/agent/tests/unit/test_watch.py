@@ -31,28 +31,29 @@ PATIENCE = 30.0
 
 class WatchCase(base.BaseTestCase):
 
-    interval = 60.0
-
     def setUp(self) -> None:
         super().setUp()
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         self.folder = folder.name
         self.socket = os.path.join(self.folder, 'nudge.sock')
-        self.controllers = os.path.join(self.folder, 'ctl')
-        self.put('CONTROLLERS', self.controllers)
         self.put('MDSTAT', os.path.join(self.folder, 'mdstat'))
+        self.put('AGAIN', 0.01)
+        # uevents of this machine are not the test's
+        self.uevents = Uevents()
+        self.addCleanup(self.uevents.close)
+        self.put('_uevents', lambda: self.uevents)
         self.woken: queue.Queue[int] = queue.Queue()
-        # what the thread has seen before it waits
-        self.looked = queue.Queue()  # type: ignore[var-annotated]
-        states = watch._states
+        self.waiting = threading.Event()
+        loop = watch.Watch._loop
 
-        def look():
-            seen = states()
-            self.looked.put(seen)
-            return seen
+        def begun(*arguments):
+            self.waiting.set()
+            loop(*arguments)
 
-        self.put('_states', look)
+        patch = mock.patch.object(watch.Watch, '_loop', begun)
+        patch.start()
+        self.addCleanup(patch.stop)
 
     def put(self, name: str, value: object) -> None:
         patch = mock.patch.object(watch, name, value)
@@ -60,22 +61,75 @@ class WatchCase(base.BaseTestCase):
         self.addCleanup(patch.stop)
 
     def begin(self) -> watch.Watch:
-        seen = watch.Watch(self.socket, lambda: self.interval,
-                           lambda: self.woken.put(1))
+        seen = watch.Watch(self.socket, lambda: self.woken.put(1))
         seen.ensure_running()
         self.addCleanup(seen.stop)
-        self.looked.get(timeout=PATIENCE)
+        self.assertTrue(self.waiting.wait(PATIENCE))
         return seen
-
-    def controller(self, name: str, state: str) -> None:
-        os.makedirs(os.path.join(self.controllers, name), exist_ok=True)
-        path = os.path.join(self.controllers, name, 'state')
-        with open(path + '.new', 'w', encoding='ascii') as attribute:
-            attribute.write(state + '\n')
-        os.rename(path + '.new', path)
 
     def assertWoken(self) -> None:
         self.woken.get(timeout=PATIENCE)
+
+
+class Uevents:
+    """Stands in for pyudev's monitor; ``send`` is the kernel."""
+
+    def __init__(self) -> None:
+        self._ours, self._kernels = socket.socketpair(
+            socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._ours.setblocking(False)
+
+    def fileno(self) -> int:
+        return self._ours.fileno()
+
+    def send(self, name: str) -> None:
+        self._kernels.send(name.encode())
+
+    def poll(self, timeout: float) -> mock.Mock | None:
+        try:
+            return mock.Mock(sys_name=self._ours.recv(64).decode())
+        except BlockingIOError:
+            return None
+
+    def close(self) -> None:
+        self._ours.close()
+        self._kernels.close()
+
+
+class TestUevents(WatchCase):
+
+    def test_an_nvme_or_md_device_wakes(self):
+        self.begin()
+        for name in ('nvme1', 'nvme1n1', 'md127'):
+            self.uevents.send(name)
+            self.assertWoken()
+
+    def test_a_device_of_another_kind_does_not(self):
+        seen = self.begin()
+        for _number in range(5):
+            self.uevents.send('sda')
+        self.uevents.send('md127')
+        self.assertWoken()
+        seen.stop()
+        # at most one more: the burst may have been taken in in two parts
+        self.assertLessEqual(self.woken.qsize(), 0)
+
+    def test_a_kernel_that_tells_nothing_is_survived(self):
+        self.put('_uevents', lambda: None)
+        self.begin()
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as hook:
+            hook.sendto(b'attached', self.socket)
+        self.assertWoken()
+
+
+class TestMonitor(base.BaseTestCase):
+
+    def test_no_netlink_is_said(self):
+        log = self.useFixture(fixtures.FakeLogger())
+        with mock.patch.object(watch.pyudev.Monitor, 'from_netlink',
+                               side_effect=OSError('not permitted')):
+            self.assertIsNone(watch._uevents())
+        self.assertIn('not permitted', log.output)
 
 
 class TestDatagram(WatchCase):
@@ -111,52 +165,13 @@ class TestDatagram(WatchCase):
     def test_without_a_socket_the_rest_is_watched(self):
         log = self.useFixture(fixtures.FakeLogger())
         self.socket = os.path.join(self.folder, 'missing', 'nudge.sock')
-        self.interval = 0.01
         self.begin()
-        self.controller('nvme1', 'live')
+        self.uevents.send('nvme1')
         self.assertWoken()
         self.assertIn(self.socket, log.output)
 
 
-class TestControllers(WatchCase):
-
-    interval = 0.01
-
-    def test_a_change_of_state_wakes(self):
-        self.controller('nvme1', 'live')
-        self.begin()
-        self.controller('nvme1', 'connecting')
-        self.assertWoken()
-        self.controller('nvme1', 'live')
-        self.assertWoken()
-
-    def test_a_new_controller_and_one_that_goes_wake(self):
-        self.begin()
-        self.controller('nvme1', 'live')
-        self.assertWoken()
-        os.unlink(os.path.join(self.controllers, 'nvme1', 'state'))
-        self.assertWoken()
-
-    def test_nothing_wakes_where_nothing_changes(self):
-        self.controller('nvme1', 'live')
-        self.begin()
-        for _look in range(5):
-            self.looked.get(timeout=PATIENCE)
-        self.assertTrue(self.woken.empty())
-
-    def test_bytes_that_are_no_text_do_no_harm(self):
-        self.begin()
-        self.controller('nvme1', 'live')
-        self.assertWoken()
-        with open(os.path.join(self.controllers, 'nvme1', 'state'),
-                  'wb') as attribute:
-            attribute.write(b'\xff\xfe')
-        self.assertWoken()
-
-
 class TestMdstat(WatchCase):
-
-    interval = 0.01
 
     def test_its_absence_is_survived_and_its_coming_noticed(self):
         opened = threading.Event()
@@ -170,12 +185,11 @@ class TestMdstat(WatchCase):
 
         self.put('_open_mdstat', notice)
         self.begin()
-        self.looked.get(timeout=PATIENCE)
         self.assertFalse(opened.is_set())
         with open(watch.MDSTAT, 'w', encoding='ascii') as mdstat:
             mdstat.write('Personalities : [raid1]\n')
         self.assertTrue(opened.wait(PATIENCE))
-        self.controller('nvme1', 'live')
+        self.uevents.send('nvme1')
         self.assertWoken()
 
     def test_an_array_that_changes_wakes(self):
@@ -204,38 +218,36 @@ class TestMdstat(WatchCase):
         self.assertWoken()
         # stop() rings a bell that this poller does not hear
         self.addCleanup(changed.set)
-        self.addCleanup(seen._stop.set)
+        self.addCleanup(seen._worker.stopping.set)
 
 
 class TestThread(WatchCase):
 
     def test_a_thread_that_died_is_started_again_and_said_once(self):
         log = self.useFixture(fixtures.FakeLogger())
-        seen = watch.Watch(self.socket, lambda: self.interval,
-                           lambda: self.woken.put(1))
+        seen = watch.Watch(self.socket, lambda: self.woken.put(1))
         self.addCleanup(seen.stop)
+        worker = seen._worker
         with mock.patch.object(seen, '_loop', side_effect=ValueError('why')):
             for _time in range(3):
                 seen.ensure_running()
-                assert seen._thread is not None
-                seen._thread.join(PATIENCE)
+                assert worker._thread is not None
+                worker._thread.join(PATIENCE)
         self.assertEqual(1, log.output.count('ValueError: why; it is begun'))
         seen.ensure_running()
-        self.looked.get(timeout=PATIENCE)
-        assert seen._thread is not None
-        self.assertTrue(seen._thread.is_alive())
+        self.assertTrue(self.waiting.wait(PATIENCE))
+        self.assertTrue(worker._thread.is_alive())
 
     def test_only_one_thread(self):
         seen = self.begin()
-        first = seen._thread
+        first = seen._worker._thread
         seen.ensure_running()
-        self.assertIs(first, seen._thread)
+        self.assertIs(first, seen._worker._thread)
 
-    def test_stopping_does_not_wait_for_the_interval(self):
-        self.interval = 1e5
+    def test_stopping_waits_for_nothing(self):
         seen = self.begin()
         seen.stop()
-        assert seen._thread is not None
-        self.assertFalse(seen._thread.is_alive())
+        assert seen._worker._thread is not None
+        self.assertFalse(seen._worker._thread.is_alive())
         self.assertTrue(self.woken.empty())
         seen.stop()

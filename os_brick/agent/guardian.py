@@ -1,0 +1,214 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""The guard at work: a thread that looks twice a second and acts at once.
+
+It never waits for a provisioner.  One look is a few small reads (``pulse``);
+only when something has changed, stands still or is overdue is the host
+scanned and ``guard`` asked what to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Mapping
+import logging
+import threading
+import time
+
+from oslo_config import cfg
+
+from os_brick.agent import action as act
+from os_brick.agent import claims as claims_lib
+from os_brick.agent import guard
+from os_brick.agent.host import actions
+from os_brick.agent.host import pulse as pulse_lib
+from os_brick.agent import journal
+from os_brick.agent import model
+from os_brick.agent import stall
+from os_brick.agent import worker
+
+LOG = logging.getLogger(__name__)
+#: Seconds between two looks while something is wrong.
+ALERT = 0.1
+#: Seconds after which what could not be done is tried again, while I/O
+#: stands still and while it does not.
+AGAIN, LATER = 1.0, 10.0
+
+
+class Guardian:
+    """:param scan: looks at all of this host.
+
+    :param unanswered: says which portals acknowledge nothing.
+    :param wake: called when a connection changed, for the passes.
+    :param clock: seconds that never step.
+    """
+
+    def __init__(self, conf: cfg.ConfigOpts,
+                 scan: Callable[[], model.HostSnapshot],
+                 executor: actions.Executor, pulse: pulse_lib.Pulse,
+                 unanswered: Callable[[], frozenset[model.Portal]],
+                 wake: Callable[[], None] = lambda: None,
+                 clock: Callable[[], float] = time.monotonic) -> None:
+        self._conf = conf
+        self._scan = scan
+        self._executor = executor
+        self._pulse = pulse
+        self._unanswered = unanswered
+        self.wake_passes = wake
+        self._clock = clock
+        self._journal = journal.Journal()
+        self._bell = threading.Event()
+        self._claims = claims_lib.Claims()
+        self._beat = pulse_lib.Beat()
+        self._watched = stall.Watched()
+        self._answered: frozenset[str] = frozenset()
+        self._last = model.HostSnapshot()
+        self._arrays: Mapping[str, str] = {}
+        self._memory = guard.Memory()
+        self._mode = 'off'
+        self._due = 0.0
+        self._failed: set[str] = set()
+        self._worker = worker.Worker('guarding I/O', self._run)
+
+    def publish(self, claims: claims_lib.Claims) -> None:
+        """Take in what is claimed from now on; for the passes' thread."""
+        if claims != self._claims:
+            self._claims = claims
+            self._bell.set()
+
+    def wake(self) -> None:
+        """Look now: an array or a device has changed."""
+        self._bell.set()
+
+    def ensure_running(self) -> None:
+        self._worker.ensure_running()
+
+    def stop(self) -> None:
+        """End the thread and leave no leg failing fast without a guard."""
+        self._worker.stop(self._bell.set)
+        self._restore()
+
+    def _run(self) -> None:
+        while not self._worker.stopping.is_set():
+            try:
+                pause = self.look()
+            except Exception as error:
+                self._journal.defect('io_guard', error)
+                pause = AGAIN
+            self._bell.wait(pause)
+
+    def look(self) -> float:
+        """Look once, act where needed; return when to look again."""
+        woken = self._bell.is_set()
+        self._bell.clear()
+        self._follow(self._conf.io_guard)
+        now = self._clock()
+        beat = self._pulse.read(self._arrays)
+        moved = beat.states != self._beat.states
+        self._beat = beat
+        self._watched = stall.look(self._watched, beat.flows, now)
+        suspicious = self._watched.stalled(now, stall.SUSPICIOUS)
+        if suspicious:
+            self._watched = stall.listen(self._watched, self._unanswered())
+        else:
+            self._answered = frozenset()
+        stalled = self._watched.stalled(now, self._conf.io_stall_timeout)
+        hurry = bool(suspicious)
+        if moved or woken or stalled or now >= self._due:
+            hurry |= self._guard(now, stalled)
+        if moved:
+            self.wake_passes()
+        # due may be sooner than the next regular look
+        pause = ALERT if hurry else float(self._conf.connection_check_interval)
+        return max(0.01, min(pause, self._due - self._clock()))
+
+    def _follow(self, mode: str) -> None:
+        """Take in that the operator has switched the guard on or off."""
+        if mode != self._mode and self._mode == 'on':
+            self._restore()
+        self._mode = mode
+
+    def _guard(self, now: float, stalled: frozenset[str]) -> bool:
+        """Scan, decide and act; True while something is undecided."""
+        self._due = now + self._conf.poll_interval
+        if self._mode == 'off':
+            return False
+        claims = self._claims
+        snapshot = self._last = model.carry_over(self._last, self._scan())
+        self._arrays = dict(claims.match(snapshot, self._arrays).arrays)
+        decision = self._decide(claims, snapshot, now, stalled)
+        if decision.probe and self._mode == 'on':
+            self._ask(decision.probe)
+            decision = self._decide(claims, snapshot, now, stalled)
+        self._memory = decision.memory
+        failed, self._failed = self._failed, set()
+        for name, action in decision.actions:
+            self._act(name, action, claims)
+        for subject in failed - self._failed:
+            self._journal.forget(subject)
+        if self._failed and self._mode == 'on':
+            self._due = now + (AGAIN if stalled else LATER)
+        if decision.again_at is not None:
+            self._due = min(self._due, decision.again_at)
+        self._journal.forget('io_guard')
+        return bool(decision.probe or decision.again_at is not None)
+
+    def _decide(self, claims: claims_lib.Claims,
+                snapshot: model.HostSnapshot, now: float,
+                stalled: frozenset[str]) -> guard.Decision:
+        sight = guard.Sight(
+            frozenset(name for name, flow in self._beat.flows.items()
+                      if flow.under_way), stalled,
+            self._watched.silent(now) if stalled else frozenset(),
+            self._answered)
+        return guard.decide(
+            snapshot, frozenset(self._arrays), self._memory, now,
+            guard.Policy(self._conf.io_fail_timeout), sight,
+            claims.replicas(), claims.leaving)
+
+    def _ask(self, devices: frozenset[str]) -> None:
+        """Find out which legs answer a read; a stall ends the answer."""
+        try:
+            self._answered |= self._executor.answering(devices)
+        except actions.NotDone as error:
+            self._journal.trouble('reading %s' % ', '.join(sorted(devices)),
+                                  str(error))
+
+    def _act(self, name: str, action: act.Action,
+             claims: claims_lib.Claims) -> None:
+        volume = claims.volumes[self._arrays[name]]
+        words = act.words(action)
+        subject = 'volume %s, %s' % (volume.alias, words)
+        if self._mode != 'on':
+            self._failed.add(subject)
+            self._journal.trouble(subject, 'io_guard=observe: it would be '
+                                  'done')
+            return
+        try:
+            self._executor.execute(action, volume, self._arrays,
+                                   claims.replicas(), urgent=True)
+        except actions.NotDone as error:
+            self._failed.add(subject)
+            self._journal.trouble(subject, 'not done: %s' % error)
+        except Exception as error:
+            self._failed.add(subject)
+            self._journal.defect(subject, error)
+        else:
+            LOG.info('volume %s: done: %s', volume.alias, words)
+
+    def _restore(self) -> None:
+        if self._mode != 'on' or not self._arrays:
+            return
+        for name, action in guard.restore(
+                self._scan(), frozenset(self._arrays),
+                self._conf.io_fail_timeout):
+            self._act(name, action, self._claims)

@@ -1,0 +1,228 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""Cutting off a leg that is lost, so that the writer goes on; pure.
+
+The laws:
+
+* Only while another leg of the array is good: in sync, and its target
+  answers.  With no good leg left nothing is touched, and I/O waits.
+* Queued I/O of a leg that waits ends only when its dead controllers are
+  disconnected (Linux drivers/nvme/host/multipath.c: a head with a
+  reconnecting path queues).  One that fails fast needs no help, unless its
+  I/O stands still all the same: the time-out may have come too late.
+* A connection that is back within ``SETTLE`` is a blip.  An array without
+  I/O under way is in no hurry: it waits until the kernel has tried to
+  reconnect, so that a short loss costs no resynchronisation.
+* A silent target, whose connection the kernel still calls live, is given up
+  only when the array is stalled and another leg has answered a read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from collections.abc import Mapping
+import dataclasses
+
+from os_brick.agent import action as act
+from os_brick.agent import model
+from os_brick.agent import rules
+
+SILENT = 'silent'
+#: Seconds a path must be lost before a leg with I/O under way is cut off.
+SETTLE = 0.5
+#: Seconds without I/O; the kernel's first attempt to reconnect is after 10.
+PATIENCE = 15.0
+#: Seconds before the kernel is asked again to give a connection up.
+RESET_AGAIN = 10.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Policy:
+    """:ivar fail_timeout: seconds; see the option ``io_fail_timeout``."""
+
+    fail_timeout: float = 1.0
+
+    @property
+    def timeout(self) -> float:
+        """The kernel takes whole seconds; 0 would fail I/O at every blip."""
+        return float(max(1, round(self.fail_timeout)))
+
+
+@dataclasses.dataclass(frozen=True)
+class Sight:
+    """What was seen besides the snapshot.
+
+    :ivar busy: arrays that have I/O under way.
+    :ivar stalled: arrays of which no I/O ends (see ``stall``).
+    :ivar silent: portals that acknowledge nothing (see ``stall``).
+    :ivar answered: devices that have answered a read during the stall.
+    """
+
+    busy: frozenset[str] = frozenset()
+    stalled: frozenset[str] = frozenset()
+    silent: frozenset[model.Portal] = frozenset()
+    answered: frozenset[str] = frozenset()
+
+
+@dataclasses.dataclass(frozen=True)
+class Memory:
+    """What the guard remembers from one decision to the next.
+
+    :ivar anchors: array name -> device of its anchor.
+    :ivar lost: (array name, device) -> since when all its paths are lost.
+    :ivar resets: controller -> when the kernel was asked to give it up.
+    """
+
+    anchors: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    lost: Mapping[tuple[str, str], float] = dataclasses.field(
+        default_factory=dict)
+    resets: Mapping[str, float] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class Release:
+    """:ivar actions: (array name, action) pairs; see ``guard.Decision``."""
+
+    actions: list[tuple[str, act.Action]]
+    memory: Memory
+    probe: frozenset[str]
+    again_at: float | None
+
+
+def without_silent(snapshot: model.HostSnapshot,
+                   silent: frozenset[model.Portal]) -> model.HostSnapshot:
+    """Return the host with its silent connections called so, not live."""
+    if not silent:
+        return snapshot
+    return dataclasses.replace(snapshot, controllers=tuple(
+        dataclasses.replace(controller, state=SILENT)
+        if controller.live and controller.portal in silent else controller
+        for controller in snapshot.controllers))
+
+
+def release(arrays: Iterable[model.Array], snapshot: model.HostSnapshot,
+            memory: Memory, now: float, policy: Policy, sight: Sight,
+            ours: frozenset[str], known: frozenset[str]) -> Release:
+    """Cut the lost legs of arrays, each of which has a good one."""
+    return _Cutting(snapshot, memory, now, policy, sight, ours,
+                    known).of(arrays)
+
+
+class _Cutting:
+    """One decision about all arrays."""
+
+    def __init__(self, snapshot: model.HostSnapshot, memory: Memory,
+                 now: float, policy: Policy, sight: Sight,
+                 ours: frozenset[str], known: frozenset[str]) -> None:
+        self._snapshot = snapshot
+        self._before = memory
+        self._now = now
+        self._policy = policy
+        self._sight = sight
+        self._ours = ours
+        self._known = known
+        self._lost: dict[tuple[str, str], float] = {}
+        self._resets = {name: moment for name, moment
+                        in memory.resets.items()
+                        if now - moment < RESET_AGAIN}
+        self._probe: set[str] = set()
+        self._again: list[float] = []
+
+    def of(self, arrays: Iterable[model.Array]) -> Release:
+        actions: list[tuple[str, act.Action]] = []
+        for array in arrays:
+            for leg in array.legs:
+                namespace = self._snapshot.behind(leg)
+                if namespace is None or self._snapshot.reachable(namespace):
+                    continue
+                paths = self._snapshot.paths(namespace)
+                for action in (
+                        self._give_up(array, leg, paths) if any(
+                            path.state == SILENT for path in paths)
+                        else self._cut(array, leg, paths)):
+                    actions.append((array.name, action))
+        return Release(actions, dataclasses.replace(
+            self._before, lost=self._lost, resets=self._resets),
+            frozenset(self._probe), min(self._again, default=None))
+
+    def _give_up(self, array: model.Array, leg: model.Leg,
+                 paths: tuple[model.Controller, ...]) -> list[act.Action]:
+        """Have the kernel notice what it would notice much later."""
+        if array.name not in self._sight.stalled:
+            return []
+        others = {other.device for other in array.legs
+                  if other.device != leg.device
+                  and self._snapshot.good(other)}
+        if not others & self._sight.answered:
+            self._probe |= others
+            return []
+        actions: list[act.Action] = []
+        for path in paths:
+            action = act.ResetConnection(
+                'I/O of %s stands still, %s does not answer, and another '
+                'leg does' % (array.name, path.portal), path.name,
+                leg.device)
+            if (path.state == SILENT and path.name not in self._resets
+                    and self._allowed(action)):
+                self._resets[path.name] = self._now
+                actions.append(action)
+        return actions
+
+    def _cut(self, array: model.Array, leg: model.Leg,
+             paths: tuple[model.Controller, ...]) -> list[act.Action]:
+        """A leg in resync is written to, and so waited for, like any."""
+        if not paths or any(path.state != 'connecting' for path in paths):
+            return []    # the kernel has not given it up yet
+        key = (array.name, leg.device)
+        since = self._lost[key] = self._before.lost.get(key, self._now)
+        due = self._due(array, leg, paths, since)
+        if due is None or due > self._now:
+            self._again += [] if due is None else [due]
+            return []
+        actions: list[act.Action] = []
+        words = ', '.join('%s %s' % (path.name, path.state)
+                          for path in paths)
+        if not leg.faulty:
+            actions.append(act.FailLeg(
+                'its target is lost (%s) and another leg is in sync' % words,
+                array.name, leg.device))
+        for path in paths:
+            action = act.Disconnect(
+                'I/O waits in vain for its target; it is connected again '
+                'when the target answers', path.name)
+            if self._allowed(action):
+                actions.append(action)
+        return actions
+
+    def _due(self, array: model.Array, leg: model.Leg,
+             paths: tuple[model.Controller, ...],
+             since: float) -> float | None:
+        """When the leg is to be cut off, None: as things are, never."""
+        stalled = array.name in self._sight.stalled
+        if all(path.fast_io_fail_tmo is not None for path in paths):
+            if not stalled:
+                return None    # the kernel ends its I/O and goes on trying
+            return since + max(path.fast_io_fail_tmo or 0.0
+                               for path in paths) + 2 * SETTLE
+        if any(path.name in self._resets for path in paths):
+            return since
+        if (stalled or array.name in self._sight.busy
+                or 'blocked' in leg.flags):
+            return since + SETTLE
+        return None if leg.faulty else since + PATIENCE
+
+    def _allowed(self, action: act.Action) -> bool:
+        return rules.refusal(action, _NOBODY, self._snapshot, self._ours,
+                             self._known) is None
+
+
+_NOBODY = model.Volume('00000000-0000-0000-0000-000000000000', '')

@@ -1,0 +1,280 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""The guard's thread: what it looks at, whom it asks, what it says."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import threading
+from unittest import mock
+
+import fixtures
+
+from os_brick.agent import action as act
+from os_brick.agent import claims
+from os_brick.agent import guard
+from os_brick.agent import guardian
+from os_brick.agent.host import actions
+from os_brick.agent.host import pulse
+from os_brick.agent import model
+from os_brick.agent import stall
+from os_brick.agent.tests.unit import small_world
+
+PATIENCE = 30.0
+
+
+class GuardianCase(small_world.WorldCase):
+    """The small world, its guard, and a clock that the test sets."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.log = self.useFixture(fixtures.FakeLogger(level=logging.INFO))
+        self.conf.set_override('io_guard', 'on')
+        self.time = 1000.0
+        self.fast: dict[str, float | None] = {}
+        self.flow = stall.Flow(0, 0)
+        self.quiet: set[model.Portal] = set()
+        self.answering = {'nvme10n1', 'nvme11n1'}
+        self.woken: list[float] = []
+        self.real_do = self.host._do
+        patch = mock.patch.object(self.host, '_do', self.do)
+        patch.start()
+        self.addCleanup(patch.stop)
+        self.host.answering = self.answer   # type: ignore[attr-defined]
+        self.asked: list[frozenset[str]] = []
+        self.guardian = guardian.Guardian(
+            self.conf, self.scan, self.host,  # type: ignore[arg-type]
+            mock.Mock(read=self.beat), lambda: frozenset(self.quiet),
+            lambda: self.woken.append(self.time), lambda: self.time)
+        self.guardian.publish(claims.Claims(
+            {volume.uuid: volume for volume
+             in self.driver.volumes.values()}))
+
+    def do(self, action: act.Action) -> None:
+        if isinstance(action, act.SetFastIoFail):
+            self.fast[action.controller] = action.seconds
+        elif isinstance(action, act.ResetConnection):
+            self.host.live[action.controller] = False
+        else:
+            self.real_do(action)
+
+    def answer(self, devices: frozenset[str]) -> frozenset[str]:
+        self.asked.append(devices)
+        return devices & self.answering
+
+    def scan(self) -> model.HostSnapshot:
+        snapshot = self.host.scan()
+        return dataclasses.replace(snapshot, controllers=tuple(
+            dataclasses.replace(one,
+                                fast_io_fail_tmo=self.fast.get(one.name))
+            for one in snapshot.controllers))
+
+    def beat(self, arrays: object) -> pulse.Beat:
+        return pulse.Beat(
+            {name: 'live' if live else 'connecting'
+             for name, live in self.host.live.items()},
+            {name: self.flow for name in arrays})   # type: ignore
+
+    def looks(self, seconds: float) -> None:
+        end = self.time + seconds
+        while self.time < end:
+            self.time += self.guardian.look()
+
+    def lose(self, letter: str) -> None:
+        self.host.live[self.host.name(1, letter)] = False
+
+    def did(self, kind: type[act.Action]) -> list[act.Action]:
+        return [action for action in self.host.did
+                if isinstance(action, kind)]
+
+
+class TestRoles(GuardianCase):
+
+    def test_the_roles_are_dealt_and_kept(self) -> None:
+        self.looks(60.0)
+        self.assertEqual({'nvme11': 1.0}, self.fast)
+        self.assertEqual(1, len(self.did(act.SetFastIoFail)))
+
+    def test_nothing_is_scanned_while_nothing_happens(self) -> None:
+        self.looks(5.0)
+        with mock.patch.object(self.host, 'scan') as scan:
+            self.looks(20.0)
+        scan.assert_not_called()
+
+    def test_a_claim_that_comes_later_is_taken_in_at_once(self) -> None:
+        known = self.guardian._claims
+        self.guardian.publish(claims.Claims())
+        self.looks(1.0)
+        self.assertEqual({}, self.fast)
+        self.guardian.publish(known)
+        self.looks(0.1)
+        self.assertEqual({'nvme11': 1.0}, self.fast)
+
+    def test_it_leaves_no_leg_failing_fast(self) -> None:
+        self.looks(1.0)
+        self.guardian.stop()
+        self.assertEqual({'nvme11': None}, self.fast)
+
+    def test_switched_off_it_leaves_no_leg_failing_fast(self) -> None:
+        self.looks(1.0)
+        self.conf.set_override('io_guard', 'off')
+        self.looks(1.0)
+        self.assertEqual({'nvme11': None}, self.fast)
+        self.host.did.clear()
+        self.lose('A')
+        self.flow = stall.Flow(0, 1)
+        self.looks(10.0)
+        self.assertEqual([], self.host.did)
+
+    def test_observing_says_what_would_be_done_once(self) -> None:
+        self.conf.set_override('io_guard', 'observe')
+        self.looks(90.0)
+        self.assertEqual([], self.host.did)
+        self.assertEqual(1, len([
+            line for line in self.log.output.splitlines()
+            if 'SetFastIoFail' in line and 'it would be done' in line]))
+
+
+class TestLost(GuardianCase):
+
+    def test_a_lost_anchor_is_cut_off_within_a_second(self) -> None:
+        self.looks(1.0)
+        self.flow = stall.Flow(0, 1)
+        self.lose('A')
+        self.looks(1.1)
+        self.assertEqual(['FailLeg', 'Disconnect'],
+                         [type(action).__name__ for action
+                          in self.host.did[-2:]])
+        self.assertIsNone(self.fast['nvme11'])
+
+    def test_a_blip_costs_nothing(self) -> None:
+        self.looks(1.0)
+        self.flow = stall.Flow(0, 1)
+        self.lose('A')
+        self.looks(0.3)
+        self.host.live['nvme10'] = True
+        self.looks(30.0)
+        self.assertEqual([], self.did(act.FailLeg))
+
+    def test_an_idle_array_waits_for_the_kernel_to_reconnect(self) -> None:
+        self.looks(1.0)
+        self.lose('A')
+        self.looks(12.0)
+        self.assertEqual([], self.did(act.FailLeg))
+        self.looks(10.0)
+        self.assertEqual(1, len(self.did(act.FailLeg)))
+
+    def test_the_passes_are_woken(self) -> None:
+        self.looks(1.0)
+        self.woken.clear()
+        self.lose('B')
+        self.looks(3.0)
+        self.assertEqual(1, len(self.woken))
+
+    def test_what_fails_is_said_once_and_tried_again(self) -> None:
+        self.looks(1.0)
+        self.flow = stall.Flow(0, 1)
+        self.lose('A')
+        tried = []
+
+        def refuse(action: act.Action) -> None:
+            tried.append(action)
+            raise actions.NotDone('mdadm failed (1): busy')
+
+        self.host.broken = refuse
+        self.looks(10.0)
+        self.assertGreater(len(tried), 6)
+        self.assertEqual(1, self.log.output.count('FailLeg'))
+        self.host.broken = lambda action: None
+        self.looks(2.0)
+        self.assertEqual(1, len(self.did(act.Disconnect)))
+
+
+class TestSilent(GuardianCase):
+    """The kernel calls the connection live; nothing comes back from it."""
+
+    def silent(self, *letters: str) -> None:
+        self.looks(1.0)
+        self.flow = stall.Flow(5, 1)
+        for letter in letters:
+            self.quiet.add(small_world.portal(1, letter))
+            self.answering.discard(self.host.name(1, letter) + 'n1')
+
+    def given_up(self, letter: str) -> list[str]:
+        """What was done to the connection, within 4 seconds."""
+        self.silent(letter)
+        self.looks(4.0)
+        return [type(action).__name__ for action in self.host.did
+                if getattr(action, 'controller', '')
+                == self.host.name(1, letter)]
+
+    def test_a_silent_anchor_is_given_up_and_cut_off(self) -> None:
+        self.assertEqual(['ResetConnection', 'Disconnect'],
+                         self.given_up('A'))
+        self.assertEqual(1, len(self.did(act.FailLeg)))
+
+    def test_another_silent_leg_is_given_up_once(self) -> None:
+        """What hangs on it the kernel then ends: it fails fast."""
+        self.assertEqual(['SetFastIoFail', 'ResetConnection'],
+                         self.given_up('B')[:2])
+        self.assertEqual(1, len(self.did(act.ResetConnection)))
+
+    def test_one_that_acknowledges_is_slow_and_not_silent(self) -> None:
+        self.silent()
+        self.looks(3600.0)
+        self.assertEqual([], self.did(act.ResetConnection))
+        self.assertEqual([], self.asked)
+
+    def test_S9_nobody_is_given_up_when_nobody_answers(self) -> None:
+        self.silent('A', 'B')
+        self.looks(60.0)
+        self.assertEqual([], self.did(act.ResetConnection))
+        self.assertEqual([], self.did(act.FailLeg))
+
+    def test_S9_the_other_leg_has_to_answer_a_read(self) -> None:
+        self.silent('A')
+        self.answering.clear()
+        self.looks(60.0)
+        self.assertEqual([], self.did(act.ResetConnection))
+        self.assertIn(frozenset({'nvme11n1'}), self.asked)
+
+    def test_a_read_that_cannot_be_tried_is_said_once(self) -> None:
+        self.silent('A')
+        self.host.answering = mock.Mock(  # type: ignore[attr-defined]
+            side_effect=actions.NotDone('dd cannot be started'))
+        self.looks(20.0)
+        self.assertEqual(1, self.log.output.count('dd cannot be started'))
+
+
+class TestThread(GuardianCase):
+
+    def test_a_defect_is_said_once_and_the_guard_goes_on(self) -> None:
+        decide, ready = guard.decide, threading.Event()
+        calls: list[int] = []
+
+        def broken(*arguments: object, **words: object) -> object:
+            calls.append(1)
+            if len(calls) < 3:
+                raise ZeroDivisionError('why')
+            ready.set()
+            return decide(*arguments, **words)   # type: ignore
+
+        with mock.patch.object(guardian, 'AGAIN', 0.01), \
+                mock.patch.object(guard, 'decide', broken):
+            self.guardian._due = 0.0
+            self.guardian.ensure_running()
+            while not ready.wait(0.05):
+                self.guardian.wake()
+            self.guardian.stop()
+        self.assertEqual(1, self.log.output.count('defect: ZeroDivision'))
+        self.assertEqual({'nvme11': None}, self.fast)

@@ -1,0 +1,123 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""The few small reads between two scans."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+
+from oslotest import base
+
+from os_brick.agent.host import pulse
+from os_brick.agent.host import silence
+from os_brick.agent import model
+from os_brick.agent import stall
+
+# two arrays of an emulated machine, one with a write under way
+STAT = ('     120        0      960       41      306        0     2448'
+        '     1220        1     1290     1261        0        0        0'
+        '        0        3        0')
+TCP = '''  sl  local_address rem_address   st tx_queue rx_queue tr tm->when \
+retrnsmt   uid  timeout inode
+   0: 0100007F:9C40 0B00007F:1144 01 00001048:00000000 01:0000003E 00000002 \
+    0        0 0 3 0000000000000000 48 4 0 10 7
+   1: 0100007F:9C42 0C00007F:1144 01 00001048:00000000 01:00000014 00000000 \
+    0        0 0 3 0000000000000000 20 4 0 10 7
+   2: 0100007F:9C44 0D00007F:1144 02 00000001:00000000 01:00000014 00000003 \
+    0        0 0 3 0000000000000000 20 4 0 10 7
+   3: nonsense
+'''
+TCP6 = '''  sl  local_address remote_address st tx_queue rx_queue tr \
+tm->when retrnsmt
+   0: B80D0120000000000000000001000000:9C40 \
+B80D0120000000000000000002000000:1144 01 00000001:00000000 01:00000001 \
+00000001 0 0 0
+   1: 0000000000000000FFFF00000B00007F:9C41 \
+0000000000000000FFFF00000E00007F:1144 01 00000001:00000000 01:00000001 \
+00000001 0 0 0
+'''
+
+
+class TreeCase(base.BaseTestCase):
+
+    def setUp(self) -> None:
+        super().setUp()
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.root = folder.name
+
+    def put(self, path: str, text: str) -> None:
+        path = os.path.join(self.root, path)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, 'w', encoding='utf-8') as attribute:
+            attribute.write(text)
+
+
+class PulseTest(TreeCase):
+
+    def state(self, name: str, text: str) -> None:
+        self.put('sys/class/nvme-fabrics/ctl/%s/state' % name, text)
+
+    def test_a_host_without_anything(self) -> None:
+        self.assertEqual(pulse.Beat(),
+                         pulse.Pulse(self.root).read(['md127']))
+
+    def test_states_and_flows(self) -> None:
+        self.state('nvme0', 'live\n')
+        self.state('nvme1', 'connecting\n')
+        self.put('sys/class/block/md127/stat', STAT)
+        self.put('sys/class/block/md126/stat', STAT)
+        self.assertEqual(
+            pulse.Beat({'nvme0': 'live', 'nvme1': 'connecting'},
+                       {'md127': stall.Flow(120 + 306 + 3, 1)}),
+            pulse.Pulse(self.root).read(['md127', 'md5']))
+
+    def test_a_write_that_waits_for_the_superblock_is_under_way(self) -> None:
+        idle = STAT.replace(' 1     1290', ' 0     1290')
+        self.put('sys/class/block/md127/stat', idle)
+        for state, under_way in (('clean\n', 0), ('write-pending\n', 1)):
+            self.put('sys/class/block/md127/md/array_state', state)
+            self.assertEqual(under_way, pulse.Pulse(self.root).read(
+                ['md127']).flows['md127'].under_way)
+
+    def test_older_kernels_have_fewer_fields(self) -> None:
+        self.put('sys/class/block/md127/stat', '1 0 8 0 2 0 16 0 0 0 0')
+        self.assertEqual({'md127': stall.Flow(3, 0)},
+                         pulse.Pulse(self.root).read(['md127']).flows)
+
+    def test_nonsense_spoils_one_object(self) -> None:
+        self.put('sys/class/block/md127/stat', 'no numbers')
+        self.put('sys/class/block/md126/stat', STAT)
+        self.state('nvme0', '\ufffd\n')
+        beat = pulse.Pulse(self.root).read(['md127', 'md126'])
+        self.assertEqual(['md126'], list(beat.flows))
+        self.assertEqual(['nvme0'], list(beat.states))
+
+
+class SilenceTest(TreeCase):
+
+    def test_who_does_not_acknowledge(self) -> None:
+        self.put('proc/net/tcp', TCP)
+        self.put('proc/net/tcp6', TCP6)
+        self.assertEqual(
+            {model.Portal('127.0.0.11', 4420),
+             model.Portal('2001:db8::2', 4420),
+             model.Portal('127.0.0.14', 4420)},
+            silence.unanswered(self.root))
+
+    def test_no_table(self) -> None:
+        self.assertEqual(frozenset(), silence.unanswered(self.root))
+
+    def test_the_tables_of_this_machine_can_be_read(self) -> None:
+        for portal in silence.unanswered():
+            self.assertIsInstance(portal, model.Portal)

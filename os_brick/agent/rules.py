@@ -150,12 +150,14 @@ def _fail(array: model.Array, leg: model.Leg, volume: model.Volume,
 
 def lost_legs(array: model.Array,
               snapshot: model.HostSnapshot) -> list[str]:
-    """Devices to which md would write, and which do not answer.
+    """Devices to which md writes, or is still writing, in vain.
 
     A change of the array is written to the superblock of every working leg,
-    under the lock that failing the lost one needs too.
+    under the lock that failing the lost one needs too.  One that was failed
+    is blocked as long as a write to it is under way.
     """
-    return [leg.device for leg in array.legs if not leg.faulty
+    return [leg.device for leg in array.legs
+            if (not leg.faulty or 'blocked' in leg.flags)
             and (namespace := snapshot.behind(leg)) is not None
             and not snapshot.reachable(namespace)]
 

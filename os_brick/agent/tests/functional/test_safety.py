@@ -13,10 +13,13 @@
 
 from __future__ import annotations
 
+import re
+
 from os_brick.agent.tests.functional.lab import backing
 from os_brick.agent.tests.functional.lab import host
 from os_brick.agent.tests.functional.lab import inventory
 from os_brick.agent.tests.functional.lab import process
+from os_brick.agent.tests.functional.lab import waiting
 from os_brick.agent.tests.functional import story
 
 
@@ -85,8 +88,10 @@ class SafetyTest(story.StoryTestCase):
                      'provisioner to replace', 'done: Connect',
                      'done: AddLeg|is SYNCHRONIZING', 'is AVAILABLE',
                      'provisioner to retire'):
-            # an agent that was killed late may find the step done already
-            agent.wait_for_log(step + '|provisioner to confirm', story.LONG)
+            # one that was killed late may have gone further already
+            waiting.wait_until(
+                lambda: re.search(step, agent.log()),
+                'an agent logs %r' % step, story.LONG)
             agent.kill()
             agent.start()
         self.wait_whole(volume, survivor, self.spares[0])

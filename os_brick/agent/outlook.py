@@ -25,6 +25,9 @@ from os_brick.agent import memory as remembered
 from os_brick.agent import model
 
 State = model.ReplicaState
+#: Seconds that a newly assigned replica is given to be connected and added,
+#: also where the grace period is shorter.
+ARRIVAL = 60.0
 
 
 class Outlook:
@@ -164,9 +167,14 @@ class Outlook:
                 or len(self.members) + len(self.unlisted))
 
     def due(self, replica: model.Replica) -> bool:
-        """It has been bad for longer than the grace period."""
+        """It has been bad for longer than the grace period.
+
+        One that was just assigned is not bad for not being here yet.
+        """
         grace = self.grace()
         memory = self.memories[replica.uuid]
+        if grace is not None and not memory.joined:
+            grace = max(grace, ARRIVAL)
         return (grace is not None and memory.down >= grace
                 and self.local(replica) is State.MISSING)
 

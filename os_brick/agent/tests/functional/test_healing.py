@@ -15,8 +15,10 @@ from __future__ import annotations
 
 import os
 
+from os_brick.agent.host import identity
 from os_brick.agent.tests.functional.lab import host
 from os_brick.agent.tests.functional.lab import inventory
+from os_brick.agent.tests.functional.lab import session as session_lib
 from os_brick.agent.tests.functional.lab import waiting
 from os_brick.agent.tests.functional import story
 
@@ -163,6 +165,15 @@ class DaemonTest(story.StoryTestCase):
         waiting.wait_until(lambda: not second.running(), 'it is refused')
         self.assertIn('with pid %d' % agent.pid, second.log())
         self.assertEqual(0, agent.stop())
+
+    def test_its_identity_is_what_os_brick_gives_cinder(self) -> None:
+        """Otherwise no provisioner would know whom it hears from."""
+        session_lib.attacher()      # sets os-brick up
+        from os_brick.initiator.connectors import nvmeof
+        said = nvmeof.NVMeOFConnector.get_connector_properties('sudo')
+        found = identity.identify('', '', '')
+        self.assertEqual(said['nqn'], found.nqn)
+        self.assertEqual(said.get('uuid') or None, found.uuid)
 
     def test_stops_in_order_and_leaves_no_leg_failing_fast(self) -> None:
         volume = self.session.attach('vol-stop')

@@ -81,6 +81,17 @@ class StoryTest(base.BaseTestCase):
             ['FailLeg', 'Disconnect', 'RemoveLeg', 'Connect', 'AddLeg'],
             kinds(world.passes(60)))
 
+    def test_without_a_grace_period_one_replacement_is_requested(self) -> None:
+        """The one that was assigned is given the time to arrive."""
+        world = simulated_agent.world()
+        world.agent.policy = healing.Policy(0.0, 60.0)
+        world.passes(2)
+        world.kernel.lose(world.targets[0])
+        world.passes(60)
+        self.assertEqual([('replace', A)], [
+            call for call in world.vendor.log if call[0] == 'replace'])
+        self.assert_whole(world, B, C)
+
     def test_nothing_is_requested_before_the_grace_period_ends(self) -> None:
         world = simulated_agent.world(down_time=100.0)
         world.passes(1)

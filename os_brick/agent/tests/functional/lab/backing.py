@@ -70,7 +70,8 @@ class Backing:
         # Neither flush nor freeze: I/O under way ends with the old delay.
         process.run('dmsetup', 'suspend', '--noflush', '--nolockfs',
                     self._mapped)
-        process.run('dmsetup', 'resume', self._mapped)
+        # udev would read it at its new speed, and be waited for.
+        process.run('dmsetup', 'resume', '--noudevsync', self._mapped)
 
     def read(self, offset: int, length: int) -> bytes:
         """Read blocks behind the target's back."""

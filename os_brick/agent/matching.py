@@ -45,8 +45,9 @@ def match(snapshot: model.HostSnapshot, volumes: Mapping[str, model.Volume],
     """
     arrays: dict[str, str] = {}
     doubts: dict[str, str] = {}
+    claims = _Claims(volumes, remembered)
     for array in snapshot.arrays:
-        owners = rules.owners(array, volumes, remembered)
+        owners = rules.owners(array, claims.candidates(array), remembered)
         if len(owners) == 1:
             arrays[array.name] = owners[0]
         elif owners:
@@ -57,9 +58,10 @@ def match(snapshot: model.HostSnapshot, volumes: Mapping[str, model.Volume],
                 leg.replica_uuid for leg in array.legs):
             # all legs have vanished; it was this volume's a moment ago
             arrays[array.name] = before[array.name]
-    for uuid in sorted(set(arrays.values())):
-        names = sorted(name for name, owner in arrays.items()
-                       if owner == uuid)
+    found: dict[str, list[str]] = {}
+    for name, uuid in sorted(arrays.items()):
+        found.setdefault(uuid, []).append(name)
+    for uuid, names in sorted(found.items()):
         if len(names) == 1:
             continue
         # a stale leg may have been assembled apart
@@ -73,3 +75,33 @@ def match(snapshot: model.HostSnapshot, volumes: Mapping[str, model.Volume],
                 ', '.join(names), 'served is %s' % live[0]
                 if len(live) == 1 else 'none of them is served'))
     return Matches(arrays, doubts)
+
+
+class _Claims:
+    """Which volumes may claim an array at all, without asking each of them.
+
+    ``rules.owners`` decides; a volume that shares no leg with an array, and
+    no alias, it never calls the owner.
+    """
+
+    def __init__(self, volumes: Mapping[str, model.Volume],
+                 remembered: Mapping[str, Collection[str]]) -> None:
+        self._volumes = volumes
+        self._by: dict[str, set[str]] = {}
+        for uuid, volume in volumes.items():
+            legs = {*remembered.get(uuid, ()),
+                    *(replica.uuid for replica in volume.replicas)}
+            for name in (*legs, _alias(volume.alias)):
+                self._by.setdefault(name, set()).add(uuid)
+
+    def candidates(self, array: model.Array) -> dict[str, model.Volume]:
+        names = {leg.replica_uuid for leg in array.legs if leg.replica_uuid}
+        if array.alias is not None:
+            names.add(_alias(array.alias))
+        return {uuid: self._volumes[uuid] for name in names
+                for uuid in self._by.get(name, ())}
+
+
+def _alias(alias: str) -> str:
+    """Return a name that is no UUID."""
+    return '/dev/md/' + alias

@@ -36,6 +36,7 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
 import logging
+import operator
 import os
 import time
 
@@ -53,6 +54,7 @@ LOG = logging.getLogger(__name__)
 OPTION = 'local_inventory_file'
 State = model.ReplicaState
 _REPORTS = (State.AVAILABLE, State.SYNCHRONIZING, State.MISSING)
+_Basis = tuple[local_inventory.Inventory, tuple[local_ledger.Entry, ...]]
 
 
 class LocalDriver(base.ProvisionerDriver):
@@ -74,6 +76,8 @@ class LocalDriver(base.ProvisionerDriver):
     def __init__(self, conf: cfg.ConfigOpts) -> None:
         self._conf = conf
         self._warned: dict[str, str] = {}
+        # what the last answer was made of, and the answer
+        self._answer: tuple[_Basis, tuple[model.Volume, ...]] | None = None
 
     def set_up(self) -> None:
         path = os.path.abspath(self._conf.local_inventory_file)
@@ -106,14 +110,13 @@ class LocalDriver(base.ProvisionerDriver):
         if self._source.refresh():
             self._keep_good()
         inventory = self._source.inventory
-        entries = self._reconcile(inventory)
-        volumes = []
-        for listing in inventory.volumes:
-            volume = local_pool.describe(listing, (
-                entry for entry in entries if entry.volume == listing.uuid))
-            if volume is not None:
-                volumes.append(volume)
-        return volumes
+        basis = (inventory, self._ledger.entries())
+        if self._answer is None or not all(map(operator.is_,
+                                               self._answer[0], basis)):
+            entries = self._reconcile(inventory)
+            self._answer = (inventory, entries), local_pool.describe_all(
+                inventory, entries)
+        return self._answer[1]
 
     def report_replica_state(self, volume: model.Volume,
                              replica: model.Replica,
@@ -214,7 +217,7 @@ class LocalDriver(base.ProvisionerDriver):
             self._ledger.keep_good(self._path, self._source.content)
 
     def _reconcile(self, inventory: local_inventory.Inventory
-                   ) -> list[local_ledger.Entry]:
+                   ) -> tuple[local_ledger.Entry, ...]:
         """Bring the ledger in line with the inventory; return its entries.
 
         Nothing is written where nothing differs.
@@ -229,11 +232,13 @@ class LocalDriver(base.ProvisionerDriver):
         now = time.time()
         after: dict[tuple[str, str], local_ledger.Entry] = {}
         warnings: dict[str, str] = {}
+        ours = local_pool.by_volume(before)
         for listing in inventory.volumes:
-            ours = [entry for entry in before if entry.volume == listing.uuid]
-            claimed = {uuid for uuid, volume in holders.items()
-                       if volume != listing.uuid}
-            wanted = local_pool.reconcile(listing, ours, spares, claimed, now)
+            claimed = {backing.uuid for backing in listing.replicas
+                       if holders.get(backing.uuid, listing.uuid)
+                       != listing.uuid}
+            wanted = local_pool.reconcile(
+                listing, ours.get(listing.uuid, ()), spares, claimed, now)
             after.update(((listing.uuid, uuid), entry)
                          for uuid, entry in wanted.items())
             for backing in listing.replicas:

@@ -81,6 +81,7 @@ class Ledger:
 
     def __init__(self, path: str) -> None:
         self._path = path
+        self._read: tuple[tuple[int, int], tuple[Entry, ...]] | None = None
         try:
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
             self._db = sqlite3.connect(path, timeout=5.0,
@@ -127,6 +128,8 @@ class Ledger:
                 yield
                 self._db.execute('COMMIT')
             except BaseException:
+                # what was read meanwhile has not come to pass
+                self._read = None
                 # sqlite itself may have rolled back, on a full disk say
                 if self._db.in_transaction:
                     self._db.execute('ROLLBACK')
@@ -135,15 +138,22 @@ class Ledger:
             raise base.Unavailable('the ledger %s failed: %s' % (
                 self._path, error)) from error
 
-    def entries(self) -> list[Entry]:
-        """Return all entries, the oldest first.
+    def entries(self) -> tuple[Entry, ...]:
+        """Return all entries, the oldest first; while none changes, the same.
 
         :raises base.Unavailable: sqlite failed, or holds what no agent wrote.
         """
         try:
-            return [_entry(row) for row in self._db.execute(
-                'SELECT volume, uuid, state, state_since, stands_for, '
-                'successor, backing FROM replica ORDER BY seq')]
+            # data_version: by others; total_changes: by ourselves
+            version = (self._db.execute('PRAGMA data_version').fetchone()[0],
+                       self._db.total_changes)
+            if self._read is None or self._read[0] != version:
+                self._read = version, tuple(
+                    _entry(row) for row in self._db.execute(
+                        'SELECT volume, uuid, state, state_since, '
+                        'stands_for, successor, backing FROM replica '
+                        'ORDER BY seq'))
+            return self._read[1]
         except (sqlite3.Error, ValueError, KeyError, TypeError) as error:
             raise base.Unavailable('the ledger %s cannot be read: %s' % (
                 self._path, error)) from error

@@ -107,6 +107,24 @@ def describe(listing: local_inventory.Listing,
         len(members), listing.max_replica_down_time)
 
 
+def by_volume(entries: Iterable[local_ledger.Entry]
+              ) -> dict[str, list[local_ledger.Entry]]:
+    found: dict[str, list[local_ledger.Entry]] = {}
+    for entry in entries:
+        found.setdefault(entry.volume, []).append(entry)
+    return found
+
+
+def describe_all(inventory: local_inventory.Inventory,
+                 entries: Iterable[local_ledger.Entry]
+                 ) -> tuple[model.Volume, ...]:
+    """Return the volumes of the inventory that have a replica."""
+    ours = by_volume(entries)
+    described = (describe(listing, ours.get(listing.uuid, ()))
+                 for listing in inventory.volumes)
+    return tuple(volume for volume in described if volume is not None)
+
+
 @dataclasses.dataclass(frozen=True)
 class Choice:
     """:ivar why_not: spare UUID -> why it could not serve."""

@@ -28,7 +28,6 @@ from __future__ import annotations
 from collections.abc import Collection
 from collections.abc import Sequence
 import os
-import shutil
 
 HOST_NQN = 'nqn.2014-08.org.nvmexpress:uuid:0f1e2d3c-0000-4000-8000-000000000'
 MEBIBYTE = 1024 * 1024
@@ -77,12 +76,15 @@ class FakeHost:
             os.path.join(os.path.realpath(self.root), target), folder), full)
 
     def remove(self, path: str) -> None:
-        """Remove a file, a link or a whole directory."""
-        full = self.path(path)
-        if os.path.isdir(full) and not os.path.islink(full):
-            shutil.rmtree(full)
-        else:
-            os.unlink(full)
+        """Remove a file, a link or a whole directory.
+
+        It is only put aside: what gets its name must not get its inode
+        number, which sysfs never gives out twice.
+        """
+        aside = self.path('gone')
+        os.makedirs(aside, exist_ok=True)
+        os.rename(self.path(path),
+                  os.path.join(aside, str(len(os.listdir(aside)))))
 
     def attributes(self, folder: str, **values: object) -> None:
         """Write attributes as the kernel does, with a newline at the end."""
@@ -252,7 +254,8 @@ class FakeHost:
         self._minor += 1
         number = '259:%d' % self._minor
         os.makedirs(self.path(folder, 'holders'))
-        self.attributes(folder, size=size // 512, dev=number)
+        self.attributes(folder, size=size // 512, dev=number,
+                        stat=' '.join(['0'] * 17))
         if uuid is not None:
             self.attributes(folder, uuid=uuid)
         self.link(os.path.join(_CLASS, name), folder)

@@ -32,6 +32,9 @@ class ScanCase(base.BaseTestCase):
 
     def setUp(self) -> None:
         super().setUp()
+        self.build()
+
+    def build(self) -> None:
         self.host = fakesys.FakeHost(self.temporary_directory())
         for name, uuid in (('nvme1', A), ('nvme2', B)):
             self.host.controller(name, address='192.0.2.' + name[-1])

@@ -13,9 +13,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from collections.abc import Iterator
 import contextlib
-import io
 import os
 from typing import Any
 from unittest import mock
@@ -24,7 +24,7 @@ from hypothesis import given
 from hypothesis import settings
 from hypothesis import strategies
 
-from os_brick.agent.host import sysfs
+from os_brick.agent.host import attributes
 from os_brick.agent import model
 from os_brick.agent.tests.unit import test_sysfs
 
@@ -114,7 +114,8 @@ class TestMalformed(test_sysfs.ScanCase):
             with open(self.host.path('sys/class/block/md127/md', attribute),
                       encoding='ascii') as stream:
                 before = stream.read()
-            self.host.set_array('md127', **{attribute: value})
+            self.host.set_array('md127', **{
+                'sync_action': 'recover', attribute: value})
             snapshot = self.scan()
             self.assertEqual(['md126'], [a.name for a in snapshot.arrays],
                              attribute)
@@ -174,24 +175,28 @@ class Vanishing:
 
     @contextlib.contextmanager
     def __call__(self) -> Iterator[None]:
-        listdir, readlink, real_open = os.listdir, os.readlink, io.open
-
-        def fake_listdir(path: str) -> list[str]:
-            self._look(path)
-            return listdir(path)
-
-        def fake_readlink(path: str) -> str:
-            self._look(path)
-            return readlink(path)
-
-        def fake_open(path: str, *args: Any, **kwargs: Any) -> Any:
-            self._look(path)
-            return real_open(path, *args, **kwargs)
-
-        with mock.patch.object(os, 'listdir', fake_listdir), \
-                mock.patch.object(os, 'readlink', fake_readlink), \
-                mock.patch.object(sysfs, 'open', fake_open, create=True):
+        with contextlib.ExitStack() as patched:
+            for name in ('open', 'listdir', 'scandir', 'readlink'):
+                patched.enter_context(mock.patch.object(
+                    os, name, self._looking(getattr(os, name))))
             yield
+
+    def _looking(self, real: Callable[..., Any]) -> Callable[..., Any]:
+        readlink = os.readlink
+
+        def look(path: str | int, *args: Any, dir_fd: int | None = None,
+                 **kwargs: Any) -> Any:
+            folder = path if isinstance(path, int) else dir_fd
+            full = str(path)
+            if folder is not None:
+                full = os.path.join(readlink('/proc/self/fd/%d' % folder),
+                                    '' if folder == path else full)
+            self._look(full)
+            if dir_fd is not None:
+                kwargs['dir_fd'] = dir_fd
+            return real(path, *args, **kwargs)
+
+        return look
 
 
 class TestVanishing(test_sysfs.ScanCase):
@@ -253,17 +258,17 @@ class TestVanishing(test_sysfs.ScanCase):
         # the names are still in the listings, what they name is not
         self.host.lose_namespace('nvme1n1')
         self.host.remove('sys/class/nvme-fabrics/ctl/nvme1')
-        real = sysfs._listing
+        real = attributes.identities
 
-        def stale(*parts: str) -> list[str]:
-            found = real(*parts)
-            if parts[-1].endswith('ctl'):
-                found.append('nvme1')
-            if parts[-1] == 'nvme1':
-                found.append('nvme1c1n1')
+        def stale(where: str | int, prefix: str = '') -> dict[str, int]:
+            found = real(where, prefix)
+            if str(where).endswith('ctl'):
+                found['nvme1'] = 1
+            if str(where).endswith('class/block'):
+                found.update({'nvme1n1': 2, 'nvme1c1n1': 3})
             return found
 
-        with mock.patch.object(sysfs, '_listing', stale):
+        with mock.patch.object(attributes, 'identities', stale):
             snapshot = self.scan()
         self.assertEqual((), snapshot.problems)
         self.assertEqual(['nvme2'],

@@ -1,0 +1,214 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""The RAID1 arrays whose legs are NVMe-oF namespaces, or were.
+
+Nothing of an array is kept from one scan to the next but which device a leg
+is on: an array may be stopped, and another started, under the same device.
+Source: Documentation/admin-guide/md.rst (md/*).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+import os
+import re
+
+from os_brick.agent.host import attributes
+from os_brick.agent.host import blocks
+from os_brick.agent import model
+
+SECTOR = 512
+KIB = 1024
+_WHOLE_NAMESPACE = re.compile(r'nvme\d+n\d+\Z')
+#: The attributes of an array, as ``_make_array`` takes them.
+_ATTRIBUTES = ('uuid', 'raid_disks', 'degraded', 'array_state',
+               'component_size')
+
+
+class Kept:
+    """What one scan leaves to the next.
+
+    :ivar links: leg -> the directory of the device that md took in.
+    :ivar offsets: leg with a slot -> where its data begins; it can be set by
+        hand only while the leg has none (md.c, offset_store).
+    """
+
+    def __init__(self) -> None:
+        self.links = attributes.Constants[str]()
+        self.offsets = attributes.Constants[bytes]()
+        self.values = attributes.Values()
+
+    def forget_unused(self) -> None:
+        self.links.forget_unused()
+        self.offsets.forget_unused()
+        self.values.forget_unused()
+
+
+class Arrays:
+    """The arrays of one scan.
+
+    :param fabric: every NVMe-oF device -> its namespace, None for one that
+        was left out.
+    """
+
+    def __init__(self, root: str, kept: Kept, devices: blocks.Blocks,
+                 fabric: Mapping[str, model.Namespace | None]) -> None:
+        self._md_links = os.path.join(root, 'dev/md')
+        self._kept = kept
+        self._devices = devices
+        self._fabric = fabric
+
+    def all(self, problems: list[str]) -> tuple[model.Array, ...]:
+        """Return them; what makes no sense is named in ``problems``."""
+        arrays = []
+        aliases = self._aliases()
+        for name in sorted(self._devices.identities):
+            if not name.startswith('md'):
+                continue
+            try:
+                array = self._array(name, aliases.get(name))
+            except FileNotFoundError:
+                continue
+            except ValueError as error:
+                problems.append('array %s left out: %s' % (name, error))
+                continue
+            if array is not None:
+                arrays.append(array)
+        return tuple(arrays)
+
+    def _aliases(self) -> dict[str, str]:
+        """md127 -> the name of udev's link /dev/md/NAME to it."""
+        aliases = {}
+        for alias in attributes.names(self._md_links):
+            try:
+                link = os.readlink(os.path.join(self._md_links, alias))
+            except OSError:
+                continue
+            aliases[os.path.basename(link)] = alias
+        return aliases
+
+    def _array(self, name: str, alias: str | None) -> model.Array | None:
+        """Return the array, None where it is none of ours."""
+        place = self._devices.place(name)
+        if place is None:
+            raise FileNotFoundError(name)
+        directory = attributes.open_directory(place + '/md')
+        try:
+            return self._read(name, alias, place + '/md', directory)
+        finally:
+            os.close(directory)
+
+    def _read(self, name: str, alias: str | None, place: str,
+              at: int) -> model.Array | None:
+        if attributes.text(attributes.read('level', at)) != 'raid1':
+            return None
+        legs, offsets = [], []
+        remote = local = lost = False
+        for entry, identity in sorted(attributes.identities(
+                at, 'dev-').items()):
+            leg, vanished = self._leg(name, entry, identity, place, at)
+            if leg is None:
+                continue
+            legs.append(leg)
+            offsets.append(self._offset(name, leg, entry, identity, at))
+            if not vanished:
+                remote = remote or leg.device in self._fabric
+                local = local or leg.device not in self._fabric
+            elif _WHOLE_NAMESPACE.match(leg.device):
+                lost = True
+        # A lost leg may have been an NVMe drive in this very machine: while
+        # a leg lives, that one tells whose array it is.
+        if not remote and (local or not lost):
+            return None
+        action = attributes.text(attributes.read('sync_action', at)) or 'idle'
+        # md.c, sync_completed_show: 'none' unless something runs
+        progress = None if action == 'idle' else attributes.read(
+            'sync_completed', at)
+        return self._kept.values.get(
+            name, _make_array, name, alias, tuple(legs), tuple(offsets),
+            action, progress,
+            *(attributes.read(attribute, at) for attribute in _ATTRIBUTES))
+
+    def _leg(self, array: str, entry: str, identity: int, place: str,
+             at: int) -> tuple[model.Leg | None, bool]:
+        """Return a leg and whether its device has vanished.
+
+        A device that comes back may get the name of one that md still lists,
+        and the link ``block`` is resolved by its text: it then leads to the
+        newcomer.  Only ``holders`` tells which device md has open.
+        """
+        state = attributes.read(entry + '/state', at)
+        if state is None:
+            return None, False
+
+        def taken(_name: str) -> str | None:
+            try:
+                link = os.readlink(entry + '/block', dir_fd=at)
+            except OSError:
+                return None
+            return os.path.normpath('%s/%s/%s' % (place, entry, link))
+
+        slot = attributes.read(entry + '/slot', at)
+        device = entry[len('dev-'):]
+        link = self._kept.links.get(array + '/' + entry, identity, taken)
+        vanished = (link is None or link != self._devices.place(device)
+                    or array not in self._devices.holders(device))
+        namespace = None if vanished else self._fabric.get(device)
+        return self._kept.values.get(
+            (array, entry), _make_leg, device, slot, state,
+            namespace.uuid if namespace else None), vanished
+
+    def _offset(self, array: str, leg: model.Leg, entry: str, identity: int,
+                at: int) -> bytes | None:
+        """Return where md's data begins on a leg, in sectors."""
+        def look(_name: str) -> bytes | None:
+            return attributes.read(entry + '/offset', at)
+
+        if leg.slot is None:
+            return look(entry)
+        return self._kept.offsets.get(array + '/' + entry, identity, look)
+
+
+def _make_leg(device: str, slot: bytes | None, state: bytes,
+              replica_uuid: str | None) -> model.Leg:
+    place = attributes.text(slot)
+    return model.Leg(
+        device=device, slot=int(place) if place not in ('none', '') else None,
+        flags=frozenset(word for word in attributes.text(state).split(',')
+                        if word), replica_uuid=replica_uuid)
+
+
+def _make_array(name: str, alias: str | None, legs: tuple[model.Leg, ...],
+                offsets: tuple[bytes | None, ...], action: str,
+                progress: bytes | None, *attribute: bytes | None
+                ) -> model.Array:
+    uuid, raid_disks, degraded, state, size = map(attributes.text, attribute)
+    if None in (attribute[1], attribute[3], attribute[4]):
+        raise FileNotFoundError(name)
+    done, total = _progress(attributes.text(progress))
+    return model.Array(
+        name=name, alias=alias, uuid=blocks.uuid(uuid),
+        # "2 (1)" while the number is being changed
+        raid_disks=int(raid_disks.partition(' ')[0]),
+        degraded=int(degraded or 0), array_state=state, sync_action=action,
+        component_size=int(size) * KIB, legs=legs, sync_done=done,
+        sync_total=total,
+        data_offset=max((int(offset) for offset in map(
+            attributes.text, offsets) if offset), default=0) * SECTOR)
+
+
+def _progress(text: str) -> tuple[int | None, int | None]:
+    """Parse sync_completed: ``1024 / 131072`` sectors, or a word."""
+    words = text.split()
+    if len(words) == 3 and words[1] == '/':
+        return int(words[0]) * SECTOR, int(words[2]) * SECTOR
+    return None, None

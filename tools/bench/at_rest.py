@@ -1,0 +1,154 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""A host at rest, generated: what the benchmark lets the agent watch.
+
+Everything of the agent is real (scanner, ledger, local driver, decisions)
+but the host, which is files below one directory, and the hands: once the
+host has come to rest, being asked to do anything is an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+import json
+import os
+from typing import Any
+
+from oslo_config import cfg
+
+from os_brick.agent import action as act
+from os_brick.agent import cycle
+from os_brick.agent import guardian
+from os_brick.agent.host import pulse
+from os_brick.agent.host import sysfs
+from os_brick.agent import ledger
+from os_brick.agent import model
+from os_brick.agent import opts
+from os_brick.agent.tests.unit import fakesys
+from os_brick.agent.vendors import local
+
+LEGS = 3
+SETTLING_PASSES = 10
+HOST = model.Host(fakesys.HOST_NQN, None, 'bench')
+
+
+class Restless(BaseException):
+    """The agent wants to do something on a host at rest.
+
+    Not an Exception: a pass shelters itself from those.
+    """
+
+
+class Hands:
+    """Stands in for the executor: deals the guard's roles, no more."""
+
+    def __init__(self, host: fakesys.FakeHost) -> None:
+        self._host = host
+        self.settled = False
+
+    def execute(self, action: act.Action, volume: model.Volume,
+                ours: Collection[str], known: Collection[str] = (),
+                **_how: Any) -> None:
+        if isinstance(action, act.SetFastIoFail) and not self.settled:
+            self._host.set_controller(
+                action.controller, fast_io_fail_tmo='off'
+                if action.seconds is None else round(action.seconds))
+        elif isinstance(action, act.SetFailfast) and not self.settled:
+            self._host.set_leg(
+                action.array, action.device,
+                state='in_sync,failfast' if action.on else 'in_sync')
+        else:
+            raise Restless('volume %s: %s' % (volume.alias, action))
+
+
+class World:
+    """So many healthy arrays, and the agent that watches them.
+
+    :param tree: directory for the generated sysfs.
+    :param state: directory for the ledgers and the inventory.
+    """
+
+    def __init__(self, arrays: int, tree: str, state: str) -> None:
+        self.host = fakesys.FakeHost(tree)
+        self.host.replicated_volumes(arrays, LEGS)
+        self._hands = Hands(self.host)
+        inventory = os.path.join(state, 'volumes.yaml')
+        scanner = sysfs.Scanner(tree)
+        with open(inventory, 'w', encoding='utf-8') as stream:
+            stream.write(_inventory(scanner.scan()))
+        conf = cfg.ConfigOpts()
+        opts.register(conf)
+        conf.register_opts(local.LocalDriver.options())
+        conf([], project='nvme-agent', default_config_files=[])
+        conf.set_override('state_dir', state)
+        conf.set_override('local_inventory_file', inventory)
+        self.conf = conf
+        self._driver = local.LocalDriver(conf)
+        self._driver.set_up()
+        self._book = ledger.Ledger(os.path.join(state, 'agent.sqlite'))
+        self._now = 0.0
+        self._guard = guardian.Guardian(
+            conf, sysfs.Scanner(tree).scan, self._hands, pulse.Pulse(tree),
+            frozenset, clock=lambda: self._now)
+        self._cycle = cycle.Cycle(
+            conf, self._driver, HOST, scanner.scan, self._hands, self._book,
+            lambda: False, self._guard.publish)
+        self._settle()
+
+    def _settle(self) -> None:
+        for _ in range(SETTLING_PASSES):
+            self._cycle.run()
+            self._now += self.conf.poll_interval
+            self._guard.look()
+        self._hands.settled = True
+        self.do_pass()
+        self.do_check()
+
+    def do_check(self) -> None:
+        """Do what it does every ``connection_check_interval`` seconds.
+
+        Every ``poll_interval`` seconds that is a scan.
+
+        :raises Restless: there was anything to do.
+        """
+        self._now += self.conf.connection_check_interval
+        self._guard.look()
+
+    def do_pass(self) -> None:
+        """Do what the agent does every ``poll_interval`` seconds.
+
+        :raises Restless: there was anything to do.
+        """
+        if self._cycle.run():
+            raise Restless('the agent wants to look again soon')
+
+    def close(self) -> None:
+        self._driver.close()
+        self._book.close()
+
+
+def _inventory(snapshot: model.HostSnapshot) -> str:
+    """Describe what is there, as an operator would; JSON is YAML."""
+    return json.dumps({'volumes': [{
+        'uuid': '%08d-0000-4000-8000-000000000000' % number,
+        'alias': array.alias,
+        'replicas': [_replica(leg, snapshot) for leg in array.legs]}
+        for number, array in enumerate(snapshot.arrays)]})
+
+
+def _replica(leg: model.Leg, snapshot: model.HostSnapshot) -> dict[str, Any]:
+    namespace = snapshot.behind(leg)
+    assert namespace is not None
+    (path,) = snapshot.paths(namespace)
+    assert path.portal is not None
+    return {'uuid': leg.replica_uuid, 'nqn': path.nqn, 'portals': [{
+        'address': path.portal.address, 'port': path.portal.port}]}

@@ -24,6 +24,7 @@ from collections.abc import Iterator
 import contextlib
 import dataclasses
 import logging
+import time
 
 from oslo_config import cfg
 
@@ -38,6 +39,8 @@ from os_brick.agent import model
 from os_brick.agent import outbox
 from os_brick.agent.vendors import base
 
+#: Seconds after which a look at the host is taken again before acting.
+STALE = 0.5
 LOG = logging.getLogger(__name__)
 _LEVELS = {events.INFO: logging.INFO, events.WARN: logging.WARNING,
            events.FATAL: logging.CRITICAL}
@@ -52,6 +55,17 @@ class _Served:
     requests: tuple[healing.Request, ...]
     needed: frozenset[str]
     busy: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class _Calm:
+    """A volume for which there was nothing to do, report or remember.
+
+    :ivar basis: all that this was read off; while it stays, so does that.
+    """
+
+    basis: object
+    served: _Served
 
 
 class Cycle:
@@ -83,6 +97,8 @@ class Cycle:
         self._arrays: dict[str, str] = {}
         self._legs = book.legs()
         self._doubts: set[str] = set()
+        self._known = self._wanted = frozenset[str]()
+        self._calm: dict[str, _Calm] = {}
         self._now = 0.0
         self._lock_held = False
         self._subjects: set[str] = set()
@@ -98,12 +114,17 @@ class Cycle:
         self._done, self._done_before = set(), self._done
         snapshot = self._observe()
         self._arrays = self._match(snapshot)
+        asked = time.monotonic()
         self._greet()
         fresh = self._pull(snapshot)
         silent = self._outbox.unavailable and not fresh
-        self._publish(self._claims())
-        # the provisioner may have taken its time
-        snapshot = self._observe()
+        claimed = self._claims()
+        self._publish(claimed)
+        self._known = claimed.replicas()
+        self._wanted = claimed.replicas(going=False)
+        if time.monotonic() - asked > STALE:
+            # the provisioner has taken its time
+            snapshot = self._observe()
         self._arrays = self._match(snapshot)
         busy = False
         served: list[_Served] = []
@@ -201,10 +222,16 @@ class Cycle:
         """Decide, remember and act; nothing here waits for a provisioner."""
         policy = healing.Policy(self._conf.replacement_grace_period,
                                 self._conf.report_repeat_interval)
+        basis = (volume, array, healing.around(volume, array, snapshot),
+                 policy)
+        calm = self._calm.pop(volume.uuid, None)
+        if calm is not None and calm.basis == basis:
+            self._calm[volume.uuid] = calm
+            return calm.served
         before = self._ledger.memories(volume.uuid)
         decision = healing.decide(
             volume, array, snapshot, before, self._now, policy,
-            self._claims().replicas(going=False), self._claims().replicas())
+            self._wanted, self._known)
         memories = dict(decision.memories)
         self._legs[volume.uuid] = frozenset(
             uuid for uuid, memory in memories.items() if memory.joined)
@@ -221,8 +248,11 @@ class Cycle:
         done = False
         for action in decision.actions:
             done |= self._execute(action, volume, memories)
-        return _Served(volume, memories, decision.requests,
-                       decision.targets_for, done)
+        served = _Served(volume, memories, decision.requests,
+                         decision.targets_for, done)
+        if decision.calm and memories == before:
+            self._calm[volume.uuid] = _Calm(basis, served)
+        return served
 
     def _tell(self, one: _Served, fresh: bool) -> bool:
         """Send the reports, then ask; True when something was accepted."""
@@ -243,7 +273,7 @@ class Cycle:
             return False
         try:
             self._executor.execute(action, volume, self._arrays,
-                                   self._claims().replicas())
+                                   self._known)
         except actions.NotDone as error:
             self._journal.trouble(subject, 'not done: %s' % error)
             # all actions wait for the same lock

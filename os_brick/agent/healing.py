@@ -64,6 +64,8 @@ class Decision:
     """:ivar targets_for: replicas whose targets are needed next time.
 
     :ivar actions: independent of one another: each is to be tried.
+    :ivar calm: all is as it should be, for as long as nothing changes; time
+        alone changes nothing.
     """
 
     memories: Memories
@@ -71,6 +73,7 @@ class Decision:
     requests: tuple[Request, ...] = ()
     actions: tuple[act.Action, ...] = ()
     targets_for: frozenset[str] = frozenset()
+    calm: bool = False
 
 
 def decide(volume: model.Volume, array: model.Array,
@@ -93,7 +96,28 @@ def decide(volume: model.Volume, array: model.Array,
     targets_for = frozenset(
         replica.uuid for replica in view.members
         if view.local(replica) is State.MISSING)
-    return Decision(view.memories, reports, requests, actions, targets_for)
+    calm = not (actions or requests or reports or targets_for) and all(
+        replica.state is State.AVAILABLE
+        and view.local(replica) is State.AVAILABLE
+        for replica in volume.replicas)
+    return Decision(view.memories, reports, requests, actions, targets_for,
+                    calm)
+
+
+def around(volume: model.Volume, array: model.Array,
+           snapshot: model.HostSnapshot) -> tuple[object, ...]:
+    """Return what of the host, beside the array, a decision looks at.
+
+    That is all if every replica is a leg that is AVAILABLE.
+    """
+    found: list[object] = []
+    for uuid in [leg.replica_uuid for leg in array.legs] + [
+            replica.uuid for replica in volume.replicas]:
+        namespace = snapshot.namespace_of(uuid) if uuid else None
+        found.append(namespace)
+        if namespace is not None:
+            found += snapshot.paths(namespace)
+    return tuple(found)
 
 
 def _reports(view: outlook.Outlook) -> Iterator[Report]:

@@ -69,7 +69,8 @@ class Ledger:
     """
 
     def __init__(self, path: str) -> None:
-        self._kept: dict[str, str] = {}
+        self._kept: dict[str, model.Volume] = {}
+        self._written: dict[str, str] = {}
         try:
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
             self._db = sqlite3.connect(path, check_same_thread=False)
@@ -139,16 +140,20 @@ class Ledger:
 
     def keep_volumes(self, volumes: Iterable[model.Volume]) -> None:
         """Keep the provisioner's last word; costs nothing while it stays."""
-        fresh = {volume.uuid: records.dump_volume(volume)
-                 for volume in volumes}
+        fresh = {volume.uuid: volume for volume in volumes}
         if fresh == self._kept:
+            return
+        content = {uuid: records.dump_volume(volume)
+                   for uuid, volume in fresh.items()}
+        self._kept = fresh
+        if content == self._written:
             return
         boot = _boot()
         with self._db:
             self._db.execute('DELETE FROM volume')
             self._db.executemany('INSERT INTO volume VALUES (?, ?, ?)', [
-                (uuid, boot, content) for uuid, content in fresh.items()])
-        self._kept = fresh
+                (uuid, boot, text) for uuid, text in content.items()])
+        self._written = content
 
     def save(self, volume: str, memories: healing.Memories,
              reports: Iterable[healing.Report] = ()) -> None:

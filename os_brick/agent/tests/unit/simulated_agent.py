@@ -125,6 +125,8 @@ class Agent:
             decision = healing.decide(
                 volume, array, snapshot, self.memories.get(volume.uuid, {}),
                 self.kernel.now, self.policy, wanted, known)
+            if decision.calm:
+                self._still_calm(volume, array, snapshot, wanted, known)
             self._live()
             self.memories[volume.uuid] = dict(decision.memories)
             self.outbox += [(volume.uuid, report.replica_uuid, report.state)
@@ -134,6 +136,17 @@ class Agent:
                     self._ask(volume, request)
             for action in decision.actions:
                 self._act(action, volume, frozenset(ours), known)
+
+    def _still_calm(self, volume: model.Volume, array: model.Array,
+                    snapshot: model.HostSnapshot, wanted: frozenset[str],
+                    known: frozenset[str]) -> None:
+        """Time alone must bring nothing to do: passes rely on it."""
+        before = self.memories.get(volume.uuid, {})
+        later = healing.decide(
+            volume, array, snapshot, before, self.kernel.now + 1e6,
+            self.policy, wanted, known)
+        if later.actions or later.requests or later.reports:
+            raise Violation('calm, and yet: %s' % (later,))
 
     def _guard(self, ours: dict[str, model.Volume],
                known: frozenset[str], wanted: frozenset[str]) -> None:

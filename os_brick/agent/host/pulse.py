@@ -17,7 +17,7 @@ no lock, no privilege.  What is read stays open: to read an open attribute
 again costs a sixth.  It is its object's for ever: when that goes, it cannot
 be read any more (ENODEV), whatever gets its name.
 
-Sources: Documentation/block/stat.rst (stat), drivers/nvme/host/sysfs.c (state).
+Sources: Documentation/block/stat.rst, drivers/nvme/host/sysfs.c (state).
 """
 
 from __future__ import annotations

@@ -22,6 +22,7 @@ bring it back.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from collections.abc import Sequence
 import dataclasses
 import http.server
@@ -31,18 +32,24 @@ import socket
 import socketserver
 import ssl
 import threading
+import time
 from typing import Any
 import urllib.parse
 
 from os_brick.agent.tests.kumoscale import api
 from os_brick.agent.tests.kumoscale import certificates
+from os_brick.agent.tests.kumoscale import control
 from os_brick.agent.tests.kumoscale import faults
 from os_brick.agent.tests.kumoscale import state
 
 
 @dataclasses.dataclass(frozen=True)
 class Request:
-    """:ivar server: index of the address that it came to."""
+    """:ivar server: index of the address that it came to.
+
+    :ivar moment: seconds, monotonic, at which it was carried out.
+    :ivar seen: what the double's ``witness`` said just before that.
+    """
 
     server: int
     method: str
@@ -50,6 +57,8 @@ class Request:
     query: dict[str, str]
     body: Any
     status: int
+    moment: float = 0.0
+    seen: Any = None
 
 
 class _Server(http.server.ThreadingHTTPServer):
@@ -98,7 +107,11 @@ class _Server(http.server.ThreadingHTTPServer):
 
 
 class Double:
-    """:param made: its certificates, see ``certificates.make``."""
+    """:param made: its certificates, see ``certificates.make``.
+
+    :ivar witness: asked for each call, by its method and path, what the world
+        outside is like before the call is carried out.
+    """
 
     def __init__(self, made: certificates.Certificates,
                  addresses: Sequence[str] = ('127.0.0.1', '127.0.0.2'),
@@ -114,6 +127,7 @@ class Double:
         self.world = state.World()
         self.faults = faults.Faults()
         self.requests: list[Request] = []
+        self.witness: Callable[[str, str], Any] = lambda method, path: None
         self.token_requests = 0
         self.lock = threading.RLock()
         self.closing = threading.Event()
@@ -206,12 +220,15 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             kind, status = 'bad', 400
             text = json.dumps(api.refusal('BadJson', 'no JSON')).encode()
         with double.lock:
+            moment = time.monotonic()
+            seen = double.witness(self.command, path)
             if kind != 'bad' and not (fault and fault.instead):
                 status, text = self._answer(url.path, query, body)
             elif fault:
                 status, text = fault.answer()
             double.requests.append(Request(
-                self.server.index, self.command, path, query, body, status))
+                self.server.index, self.command, path, query, body, status,
+                moment, seen))
         if kind in ('drop', 'drop_after'):
             self.close_connection = True
             self.connection.shutdown(socket.SHUT_RDWR)
@@ -231,23 +248,12 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if given.removeprefix('Bearer ') not in double.tokens and not (
                 double.client_certificate):
             return 401, b'HTTP Status 401 - Unauthorized'
-        if path == '/control/faults':
-            return 200, json.dumps(self._control(body)).encode()
+        if path.startswith('/control/'):
+            found = control.answer(double.faults, double.calls(),
+                                   self.command, path, body)
+            return 200, json.dumps(found).encode()
         answer = api.answer(double.world, self.command, path, query, body)
         return 200, json.dumps(answer).encode()
-
-    def _control(self, body: Any) -> Any:
-        faults_ = self.server.double.faults
-        if self.command == 'DELETE':
-            faults_.clear()
-        elif self.command == 'POST':
-            try:
-                faults_.add(faults.Fault(**body))
-            except (TypeError, ValueError) as error:
-                return api.refusal('ParametersError', str(error))
-        else:
-            return faults.KINDS
-        return api.SUCCESS
 
     def _grant(self, raw: bytes) -> None:
         double = self.server.double

@@ -45,6 +45,7 @@ class World:
 
     :ivar shared_target: the newest layout: one target for each volume.
     :ivar dates: currentStateTime is a date instead of a duration.
+    :ivar fresh: the state of a replica that was just added.
     :param clock: seconds since the epoch.
     """
 
@@ -53,6 +54,7 @@ class World:
         self.new_uuid = _new_uuid
         self.shared_target = False
         self.dates = False
+        self.fresh = 'Synchronizing'
         self.new_names = False
         self.backends: dict[str, Json] = {}
         self.volumes: dict[str, Json] = {}
@@ -228,7 +230,7 @@ class World:
             raise Refusal('TooManyReplicas', 'there are %d replicas' % len(
                 volume['_replicas']))
         self._place(volume, bool(body.get('sameRackAllowed')),
-                    'Synchronizing', body.get('racks'))
+                    self.fresh, body.get('racks'))
 
     def delete_replica(self, tenant: str, volume_id: str,
                        replica_id: str) -> None:

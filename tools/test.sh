@@ -157,13 +157,14 @@ find_python() {
 }
 
 set_up() {
-    local wanted
-    if ! command -v git >/dev/null; then
-        if ! { have_apt && install_debian git; }; then
-            say 'missing: git. Get it with: apt-get install git'
+    local wanted tool
+    for tool in git openssl; do
+        command -v "$tool" >/dev/null && continue
+        if ! { have_apt && install_debian "$tool"; }; then
+            say "missing: $tool. Get it with: apt-get install $tool"
             return 1
         fi
-    fi
+    done
     wanted=$(cat requirements.txt test-requirements.txt \
         doc/requirements.txt tools/test.sh | sha256sum)
     if [ -f "$venv/.test-sh" ] && [ "$(cat "$venv/.test-sh")" = "$wanted" ] &&

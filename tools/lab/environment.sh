@@ -29,6 +29,7 @@ sudo:sudo
 udevadm:udev
 ps:procps
 git:git
+openssl:openssl
 static-busybox:busybox-static
 /usr/lib/systemd/systemd-udevd:udev
 /usr/bin/python3:python3

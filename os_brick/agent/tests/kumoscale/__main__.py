@@ -123,8 +123,8 @@ def main() -> int:
     options = parser.parse_args()
     addresses = options.address or ['127.0.0.1']
     ended = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda number, frame: ended.set())
+    for one in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(one, lambda number, frame: ended.set())
     with tempfile.TemporaryDirectory(prefix='kumoscale-') as directory:
         made = certificates.make(directory, 'DNS:localhost,' + ','.join(
             'IP:' + address for address in addresses))

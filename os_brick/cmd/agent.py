@@ -14,6 +14,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+import dataclasses
 import fcntl
 from importlib import metadata
 import logging as std_logging
@@ -99,7 +100,9 @@ def _main(argv: list[str]) -> int:
             'not set; it must be the one that nova-compute uses')
     driver = drivers.load(CONF)
     more = list(type(driver).options())
-    host = identity.identify(CONF.host_nqn, CONF.host_uuid, CONF.host_name)
+    host = dataclasses.replace(
+        identity.identify(CONF.host_nqn, CONF.host_uuid, CONF.host_name),
+        version=version())
     for option in ('state_dir', 'run_dir'):
         try:
             os.makedirs(CONF[option], mode=0o755, exist_ok=True)

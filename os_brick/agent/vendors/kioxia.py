@@ -104,6 +104,9 @@ class KioxiaDriver(base.ProvisionerDriver):
         self._conf = conf
         self._host: model.Host | None = None
         self._prefix = ''
+        # volume -> its replicas that may have got another one since it was
+        # last listed
+        self._served: dict[str, set[str]] = {}
 
     def set_up(self) -> None:
         conf = self._conf
@@ -181,9 +184,11 @@ class KioxiaDriver(base.ProvisionerDriver):
         self._host = host
         wanted = {model.normalise_uuid(uuid) for uuid in targets_for}
         self._targets.begin(wanted)
+        listed = self._volumes.of(arrays)
+        for parsed in listed:
+            self._served.pop(parsed.volume.uuid, None)
         return [parsed.with_targets(self._targets.resolve(
-            host, parsed, wanted))
-            for parsed in self._volumes.of(arrays)]
+            host, parsed, wanted)) for parsed in listed]
 
     def report_replica_state(self, volume: model.Volume,
                              replica: model.Replica,
@@ -209,21 +214,33 @@ class KioxiaDriver(base.ProvisionerDriver):
                     volume.alias, volume.replica_count))
         # a request whose answer was lost may have been carried out, and the
         # provisioner may have acted by itself
+        served = self._served.setdefault(volume.uuid, set())
+        new = self._unknown(volume)
+        enough = len(new) > len(served - {replica.uuid})
+        served.add(replica.uuid)
+        if enough:
+            LOG.info('volume %s: replica %s has been added already',
+                     volume.alias, ', '.join(new))
+            return
+        try:
+            self._rest.call(
+                'POST', '%sreplica/%s' % (self._prefix, volume.uuid),
+                {'sameRackAllowed': self._conf.kioxia_same_rack_allowed},
+                repeatable=False)
+        except base.Rejected:
+            served.discard(replica.uuid)
+            raise
+
+    def _unknown(self, volume: model.Volume) -> list[str]:
+        """Return the replicas that came since a volume was listed."""
         current = self._volumes.now(volume.uuid)
-        if current is not None:
-            known = {known.uuid for known in volume.replicas}
-            # one whose backend was lost is no replacement
-            known |= {lost.uuid for lost in current.unplaced
-                      if lost.state not in _COMING}
-            new = sorted(set(current.backends) - known)
-            if new:
-                LOG.info('volume %s: replica %s has been added already',
-                         volume.alias, ', '.join(new))
-                return
-        self._rest.call(
-            'POST', '%sreplica/%s' % (self._prefix, volume.uuid),
-            {'sameRackAllowed': self._conf.kioxia_same_rack_allowed},
-            repeatable=False)
+        if current is None:
+            return []
+        known = {known.uuid for known in volume.replicas}
+        # one whose backend was lost is no replacement
+        known |= {lost.uuid for lost in current.unplaced
+                  if lost.state not in _COMING}
+        return sorted(set(current.backends) - known)
 
     def retire_replica(self, volume: model.Volume,
                        replica: model.Replica) -> None:

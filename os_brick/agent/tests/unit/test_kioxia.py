@@ -380,6 +380,48 @@ class ReplicaTestCase(fixture.KioxiaTestCase):
         self.provisioner.request_replacement(self.found, self.replica)
         self.assertEqual(3, len(self.kept['_replicas']))
 
+    def test_each_of_two_bad_replicas_is_replaced(self):
+        """What was added for one of them does not stand for the other."""
+        for replica in self.found.replicas:
+            self.provisioner.request_replacement(self.found, replica)
+        self.assertEqual(4, len(self.kept['_replicas']))
+        self.provisioner.request_replacement(self.found, self.replica)
+        self.assertEqual(4, len(self.kept['_replicas']))
+
+    def test_the_provisioner_was_faster_with_one_of_two(self):
+        self.world.add_replica('', self.found.uuid, {})
+        for _ in range(2):
+            for replica in self.found.replicas:
+                self.provisioner.request_replacement(self.found, replica)
+        self.assertEqual(4, len(self.kept['_replicas']))
+
+    def test_both_of_two_after_an_answer_was_lost(self):
+        for kind in ('drop', 'drop_after'):
+            self.spoil(kind, method='POST', path='replica/')
+            self.assertRaises(
+                base.Unavailable, self.provisioner.request_replacement,
+                self.found, self.replica)
+        for replica in reversed(self.found.replicas):
+            self.provisioner.request_replacement(self.found, replica)
+        self.assertEqual(4, len(self.kept['_replicas']))
+
+    def test_what_was_listed_since_is_no_replacement(self):
+        self.provisioner.request_replacement(self.found, self.replica)
+        found, = self.provisioner.get_volumes(
+            HOST, [self.array(self.kept)], [])
+        self.provisioner.request_replacement(found, found.replicas[1])
+        self.assertEqual(4, len(self.kept['_replicas']))
+
+    def test_a_refused_request_is_not_counted(self):
+        self.spoil('refusal', method='POST', path='replica/', value='Busy')
+        self.assertRaises(
+            base.Rejected, self.provisioner.request_replacement, self.found,
+            self.replica)
+        self.world.add_replica('', self.found.uuid, {})
+        self.provisioner.request_replacement(self.found,
+                                             self.found.replicas[1])
+        self.assertEqual(3, len(self.kept['_replicas']))
+
     def test_a_replica_that_lost_its_backend_is_no_replacement(self):
         self.kept['_replicas'][1].update(_backend='', replicaState='Missing')
         driver = self.probed()

@@ -25,7 +25,6 @@ import uuid as uuid_lib
 Json = Any
 
 SETTABLE = ('Available', 'Synchronizing', 'Missing')
-MAX_REPLICAS = 4
 
 
 class Refusal(Exception):
@@ -46,6 +45,7 @@ class World:
     :ivar shared_target: the newest layout: one target for each volume.
     :ivar dates: currentStateTime is a date instead of a duration.
     :ivar fresh: the state of a replica that was just added.
+    :ivar most_replicas: how many a volume may list at once.
     :param clock: seconds since the epoch.
     """
 
@@ -55,6 +55,7 @@ class World:
         self.shared_target = False
         self.dates = False
         self.fresh = 'Synchronizing'
+        self.most_replicas = 4
         self.new_names = False
         self.backends: dict[str, Json] = {}
         self.volumes: dict[str, Json] = {}
@@ -226,7 +227,7 @@ class World:
 
     def add_replica(self, tenant: str, volume_id: str, body: Json) -> None:
         volume = self._volume(tenant, volume_id)
-        if len(volume['_replicas']) >= MAX_REPLICAS:
+        if len(volume['_replicas']) >= self.most_replicas:
             raise Refusal('TooManyReplicas', 'there are %d replicas' % len(
                 volume['_replicas']))
         self._place(volume, bool(body.get('sameRackAllowed')),

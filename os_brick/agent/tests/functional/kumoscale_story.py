@@ -1,0 +1,131 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""What the stories about KumoScale share: the double among real targets."""
+
+from __future__ import annotations
+
+import logging
+import pathlib
+from typing import Any
+
+from os_brick.agent.tests.functional.lab import agent as agent_lib
+from os_brick.agent.tests.functional.lab import connector
+from os_brick.agent.tests.functional.lab import host
+from os_brick.agent.tests.functional.lab import provisioner
+from os_brick.agent.tests.functional.lab import targets
+from os_brick.agent.tests.functional.lab import waiting
+from os_brick.agent.tests.functional import story
+from os_brick.agent.tests.kumoscale import server
+
+LOG = logging.getLogger(__name__)
+
+#: maxReplicaDownTime is in minutes, and a fraction is a number like others.
+SHORT = 0.1
+LONG = 10.0
+#: KiB/s: an exchange then lasts for some passes, on any machine.
+SPEED = 16 * 1024
+
+
+class KumoScaleTestCase(story.StoryTestCase):
+    """Steps and statements in the words of the stories."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.provisioner = provisioner.Provisioner()
+        self.addCleanup(self.provisioner.close)
+
+    def _keep_evidence(self, exc_info: Any) -> None:
+        if hasattr(self, 'provisioner'):
+            self.provisioner.log_requests()
+        super()._keep_evidence(exc_info)
+
+    def serve(self, *volumes: connector.Volume, minutes: float = SHORT,
+              spares: int = 1, **options: Any) -> agent_lib.Agent:
+        """Start an agent for these volumes; it has looked at them then.
+
+        :param spares: how many targets have room for a new replica.
+        """
+        for volume in volumes:
+            self.provisioner.world.adopt(volume, minutes)
+        self.spares = [self.rack.add(namespaces=0) for _ in range(spares)]
+        for spare in self.spares:
+            self.provisioner.world.take(spare)
+        agent = self.session.agent({'DEFAULT': dict(
+            self.provisioner.options, **options)})
+        for volume in volumes:
+            waiting.wait_until(
+                lambda: self._guarded(volume),
+                'one leg of %s waits and the others do not' % volume.alias)
+        return agent
+
+    def _guarded(self, volume: connector.Volume) -> bool:
+        return sum(self.anchored(target)
+                   for target, _ns in volume.replicas) == 1
+
+    def anchored(self, target: targets.Target) -> bool:
+        """Whether I/O to a target would wait without end for its return."""
+        values = []
+        for one in host.controllers(target.nqn):
+            path = host.CONTROLLERS / one.name / 'fast_io_fail_tmo'
+            values.append(pathlib.Path(path).read_text().strip())
+        return 'off' in values
+
+    def by_anchor(self, volume: connector.Volume) -> list[targets.Target]:
+        """The volume's targets, the one whose I/O waits at the end."""
+        return sorted((target for target, _ns in volume.replicas),
+                      key=self.anchored)
+
+    def new_replica(self, volume: connector.Volume) -> str:
+        """Wait for the replica that was not there at first, and name it."""
+        old = {namespace.uuid for _target, namespace in volume.replicas}
+        return waiting.wait_until(
+            lambda: next(iter(set(self.provisioner.replicas(volume)) - old),
+                         None),
+            'volume %s has a new replica' % volume.alias, story.LONG)
+
+    def replace_itself(self, volume: connector.Volume, uuid: str) -> str:
+        """Let the provisioner exchange a replica; return the new one."""
+        world = self.provisioner.world
+        with self.provisioner.lock:
+            world.add_replica('', volume.uuid, {})
+            world.change(world.replica('', volume.uuid, uuid), 'Terminating')
+        return self.new_replica(volume)
+
+    def wait_settled(self, volume: connector.Volume, *replicas: str) -> None:
+        """Wait until host and provisioner agree on these replicas alone."""
+        wanted = dict.fromkeys(replicas, 'Available')
+
+        def settled() -> bool:
+            array = host.array(volume.alias)
+            return (array is not None and array.whole
+                    and self.legs(volume) == set(replicas)
+                    and self.provisioner.replicas(volume) == wanted)
+        waiting.wait_until(settled, 'volume %s is settled over %s' % (
+            volume.alias, ', '.join(replicas)), story.LONG)
+
+    def slow_down(self, volume: connector.Volume) -> None:
+        """Let md take some seconds for what it copies."""
+        name = (pathlib.Path('/dev/md') / volume.alias).resolve().name
+        (host.BLOCK / name / 'md' / 'sync_speed_max').write_text(str(SPEED))
+
+    def whole_array(self, seen: provisioner.Seen,
+                    volume: connector.Volume) -> host.Array:
+        """Return the array as it was seen, which is expected to be whole."""
+        array = seen.arrays[volume.alias]
+        self.assertTrue(array.whole, str(array))
+        return array
+
+    def events(self, pattern: str) -> list[server.Request]:
+        """The forwarded events with that text in their message."""
+        return [request for request
+                in self.provisioner.requests('forward_log')
+                if pattern in request.body['message']]

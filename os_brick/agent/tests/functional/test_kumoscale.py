@@ -182,8 +182,10 @@ class ExchangeTest(kumo.KumoScaleTestCase):
         self.serve(volume, spares=2)
         writer = self.session.write(volume)
         writer.wait_for_writes(50)
-        one.kill()
-        three.kill()
+        for target in (one, three):
+            # where nothing new is placed meanwhile
+            self.provisioner.world.backends[target.name]['state'] = 'Lost'
+            target.kill()
         waiting.wait_until(
             lambda: len(set(self.provisioner.replicas(volume)) - lost) == 3,
             'both are replaced', story.LONG)

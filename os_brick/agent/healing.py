@@ -162,11 +162,17 @@ def _farewells(view: outlook.Outlook,
             if not memory.confirmed and _let_go(view, plan, replica):
                 yield Request(Ask.CONFIRM, replica.uuid,
                               'it has left the array')
-        elif not memory.retired and view.array.whole and (
+        elif memory.retired:
+            continue
+        elif view.array.whole and (
                 view.doomed(replica) and view.succeeded(replica)
                 or view.due(replica) and view.surplus(replica)):
             yield Request(Ask.RETIRE, replica.uuid,
                           'the array is whole without it')
+        elif view.due(replica) and view.superseded(replica):
+            # a provisioner may list no more until this one has gone
+            yield Request(Ask.RETIRE, replica.uuid,
+                          'its replacement is in sync')
 
 
 def _let_go(view: outlook.Outlook, plan: steps.Steps,

@@ -193,6 +193,12 @@ class Outlook:
                 and self.volume.replica_count is not None
                 and len(others) >= self.volume.replica_count)
 
+    def superseded(self, replica: model.Replica) -> bool:
+        """What was assigned in its place is listed and in sync."""
+        return any(other is not None and self.local(other) is State.AVAILABLE
+                   for other in map(self.volume.replica, remembered.chain(
+                       self.memories, replica.uuid)))
+
     def succeeded(self, replica: model.Replica) -> bool:
         """What was assigned in its place is in sync, as far as listed."""
         listed = [self.volume.replica(uuid) for uuid in

@@ -57,6 +57,7 @@ class Provisioner:
 
     :ivar deaf: calls are carried out, and the answers lost.
     :ivar hides: replicas left out of its lists.
+    :ivar most: how many replicas a volume may list; None: any number.
     :ivar slow: replacements are accepted but assigned by ``assign`` only.
     """
 
@@ -66,6 +67,7 @@ class Provisioner:
         self.silent = False
         self.deaf = False
         self.slow = False
+        self.most: int | None = None
         self.hides: set[str] = set()
         self.log: list[tuple[str, str]] = []
         self.owed: list[str] = []
@@ -112,7 +114,9 @@ class Provisioner:
 
     def replace(self, volume: SimVolume, uuid: str) -> None:
         self._call('replace', uuid)
-        if not volume.spares and not self.slow:
+        if not volume.spares and not self.slow or (
+                self.most is not None
+                and len(volume.replicas) >= self.most):
             raise Declined()
         if uuid not in self.owed:
             self.owed.append(uuid)

@@ -235,6 +235,16 @@ class StoryTest(base.BaseTestCase):
         self.assertIsNone(memory.successor)
         self.assertEqual(float('inf'), memory.retry_at)
 
+    def test_two_of_three_are_lost_and_there_is_room_for_one(self) -> None:
+        """The provisioner lists no more than four replicas at once."""
+        world = simulated_agent.world(replicas=3)
+        world.vendor.most = 4
+        world.passes(2)
+        world.kernel.lose(world.targets[0])
+        world.kernel.lose(world.targets[1])
+        world.passes(200)
+        self.assert_whole(world, C, D, simulator.uuid_of(4))
+
     def test_two_of_three_are_lost(self) -> None:
         world = simulated_agent.world(replicas=3)
         world.passes(2)

@@ -170,9 +170,6 @@ class ExchangeTest(kumo.KumoScaleTestCase):
 
     def test_two_of_three_replicas_lost_with_room_for_one(self) -> None:
         """KumoScale lists four replicas at most: one after the other."""
-        self.skipTest('known defect: the first lost replica is let go only '
-                      'when the array is whole again, and takes the room of '
-                      'the second replacement')
         self._two_of_three('vol-room')
 
     def _two_of_three(self, alias: str) -> None:

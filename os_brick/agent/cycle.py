@@ -55,6 +55,7 @@ class _Served:
     requests: tuple[healing.Request, ...]
     needed: frozenset[str]
     busy: bool
+    due_in: float | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,8 +107,11 @@ class Cycle:
         self._done_before: set[act.Action] = set()
         self._publish(self._claims())
 
-    def run(self) -> bool:
-        """Do one pass; return True when another one should follow soon."""
+    def run(self) -> float | None:
+        """Do one pass; return in how many seconds another one is wanted.
+
+        0: as soon as may be; None: there is nothing to wait for.
+        """
         self._now = self._ledger.now()
         self._lock_held = False
         before, self._subjects = self._subjects, set()
@@ -145,7 +149,9 @@ class Cycle:
         self._publish(self._claims())
         for gone in before - self._subjects:
             self._journal.forget(gone)
-        return busy
+        return 0.0 if busy else min(
+            (one.due_in for one in served if one.due_in is not None),
+            default=None)
 
     @contextlib.contextmanager
     def _sheltered(self, subject: str) -> Iterator[None]:
@@ -249,7 +255,7 @@ class Cycle:
         for action in decision.actions:
             done |= self._execute(action, volume, memories)
         served = _Served(volume, memories, decision.requests,
-                         decision.targets_for, done)
+                         decision.targets_for, done, decision.due_in)
         if decision.calm and memories == before:
             self._calm[volume.uuid] = _Calm(basis, served)
         return served

@@ -64,6 +64,8 @@ class Decision:
     """:ivar targets_for: replicas whose targets are needed next time.
 
     :ivar actions: independent of one another: each is to be tried.
+    :ivar due_in: seconds after which a replica's grace period ends, None
+        where none runs.
     :ivar calm: all is as it should be, for as long as nothing changes; time
         alone changes nothing.
     """
@@ -74,6 +76,7 @@ class Decision:
     actions: tuple[act.Action, ...] = ()
     targets_for: frozenset[str] = frozenset()
     calm: bool = False
+    due_in: float | None = None
 
 
 def decide(volume: model.Volume, array: model.Array,
@@ -101,7 +104,8 @@ def decide(volume: model.Volume, array: model.Array,
         and view.local(replica) is State.AVAILABLE
         for replica in volume.replicas)
     return Decision(view.memories, reports, requests, actions, targets_for,
-                    calm)
+                    calm, min(filter(None, map(view.due_in, view.members)),
+                              default=None))
 
 
 def around(volume: model.Volume, array: model.Array,

@@ -166,15 +166,26 @@ class Outlook:
         return (self.volume.replica_count
                 or len(self.members) + len(self.unlisted))
 
-    def due(self, replica: model.Replica) -> bool:
-        """It has been bad for longer than the grace period.
-
-        One that was just assigned is not bad for not being here yet.
-        """
-        grace = self.grace()
+    def due_in(self, replica: model.Replica) -> float | None:
+        """Seconds until it is due; None while nothing counts them."""
+        grace = self._grace_of(replica)
         memory = self.memories[replica.uuid]
-        if grace is not None and not memory.joined:
-            grace = max(grace, ARRIVAL)
+        if (grace is None or memory.counted_at is None
+                or memory.down >= grace):
+            return None
+        return grace - memory.down
+
+    def _grace_of(self, replica: model.Replica) -> float | None:
+        """One that was just assigned is not bad for not being here yet."""
+        grace = self.grace()
+        if grace is None or self.memories[replica.uuid].joined:
+            return grace
+        return max(grace, ARRIVAL)
+
+    def due(self, replica: model.Replica) -> bool:
+        """It has been bad for longer than the grace period."""
+        grace = self._grace_of(replica)
+        memory = self.memories[replica.uuid]
         return (grace is not None and memory.down >= grace
                 and self.local(replica) is State.MISSING)
 

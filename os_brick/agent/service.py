@@ -42,12 +42,14 @@ GAP = 0.2
 class AgentService(service.Service):  # type: ignore[misc]
     """Runs passes, and stops in good order.
 
-    :param run_pass: does one pass; True asks for another one soon.
+    :param run_pass: does one pass; says in how many seconds another one is
+        wanted at the latest, None: there is no hurry.
     :param guard: kept running, woken with the passes, stopped after the
         last one.
     """
 
-    def __init__(self, conf: cfg.ConfigOpts, run_pass: Callable[[], bool],
+    def __init__(self, conf: cfg.ConfigOpts,
+                 run_pass: Callable[[], float | None],
                  guard: guardian.Guardian,
                  stopping: threading.Event) -> None:
         super().__init__(threads=1)
@@ -99,9 +101,9 @@ class AgentService(service.Service):  # type: ignore[misc]
             # a wake-up eaten here would be missed by the next turn
             raise loopingcall.LoopingCallDone()
         began = time.monotonic()
-        busy = False
+        wanted: float | None = None
         try:
-            busy = self._run_pass()
+            wanted = self._run_pass()
         except Exception:
             LOG.exception('a pass failed; the next one is on time')
         else:
@@ -109,8 +111,10 @@ class AgentService(service.Service):  # type: ignore[misc]
         interval = (self._conf.poll_interval
                     + random.uniform(0, self._conf.poll_jitter))
         self._ended = time.monotonic()
-        self._delay = SOON if busy else max(SOON,
-                                            interval - (self._ended - began))
+        self._delay = interval - (self._ended - began)
+        if wanted is not None:
+            self._delay = min(self._delay, wanted)
+        self._delay = max(SOON, self._delay)
         return 0.0
 
 

@@ -128,7 +128,7 @@ class World:
 
         :raises Restless: there was anything to do.
         """
-        if self._cycle.run():
+        if self._cycle.run() is not None:
             raise Restless('the agent wants to look again soon')
 
     def close(self) -> None:

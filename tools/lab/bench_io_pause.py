@@ -23,6 +23,7 @@ import argparse
 import dataclasses
 import json
 import pathlib
+import shutil
 import sys
 import time
 
@@ -71,8 +72,10 @@ class Result:
 class Case:
     """One fault, tried once."""
 
-    def __init__(self, fault: str, with_agent: bool) -> None:
+    def __init__(self, fault: str, with_agent: bool,
+                 folder: pathlib.Path) -> None:
         self.fault = fault
+        self.folder = folder
         self.with_agent = with_agent
         self.session = session_lib.Session()
 
@@ -80,6 +83,10 @@ class Case:
         try:
             return self._run()
         finally:
+            for log in self.session.logs():
+                if log.suffix == '.log':
+                    shutil.copy(log, self.folder / (
+                        'agent-%s.log' % self.fault))
             self.session.close()
 
     def _run(self) -> Result:
@@ -170,7 +177,9 @@ class Case:
 
         def device() -> str | None:
             for path in host.BLOCK.glob('nvme*n*/uuid'):
-                if path.read_text().strip() == self.spare.namespace.uuid:
+                # not nvme1c1n1, a path of it
+                if ('c' not in path.parent.name and path.read_text().strip()
+                        == self.spare.namespace.uuid):
                     return path.parent.name
             return None
         new = waiting.wait_until(device, 'the spare is connected')
@@ -238,7 +247,8 @@ def main() -> int:
                     FAULTS[fault], 'with the agent' if with_agent
                     else 'no agent'), flush=True)
                 try:
-                    result = Case(fault, with_agent).run()
+                    result = Case(fault, with_agent,
+                                  options.out.parent).run()
                 except Exception as error:
                     failed += 1
                     print('bench: failed: %s' % error, flush=True)

@@ -115,9 +115,18 @@ class TestHealing(CycleCase):
         heartbeat.assert_called_once_with(small_world.HOST, 30.0)
 
     def test_a_second_pass_soon_while_something_is_done(self):
-        self.assertFalse(self.cycle.run())
+        self.assertIsNone(self.cycle.run())
         self.lose()
-        self.assertTrue(self.cycle.run())
+        self.assertEqual(0.0, self.cycle.run())
+
+    def test_the_next_pass_is_there_when_the_grace_period_ends(self):
+        self.turn()
+        self.lose()
+        self.turn(3, seconds=1.0)
+        self.host.broken = mock.Mock(side_effect=actions.NotDone('no'))
+        self.assertAlmostEqual(37.0, self.cycle.run())
+        self.clock.advance(30.0)
+        self.assertAlmostEqual(7.0, self.cycle.run())
 
     def test_an_action_without_effect_does_not_spin(self):
         self.turn()
@@ -127,7 +136,7 @@ class TestHealing(CycleCase):
             self.cycle.run()
             self.cycle.run()
             self.cycle.run()
-            self.assertFalse(self.cycle.run())
+            self.assertNotEqual(0.0, self.cycle.run())
         self.assertEqual(1, len(self.lines('done: FailLeg')))
 
 

@@ -62,9 +62,9 @@ class ServiceCase(base.BaseTestCase):
     def note(self, message: str) -> None:
         self.notes.append(message)
 
-    def one_pass(self) -> bool:
+    def one_pass(self) -> None:
         self.passes.put(1)
-        return False
+        return None
 
     def agent(self, run_pass=None, clean_up=None) -> service.AgentService:
         self.guard = mock.Mock()
@@ -102,7 +102,7 @@ class TestPasses(ServiceCase):
         self.assertEqual(mock.call(0, 500.0), uniform.call_args_list[0])
 
     def test_a_pass_that_asks_for_another_gets_it_soon(self):
-        self.begin(lambda: not self.one_pass())
+        self.begin(lambda: self.one_pass() or 0.0)
         for _number in range(3):
             self.wait_for_a_pass()
 
@@ -113,7 +113,7 @@ class TestPasses(ServiceCase):
 
         def slow():
             now[0] += 20.0
-            return False
+            return None
 
         agent = self.agent(slow)
         agent._watch = mock.Mock()
@@ -122,6 +122,11 @@ class TestPasses(ServiceCase):
                                   lambda low, high: high):
             agent._turn()
             self.assertEqual(30.0 + 4.0 - 20.0, agent._delay)
+            agent._run_pass = lambda: slow() or 7.0
+            agent._wake.set()
+            agent._turn()
+            self.assertEqual(7.0, agent._delay)
+            agent._run_pass = slow
             self.put('SOON', 50.0)
             agent._wake.set()
             agent._turn()
@@ -160,13 +165,13 @@ class TestPasses(ServiceCase):
         def pass_():
             if not inside.acquire(blocking=False):
                 overlaps.append(1)
-                return False
+                return None
             try:
                 agent._wake.set()
                 self.passes.put(1)
             finally:
                 inside.release()
-            return False
+            return None
 
         agent = self.agent(pass_)
         agent.start()
@@ -200,7 +205,7 @@ class TestStop(ServiceCase):
             entered.set()
             leave.wait(PATIENCE)
             ended.append(1)
-            return True
+            return 0.0
 
         order = []
         agent = self.begin(long, lambda: order.append(list(ended)))
@@ -367,7 +372,7 @@ class TestNotify(base.BaseTestCase):
         systemd = self.listen(path, path)
         conf = small_world.configuration(run_dir=folder.name,
                                          poll_jitter=0.0)
-        agent = service.AgentService(conf, lambda: False, mock.Mock(),
+        agent = service.AgentService(conf, lambda: None, mock.Mock(),
                                      threading.Event())
         agent.start()
         told = {systemd.recv(64) for _number in range(2)}

@@ -65,7 +65,7 @@ OPTS: list[cfg.Opt] = [
                  help='Seconds for which no I/O of an array may end, with '
                       'some under way, before the agent looks for a target '
                       'that has fallen silent. Such a target is given up '
-                      'only if it has acknowledged nothing for 2 s and '
+                      'only if it has acknowledged nothing for 1.5 s and '
                       'another leg of the array answers a read.'),
     cfg.FloatOpt('connection_check_interval', default=0.5, min=0.05,
                  max=60.0, mutable=True,

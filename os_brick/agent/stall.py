@@ -32,9 +32,12 @@ import dataclasses
 
 from os_brick.agent import model
 
-#: Seconds.  Longer than the retransmissions of a round trip that has just
-#: become two seconds long, shorter than any keep-alive.
-SILENCE = 2.0
+#: Seconds, from the first look at which something was sent again.  Longer
+#: than a round trip that has just become one and a half seconds long.  Not
+#: much longer: a live host sends a keep-alive 2.5 to 5 s after the last
+#: answer, and a connection that is given up while one is under way waits
+#: for its time-out of 5 s (Linux 6.1, nvme_stop_keep_alive).
+SILENCE = 1.5
 #: Seconds between two looks, beyond which the first one proves nothing.
 LATE = 1.5
 #: Seconds after which an array is looked at more often.

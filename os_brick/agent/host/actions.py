@@ -45,7 +45,7 @@ LOCK_DELAY = 0.05
 STOP_PATIENCE = 2.0
 URGENT_PATIENCE = 1.0
 # Milliseconds.  The kernel rounds up to its next full second.
-GIVE_UP_AFTER = 500
+GIVE_UP_AFTER = 100
 ANSWER_WITHIN = 1000
 _Lock = contextlib.AbstractContextManager[object]
 

@@ -156,7 +156,7 @@ class TestCalls(ActionsCase):
                 (act.SetFastIoFail('', 'nvme1', None),
                  ('set_fast_io_fail', 'nvme1', -1)),
                 (act.ResetConnection('', 'nvme1', 'nvme1n1'),
-                 ('give_up', 'nvme1n1', 500)),
+                 ('give_up', 'nvme1n1', 100)),
                 (act.SetFailfast('', 'md1', 'nvme1n1', False),
                  ('set_failfast', 'md1', 'nvme1n1', False)),
                 (act.FailLeg('', 'md1', 'nvme1n1'),

@@ -63,11 +63,11 @@ class StallTest(base.BaseTestCase):
         for _look in range(3):
             watched = stall.listen(watched, {PORTAL})
             watched = stall.look(watched, {}, watched.looked_at + 1.0)
-        self.assertEqual({PORTAL}, watched.silent(1002.5))
-        self.assertEqual(frozenset(), watched.silent(1002.4))
+        self.assertEqual({PORTAL}, watched.silent(1002.0))
+        self.assertEqual(frozenset(), watched.silent(1001.9))
         watched = stall.listen(watched, ())
         watched = stall.listen(watched, {PORTAL})
-        self.assertEqual(frozenset(), watched.silent(1003.5))
+        self.assertEqual(frozenset(), watched.silent(1003.4))
 
 
 class PropertyTest(unittest.TestCase):

@@ -95,7 +95,7 @@ class GuardTest(story.StoryTestCase):
         self.assert_nothing_lost(writer, volume)
 
     def test_an_idle_array_rides_a_short_loss_out(self) -> None:
-        """Nothing is written, so nothing has to be copied afterwards."""
+        """No writer hurries the agent; md may write its own for a while."""
         volume, agent, _anchor, other = self.guarded('vol-idle')
         other.kill()
         agent.wait_for_log('was lost', story.LONG)
@@ -104,7 +104,6 @@ class GuardTest(story.StoryTestCase):
         self.wait_whole(volume, *[target for target, _ns
                                   in volume.replicas])
         self.assertNotRegex(agent.log(), CUT)
-        self.assertNotIn('is faulty', agent.log())
 
     def test_slow_targets_are_left_alone(self) -> None:
         """Seconds for each write, and a network that turns slow."""

@@ -28,7 +28,6 @@ The laws:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 import dataclasses
 
 from os_brick.agent import action as act
@@ -55,11 +54,6 @@ class Decision:
     memory: Memory
     probe: frozenset[str] = frozenset()
     again_at: float | None = None
-
-    @property
-    def anchors(self) -> Mapping[str, str]:
-        """Array name -> device of its anchor."""
-        return self.memory.anchors
 
 
 def decide(snapshot: model.HostSnapshot, ours: frozenset[str],

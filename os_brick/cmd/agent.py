@@ -118,8 +118,7 @@ def _main(argv: list[str]) -> int:
         scanner = sysfs.Scanner()
         book = ledger.Ledger(os.path.join(CONF.state_dir, 'agent.sqlite'))
         executor = actions.Executor(CONF, scanner, host, stopping.is_set)
-        # one scanner for each thread
-        guard = guardian.Guardian(CONF, sysfs.Scanner().scan, executor,
+        guard = guardian.Guardian(CONF, scanner.scan, executor,
                                   pulse.Pulse(), silence.unanswered)
         turns = cycle.Cycle(CONF, driver, host, scanner.scan, executor, book,
                             stopping.is_set, guard.publish)

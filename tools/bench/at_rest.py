@@ -97,7 +97,7 @@ class World:
         self._book = ledger.Ledger(os.path.join(state, 'agent.sqlite'))
         self._now = 0.0
         self._guard = guardian.Guardian(
-            conf, sysfs.Scanner(tree).scan, self._hands, pulse.Pulse(tree),
+            conf, scanner.scan, self._hands, pulse.Pulse(tree),
             frozenset, clock=lambda: self._now)
         self._cycle = cycle.Cycle(
             conf, self._driver, HOST, scanner.scan, self._hands, self._book,

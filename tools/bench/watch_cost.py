@@ -18,6 +18,7 @@ lets the real pass and the real connection check look at it.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 import dataclasses
 import gc
 import json
@@ -95,21 +96,23 @@ def measure(arrays: int, passes: int, checks: int) -> Figures:
             world.do_check()
         gc.collect()
         before = resident()
-        began = time.process_time()
-        for _ in range(passes):
-            world.do_pass()
-        a_pass = (time.process_time() - began) / passes
+        a_pass = mean(world.do_pass, passes)
         gc.collect()
         after = resident()
-        began = time.process_time()
-        for _ in range(checks):
-            world.do_check()
-        a_check = (time.process_time() - began) / checks
+        a_check = mean(world.do_check, checks)
         forks = count_forks(world)
         world.close()
         return Figures(arrays, at_rest.LEGS, a_pass, a_check, forks, passes,
                        before, after, world.conf.poll_interval,
                        world.conf.connection_check_interval)
+
+
+def mean(work: Callable[[], None], times: int) -> float:
+    """Return the CPU seconds of doing it once."""
+    began = time.process_time()
+    for _ in range(times):
+        work()
+    return (time.process_time() - began) / times
 
 
 def count_forks(world: object) -> int:

@@ -31,8 +31,8 @@ from typing import TypeVar
 
 T = TypeVar('T')
 # sysfs gives an attribute in one piece of at most a page (sysfs.rst)
-_PAGE = 4096
-_FLAGS = os.O_RDONLY | os.O_CLOEXEC
+PAGE = 4096
+FLAGS = os.O_RDONLY | os.O_CLOEXEC
 
 
 def read(path: str, at: int | None = None) -> bytes | None:
@@ -41,11 +41,11 @@ def read(path: str, at: int | None = None) -> bytes | None:
     :param at: descriptor of the directory that ``path`` is relative to.
     """
     try:
-        descriptor = os.open(path, _FLAGS, dir_fd=at)
+        descriptor = os.open(path, FLAGS, dir_fd=at)
     except OSError:
         return None
     try:
-        return os.read(descriptor, _PAGE)
+        return os.read(descriptor, PAGE)
     except OSError:
         return None
     finally:
@@ -63,7 +63,7 @@ def open_directory(path: str) -> int:
     :raises FileNotFoundError: it is not there (any more).
     """
     try:
-        return os.open(path, _FLAGS | os.O_DIRECTORY)
+        return os.open(path, FLAGS | os.O_DIRECTORY)
     except OSError as error:
         raise FileNotFoundError(path) from error
 

@@ -67,15 +67,15 @@ class Pulse:
                                                     'nvme').items():
             text = self._open.read(
                 self._controllers + '/' + name + '/state', identity)
-            if text is not None:
-                found[name] = text.strip()
+            if text:
+                found[name] = text
         return found
 
     def _flows(self, arrays: Iterable[str]) -> dict[str, stall.Flow]:
         found = {}
         for name in arrays:
-            fields = (self._open.read(self._block + '/' + name + '/stat')
-                      or '').split()
+            fields = self._open.read(
+                self._block + '/' + name + '/stat').split()
             try:
                 found[name] = stall.Flow(
                     sum(int(fields[index]) for index in _ENDED
@@ -84,7 +84,7 @@ class Pulse:
                 continue
             state = self._block + '/' + name + '/md/array_state'
             if (not found[name].under_way
-                    and self._open.read(state) == 'write-pending\n'):
+                    and self._open.read(state) == 'write-pending'):
                 # a write that waits for md's superblock is not counted yet
                 found[name] = stall.Flow(found[name].ended, 1)
         return found
@@ -99,43 +99,28 @@ class _Open:
         # the rest of the agent needs some, too
         self._most = resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2
 
-    def read(self, path: str, identity: int = 0) -> str | None:
+    def read(self, path: str, identity: int = 0) -> str:
+        """Return what an attribute says; '' where it is not there."""
         key = (path, identity)
         descriptor = self._kept.pop(key, None)
-        if descriptor is not None:
+        if descriptor is None:
+            if len(self._read) + len(self._kept) >= self._most:
+                return attributes.text(attributes.read(path))
             try:
-                text = os.pread(descriptor, 4096, 0)
-                self._read[key] = descriptor
-                return text.decode('ascii', 'replace')
+                descriptor = os.open(path, attributes.FLAGS)
             except OSError:
-                os.close(descriptor)
-        if len(self._read) + len(self._kept) >= self._most:
-            return _read(path)
+                return ''
         try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            raw = os.pread(descriptor, attributes.PAGE, 0)
         except OSError:
-            return None
+            # its object has gone; another may have got the name
+            os.close(descriptor)
+            return attributes.text(attributes.read(path))
         self._read[key] = descriptor
-        try:
-            return os.pread(descriptor, 4096, 0).decode('ascii', 'replace')
-        except OSError:
-            return None
+        return attributes.text(raw)
 
     def close_unread(self) -> None:
         """Close what was not asked for since the last call."""
         for descriptor in self._kept.values():
             os.close(descriptor)
         self._kept, self._read = self._read, {}
-
-
-def _read(path: str) -> str | None:
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return None
-    try:
-        return os.read(descriptor, 4096).decode('ascii', 'replace')
-    except OSError:
-        return None
-    finally:
-        os.close(descriptor)

@@ -13,13 +13,13 @@
 
 from __future__ import annotations
 
-import threading
 from typing import Any
 
 from os_brick.agent.tests.functional.lab import agent as agent_lib
 from os_brick.agent.tests.functional.lab import connector
 from os_brick.agent.tests.functional.lab import host
 from os_brick.agent.tests.functional.lab import inventory
+from os_brick.agent.tests.functional.lab import redundancy
 from os_brick.agent.tests.functional.lab import targets
 from os_brick.agent.tests.functional.lab import waiting
 from os_brick.agent.tests.functional.lab import writer as writer_lib
@@ -134,27 +134,18 @@ class GuardTest(story.StoryTestCase):
         self.assert_nothing_lost(writer, volume)
 
     def test_planned_exchange_keeps_redundancy(self) -> None:
-        """The operator moves a replica; at every look two legs are good."""
+        """The operator moves a replica; the array is never degraded."""
         volume, agent, anchor, other = self.guarded('vol-move')
         writer = self.session.write(volume)
-        fewest, done = [2], threading.Event()
-
-        def watch() -> None:
-            while not done.wait(0.05):
-                fewest.append(len(self.legs(volume)))
-        watcher = threading.Thread(target=watch)
-        watcher.start()
-        self.addCleanup(watcher.join)
-        self.addCleanup(done.set)
-        agent.write_inventory(inventory.text([connector.Volume(
-            volume.alias, [(other, other.namespace),
-                           (self.spares[0], self.spares[0].namespace)],
-            volume.uuid)]))
-        self.wait_whole(volume, other, self.spares[0])
-        agent.wait_for_log(story.CONFIRM % self.uuid(anchor), story.LONG)
-        done.set()
-        watcher.join()
-        self.assertEqual(2, min(fewest))
+        with redundancy.Watch(volume.alias) as watch:
+            agent.write_inventory(inventory.text([connector.Volume(
+                volume.alias, [(other, other.namespace),
+                               (self.spares[0], self.spares[0].namespace)],
+                volume.uuid)]))
+            self.wait_whole(volume, other, self.spares[0])
+            agent.wait_for_log(story.CONFIRM % self.uuid(anchor), story.LONG)
+            self.assertEqual(0, watch.worst)
+        self.assertGreater(watch.samples, 100)
         self.assertRegex(agent.log(), 'done: ReplaceLeg')
         self.assert_nothing_lost(writer, volume)
 

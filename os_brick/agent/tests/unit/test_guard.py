@@ -217,8 +217,8 @@ class PropertyTest(unittest.TestCase):
             decision = decide(snapshot, memory)
             self.assertEqual(
                 {}, {name: device for name, device in memory.anchors.items()
-                     if name in decision.anchors
-                     and decision.anchors[name] != device},
+                     if name in decision.memory.anchors
+                     and decision.memory.anchors[name] != device},
                 'an anchor changed for no reason')
             memory = decision.memory
             todo = [action for name, action in decision.actions

@@ -271,6 +271,28 @@ class GuardTest(base.BaseTestCase):
         self.assertFalse(world.raid.pending)
         self.assertEqual({'nvme9': None}, self.paths(world))
 
+    def test_a_silent_leg_is_given_up_for_a_stall_only(self) -> None:
+        """The kernel's keep-alive has the time that a writer has not."""
+        snapshot = simulated_agent.world().kernel.snapshot()
+        answered = frozenset(namespace.device for namespace
+                             in snapshot.namespaces)
+        portal = snapshot.controllers[-1].portal
+        legs = {leg.replica_uuid: leg for leg in snapshot.arrays[-1].legs}
+        self.assertEqual(2, len(legs))
+        for array in snapshot.arrays:
+            if array.name == 'md1':
+                namespace = snapshot.behind(array.legs[1])
+                assert namespace is not None
+                portal = snapshot.paths(namespace)[0].portal
+        assert portal is not None
+        ours = frozenset(['md1'])
+        for stalled, given_up in ((frozenset[str](), 0), (ours, 1)):
+            sight = guard.Sight(ours, stalled, frozenset([portal]), answered)
+            self.assertEqual(given_up, len([
+                action for _array, action in decide(
+                    snapshot, sight=sight, ours=ours).actions
+                if isinstance(action, act.ResetConnection)]))
+
     def test_another_target_dies(self) -> None:
         """The kernel lets go by itself; its controller goes on trying."""
         world = simulated_agent.world()

@@ -262,6 +262,75 @@ class RulesTest(base.BaseTestCase):
         self.controllers[3] = controller(3, tmo=1.0)
         self.assert_refused('S9', act.SetFastIoFail('', 'nvme0', 1.0))
 
+    def test_S9_the_last_leg_that_waits_is_not_failed(self) -> None:
+        """Also a lost one: the others would end I/O with an error."""
+        self.controllers[0] = controller(0, 'connecting')
+        self.controllers[1] = controller(1, tmo=1.0)
+        self.assert_refused('S9', self.drop)
+        self.controllers[1] = controller(1)
+        self.assert_allowed(self.drop)
+        # one that was to fail fast itself may go
+        self.controllers[0] = controller(0, 'connecting', 1.0)
+        self.controllers[1] = controller(1, tmo=1.0)
+        self.assert_allowed(self.drop)
+
+    def test_S9_one_good_leg_is_without_failfast(self) -> None:
+        """md's own flag, which os-brick sets on every leg."""
+        flag = act.SetFailfast('', 'md1', 'nvme0n1', True)
+        self.assert_allowed(flag)
+        self.legs[1] = leg(1, IN_SYNC | {'failfast'})
+        self.assert_refused('S9', flag)
+        self.assert_allowed(act.SetFailfast('', 'md1', 'nvme1n1', False))
+        self.legs[1] = leg(1, FAULTY)
+        self.assert_refused('S9', flag)
+        self.assert_refused('S4', flag, ours=())
+
+    def test_S9_the_last_path_that_waits_is_not_disconnected(self) -> None:
+        """It leads to a lost leg, and is a good one's patient path too."""
+        self.legs.append(leg(2))
+        self.namespaces[1] = dataclasses.replace(
+            self.namespaces[1], controllers=('nvme0', 'nvme1'))
+        self.namespaces[2] = namespace(2)
+        self.controllers[0] = controller(0, 'connecting')
+        self.controllers[1] = controller(1, tmo=1.0)
+        self.controllers[2] = controller(2, tmo=1.0)
+        self.assert_refused('S9', act.Disconnect('', 'nvme0'))
+        self.controllers[2] = controller(2)
+        self.assert_allowed(act.Disconnect('', 'nvme0'))
+
+    def test_S1_a_silent_connection_needs_another_leg(self) -> None:
+        """It is live for the kernel; a working leg may be given up."""
+        reset = act.ResetConnection('', 'nvme0', 'nvme0n1')
+        self.assert_allowed(reset)
+        self.controllers[1] = controller(1, 'connecting')
+        self.assert_refused('S9', reset)
+        self.controllers[0] = controller(0, tmo=1.0)
+        self.assert_refused('S1', reset)
+        self.controllers[1] = controller(1)
+        self.assert_refused('S4', reset, ours=())
+
+    def test_nothing_is_changed_while_md_would_wait(self) -> None:
+        """A lost leg's superblock is written, under the array's lock."""
+        self.legs.append(leg(2, SPARE, None))
+        self.namespaces[2] = namespace(2)
+        self.namespaces.append(dataclasses.replace(
+            namespace(3, ''), uuid=C))
+        self.mark(A, State.TERMINATING)
+        changes = (act.SetFailfast('', 'md1', 'nvme0n1', False),
+                   act.ReplaceLeg('', 'md1', 'nvme0n1', 'nvme2n1'),
+                   act.Resize('', 'md1', 3),
+                   act.AddLeg('', 'md1', 'nvme3n1', C, False))
+        for change in changes:
+            self.assert_allowed(change)
+        self.controllers[1] = controller(1, 'connecting')
+        # failed, and a write to it still under way
+        for flags in (IN_SYNC, FAULTY | {'blocked'}):
+            self.legs[1] = leg(1, flags)
+            for change in changes:
+                self.assert_refused('md would wait for nvme1n1', change)
+        self.legs[1] = leg(1, FAULTY)
+        self.assert_allowed(changes[0])
+
     def test_what_is_gone_is_said(self) -> None:
         for action in (act.Disconnect('', 'nvme9'),
                        act.FailLeg('', 'md8', 'nvme0n1'),

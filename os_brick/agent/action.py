@@ -55,16 +55,18 @@ class SetFastIoFail(Action):
 class ResetConnection(Action):
     """Have the kernel give a connection up that does not answer.
 
-    A read through it is sent with a short time-out of its own; where that
-    runs out, the kernel tears the connection down and begins to reconnect
-    (Linux drivers/nvme/host/tcp.c, nvme_tcp_timeout).  Where the target
-    answers after all, nothing happens.
+    Its TCP connections are closed; and a keep-alive command is sent with a
+    short time-out of its own.  Either makes the kernel tear the connection
+    down and begin to reconnect (Linux drivers/nvme/host/tcp.c,
+    nvme_tcp_state_change and nvme_tcp_timeout); the command takes a second
+    longer, and does nothing where the target answers after all.
 
-    :ivar device: a namespace that is reached through it.
+    :ivar portal: all TCP connections to it are closed; None: none is, for
+        some of them must not be.
     """
 
     controller: str
-    device: str
+    portal: model.Portal | None
 
 
 @dataclasses.dataclass(frozen=True)

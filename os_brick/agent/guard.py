@@ -31,6 +31,7 @@ from __future__ import annotations
 import dataclasses
 
 from os_brick.agent import action as act
+from os_brick.agent import connections
 from os_brick.agent import model
 from os_brick.agent import release
 from os_brick.agent import rules
@@ -124,7 +125,7 @@ def _anchor(array: model.Array, snapshot: model.HostSnapshot,
     good.sort(key=lambda leg: (
         not _controllers(leg, snapshot) <= waiting,
         leg.failfast,
-        not rules.waits(leg, snapshot),
+        not connections.waits(leg, snapshot),
         leg.slot if leg.slot is not None else 1 << 16))
     return good[0].device if good else None
 
@@ -163,8 +164,8 @@ def _hurry(array: model.Array, snapshot: model.HostSnapshot,
         for path in () if leg.faulty else _paths(leg, snapshot):
             # one that is stricter was set by the operator, and is kept
             if (path.name not in waiting and path.live
-                    and rules.foreign_use(path.name, snapshot, ours,
-                                          known) is None
+                    and connections.foreign_use(path.name, snapshot, ours,
+                                                known) is None
                     and path.has_fast_io_fail
                     and (path.fast_io_fail_tmo is None
                          or path.fast_io_fail_tmo > timeout)):

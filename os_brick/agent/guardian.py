@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Mapping
+import dataclasses
 import logging
 import threading
 import time
@@ -47,7 +48,8 @@ AGAIN, LATER = 1.0, 10.0
 class Guardian:
     """:param scan: looks at all of this host.
 
-    :param unanswered: says which portals acknowledge nothing.
+    :param unanswered: says which portals acknowledge nothing, and for how
+        many seconds.
     :param wake: called when a connection changed, for the passes.
     :param clock: seconds that never step.
     """
@@ -55,7 +57,7 @@ class Guardian:
     def __init__(self, conf: cfg.ConfigOpts,
                  scan: Callable[[], model.HostSnapshot],
                  executor: actions.Executor, pulse: pulse_lib.Pulse,
-                 unanswered: Callable[[], frozenset[model.Portal]],
+                 unanswered: Callable[[], Mapping[model.Portal, float]],
                  wake: Callable[[], None] = lambda: None,
                  clock: Callable[[], float] = time.monotonic) -> None:
         self._conf = conf
@@ -70,7 +72,7 @@ class Guardian:
         self._claims = claims_lib.Claims()
         self._beat = pulse_lib.Beat()
         self._watched = stall.Watched()
-        self._answered: frozenset[str] = frozenset()
+        self._sight = guard.Sight()
         self._last = model.HostSnapshot()
         self._arrays: Mapping[str, str] = {}
         self._memory = guard.Memory()
@@ -116,20 +118,28 @@ class Guardian:
         moved = beat.states != self._beat.states
         self._beat = beat
         self._watched = stall.look(self._watched, beat.flows, now)
-        suspicious = self._watched.stalled(now, stall.SUSPICIOUS)
-        if suspicious:
-            self._watched = stall.listen(self._watched, self._unanswered())
-        else:
-            self._answered = frozenset()
-        stalled = self._watched.stalled(now, self._conf.io_stall_timeout)
-        hurry = bool(suspicious)
-        if moved or woken or stalled or now >= self._due:
-            hurry |= self._guard(now, stalled)
+        hurry, stalled = self._suspect(now)
+        if (moved or woken or stalled or self._sight.doubted
+                or now >= self._due):
+            hurry |= self._guard(now)
         if moved:
             self.wake_passes()
         # due may be sooner than the next regular look
         pause = ALERT if hurry else float(self._conf.connection_check_interval)
         return max(0.01, min(pause, self._due - self._clock()))
+
+    def _suspect(self, now: float) -> tuple[bool, bool]:
+        """Find out what stands still; whether any does, and is stalled."""
+        timeout = self._conf.io_stall_timeout
+        standing = self._watched.stalled(now, min(stall.MOMENT, timeout))
+        quiet = self._unanswered() if standing else {}
+        self._sight = guard.Sight(
+            frozenset(name for name, flow in self._beat.flows.items()
+                      if flow.under_way), standing,
+            self._watched.stalled(now, timeout),
+            stall.silent(quiet, timeout / 2), stall.silent(quiet, timeout),
+            self._sight.answered if standing else frozenset())
+        return bool(standing), bool(self._sight.stalled)
 
     def _follow(self, mode: str) -> None:
         """Take in that the operator has switched the guard on or off."""
@@ -137,7 +147,7 @@ class Guardian:
             self._restore()
         self._mode = mode
 
-    def _guard(self, now: float, stalled: frozenset[str]) -> bool:
+    def _guard(self, now: float) -> bool:
         """Scan, decide and act; True while something is undecided."""
         self._due = now + self._conf.poll_interval
         if self._mode == 'off':
@@ -145,10 +155,10 @@ class Guardian:
         claims = self._claims
         snapshot = self._last = model.carry_over(self._last, self._scan())
         self._arrays = dict(claims.match(snapshot, self._arrays).arrays)
-        decision = self._decide(claims, snapshot, now, stalled)
+        decision = self._decide(claims, snapshot, now)
         if decision.probe and self._mode == 'on':
             self._ask(decision.probe)
-            decision = self._decide(claims, snapshot, now, stalled)
+            decision = self._decide(claims, snapshot, now)
         self._memory = decision.memory
         failed, self._failed = self._failed, set()
         for name, action in decision.actions:
@@ -156,29 +166,25 @@ class Guardian:
         for subject in failed - self._failed:
             self._journal.forget(subject)
         if self._failed and self._mode == 'on':
-            self._due = now + (AGAIN if stalled else LATER)
+            self._due = now + (AGAIN if self._sight.stalled else LATER)
         if decision.again_at is not None:
             self._due = min(self._due, decision.again_at)
         self._journal.forget('io_guard')
         return bool(decision.probe or decision.again_at is not None)
 
     def _decide(self, claims: claims_lib.Claims,
-                snapshot: model.HostSnapshot, now: float,
-                stalled: frozenset[str]) -> guard.Decision:
-        sight = guard.Sight(
-            frozenset(name for name, flow in self._beat.flows.items()
-                      if flow.under_way), stalled,
-            self._watched.silent(now) if stalled else frozenset(),
-            self._answered)
+                snapshot: model.HostSnapshot, now: float) -> guard.Decision:
         return guard.decide(
             snapshot, frozenset(self._arrays), self._memory, now,
-            guard.Policy(self._conf.io_fail_timeout), sight,
+            guard.Policy(self._conf.io_fail_timeout), self._sight,
             claims.replicas(), claims.leaving)
 
     def _ask(self, devices: frozenset[str]) -> None:
-        """Find out which legs answer a read; a stall ends the answer."""
+        """Find out which legs answer a read; it counts while I/O stands."""
         try:
-            self._answered |= self._executor.answering(devices)
+            self._sight = dataclasses.replace(
+                self._sight, answered=self._sight.answered
+                | self._executor.answering(devices))
         except actions.NotDone as error:
             self._journal.trouble('reading %s' % ', '.join(sorted(devices)),
                                   str(error))

@@ -62,11 +62,12 @@ OPTS: list[cfg.Opt] = [
                       'for all legs of an array but one.'),
     cfg.FloatOpt('io_stall_timeout', default=1.0, min=0.5, max=600.0,
                  mutable=True,
-                 help='Seconds for which no I/O of an array may end, with '
-                      'some under way, before the agent looks for a target '
-                      'that has fallen silent. Such a target is given up '
-                      'only if it has acknowledged nothing for 1.5 s and '
-                      'another leg of the array answers a read.'),
+                 help='Seconds after which a target is given up that has '
+                      'fallen silent: it has acknowledged nothing of what '
+                      'was sent to it for so long, no I/O of an array on it '
+                      'ends, and another leg of the array answers a read. '
+                      'It must be longer than any round trip of the '
+                      'network.'),
     cfg.FloatOpt('connection_check_interval', default=0.5, min=0.05,
                  max=60.0, mutable=True,
                  help='Seconds between two looks at the state of the NVMe-oF '
@@ -116,7 +117,7 @@ def list_opts() -> list[tuple[str, Sequence[cfg.Opt]]]:
     for opt in privsep:
         if opt.name == 'capabilities':
             opt.default = list(privileged.CAPABILITIES)
-            opt.sample_default = 'CAP_SYS_ADMIN'
+            opt.sample_default = 'CAP_SYS_ADMIN, CAP_NET_ADMIN'
     vendors = itertools.chain.from_iterable(
         drivers.load_class(name).options() for name in drivers.EMBEDDED)
     return [('DEFAULT', OPTS + list(vendors)), (PRIVSEP_GROUP, privsep)]

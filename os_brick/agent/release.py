@@ -23,7 +23,8 @@ The laws:
   I/O under way is in no hurry: it waits until the kernel has tried to
   reconnect, so that a short loss costs no resynchronisation.
 * A silent target, whose connection the kernel still calls live, is given up
-  only when the array is stalled and another leg has answered a read.
+  only when the array stands still and another leg has answered a read, or
+  another path to the same leg is live.
 """
 
 from __future__ import annotations
@@ -62,13 +63,17 @@ class Sight:
     """What was seen besides the snapshot.
 
     :ivar busy: arrays that have I/O under way.
-    :ivar stalled: arrays of which no I/O ends (see ``stall``).
-    :ivar silent: portals that acknowledge nothing (see ``stall``).
-    :ivar answered: devices that have answered a read during the stall.
+    :ivar standing: of these, such of which no I/O has ended for a moment.
+    :ivar stalled: of these, such of which none ends (see ``stall``).
+    :ivar doubted: portals that have not acknowledged anything for a while.
+    :ivar silent: of these, such that are taken for silent (see ``stall``).
+    :ivar answered: devices that have answered a read meanwhile.
     """
 
     busy: frozenset[str] = frozenset()
+    standing: frozenset[str] = frozenset()
     stalled: frozenset[str] = frozenset()
+    doubted: frozenset[model.Portal] = frozenset()
     silent: frozenset[model.Portal] = frozenset()
     answered: frozenset[str] = frozenset()
 
@@ -142,13 +147,11 @@ class _Cutting:
         for array in arrays:
             for leg in array.legs:
                 namespace = self._snapshot.behind(leg)
-                if namespace is None or self._snapshot.reachable(namespace):
+                if namespace is None:
                     continue
                 paths = self._snapshot.paths(namespace)
-                for action in (
-                        self._give_up(array, leg, paths) if any(
-                            path.state == SILENT for path in paths)
-                        else self._cut(array, leg, paths)):
+                for action in (self._give_up(array, leg, paths)
+                               + self._cut(array, leg, paths)):
                     actions.append((array.name, action))
         return Release(actions, dataclasses.replace(
             self._before, lost=self._lost, resets=self._resets),
@@ -157,25 +160,38 @@ class _Cutting:
     def _give_up(self, array: model.Array, leg: model.Leg,
                  paths: tuple[model.Controller, ...]) -> list[act.Action]:
         """Have the kernel notice what it would notice much later."""
-        if array.name not in self._sight.stalled:
+        doubted = [path for path in paths if path.state == SILENT
+                   or path.live and path.portal in self._sight.doubted]
+        if not doubted or array.name not in self._sight.standing:
             return []
+        live = [path for path in paths if path.live and path not in doubted]
         others = {other.device for other in array.legs
                   if other.device != leg.device
                   and self._snapshot.good(other)}
-        if not others & self._sight.answered:
+        if not live and not others & self._sight.answered:
+            # in time: the answer is there when the silence has lasted
             self._probe |= others
             return []
         actions: list[act.Action] = []
-        for path in paths:
-            action = act.ResetConnection(
-                'I/O of %s stands still, %s does not answer, and another '
-                'leg does' % (array.name, path.portal), path.name,
-                leg.device)
-            if (path.state == SILENT and path.name not in self._resets
-                    and self._allowed(action)):
-                self._resets[path.name] = self._now
-                actions.append(action)
+        for path in doubted:
+            if path.state == SILENT and path.name not in self._resets:
+                action = self._reset(path, (
+                    'I/O of %s stands still, %s does not answer, and '
+                    'another %s' % (array.name, path.portal, 'path is live'
+                                    if live else 'leg does')))
+                if action is not None:
+                    self._resets[path.name] = self._now
+                    actions.append(action)
         return actions
+
+    def _reset(self, path: model.Controller,
+               reason: str) -> act.Action | None:
+        """Close all connections to its portal, where all may be closed."""
+        for portal in (path.portal, None):
+            action = act.ResetConnection(reason, path.name, portal)
+            if self._allowed(action):
+                return action
+        return None
 
     def _cut(self, array: model.Array, leg: model.Leg,
              paths: tuple[model.Controller, ...]) -> list[act.Action]:

@@ -32,6 +32,7 @@ from collections.abc import Collection
 from collections.abc import Mapping
 
 from os_brick.agent import action as act
+from os_brick.agent import connections
 from os_brick.agent import model
 
 
@@ -84,12 +85,12 @@ def refusal(action: act.Action, volume: model.Volume,
             return 'S4: it is no replica of the volume'
         return None
     if isinstance(action, act.Disconnect):
-        return _disconnect(action.controller, snapshot, ours, known)
+        return connections.disconnect(frozenset([action.controller]),
+                                      snapshot, ours, known)
     if isinstance(action, act.ResetConnection):
-        return _disconnect(action.controller, snapshot, ours, known,
-                           silent=True)
+        return connections.give_up(action, snapshot, ours, known)
     if isinstance(action, act.SetFastIoFail):
-        return _fast_fail(action, snapshot, ours, known)
+        return connections.fast_fail(action, snapshot, ours, known)
     array = snapshot.array(getattr(action, 'array'))
     if array is None:
         return 'the array is gone'
@@ -124,8 +125,8 @@ def refusal(action: act.Action, volume: model.Volume,
         if volume.replica(spare.replica_uuid) is None:
             return 'S2: the spare is no replica of the volume'
         return None
-    if waits(leg, snapshot) and not any(
-            snapshot.good(other) and waits(other, snapshot)
+    if connections.waits(leg, snapshot) and not any(
+            snapshot.good(other) and connections.waits(other, snapshot)
             for other in array.legs if other.device != leg.device):
         return 'S9: no good leg of the array would be left to wait'
     return _fail(array, leg, volume, snapshot)
@@ -200,104 +201,6 @@ def _resize(action: act.Resize, array: model.Array) -> str | None:
             return 'S3: more legs are in sync than would be left'
         if len(array.in_sync) < action.raid_disks or not action.raid_disks:
             return 'S1: fewer legs are in sync than would be left'
-    return None
-
-
-def foreign_use(name: str, snapshot: model.HostSnapshot,
-                ours: Collection[str], known: Collection[str]) -> str | None:
-    """Return who else uses a controller, None where nobody does (S4).
-
-    A namespace that nothing holds and that is no replica may be in use
-    without leaving a trace: a virtual machine that has it open.
-    """
-    behind = [namespace for namespace in snapshot.namespaces
-              if name in namespace.controllers]
-    if not behind:
-        return 'S4: %s carries no replica' % name
-    for namespace in behind:
-        if namespace.in_use:
-            return 'S4: %s is in use: %s' % (namespace.device,
-                                             namespace.in_use)
-        for holder in namespace.holders:
-            if snapshot.array(holder) is None or holder not in ours:
-                return 'S4: %s is in use by %s' % (namespace.device, holder)
-        if not namespace.holders and namespace.uuid not in known:
-            return 'S4: %s is no replica of a volume' % namespace.device
-    return None
-
-
-def _disconnect(name: str, snapshot: model.HostSnapshot,
-                ours: Collection[str], known: Collection[str],
-                silent: bool = False) -> str | None:
-    """:param silent: it is live for the kernel and has fallen silent."""
-    controller = snapshot.controller(name)
-    if controller is None:
-        return 'the controller is gone'
-    foreign = foreign_use(name, snapshot, ours, known)
-    if foreign is not None:
-        return foreign
-    for namespace in snapshot.namespaces:
-        if name not in namespace.controllers:
-            continue
-        for holder in namespace.holders:
-            if _alone_in_waiting(snapshot.array(holder), name, snapshot):
-                return 'S9: no good leg of %s would be left to wait' % holder
-        if any(path.live and path.name != name
-               for path in snapshot.paths(namespace)):
-            continue
-        for holder in namespace.holders:
-            array = snapshot.array(holder)
-            leg = array.leg(namespace.device) if array else None
-            if array is None or leg is None:
-                return '%s is in use by %s' % (namespace.device, holder)
-            if not leg.faulty and controller.live and not silent:
-                return 'S3: %s is a working leg of %s' % (
-                    namespace.device, holder)
-            if not any(snapshot.good(other) and not _only_through(
-                    other, name, snapshot) for other in array.legs):
-                return 'S1: %s has no other good leg' % holder
-    return None
-
-
-def _only_through(leg: model.Leg, name: str,
-                  snapshot: model.HostSnapshot) -> bool:
-    namespace = snapshot.behind(leg)
-    return namespace is None or all(
-        path.name == name for path in snapshot.paths(namespace) if path.live)
-
-
-def _alone_in_waiting(array: model.Array | None, name: str,
-                      snapshot: model.HostSnapshot) -> bool:
-    """Among the paths of an array's good legs, only this one waits."""
-    good = [leg for leg in array.legs if snapshot.good(leg)] if array else []
-    return (any(waits(leg, snapshot) for leg in good)
-            and not any(waits(leg, snapshot, name) for leg in good))
-
-
-def waits(leg: model.Leg, snapshot: model.HostSnapshot,
-          changed: str | None = None) -> bool:
-    """The leg's I/O waits for a lost path (``changed``: if that did not)."""
-    namespace = snapshot.behind(leg)
-    return namespace is not None and any(
-        path.fast_io_fail_tmo is None and path.name != changed
-        for path in snapshot.paths(namespace))
-
-
-def _fast_fail(action: act.SetFastIoFail, snapshot: model.HostSnapshot,
-               ours: Collection[str], known: Collection[str]) -> str | None:
-    foreign = foreign_use(action.controller, snapshot, ours, known)
-    if foreign is not None or action.seconds is None:
-        return foreign
-    for namespace in snapshot.namespaces:
-        if action.controller not in namespace.controllers:
-            continue
-        for holder in namespace.holders:
-            array = snapshot.array(holder)
-            if array is not None and not any(
-                    snapshot.good(leg) and waits(leg, snapshot,
-                                                 action.controller)
-                    for leg in array.legs):
-                return 'S9: no good leg of %s would be left to wait' % holder
     return None
 
 

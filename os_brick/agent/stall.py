@@ -13,35 +13,36 @@
 
 The laws:
 
-* An array is *stalled* when I/O has been under way and none has ended for
-  ``io_stall_timeout``, in look after look.  A look that comes late proves
-  nothing: the agent itself, or all of the virtual machine, was paused.
+* An array *stands still* when I/O has been under way and none has ended for
+  a moment, in look after look; when that has lasted for ``io_stall_timeout``
+  it is *stalled*.  A look that comes late proves nothing: the agent itself,
+  or all of the virtual machine, was paused.
 * A target is *silent* when what was sent to it has been unacknowledged, and
-  sent again in vain, for ``SILENCE`` seconds.  A slow target is not silent:
-  its TCP acknowledges at once what its disks take seconds for.
+  sent again in vain, for ``io_stall_timeout`` by the kernel's own count.  A
+  slow target is not silent: its TCP acknowledges at once what its disks take
+  seconds for.
 
 Neither is enough to act upon: ``guard`` wants both, and another leg that
 answers.
+
+A silent target should be given up within 1.25 seconds: that long after the
+last answer, and 2.5 seconds at most, the kernel sends it a keep-alive
+command, and when it then gives the connection up it first waits for that
+command's time-out of 5 seconds (Linux 6.1, nvme_keep_alive_work_period and
+nvme_stop_keep_alive).
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from collections.abc import Mapping
 import dataclasses
 
 from os_brick.agent import model
 
-#: Seconds, from the first look at which something was sent again.  Longer
-#: than a round trip that has just become one and a half seconds long.  Not
-#: much longer: a live host sends a keep-alive 2.5 to 5 s after the last
-#: answer, and a connection that is given up while one is under way waits
-#: for its time-out of 5 s (Linux 6.1, nvme_stop_keep_alive).
-SILENCE = 1.5
 #: Seconds between two looks, beyond which the first one proves nothing.
 LATE = 1.5
-#: Seconds after which an array is looked at more often.
-SUSPICIOUS = 0.25
+#: Seconds after which an array stands still, and is looked at more often.
+MOMENT = 0.25
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,13 +62,10 @@ class Watched:
     """What is remembered of the looks so far.
 
     :ivar standing: array -> (I/Os ended so far, since when it stands still).
-    :ivar quiet: portal -> since when it has acknowledged nothing.
     :ivar looked_at: when the last look was.
     """
 
     standing: Mapping[str, tuple[int, float]] = dataclasses.field(
-        default_factory=dict)
-    quiet: Mapping[model.Portal, float] = dataclasses.field(
         default_factory=dict)
     looked_at: float = 0.0
 
@@ -76,14 +74,9 @@ class Watched:
         return frozenset(name for name, (_ended, since)
                          in self.standing.items() if now - since >= timeout)
 
-    def silent(self, now: float) -> frozenset[model.Portal]:
-        """The portals that have been silent for long enough."""
-        return frozenset(portal for portal, since in self.quiet.items()
-                         if now - since >= SILENCE)
-
 
 def look(before: Watched, flows: Mapping[str, Flow], now: float) -> Watched:
-    """Take in the arrays' flows; the portals' silence stays as it was."""
+    """Take in the arrays' flows."""
     late = now - before.looked_at > LATE
     standing = {}
     for name, flow in flows.items():
@@ -93,12 +86,14 @@ def look(before: Watched, flows: Mapping[str, Flow], now: float) -> Watched:
         if late or ended != flow.ended:
             since = now
         standing[name] = (flow.ended, since)
-    return Watched(standing, {} if late else before.quiet, now)
+    return Watched(standing, now)
 
 
-def listen(before: Watched,
-           unanswered: Collection[model.Portal]) -> Watched:
-    """Take in which portals leave unacknowledged what is sent to them."""
-    return dataclasses.replace(before, quiet={
-        portal: before.quiet.get(portal, before.looked_at)
-        for portal in unanswered})
+def silent(unanswered: Mapping[model.Portal, float],
+           timeout: float) -> frozenset[model.Portal]:
+    """The portals that have been silent for so many seconds.
+
+    :param unanswered: portal -> for how many seconds it has not answered.
+    """
+    return frozenset(portal for portal, seconds in unanswered.items()
+                     if seconds >= timeout)

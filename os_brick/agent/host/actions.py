@@ -32,6 +32,7 @@ from oslo_concurrency import lockutils
 from oslo_config import cfg
 
 from os_brick.agent import action as act
+from os_brick.agent.host import commands
 from os_brick.agent.host import privileged
 from os_brick.agent.host import sysfs
 from os_brick.agent import model
@@ -46,7 +47,7 @@ STOP_PATIENCE = 2.0
 URGENT_PATIENCE = 1.0
 # Milliseconds.  The kernel rounds up to its next full second.
 GIVE_UP_AFTER = 100
-ANSWER_WITHIN = 1000
+ANSWER_WITHIN = 200
 _Lock = contextlib.AbstractContextManager[object]
 
 
@@ -98,19 +99,21 @@ class Executor:
                 raise Refused(why)
             try:
                 self._do(action)
-            except (privileged.CommandFailed,
-                    privileged.BadArgument) as error:
+            except (commands.CommandFailed,
+                    commands.BadArgument) as error:
                 raise NotDone(str(error)) from error
 
     def answering(self, devices: Collection[str]) -> frozenset[str]:
-        """Return those namespaces that answer a direct read soon.
+        """Return those namespaces that have answered a direct read.
+
+        One that takes its time has another chance with the next call.
 
         :raises NotDone: when it could not be tried.
         """
         try:
             return frozenset(privileged.answering(sorted(devices),
                                                   ANSWER_WITHIN))
-        except (privileged.CommandFailed, privileged.BadArgument) as error:
+        except (commands.CommandFailed, commands.BadArgument) as error:
             raise NotDone(str(error)) from error
 
     @contextlib.contextmanager
@@ -194,7 +197,7 @@ class Executor:
                 action.controller,
                 -1 if action.seconds is None else round(action.seconds))
         elif isinstance(action, act.ResetConnection):
-            privileged.give_up(action.device, GIVE_UP_AFTER)
+            self._give_up(action)
         elif isinstance(action, act.SetFailfast):
             privileged.set_failfast(action.array, action.device, action.on)
         elif isinstance(action, act.FailLeg):
@@ -210,6 +213,17 @@ class Executor:
         else:
             raise TypeError('unknown action %r' % (action,))
 
+    def _give_up(self, action: act.ResetConnection) -> None:
+        """Close it; where the kernel cannot, the command does it."""
+        if action.portal is not None:
+            try:
+                privileged.close_connections(action.portal.address,
+                                             action.portal.port)
+            except commands.CommandFailed as error:
+                LOG.warning('%s is not closed at once: %s',
+                            action.controller, error)
+        privileged.ask(action.controller, GIVE_UP_AFTER)
+
     def _connect(self, action: act.Connect) -> None:
         """Connect all portals; one that fails does not stop the others."""
         errors = []
@@ -218,8 +232,8 @@ class Executor:
                 privileged.connect(action.target.nqn, portal.address,
                                    portal.port, portal.transport,
                                    self._host.nqn)
-            except (privileged.CommandFailed,
-                    privileged.BadArgument) as error:
+            except (commands.CommandFailed,
+                    commands.BadArgument) as error:
                 errors.append(str(error))
         if len(errors) == len(action.portals):
             raise NotDone('; '.join(errors))
@@ -229,7 +243,7 @@ class Executor:
             try:
                 privileged.re_add(action.array, action.device)
                 return
-            except privileged.CommandFailed:
+            except commands.CommandFailed:
                 # its bitmap or event count no longer fits: copy all of it
                 pass
         privileged.add(action.array, action.device)

@@ -20,19 +20,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 import ipaddress
-import os
 import re
 import subprocess
-import threading
 import time
 
 from oslo_config import cfg
 from oslo_privsep import capabilities
 from oslo_privsep import priv_context
 
-# mdadm's ioctls and the attributes of NVMe controllers ask for SYS_ADMIN;
-# a program run by uid 0 reads and writes root's own files without more.
-CAPABILITIES = [capabilities.CAP_SYS_ADMIN]
+from os_brick.agent.host import commands
+
+# mdadm's ioctls and the attributes of NVMe controllers ask for SYS_ADMIN,
+# closing a TCP connection that has fallen silent for NET_ADMIN; a program run
+# by uid 0 reads and writes root's own files without more.
+CAPABILITIES = [capabilities.CAP_SYS_ADMIN, capabilities.CAP_NET_ADMIN]
 
 default = priv_context.PrivContext(
     __name__, cfg_section='privsep_nvme_agent', pypath=__name__ + '.default',
@@ -41,11 +42,11 @@ default = priv_context.PrivContext(
 # A call that hangs with its device must not keep the others waiting.
 cfg.CONF.set_default('thread_pool_size', 16, group='privsep_nvme_agent')
 
-COMMAND_TIMEOUT = 60.0
-WRITE_TIMEOUT = FAIL_TIMEOUT = 3.0
+#: Seconds after which a read that was asked for once is too old to count.
+ANSWER_AGE = 5.0
+FAIL_TIMEOUT = 3.0
 BLOCK = '/sys/class/block'
 CONTROLLERS = '/sys/class/nvme-fabrics/ctl'
-PROGRAMS = '/usr/sbin:/usr/bin:/sbin:/bin'
 _ARRAY = re.compile(r'md([0-9]{1,7}|_[A-Za-z0-9._+-]{1,64})\Z')
 _NAMESPACE = re.compile(r'nvme[0-9]{1,6}n[0-9]{1,6}\Z')
 _CONTROLLER = re.compile(r'nvme[0-9]{1,6}\Z')
@@ -53,110 +54,28 @@ _CONTROLLER = re.compile(r'nvme[0-9]{1,6}\Z')
 # address with one in it would bring options of its own
 _NQN = re.compile(r'nqn\.[A-Za-z0-9._:@+~-]{1,219}\Z')
 _ADDRESS = re.compile(r'[0-9A-Fa-f.:]{2,45}(%[A-Za-z0-9_.-]{1,15})?\Z')
-
-
-class CommandFailed(Exception):
-    """A program failed; the text says which, on what, and its own words."""
-
-
-class BadArgument(Exception):
-    """An argument does not look like what it is meant to be."""
-
-
-def _match(pattern: re.Pattern[str], text: str, noun: str) -> str:
-    if not isinstance(text, str) or not pattern.match(text):
-        raise BadArgument('%r is no %s' % (text, noun))
-    return text
-
-
-def _number(value: int, low: int, high: int, noun: str) -> int:
-    # True is an int
-    if type(value) is not int or not low <= value <= high:
-        raise BadArgument('%r is no %s' % (value, noun))
-    return value
-
-
-def _run(*command: str, limit: float | None = None) -> str:
-    """Run a program and return what it printed.
-
-    :param limit: seconds; COMMAND_TIMEOUT where it is not given.
-
-    One that hangs in the kernel cannot be killed; it is left behind, so that
-    the others are served.
-    """
-    try:
-        process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, text=True, errors='replace',
-            umask=0o022, env={'PATH': PROGRAMS, 'LC_ALL': 'C'})
-    except OSError as error:
-        raise CommandFailed('%s cannot be run: %s' % (
-            ' '.join(command), error.strerror)) from None
-    limit = COMMAND_TIMEOUT if limit is None else limit
-    try:
-        output, _none = process.communicate(timeout=limit)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        raise CommandFailed('%s did not end within %g s' % (
-            ' '.join(command), limit)) from None
-    if process.returncode:
-        raise CommandFailed('%s failed (%d): %s' % (
-            ' '.join(command), process.returncode,
-            ' '.join(output.split()) or 'it said nothing'))
-    return output
-
-
-def _start(*command: str) -> subprocess.Popen[bytes]:
-    try:
-        return subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL, env={'PATH': PROGRAMS, 'LC_ALL': 'C'})
-    except OSError as error:
-        raise CommandFailed('%s cannot be started: %s' % (
-            command[0], error.strerror)) from None
-
-
-def _leave_behind(*command: str) -> None:
-    threading.Thread(target=_start(*command).wait, daemon=True).start()
-
-
-def _attribute(device: str, *names: str) -> int:
-    path = os.path.join(BLOCK, _namespace(device), *names)
-    try:
-        with open(path, encoding='ascii') as attribute:
-            return int(attribute.read())
-    except (OSError, ValueError) as error:
-        raise CommandFailed('reading %s failed: %s' % (path, error)) from None
-
-
-def _write(text: str, *parts: str) -> None:
-    """Write an attribute; md's hang while a command on the array does."""
-    path = os.path.join(*parts)
-    errors: list[str] = []
-
-    def write() -> None:
-        try:
-            with open(path, 'w', encoding='ascii') as attribute:
-                attribute.write(text)
-        except OSError as error:
-            errors.append(error.strerror or str(error))
-
-    thread = threading.Thread(target=write, daemon=True)
-    thread.start()
-    thread.join(WRITE_TIMEOUT)
-    if thread.is_alive():
-        errors.append('it hangs')
-    if errors:
-        raise CommandFailed('writing %s to %s failed: %s' % (
-            text, path, errors[0])) from None
+#: namespace -> the read that was sent to it, and when
+_reads: dict[str, tuple[subprocess.Popen[bytes], float]] = {}
 
 
 def _md(array: str) -> str:
-    return '/dev/' + _match(_ARRAY, array, 'md array')
+    return '/dev/' + commands.match(_ARRAY, array, 'md array')
+
+
+def _controller(name: str) -> str:
+    return commands.match(_CONTROLLER, name, 'NVMe controller')
+
+
+def _address(text: str) -> str:
+    try:
+        ipaddress.ip_address(commands.match(_ADDRESS, text, 'IP address'))
+    except ValueError:
+        raise commands.BadArgument('%r is no IP address' % text) from None
+    return text
 
 
 def _namespace(device: str) -> str:
-    return _match(_NAMESPACE, device, 'NVMe namespace')
+    return commands.match(_NAMESPACE, device, 'NVMe namespace')
 
 
 @default.entrypoint
@@ -169,18 +88,15 @@ def connect(nqn: str, address: str, port: int, transport: str,
             host_nqn: str) -> None:
     """Connect one portal with os-brick's queue depth and loss time-out."""
     if transport not in ('tcp', 'rdma'):
-        raise BadArgument('%r is no transport' % transport)
+        raise commands.BadArgument('%r is no transport' % transport)
     try:
-        ipaddress.ip_address(_match(_ADDRESS, address, 'IP address'))
-    except ValueError:
-        raise BadArgument('%r is no IP address' % address) from None
-    try:
-        _run('nvme', 'connect', '-t', transport, '-a', address,
-             '-s', str(_number(port, 1, 65535, 'port')),
-             '-n', _match(_NQN, nqn, 'NQN'),
-             '-q', _match(_NQN, host_nqn, 'host NQN'),
-             '-Q', '128', '-l', '-1')
-    except CommandFailed as error:
+        commands.run(
+            'nvme', 'connect', '-t', transport, '-a', _address(address),
+            '-s', str(commands.number(port, 1, 65535, 'port')),
+            '-n', commands.match(_NQN, nqn, 'NQN'),
+            '-q', commands.match(_NQN, host_nqn, 'host NQN'),
+            '-Q', '128', '-l', '-1')
+    except commands.CommandFailed as error:
         if 'already connected' not in str(error):
             raise
 
@@ -188,59 +104,81 @@ def connect(nqn: str, address: str, port: int, transport: str,
 @default.entrypoint
 def disconnect(controller: str) -> None:
     """Disconnect one controller."""
-    _run('nvme', 'disconnect', '-d',
-         _match(_CONTROLLER, controller, 'NVMe controller'))
+    commands.run('nvme', 'disconnect', '-d', _controller(controller))
 
 
 @default.entrypoint
 def set_fast_io_fail(controller: str, seconds: int) -> None:
     """Set fast_io_fail_tmo; -1 turns it off (writing ``off`` is EINVAL)."""
-    _number(seconds, -1, 3600, 'fast_io_fail_tmo')
-    _write(str(seconds), CONTROLLERS, _match(
-        _CONTROLLER, controller, 'NVMe controller'), 'fast_io_fail_tmo')
+    commands.number(seconds, -1, 3600, 'fast_io_fail_tmo')
+    commands.write(str(seconds), CONTROLLERS, _controller(controller),
+                   'fast_io_fail_tmo')
 
 
 @default.entrypoint
 def set_failfast(array: str, device: str, on: bool) -> None:
     """Set or clear md's failfast flag of a leg."""
-    _write('failfast' if on is True else '-failfast', BLOCK,
-           _match(_ARRAY, array, 'md array'), 'md',
-           'dev-' + _namespace(device), 'state')
+    commands.write('failfast' if on is True else '-failfast', BLOCK,
+                   commands.match(_ARRAY, array, 'md array'), 'md',
+                   'dev-' + _namespace(device), 'state')
 
 
 @default.entrypoint
-def give_up(device: str, milliseconds: int) -> None:
-    """Read a block through a namespace's path, with a short time-out.
+def close_connections(address: str, port: int) -> None:
+    """End all TCP connections to a portal as if it had reset them.
+
+    The kernel's NVMe/TCP then reconnects (inet_diag.h, SOCK_DESTROY;
+    drivers/nvme/host/tcp.c, nvme_tcp_state_change).  Kernels without it do
+    nothing, and do not say so.
+    """
+    address = _address(address)
+    commands.run(
+        'ss', '--kill', '--tcp', '--numeric', '--no-header', 'dst',
+        '%s:%d' % ('[%s]' % address if ':' in address else address,
+                   commands.number(port, 1, 65535, 'port')),
+        limit=FAIL_TIMEOUT)
+
+
+@default.entrypoint
+def ask(controller: str, milliseconds: int) -> None:
+    """Send a keep-alive command (18h) with a short time-out.
 
     Where that runs out, the kernel gives the connection up and reconnects.
     It is not waited for.
     """
-    _number(milliseconds, 1, 60000, 'time-out')
-    size, nsid = (_attribute(device, *names) for names in (
-        ('queue', 'logical_block_size'), ('nsid',)))
-    _leave_behind(
-        'nvme', 'io-passthru', '/dev/' + device, '--opcode=2', '--read',
-        '--namespace-id=%d' % nsid, '--data-len=%d' % size,
-        '--timeout=%d' % milliseconds)
+    commands.leave_behind(
+        'nvme', 'admin-passthru', '/dev/' + _controller(controller),
+        '--opcode=0x18', '--timeout=%d' % commands.number(
+            milliseconds, 1, 60000, 'time-out'))
 
 
 @default.entrypoint
 def answering(devices: Sequence[str], milliseconds: int) -> list[str]:
-    """Return those namespaces that answer a direct read in that time."""
-    _number(milliseconds, 1, 60000, 'time-out')
-    reads = {device: _start(
-        'dd', 'if=/dev/' + _namespace(device), 'of=/dev/null', 'bs=4096',
-        'count=1', 'iflag=direct', 'status=none') for device in devices}
-    end = time.monotonic() + milliseconds / 1000
+    """Return those namespaces that have answered a direct read by then.
+
+    A read that is still under way is not sent again: the next call for the
+    same namespace waits for it.
+    """
+    commands.number(milliseconds, 1, 60000, 'time-out')
+    wanted = [_namespace(device) for device in devices]
+    now = time.monotonic()
+    for device in wanted:
+        read, begun = _reads.get(device, (None, 0.0))
+        if read is None or (read.poll() is not None
+                            and now - begun >= ANSWER_AGE):
+            _reads[device] = commands.start(
+                'dd', 'if=/dev/' + device, 'of=/dev/null', 'bs=4096',
+                'count=1', 'iflag=direct', 'status=none'), now
+    end = now + milliseconds / 1000
     found = []
-    for device, read in reads.items():
+    for device in wanted:
         try:
-            if read.wait(max(0.0, end - time.monotonic())) == 0:
-                found.append(device)
+            status = _reads[device][0].wait(max(0.0, end - time.monotonic()))
         except subprocess.TimeoutExpired:
-            # it ends with the I/O it waits for; somebody has to bury it
-            read.kill()
-            threading.Thread(target=read.wait, daemon=True).start()
+            continue
+        del _reads[device]
+        if status == 0:
+            found.append(device)
     return found
 
 
@@ -251,41 +189,43 @@ def fail(array: str, device: str) -> None:
     It waits for whatever is being done to the array; what comes after it
     ends that.
     """
-    _run('mdadm', '--manage', _md(array), '--fail', _namespace(device),
-         limit=FAIL_TIMEOUT)
+    commands.run('mdadm', '--manage', _md(array), '--fail',
+                 _namespace(device), limit=FAIL_TIMEOUT)
 
 
 @default.entrypoint
 def remove(array: str, device: str) -> None:
     """Take a faulty leg or a spare out of the array."""
-    _run('mdadm', '--manage', _md(array), '--remove', _namespace(device))
+    commands.run('mdadm', '--manage', _md(array), '--remove',
+                 _namespace(device))
 
 
 @default.entrypoint
 def add(array: str, device: str) -> None:
     """Add a namespace; md starts a recovery where a slot is empty."""
-    _run('mdadm', '--manage', _md(array), '--add', '--failfast',
-         '/dev/' + _namespace(device))
+    commands.run('mdadm', '--manage', _md(array), '--add', '--failfast',
+                 '/dev/' + _namespace(device))
 
 
 @default.entrypoint
 def re_add(array: str, device: str) -> None:
     """Put a former leg back; only what the bitmap marks is copied."""
-    _run('mdadm', '--manage', _md(array), '--re-add',
-         '/dev/' + _namespace(device))
+    commands.run('mdadm', '--manage', _md(array), '--re-add',
+                 '/dev/' + _namespace(device))
 
 
 @default.entrypoint
 def replace(array: str, device: str, spare: str) -> None:
     """Copy a leg to a spare, which then takes its slot."""
-    _run('mdadm', '--manage', _md(array), '--replace',
-         '/dev/' + _namespace(device), '--with', '/dev/' + _namespace(spare))
+    commands.run('mdadm', '--manage', _md(array), '--replace',
+                 '/dev/' + _namespace(device), '--with',
+                 '/dev/' + _namespace(spare))
 
 
 @default.entrypoint
 def resize(array: str, raid_disks: int) -> None:
     """Change the number of legs the array is meant to have."""
-    _number(raid_disks, 1, 64, 'number of legs')
+    commands.number(raid_disks, 1, 64, 'number of legs')
     force = ('--force',) if raid_disks == 1 else ()
-    _run('mdadm', '--grow', _md(array), '--raid-devices=%d' % raid_disks,
-         *force)
+    commands.run('mdadm', '--grow', _md(array),
+                 '--raid-devices=%d' % raid_disks, *force)

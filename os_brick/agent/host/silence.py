@@ -9,12 +9,13 @@
 #    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 #    License for the specific language governing permissions and limitations
 #    under the License.
-"""Which portals leave unacknowledged what this host sends them.
+"""For how long portals have left unacknowledged what this host sends them.
 
 Read off /proc/net/tcp and tcp6, where the kernel's own NVMe/TCP connections
 are listed like any other and to which no privilege is needed.  For RDMA there
 is no such witness: a silent target is then found by the keep-alive alone.
-Source: Documentation/networking/proc_net_tcp.rst.
+Sources: Documentation/networking/proc_net_tcp.rst; net/ipv4/tcp_ipv4.c,
+get_tcp4_sock; net/ipv4/tcp_timer.c, tcp_retransmit_timer.
 """
 
 from __future__ import annotations
@@ -25,40 +26,62 @@ import sys
 
 from os_brick.agent import model
 
-_ESTABLISHED = '01'
+_ESTABLISHED = _RETRANSMITTING = '01'
+#: The kernel's tables count time in these, whatever its own tick is.
+_TICKS = os.sysconf('SC_CLK_TCK')
 
 
-def unanswered(root: str = '/') -> frozenset[model.Portal]:
-    """Return the remote ends that have not answered a retransmission."""
-    found = set()
+def unanswered(root: str = '/') -> dict[model.Portal, float]:
+    """Return the remote ends that have not answered a retransmission.
+
+    :returns: portal -> seconds since the oldest of what it has not
+        acknowledged was first sent, or less; of several connections to one
+        portal the longest.
+    """
+    found: dict[model.Portal, float] = {}
     for table in ('tcp', 'tcp6'):
         try:
             with open(os.path.join(root, 'proc/net', table),
                       encoding='ascii', errors='replace') as lines:
                 next(lines, None)
                 for line in lines:
-                    portal = _silent_end(line.split())
-                    if portal is not None:
-                        found.add(portal)
+                    silent = _silent_end(line.split())
+                    if silent is not None:
+                        portal, seconds = silent
+                        found[portal] = max(seconds,
+                                            found.get(portal, 0.0))
         except OSError:
             continue
-    return frozenset(found)
+    return found
 
 
-def _silent_end(fields: list[str]) -> model.Portal | None:
+def _silent_end(fields: list[str]) -> tuple[model.Portal, float] | None:
     """The remote end, where it is one that does not answer.
 
     Field 6 counts the retransmissions since the last acknowledgement.
     """
-    if len(fields) < 7 or fields[3] != _ESTABLISHED:
+    if len(fields) < 13 or fields[3] != _ESTABLISHED:
         return None
-    if not fields[6].strip('0'):
+    timer, _, left = fields[5].partition(':')
+    if timer != _RETRANSMITTING or not fields[6].strip('0'):
         return None
     address, _, port = fields[2].partition(':')
     try:
-        return model.Portal(_address(address), int(port, 16))
+        return (model.Portal(_address(address), int(port, 16)),
+                _elapsed(int(fields[6], 16), int(fields[12]),
+                         int(left, 16)))
     except ValueError:
         return None
+
+
+def _elapsed(retransmissions: int, timeout: int, left: int) -> float:
+    """Seconds since what is unacknowledged was first sent, or less.
+
+    The retransmission time-out has doubled each time: its first values add
+    up to what it is now less what it was at first.
+    """
+    before = timeout - (timeout >> retransmissions)
+    return (before + timeout - min(left, timeout)) / _TICKS
 
 
 def _address(text: str) -> str:

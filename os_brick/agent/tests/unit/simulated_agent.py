@@ -166,12 +166,20 @@ class Agent:
 
     def _sight(self) -> guard.Sight:
         raids = self.kernel.raids.values()
+
+        def standing(since: float) -> frozenset[str]:
+            return frozenset(raid.name for raid in raids
+                             if raid.since >= since)
+
+        def silent(since: float) -> frozenset[model.Portal]:
+            return frozenset(
+                path.portal for path in self.kernel.paths.values()
+                if path.silent and path.lost_at is not None
+                and self.kernel.now - path.lost_at >= since)
+
         return guard.Sight(
             frozenset(raid.name for raid in raids if raid.pending),
-            frozenset(raid.name for raid in raids if raid.since >= 1.0),
-            frozenset(path.portal for path in self.kernel.paths.values()
-                      if path.silent and path.lost_at is not None
-                      and self.kernel.now - path.lost_at >= 2.0),
+            standing(0.25), standing(1.0), silent(0.5), silent(1.0),
             frozenset(device for device in self.kernel.heads.values()
                       if self.kernel.answer(device) == 'ok'))
 

@@ -22,11 +22,12 @@ import textwrap
 import threading
 from unittest import mock
 
+import fixtures
 from oslotest import base
 
 from os_brick.agent import action as act
 from os_brick.agent.host import actions
-from os_brick.agent.host import privileged
+from os_brick.agent.host import commands
 from os_brick.agent.host import sysfs
 from os_brick.agent import model
 from os_brick.agent.tests.unit import fakesys
@@ -77,8 +78,8 @@ class ActionsCase(base.BaseTestCase):
             self.conf, self.scanner, small_world.HOST,
             lambda: self.stopping)
         self.privileged = self.put(actions, 'privileged', mock.Mock(
-            CommandFailed=privileged.CommandFailed,
-            BadArgument=privileged.BadArgument))
+            CommandFailed=commands.CommandFailed,
+            BadArgument=commands.BadArgument))
 
     def put(self, where, name, value):
         patch = mock.patch.object(where, name, value)
@@ -155,8 +156,8 @@ class TestCalls(ActionsCase):
                  ('set_fast_io_fail', 'nvme1', 2)),
                 (act.SetFastIoFail('', 'nvme1', None),
                  ('set_fast_io_fail', 'nvme1', -1)),
-                (act.ResetConnection('', 'nvme1', 'nvme1n1'),
-                 ('give_up', 'nvme1n1', 100)),
+                (act.ResetConnection('', 'nvme1', None),
+                 ('ask', 'nvme1', 100)),
                 (act.SetFailfast('', 'md1', 'nvme1n1', False),
                  ('set_failfast', 'md1', 'nvme1n1', False)),
                 (act.FailLeg('', 'md1', 'nvme1n1'),
@@ -178,20 +179,36 @@ class TestCalls(ActionsCase):
         self.put(actions.rules, 'refusal', lambda *words: None)
         self.assertRaises(TypeError, self.execute, act.Action(''))
 
+    def test_a_silent_connection_is_closed_and_asked(self):
+        """What cannot be closed is asked all the same, and that is said."""
+        log = self.useFixture(fixtures.FakeLogger())
+        self.host.controller('nvme9', address='192.0.2.9')
+        self.host.namespace('nvme9n1', C, ('nvme9',))
+        reset = act.ResetConnection('', 'nvme9', model.Portal(
+            '192.0.2.9', 4420))
+        self.execute(reset)
+        self.privileged.close_connections.side_effect = (
+            commands.CommandFailed('ss cannot be run: No such file'))
+        self.execute(reset)
+        self.assertEqual(
+            [('close_connections', '192.0.2.9', 4420),
+             ('ask', 'nvme9', 100)] * 2, self.called())
+        self.assertIn('nvme9 is not closed at once: ss cannot', log.output)
+
     def test_a_leg_whose_bitmap_no_longer_fits_is_copied(self):
-        self.privileged.re_add.side_effect = privileged.CommandFailed('no')
+        self.privileged.re_add.side_effect = commands.CommandFailed('no')
         self.execute(act.AddLeg('', 'md127', 'nvme3n1', C, True))
         self.assertEqual(['re_add', 'add'],
                          [call[0] for call in self.called()])
 
     def test_a_failing_command_says_why(self):
-        self.privileged.add.side_effect = privileged.CommandFailed(
+        self.privileged.add.side_effect = commands.CommandFailed(
             'mdadm --add /dev/nvme3n1 failed (1): busy')
         self.refused(act.AddLeg('', 'md127', 'nvme3n1', C, False),
                      '/dev/nvme3n1', 'busy', kind=actions.NotDone)
 
     def test_an_argument_that_is_refused_says_why(self):
-        self.privileged.add.side_effect = privileged.BadArgument('no device')
+        self.privileged.add.side_effect = commands.BadArgument('no device')
         self.refused(act.AddLeg('', 'md127', 'nvme3n1', C, False),
                      'no device', kind=actions.NotDone)
 
@@ -242,15 +259,15 @@ class TestConnect(ActionsCase):
 
     def test_one_portal_failing_does_not_stop_the_other(self):
         one, two = self.listener(), self.listener()
-        for error in (privileged.CommandFailed('refused'),
-                      privileged.BadArgument('no NQN')):
+        for error in (commands.CommandFailed('refused'),
+                      commands.BadArgument('no NQN')):
             self.privileged.connect.side_effect = [error, None]
             self.execute(self.connect(one, two))
             self.assertEqual(2, len(self.called()))
             self.privileged.reset_mock()
 
     def test_all_portals_failing(self):
-        self.privileged.connect.side_effect = privileged.CommandFailed('why')
+        self.privileged.connect.side_effect = commands.CommandFailed('why')
         self.refused(self.connect(self.listener()), 'why',
                      kind=actions.NotDone)
 
@@ -320,7 +337,7 @@ class TestLock(ActionsCase):
 
     def test_the_lock_is_let_go_when_the_action_fails(self):
         self.privileged.set_fast_io_fail.side_effect = [
-            privileged.CommandFailed('no'), RuntimeError('defect'), None]
+            commands.CommandFailed('no'), RuntimeError('defect'), None]
         self.refused(self.action, 'no', kind=actions.NotDone)
         self.assertRaises(RuntimeError, self.execute, self.action)
         self.execute(self.action)
@@ -367,7 +384,7 @@ class TestLock(ActionsCase):
 
     def test_who_answers(self):
         self.privileged.answering.side_effect = [
-            ['nvme1n1'], privileged.CommandFailed('no dd')]
+            ['nvme1n1'], commands.CommandFailed('no dd')]
         self.assertEqual({'nvme1n1'}, self.executor.answering(
             {'nvme2n1', 'nvme1n1'}))
         self.privileged.answering.assert_called_once_with(

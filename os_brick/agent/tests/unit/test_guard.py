@@ -32,12 +32,16 @@ OURS = frozenset(['md0', 'md1'])
 STATES = ('live', 'live', 'live', 'connecting', 'resetting')
 
 
+def portal(number: int) -> model.Portal:
+    return model.Portal('192.0.2.%d' % number, 4420)
+
+
 @st.composite
 def hosts(draw: st.DrawFn) -> model.HostSnapshot:
     """Arrays with legs in any state, whose controllers may be shared."""
     controllers = [model.Controller(
         'nvme%d' % number, 'nqn.t%d' % number,
-        model.Portal('192.0.2.%d' % number, 4420), None,
+        portal(number if draw(st.booleans()) else 0), None,
         draw(st.sampled_from(STATES)),
         draw(st.sampled_from([None, None, 1.0, 2.0, 30.0])),
         draw(st.sampled_from([True, True, True, False])))
@@ -72,14 +76,13 @@ def hosts(draw: st.DrawFn) -> model.HostSnapshot:
 def sights(draw: st.DrawFn) -> guard.Sight:
     """Whatever may be seen, be it consistent or not."""
     arrays = st.frozensets(st.sampled_from(['md0', 'md1', 'md7']))
-    stalled = draw(arrays)
+    portals = st.frozensets(st.builds(portal, st.integers(0, 5)))
+    stalled, silent = draw(arrays), draw(portals)
+    standing = draw(arrays) | stalled
     return guard.Sight(
-        draw(arrays) | stalled, stalled,
-        draw(st.frozensets(st.builds(
-            lambda number: model.Portal('192.0.2.%d' % number, 4420),
-            st.integers(0, 5)))),
-        draw(st.frozensets(st.builds('nvme{}n1'.format,
-                                     st.integers(100, 108)))))
+        draw(arrays) | standing, standing, stalled, draw(portals) | silent,
+        silent, draw(st.frozensets(st.builds('nvme{}n1'.format,
+                                             st.integers(100, 108)))))
 
 
 def decide(snapshot: model.HostSnapshot,
@@ -107,7 +110,8 @@ def apply(snapshot: model.HostSnapshot,
     if isinstance(action, act.ResetConnection):
         return dataclasses.replace(snapshot, controllers=tuple(
             dataclasses.replace(controller, state='connecting')
-            if controller.name == action.controller else controller
+            if controller.name == action.controller
+            or controller.portal == action.portal else controller
             for controller in snapshot.controllers))
     if isinstance(action, act.Disconnect):
         return dataclasses.replace(snapshot, controllers=tuple(
@@ -196,6 +200,9 @@ class PropertyTest(unittest.TestCase):
                     isinstance(action, act.SetFastIoFail)
                     and action.seconds is not None):
                 self.assertNotIn(getattr(action, 'controller'), foreign)
+                for controller in snapshot.controllers:
+                    if controller.portal == getattr(action, 'portal', 0):
+                        self.assertNotIn(controller.name, foreign)
 
     def _justified(self, name: str, action: act.ResetConnection,
                    snapshot: model.HostSnapshot,
@@ -205,9 +212,20 @@ class PropertyTest(unittest.TestCase):
         array = snapshot.array(name)
         assert controller is not None and array is not None
         self.assertIn(controller.portal, sight.silent)
-        self.assertIn(name, sight.stalled)
-        self.assertTrue([leg for leg in array.legs if snapshot.good(leg)
-                         and leg.device in sight.answered], 'S1')
+        self.assertIn(name, sight.standing)
+        behind = [namespace for namespace in snapshot.namespaces
+                  if controller.name in namespace.controllers
+                  and not snapshot.reachable(namespace)]
+        self.assertTrue(
+            [leg for leg in array.legs if snapshot.good(leg)
+             and leg.device in sight.answered] or not behind, 'S1')
+        # be it with all that is connected to the same portal
+        after = apply(snapshot, action)
+        for had in snapshot.arrays:
+            array = after.array(had.name)
+            assert array is not None
+            if any(map(snapshot.good, had.legs)):
+                self.assertTrue(any(map(after.good, array.legs)), 'S1')
 
     @hypothesis.settings(max_examples=200, deadline=None)
     @hypothesis.given(hosts())
@@ -237,7 +255,8 @@ class PropertyTest(unittest.TestCase):
         snapshot = dataclasses.replace(snapshot, controllers=tuple(
             dataclasses.replace(controller, state='live')
             for controller in snapshot.controllers))
-        sight = guard.Sight(OURS, OURS if stalled else frozenset())
+        still = OURS if stalled else frozenset()
+        sight = guard.Sight(OURS, still, still)
         self.assertEqual([], [
             action for _name, action in decide(snapshot, sight=sight).actions
             if isinstance(action, (act.FailLeg, act.Disconnect,
@@ -276,22 +295,68 @@ class GuardTest(base.BaseTestCase):
         snapshot = simulated_agent.world().kernel.snapshot()
         answered = frozenset(namespace.device for namespace
                              in snapshot.namespaces)
-        portal = snapshot.controllers[-1].portal
-        legs = {leg.replica_uuid: leg for leg in snapshot.arrays[-1].legs}
-        self.assertEqual(2, len(legs))
-        for array in snapshot.arrays:
-            if array.name == 'md1':
-                namespace = snapshot.behind(array.legs[1])
-                assert namespace is not None
-                portal = snapshot.paths(namespace)[0].portal
-        assert portal is not None
+        array = snapshot.array('md1')
+        assert array is not None
+        namespace = snapshot.behind(array.legs[1])
+        assert namespace is not None
+        silent = frozenset(path.portal for path in snapshot.paths(namespace)
+                           if path.portal is not None)
         ours = frozenset(['md1'])
-        for stalled, given_up in ((frozenset[str](), 0), (ours, 1)):
-            sight = guard.Sight(ours, stalled, frozenset([portal]), answered)
+        for standing, given_up in ((frozenset[str](), 0), (ours, 1)):
+            sight = guard.Sight(ours, standing, frozenset(), silent, silent,
+                                answered)
             self.assertEqual(given_up, len([
                 action for _array, action in decide(
                     snapshot, sight=sight, ours=ours).actions
                 if isinstance(action, act.ResetConnection)]))
+
+    def test_one_of_two_paths_falls_silent(self) -> None:
+        """The other one is live: no other leg has to answer for it."""
+        world = simulated_agent.world()
+        snapshot = world.kernel.snapshot()
+        path = snapshot.controller('nvme7')
+        assert path is not None and path.portal is not None
+        snapshot = dataclasses.replace(
+            snapshot, controllers=snapshot.controllers + (
+                dataclasses.replace(path, name='nvme8', portal=portal(8)),),
+            namespaces=tuple(
+                dataclasses.replace(one, controllers=('nvme7', 'nvme8'))
+                if 'nvme7' in one.controllers else one
+                for one in snapshot.namespaces))
+        ours, silent = frozenset(['md1']), frozenset([path.portal])
+        decision = decide(snapshot, ours=ours, sight=guard.Sight(
+            ours, ours, ours, silent, silent))
+        cuts = [action for _array, action in decision.actions if isinstance(
+            action, (act.ResetConnection, act.FailLeg, act.Disconnect))]
+        self.assertEqual([('nvme7', path.portal)], [
+            (getattr(cut, 'controller'), getattr(cut, 'portal'))
+            for cut in cuts])
+        self.assertEqual(frozenset(), decision.probe)
+
+    def test_two_connections_to_a_silent_portal(self) -> None:
+        """One of them is not ours: only the other one is given up."""
+        world = simulated_agent.world()
+        snapshot = world.kernel.snapshot()
+        path = snapshot.controller('nvme9')
+        assert path is not None and path.portal is not None
+        answered = frozenset(one.device for one in snapshot.namespaces)
+        ours, silent = frozenset(['md1']), frozenset([path.portal])
+        for uuid, closed in ((None, None),
+                             (simulator.uuid_of(5), path.portal)):
+            other = dataclasses.replace(path, name='nvme8')
+            host = dataclasses.replace(
+                snapshot, controllers=snapshot.controllers + (other,),
+                namespaces=snapshot.namespaces + (model.Namespace(
+                    'nvme8n1', uuid, 1, ('nvme8',)),))
+            actions = [action for _array, action in guard.decide(
+                host, ours, guard.Memory(), 0.0, guard.Policy(),
+                guard.Sight(ours, ours, ours, silent, silent, answered),
+                frozenset([simulator.uuid_of(5), *(
+                    leg.replica_uuid for array in host.arrays
+                    for leg in array.legs if leg.replica_uuid)])).actions]
+            self.assertEqual([('nvme9', closed)], [
+                (action.controller, action.portal) for action in actions
+                if isinstance(action, act.ResetConnection)])
 
     def test_another_target_dies(self) -> None:
         """The kernel lets go by itself; its controller goes on trying."""

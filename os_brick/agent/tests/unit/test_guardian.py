@@ -43,7 +43,7 @@ class GuardianCase(small_world.WorldCase):
         self.time = 1000.0
         self.fast: dict[str, float | None] = {}
         self.flow = stall.Flow(0, 0)
-        self.quiet: set[model.Portal] = set()
+        self.quiet: dict[model.Portal, float] = {}
         self.answering = {'nvme10n1', 'nvme11n1'}
         self.woken: list[float] = []
         self.real_do = self.host._do
@@ -54,7 +54,7 @@ class GuardianCase(small_world.WorldCase):
         self.asked: list[frozenset[str]] = []
         self.guardian = guardian.Guardian(
             self.conf, self.scan, self.host,  # type: ignore[arg-type]
-            mock.Mock(read=self.beat), lambda: frozenset(self.quiet),
+            mock.Mock(read=self.beat), self.unanswered,
             lambda: self.woken.append(self.time), lambda: self.time)
         self.guardian.publish(claims.Claims(
             {volume.uuid: volume for volume
@@ -67,6 +67,11 @@ class GuardianCase(small_world.WorldCase):
             self.host.live[action.controller] = False
         else:
             self.real_do(action)
+
+    def unanswered(self) -> dict[model.Portal, float]:
+        """Seconds of silence; what is here says since when."""
+        return {portal: self.time - since
+                for portal, since in self.quiet.items()}
 
     def answer(self, devices: frozenset[str]) -> frozenset[str]:
         self.asked.append(devices)
@@ -207,13 +212,13 @@ class TestSilent(GuardianCase):
         self.looks(1.0)
         self.flow = stall.Flow(5, 1)
         for letter in letters:
-            self.quiet.add(small_world.portal(1, letter))
+            self.quiet[small_world.portal(1, letter)] = self.time
             self.answering.discard(self.host.name(1, letter) + 'n1')
 
     def given_up(self, letter: str) -> list[str]:
-        """What was done to the connection, within 4 seconds."""
+        """What was done to the connection, within 3 seconds."""
         self.silent(letter)
-        self.looks(4.0)
+        self.looks(3.0)
         return [type(action).__name__ for action in self.host.did
                 if getattr(action, 'controller', '')
                 == self.host.name(1, letter)]
@@ -222,6 +227,24 @@ class TestSilent(GuardianCase):
         self.assertEqual(['ResetConnection', 'Disconnect'],
                          self.given_up('A'))
         self.assertEqual(1, len(self.did(act.FailLeg)))
+
+    def test_it_is_given_up_before_the_kernel_sends_a_keep_alive(
+            self) -> None:
+        """The time that it has begun to look more closely is not lost."""
+        self.silent('A')
+        self.looks(1.2)
+        self.assertEqual(1, len(self.did(act.ResetConnection)))
+        self.assertEqual(small_world.portal(1, 'A'), getattr(
+            self.did(act.ResetConnection)[0], 'portal'))
+
+    def test_the_operator_may_have_more_patience(self) -> None:
+        self.conf.set_override('io_stall_timeout', 5.0)
+        self.silent('A')
+        self.looks(4.8)
+        self.assertEqual([], self.did(act.ResetConnection))
+        self.assertNotEqual([], self.asked)
+        self.looks(0.6)
+        self.assertEqual(1, len(self.did(act.ResetConnection)))
 
     def test_another_silent_leg_is_given_up_once(self) -> None:
         """What hangs on it the kernel then ends: it fails fast."""

@@ -27,6 +27,7 @@ from hypothesis import strategies
 from oslo_privsep import capabilities
 from oslotest import base
 
+from os_brick.agent.host import commands
 from os_brick.agent.host import privileged
 
 NQN = 'nqn.2014-08.org.nvmexpress:uuid:0f1e2d3c-0000-4000-8000-0000000000ab'
@@ -46,11 +47,11 @@ class PrivilegedCase(base.BaseTestCase):
         self.addCleanup(folder.cleanup)
         self.folder = folder.name
         self.said = os.path.join(self.folder, 'said')
-        patch = mock.patch.object(privileged, 'PROGRAMS',
+        patch = mock.patch.object(commands, 'PROGRAMS',
                                   self.folder + ':/usr/bin:/bin')
         patch.start()
         self.addCleanup(patch.stop)
-        for name in ('nvme', 'mdadm'):
+        for name in ('nvme', 'mdadm', 'ss'):
             self.program(name)
 
     def program(self, name: str, then: str = '') -> None:
@@ -105,7 +106,7 @@ class TestCommands(PrivilegedCase):
     def test_a_failing_programs_words_are_in_the_error(self):
         self.program('mdadm', 'echo "mdadm: Cannot open /dev/nvme1n1:"\n'
                      'echo "Device or resource busy" >&2; exit 2')
-        error = self.assertRaises(privileged.CommandFailed, privileged.add,
+        error = self.assertRaises(commands.CommandFailed, privileged.add,
                                   'md127', 'nvme1n1')
         for words in ('/dev/md127', '/dev/nvme1n1', '(2)',
                       'Device or resource busy'):
@@ -113,13 +114,13 @@ class TestCommands(PrivilegedCase):
 
     def test_a_program_that_fails_without_a_word(self):
         self.program('mdadm', 'exit 1')
-        error = self.assertRaises(privileged.CommandFailed, privileged.add,
+        error = self.assertRaises(commands.CommandFailed, privileged.add,
                                   'md127', 'nvme1n1')
         self.assertIn('it said nothing', str(error))
 
     def test_a_program_that_is_not_installed_is_named(self):
-        with mock.patch.object(privileged, 'PROGRAMS', self.said):
-            error = self.assertRaises(privileged.CommandFailed,
+        with mock.patch.object(commands, 'PROGRAMS', self.said):
+            error = self.assertRaises(commands.CommandFailed,
                                       privileged.disconnect, 'nvme1')
         self.assertIn('nvme disconnect -d nvme1', str(error))
         self.assertIn('No such file', str(error))
@@ -129,9 +130,9 @@ class TestCommands(PrivilegedCase):
         os.mkfifo(fifo)
         # the shell itself opens it: nobody ever writes
         self.program('mdadm', 'exec < %s' % fifo)
-        with mock.patch.object(privileged, 'COMMAND_TIMEOUT', 0.3):
+        with mock.patch.object(commands, 'COMMAND_TIMEOUT', 0.3):
             error = self.assertRaises(
-                privileged.CommandFailed, privileged.remove, 'md127',
+                commands.CommandFailed, privileged.remove, 'md127',
                 'nvme1n1')
         self.assertIn('did not end within 0.3 s', str(error))
         self.assertIn('nvme1n1', str(error))
@@ -141,7 +142,7 @@ class TestCommands(PrivilegedCase):
         privileged.connect(NQN, '192.0.2.1', 4420, 'tcp', NQN)
         self.program('nvme', 'echo Connection refused; exit 1')
         error = self.assertRaises(
-            privileged.CommandFailed, privileged.connect, NQN, '192.0.2.1',
+            commands.CommandFailed, privileged.connect, NQN, '192.0.2.1',
             4420, 'tcp', NQN)
         self.assertIn('Connection refused', str(error))
         self.assertIn('192.0.2.1', str(error))
@@ -155,7 +156,7 @@ class TestCommands(PrivilegedCase):
                 with open(path, encoding='ascii') as attribute:
                     self.assertEqual(str(seconds), attribute.read())
             error = self.assertRaises(
-                privileged.CommandFailed, privileged.set_fast_io_fail,
+                commands.CommandFailed, privileged.set_fast_io_fail,
                 'nvme2', 5)
         self.assertIn('nvme2/fast_io_fail_tmo', str(error))
 
@@ -169,7 +170,7 @@ class TestCommands(PrivilegedCase):
                 with open(path, encoding='ascii') as attribute:
                     self.assertEqual(text, attribute.read())
             error = self.assertRaises(
-                privileged.CommandFailed, privileged.set_failfast, 'md127',
+                commands.CommandFailed, privileged.set_failfast, 'md127',
                 'nvme2n1', True)
         self.assertIn('md127/md/dev-nvme2n1/state', str(error))
 
@@ -179,9 +180,9 @@ class TestCommands(PrivilegedCase):
         path = os.path.join(path, 'state')
         os.mkfifo(path)     # nobody reads it, for now
         with mock.patch.object(privileged, 'BLOCK', self.folder), \
-                mock.patch.object(privileged, 'WRITE_TIMEOUT', 0.3):
+                mock.patch.object(commands, 'WRITE_TIMEOUT', 0.3):
             error = self.assertRaises(
-                privileged.CommandFailed, privileged.set_failfast, 'md127',
+                commands.CommandFailed, privileged.set_failfast, 'md127',
                 'nvme1n1', False)
         self.assertIn('it hangs', str(error))
         with open(path, encoding='ascii') as fifo:
@@ -196,25 +197,23 @@ class TestCommands(PrivilegedCase):
                       encoding='ascii') as attribute:
                 attribute.write(text)
 
-    def test_giving_up_is_a_short_read_that_is_not_waited_for(self):
-        self.namespace()
+    def test_asking_is_a_short_command_that_is_not_waited_for(self):
         done = os.path.join(self.folder, 'done')
         os.mkfifo(done)
         self.program('nvme', ': > %s' % done)    # waits for a reader
-        with mock.patch.object(privileged, 'BLOCK', self.folder):
-            privileged.give_up('nvme1n1', 500)
+        privileged.ask('nvme1', 500)
         with open(done, encoding='ascii') as end:
             end.read()
-        self.assertEqual(
-            'nvme io-passthru /dev/nvme1n1 --opcode=2 --read '
-            '--namespace-id=7 --data-len=4096 --timeout=500'.split(),
-            self.ran())
+        self.assertEqual('nvme admin-passthru /dev/nvme1 --opcode=0x18 '
+                         '--timeout=500'.split(), self.ran())
 
-    def test_giving_up_what_has_vanished_is_an_error(self):
-        with mock.patch.object(privileged, 'BLOCK', self.folder):
-            error = self.assertRaises(privileged.CommandFailed,
-                                      privileged.give_up, 'nvme1n1', 500)
-        self.assertIn('nvme1n1/queue/logical_block_size', str(error))
+    def test_connections_are_closed_by_their_far_end(self):
+        for address, end in (('192.0.2.1', '192.0.2.1:4420'),
+                             ('2001:db8::1', '[2001:db8::1]:4420')):
+            privileged.close_connections(address, 4420)
+            self.assertEqual(
+                'ss --kill --tcp --numeric --no-header dst'.split() + [end],
+                self.ran())
 
     def test_who_answers_a_read(self):
         """One that hangs costs the limit, and does not hide the others."""
@@ -225,6 +224,28 @@ class TestCommands(PrivilegedCase):
         self.assertEqual(['nvme3n1'], privileged.answering(
             ['nvme1n1', 'nvme2n1', 'nvme3n1'], 2000))
 
+    def test_a_read_that_hangs_is_not_sent_again(self):
+        """Its answer counts when it comes, if that was not long ago."""
+        fifo = os.path.join(self.folder, 'later')
+        os.mkfifo(fifo)
+        self.program('dd', 'exec < %s' % fifo)
+        for _call in range(3):
+            self.assertEqual([], privileged.answering(['nvme4n1'], 50))
+        self.assertEqual(1, self.ran().count('dd'))
+        with open(fifo, 'w', encoding='ascii'):
+            pass
+        self.assertEqual(['nvme4n1'],
+                         privileged.answering(['nvme4n1'], 20000))
+
+    def test_an_old_answer_does_not_count(self):
+        self.program('dd', 'sleep 0.2')
+        with mock.patch.object(privileged, 'ANSWER_AGE', 0.0):
+            self.assertEqual([], privileged.answering(['nvme5n1'], 1))
+            privileged._reads['nvme5n1'][0].wait()
+            self.assertEqual([], privileged.answering(['nvme5n1'], 1))
+        self.assertEqual(2, self.ran().count('dd'))
+        privileged._reads.pop('nvme5n1')[0].wait()
+
     def test_calls_that_hang_do_not_fill_the_helper(self):
         # a process of its own: other tests reset the options
         self.assertEqual('16', subprocess.run(
@@ -234,14 +255,15 @@ class TestCommands(PrivilegedCase):
             check=True, stdout=subprocess.PIPE, text=True).stdout.strip())
 
     def test_fewest_capabilities(self):
-        self.assertEqual([capabilities.CAP_SYS_ADMIN],
-                         privileged.CAPABILITIES)
+        self.assertEqual(
+            [capabilities.CAP_SYS_ADMIN, capabilities.CAP_NET_ADMIN],
+            privileged.CAPABILITIES)
 
 
 class TestArguments(PrivilegedCase):
 
     def refused(self, entry_point, *arguments):
-        self.assertRaises(privileged.BadArgument, entry_point, *arguments)
+        self.assertRaises(commands.BadArgument, entry_point, *arguments)
         self.assertEqual([], self.ran(), str(arguments))
 
     def test_what_looks_right_and_something_after_it(self):
@@ -274,7 +296,8 @@ class TestArguments(PrivilegedCase):
             self.refused(entry_point, 'md127', None)
         self.refused(privileged.set_failfast, 'md1', 'sda', True)
         self.refused(privileged.set_failfast, '../md1', 'nvme1n1', True)
-        self.refused(privileged.give_up, '../sda', 500)
+        self.refused(privileged.ask, 'nvme1n1', 500)
+        self.refused(privileged.ask, '../sda', 500)
         self.refused(privileged.answering, ['nvme1n1/../sda'], 500)
         self.refused(privileged.replace, 'md1', 'sda', 'nvme1n1')
         self.refused(privileged.replace, 'sda', 'nvme1n1', 'nvme1n1')
@@ -284,18 +307,20 @@ class TestArguments(PrivilegedCase):
         for number in (0, 65, -1, True, '2', 2.0, None):
             self.refused(privileged.resize, 'md127', number)
         for number in (0, 60001, True, '1', None, 1.0):
-            self.refused(privileged.give_up, 'nvme1n1', number)
+            self.refused(privileged.ask, 'nvme1', number)
             self.refused(privileged.answering, ['nvme1n1'], number)
         for number in (-2, 3601, True, '1', '1\n', None, 1.0):
             self.refused(privileged.set_fast_io_fail, 'nvme1', number)
         for number in (0, 65536, -1, True, '4420', None):
             self.refused(privileged.connect, NQN, '192.0.2.1', number,
                          'tcp', NQN)
+            self.refused(privileged.close_connections, '192.0.2.1', number)
 
     def test_an_address_is_a_number(self):
         for address in ('target.example.org', '192.0.2.256', '', 5, None,
                         'fe80::1%', '192.0.2.1,host_iface=x', '::1%a,b'):
             self.refused(privileged.connect, NQN, address, 4420, 'tcp', NQN)
+            self.refused(privileged.close_connections, address, 4420)
 
     def test_text_of_any_kind_brings_no_second_word(self):
         """Whatever passes is made of harmless characters only."""
@@ -315,7 +340,7 @@ class TestArguments(PrivilegedCase):
         @example('nvme1n1\n')
         @example('md_..')
         def check(word):
-            with mock.patch.object(privileged, '_run') as run:
+            with mock.patch.object(commands, 'run') as run:
                 for entry_point, arguments in (
                         (privileged.fail, (word, 'nvme1n1')),
                         (privileged.fail, ('md1', word)),
@@ -330,7 +355,7 @@ class TestArguments(PrivilegedCase):
                          (NQN, '::1', 1, 'tcp', word))):
                     try:
                         entry_point(*arguments)
-                    except privileged.BadArgument:
+                    except commands.BadArgument:
                         continue
                     self.assertLessEqual(set(word), harmless)
                     self.assertNotEqual('-', word[0])

@@ -31,6 +31,8 @@ TCP = '''  sl  local_address rem_address   st tx_queue rx_queue tr tm->when \
 retrnsmt   uid  timeout inode
    0: 0100007F:9C40 0B00007F:1144 01 00001048:00000000 01:0000003E 00000002 \
     0        0 0 3 0000000000000000 48 4 0 10 7
+   4: 0100007F:9C48 0B00007F:1144 01 00001048:00000000 01:0000000A 00000001 \
+    0        0 0 3 0000000000000000 40 4 0 10 7
    1: 0100007F:9C42 0C00007F:1144 01 00001048:00000000 01:00000014 00000000 \
     0        0 0 3 0000000000000000 20 4 0 10 7
    2: 0100007F:9C44 0D00007F:1144 02 00000001:00000000 01:00000014 00000003 \
@@ -41,10 +43,13 @@ TCP6 = '''  sl  local_address remote_address st tx_queue rx_queue tr \
 tm->when retrnsmt
    0: B80D0120000000000000000001000000:9C40 \
 B80D0120000000000000000002000000:1144 01 00000001:00000000 01:00000001 \
-00000001 0 0 0
+00000001 0 0 0 3 0000000000000000 40 4 0 10 7
    1: 0000000000000000FFFF00000B00007F:9C41 \
 0000000000000000FFFF00000E00007F:1144 01 00000001:00000000 01:00000001 \
-00000001 0 0 0
+00000001 0 0 0 3 0000000000000000 40 4 0 10 7
+   2: B80D0120000000000000000001000000:9C40 \
+B80D0120000000000000000003000000:1144 01 00000001:00000000 04:00000001 \
+00000001 0 0 0 3 0000000000000000 40 4 0 10 7
 '''
 
 
@@ -113,10 +118,32 @@ class SilenceTest(TreeCase):
             {model.Portal('127.0.0.11', 4420),
              model.Portal('2001:db8::2', 4420),
              model.Portal('127.0.0.14', 4420)},
-            silence.unanswered(self.root))
+            set(silence.unanswered(self.root)))
+
+    def test_for_how_long(self) -> None:
+        """The time-out has doubled each time; the longest silence counts."""
+        self.put('proc/net/tcp', TCP)
+        seconds = silence.unanswered(self.root)[
+            model.Portal('127.0.0.11', 4420)]
+        # of one connection: sent again after .2 s, and .1 s of .4 are left
+        self.assertAlmostEqual(0.2 + 0.3, seconds)
+
+    def test_what_a_kernel_showed(self) -> None:
+        """Once a tenth of a second after a target's packets were dropped."""
+        for elapsed, timer, again, timeout in (
+                (0.42, 0x27, 1, 40), (0.84, 0x00, 1, 40), (0.95, 0x47, 2, 81),
+                (1.26, 0x28, 2, 81), (1.57, 0x08, 2, 81),
+                (1.68, 0xa3, 3, 163), (2.00, 0x82, 3, 163)):
+            self.put('proc/net/tcp', 'head\n' + (
+                '0: 0100007F:C566 0B00007F:1144 01 00001048:00000000 '
+                '01:%08X %08X 0 0 0 3 0000000000000000 %d 4 1 1 7' % (
+                    timer, again, timeout)))
+            (seconds,) = silence.unanswered(self.root).values()
+            self.assertLessEqual(seconds, elapsed)
+            self.assertGreater(seconds, elapsed - 0.3)
 
     def test_no_table(self) -> None:
-        self.assertEqual(frozenset(), silence.unanswered(self.root))
+        self.assertEqual({}, silence.unanswered(self.root))
 
     def test_the_tables_of_this_machine_can_be_read(self) -> None:
         for portal in silence.unanswered():

@@ -300,7 +300,7 @@ class RulesTest(base.BaseTestCase):
 
     def test_S1_a_silent_connection_needs_another_leg(self) -> None:
         """It is live for the kernel; a working leg may be given up."""
-        reset = act.ResetConnection('', 'nvme0', 'nvme0n1')
+        reset = act.ResetConnection('', 'nvme0', None)
         self.assert_allowed(reset)
         self.controllers[1] = controller(1, 'connecting')
         self.assert_refused('S9', reset)
@@ -308,6 +308,33 @@ class RulesTest(base.BaseTestCase):
         self.assert_refused('S1', reset)
         self.controllers[1] = controller(1)
         self.assert_refused('S4', reset, ours=())
+
+    def test_S1_S4_a_portals_connections_are_given_up_together(self) -> None:
+        """Whoever else is connected to it loses that, too."""
+        portal = model.Portal('192.0.2.1', 4420)
+        reset = act.ResetConnection('', 'nvme0', portal)
+        self.controllers[0] = dataclasses.replace(controller(0),
+                                                  portal=portal)
+        self.assert_allowed(reset)
+        # the other leg is behind the same portal
+        self.controllers[1] = dataclasses.replace(controller(1),
+                                                  portal=portal)
+        self.legs.append(leg(2))
+        self.namespaces[2] = namespace(2)
+        self.assert_allowed(reset)
+        self.legs[2] = leg(2, FAULTY)
+        self.assert_refused('S9', reset)
+        self.controllers[0] = dataclasses.replace(self.controllers[0],
+                                                  fast_io_fail_tmo=1.0)
+        self.controllers[1] = dataclasses.replace(self.controllers[1],
+                                                  fast_io_fail_tmo=1.0)
+        self.assert_refused('S1', reset)
+        # somebody else is
+        self.controllers[1] = controller(1)
+        self.controllers[3] = dataclasses.replace(controller(3),
+                                                  portal=portal)
+        self.assert_refused('S4', reset)
+        self.assert_allowed(dataclasses.replace(reset, portal=None))
 
     def test_nothing_is_changed_while_md_would_wait(self) -> None:
         """A lost leg's superblock is written, under the array's lock."""

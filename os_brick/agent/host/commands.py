@@ -1,0 +1,129 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""Running a program and writing an attribute, each with a time limit.
+
+What hangs in the kernel cannot be killed; it is left behind, so that the
+others are served.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import threading
+
+COMMAND_TIMEOUT = 60.0
+WRITE_TIMEOUT = 3.0
+PROGRAMS = '/usr/sbin:/usr/bin:/sbin:/bin'
+
+
+class CommandFailed(Exception):
+    """A program failed; the text says which, on what, and its own words."""
+
+
+class BadArgument(Exception):
+    """An argument does not look like what it is meant to be."""
+
+
+def match(pattern: re.Pattern[str], text: str, noun: str) -> str:
+    """Return the text.
+
+    :raises BadArgument: where it does not match.
+    """
+    if not isinstance(text, str) or not pattern.match(text):
+        raise BadArgument('%r is no %s' % (text, noun))
+    return text
+
+
+def number(value: int, low: int, high: int, noun: str) -> int:
+    """Return the number.
+
+    :raises BadArgument: where it is none, or out of its range.
+    """
+    # True is an int
+    if type(value) is not int or not low <= value <= high:
+        raise BadArgument('%r is no %s' % (value, noun))
+    return value
+
+
+def run(*command: str, limit: float | None = None) -> str:
+    """Run a program and return what it printed.
+
+    :param limit: seconds; COMMAND_TIMEOUT where it is not given.
+    :raises CommandFailed: it did not end in time, or not well.
+    """
+    try:
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, text=True, errors='replace',
+            umask=0o022, env={'PATH': PROGRAMS, 'LC_ALL': 'C'})
+    except OSError as error:
+        raise CommandFailed('%s cannot be run: %s' % (
+            ' '.join(command), error.strerror)) from None
+    limit = COMMAND_TIMEOUT if limit is None else limit
+    try:
+        output, _none = process.communicate(timeout=limit)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        raise CommandFailed('%s did not end within %g s' % (
+            ' '.join(command), limit)) from None
+    if process.returncode:
+        raise CommandFailed('%s failed (%d): %s' % (
+            ' '.join(command), process.returncode,
+            ' '.join(output.split()) or 'it said nothing'))
+    return output
+
+
+def start(*command: str) -> subprocess.Popen[bytes]:
+    """Start a program whose words do not matter.
+
+    :raises CommandFailed: it cannot be started.
+    """
+    try:
+        return subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL, env={'PATH': PROGRAMS, 'LC_ALL': 'C'})
+    except OSError as error:
+        raise CommandFailed('%s cannot be started: %s' % (
+            command[0], error.strerror)) from None
+
+
+def leave_behind(*command: str) -> None:
+    """Start a program and do not wait for it; somebody has to bury it."""
+    threading.Thread(target=start(*command).wait, daemon=True).start()
+
+
+def write(text: str, *parts: str) -> None:
+    """Write an attribute; md's hang while a command on the array does.
+
+    :param parts: of its path.
+    :raises CommandFailed: it could not be written within WRITE_TIMEOUT.
+    """
+    path = os.path.join(*parts)
+    errors: list[str] = []
+
+    def body() -> None:
+        try:
+            with open(path, 'w', encoding='ascii') as attribute:
+                attribute.write(text)
+        except OSError as error:
+            errors.append(error.strerror or str(error))
+
+    thread = threading.Thread(target=body, daemon=True)
+    thread.start()
+    thread.join(WRITE_TIMEOUT)
+    if thread.is_alive():
+        errors.append('it hangs')
+    if errors:
+        raise CommandFailed('writing %s to %s failed: %s' % (
+            text, path, errors[0])) from None

@@ -55,7 +55,7 @@ class SetFastIoFail(Action):
 class ResetConnection(Action):
     """Have the kernel give a connection up that does not answer.
 
-    Its TCP connections are closed; and a keep-alive command is sent with a
+    Its TCP connections are closed, or a keep-alive command is sent with a
     short time-out of its own.  Either makes the kernel tear the connection
     down and begin to reconnect (Linux drivers/nvme/host/tcp.c,
     nvme_tcp_state_change and nvme_tcp_timeout); the command takes a second

@@ -216,12 +216,15 @@ class Executor:
     def _give_up(self, action: act.ResetConnection) -> None:
         """Close it; where the kernel cannot, the command does it."""
         if action.portal is not None:
+            why = 'no TCP connection to %s was found' % action.portal
             try:
-                privileged.close_connections(action.portal.address,
-                                             action.portal.port)
+                if privileged.close_connections(action.portal.address,
+                                                action.portal.port):
+                    return
             except commands.CommandFailed as error:
-                LOG.warning('%s is not closed at once: %s',
-                            action.controller, error)
+                why = str(error)
+            LOG.warning('%s takes a second longer to be given up: %s',
+                        action.controller, why)
         privileged.ask(action.controller, GIVE_UP_AFTER)
 
     def _connect(self, action: act.Connect) -> None:

@@ -103,11 +103,12 @@ def leave_behind(*command: str) -> None:
     threading.Thread(target=start(*command).wait, daemon=True).start()
 
 
-def write(text: str, *parts: str) -> None:
+def write(text: str, *parts: str, limit: float | None = None) -> None:
     """Write an attribute; md's hang while a command on the array does.
 
     :param parts: of its path.
-    :raises CommandFailed: it could not be written within WRITE_TIMEOUT.
+    :param limit: seconds; WRITE_TIMEOUT where it is not given.
+    :raises CommandFailed: it could not be written in time, or at all.
     """
     path = os.path.join(*parts)
     errors: list[str] = []
@@ -121,7 +122,7 @@ def write(text: str, *parts: str) -> None:
 
     thread = threading.Thread(target=body, daemon=True)
     thread.start()
-    thread.join(WRITE_TIMEOUT)
+    thread.join(WRITE_TIMEOUT if limit is None else limit)
     if thread.is_alive():
         errors.append('it hangs')
     if errors:

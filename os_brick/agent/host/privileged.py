@@ -12,8 +12,12 @@
 """All that runs as root: the privsep context and its entry points.
 
 An entry point does one thing, takes strings that match a strict pattern, and
-runs one program with an argument list and a time-out.  It decides nothing:
-whether a thing may be done was settled before (rules.py).
+runs one program with an argument list, or writes one attribute, with a
+time-out.  It decides nothing: whether a thing may be done was settled before
+(rules.py).
+
+What ends hanging I/O starts no program: that would have to be loaded, perhaps
+from where no I/O ends either.
 """
 
 from __future__ import annotations
@@ -21,14 +25,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 import ipaddress
 import re
-import subprocess
-import time
 
 from oslo_config import cfg
 from oslo_privsep import capabilities
 from oslo_privsep import priv_context
 
 from os_brick.agent.host import commands
+from os_brick.agent.host import reads
+from os_brick.agent.host import sockets
 
 # mdadm's ioctls and the attributes of NVMe controllers ask for SYS_ADMIN,
 # closing a TCP connection that has fallen silent for NET_ADMIN; a program run
@@ -42,9 +46,6 @@ default = priv_context.PrivContext(
 # A call that hangs with its device must not keep the others waiting.
 cfg.CONF.set_default('thread_pool_size', 16, group='privsep_nvme_agent')
 
-#: Seconds after which a read that was asked for once is too old to count.
-ANSWER_AGE = 5.0
-FAIL_TIMEOUT = 3.0
 BLOCK = '/sys/class/block'
 CONTROLLERS = '/sys/class/nvme-fabrics/ctl'
 _ARRAY = re.compile(r'md([0-9]{1,7}|_[A-Za-z0-9._+-]{1,64})\Z')
@@ -54,12 +55,17 @@ _CONTROLLER = re.compile(r'nvme[0-9]{1,6}\Z')
 # address with one in it would bring options of its own
 _NQN = re.compile(r'nqn\.[A-Za-z0-9._:@+~-]{1,219}\Z')
 _ADDRESS = re.compile(r'[0-9A-Fa-f.:]{2,45}(%[A-Za-z0-9_.-]{1,15})?\Z')
-#: namespace -> the read that was sent to it, and when
-_reads: dict[str, tuple[subprocess.Popen[bytes], float]] = {}
+_reads = reads.Reads()
 
 
 def _md(array: str) -> str:
     return '/dev/' + commands.match(_ARRAY, array, 'md array')
+
+
+def _set_state(array: str, device: str, word: str) -> None:
+    """Tell md something of a leg, by its kernel name: its node may be gone."""
+    commands.write(word, BLOCK, commands.match(_ARRAY, array, 'md array'),
+                   'md', 'dev-' + _namespace(device), 'state')
 
 
 def _controller(name: str) -> str:
@@ -103,8 +109,9 @@ def connect(nqn: str, address: str, port: int, transport: str,
 
 @default.entrypoint
 def disconnect(controller: str) -> None:
-    """Disconnect one controller."""
-    commands.run('nvme', 'disconnect', '-d', _controller(controller))
+    """Disconnect one controller, as ``nvme disconnect`` does."""
+    commands.write('1', CONTROLLERS, _controller(controller),
+                   'delete_controller', limit=commands.COMMAND_TIMEOUT)
 
 
 @default.entrypoint
@@ -118,25 +125,23 @@ def set_fast_io_fail(controller: str, seconds: int) -> None:
 @default.entrypoint
 def set_failfast(array: str, device: str, on: bool) -> None:
     """Set or clear md's failfast flag of a leg."""
-    commands.write('failfast' if on is True else '-failfast', BLOCK,
-                   commands.match(_ARRAY, array, 'md array'), 'md',
-                   'dev-' + _namespace(device), 'state')
+    _set_state(array, device, 'failfast' if on is True else '-failfast')
 
 
 @default.entrypoint
-def close_connections(address: str, port: int) -> None:
+def close_connections(address: str, port: int) -> int:
     """End all TCP connections to a portal as if it had reset them.
 
-    The kernel's NVMe/TCP then reconnects (inet_diag.h, SOCK_DESTROY;
-    drivers/nvme/host/tcp.c, nvme_tcp_state_change).  Kernels without it do
-    nothing, and do not say so.
+    The kernel's NVMe/TCP then reconnects (drivers/nvme/host/tcp.c,
+    nvme_tcp_state_change).  Returns how many there were.
     """
-    address = _address(address)
-    commands.run(
-        'ss', '--kill', '--tcp', '--numeric', '--no-header', 'dst',
-        '%s:%d' % ('[%s]' % address if ':' in address else address,
-                   commands.number(port, 1, 65535, 'port')),
-        limit=FAIL_TIMEOUT)
+    commands.number(port, 1, 65535, 'port')
+    try:
+        return sockets.close(_address(address), port)
+    except OSError as error:
+        raise commands.CommandFailed(
+            'closing the TCP connections to %s port %d failed: %s' % (
+                address, port, error.strerror or error)) from None
 
 
 @default.entrypoint
@@ -154,43 +159,20 @@ def ask(controller: str, milliseconds: int) -> None:
 
 @default.entrypoint
 def answering(devices: Sequence[str], milliseconds: int) -> list[str]:
-    """Return those namespaces that have answered a direct read by then.
-
-    A read that is still under way is not sent again: the next call for the
-    same namespace waits for it.
-    """
-    commands.number(milliseconds, 1, 60000, 'time-out')
+    """Return those namespaces that have answered a direct read by then."""
     wanted = [_namespace(device) for device in devices]
-    now = time.monotonic()
-    for device in wanted:
-        read, begun = _reads.get(device, (None, 0.0))
-        if read is None or (read.poll() is not None
-                            and now - begun >= ANSWER_AGE):
-            _reads[device] = commands.start(
-                'dd', 'if=/dev/' + device, 'of=/dev/null', 'bs=4096',
-                'count=1', 'iflag=direct', 'status=none'), now
-    end = now + milliseconds / 1000
-    found = []
-    for device in wanted:
-        try:
-            status = _reads[device][0].wait(max(0.0, end - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            continue
-        del _reads[device]
-        if status == 0:
-            found.append(device)
-    return found
+    return _reads.answering(wanted, commands.number(
+        milliseconds, 1, 60000, 'time-out') / 1000)
 
 
 @default.entrypoint
 def fail(array: str, device: str) -> None:
-    """Make md drop a leg (by its kernel name: the node may be gone).
+    """Make md drop a leg, as ``mdadm --fail`` does.
 
     It waits for whatever is being done to the array; what comes after it
     ends that.
     """
-    commands.run('mdadm', '--manage', _md(array), '--fail',
-                 _namespace(device), limit=FAIL_TIMEOUT)
+    _set_state(array, device, 'faulty')
 
 
 @default.entrypoint

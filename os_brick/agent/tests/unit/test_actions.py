@@ -179,21 +179,24 @@ class TestCalls(ActionsCase):
         self.put(actions.rules, 'refusal', lambda *words: None)
         self.assertRaises(TypeError, self.execute, act.Action(''))
 
-    def test_a_silent_connection_is_closed_and_asked(self):
+    def test_a_silent_connection_is_closed_or_asked(self):
         """What cannot be closed is asked all the same, and that is said."""
         log = self.useFixture(fixtures.FakeLogger())
         self.host.controller('nvme9', address='192.0.2.9')
         self.host.namespace('nvme9n1', C, ('nvme9',))
         reset = act.ResetConnection('', 'nvme9', model.Portal(
             '192.0.2.9', 4420))
-        self.execute(reset)
-        self.privileged.close_connections.side_effect = (
-            commands.CommandFailed('ss cannot be run: No such file'))
-        self.execute(reset)
-        self.assertEqual(
-            [('close_connections', '192.0.2.9', 4420),
-             ('ask', 'nvme9', 100)] * 2, self.called())
-        self.assertIn('nvme9 is not closed at once: ss cannot', log.output)
+        close = ('close_connections', '192.0.2.9', 4420)
+        ask = ('ask', 'nvme9', 100)
+        self.privileged.close_connections.side_effect = [
+            3, 0, commands.CommandFailed('it cannot be closed')]
+        for _time in range(3):
+            self.execute(reset)
+        self.assertEqual([close, close, ask, close, ask], self.called())
+        self.assertEqual(2, log.output.count('nvme9 takes a second longer'))
+        self.assertIn('no TCP connection to tcp://192.0.2.9:4420 was found',
+                      log.output)
+        self.assertIn('it cannot be closed', log.output)
 
     def test_a_leg_whose_bitmap_no_longer_fits_is_copied(self):
         self.privileged.re_add.side_effect = commands.CommandFailed('no')

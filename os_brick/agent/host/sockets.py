@@ -1,0 +1,111 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""Ending TCP connections of this host, the kernel's own included.
+
+By sock_diag(7): SOCK_DESTROY ends a connection with ECONNABORTED, as a reset
+of its far end would, and sends a reset there.  It needs CAP_NET_ADMIN and a
+kernel with CONFIG_INET_DIAG_DESTROY.  Structures: linux/inet_diag.h.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+import errno
+import ipaddress
+import os
+import socket
+import struct
+
+_SOCK_DIAG, _BY_FAMILY, _DESTROY = 4, 20, 21
+_REQUEST, _ACK, _DUMP = 0x1, 0x4, 0x300
+_ERROR, _DONE = 2, 3
+_ESTABLISHED = 1 << 1
+# struct nlmsghdr; inet_diag_req_v2 up to its id; inet_diag_msg up to its id
+_HEADER = struct.Struct('=IHHII')
+_ASKED = struct.Struct('=BBBxI')
+_SAID = struct.Struct('=BBBB')
+# struct inet_diag_sockid, as far as it is looked at: ports and addresses
+_ENDS = struct.Struct('!HH16s16s')
+_ID = 48
+#: Seconds.
+PATIENCE = 1.0
+
+
+def close(address: str, port: int) -> int:
+    """End every TCP connection to a far end; return how many there were.
+
+    :raises OSError: the kernel refused it, or cannot do it.
+    """
+    far = ipaddress.ip_address(address.partition('%')[0])
+    family = socket.AF_INET if far.version == 4 else socket.AF_INET6
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW,
+                       _SOCK_DIAG) as kernel:
+        kernel.settimeout(PATIENCE)
+        kernel.bind((0, 0))
+        found = [one for one in _connections(kernel, family)
+                 if _far_end(one, far.max_prefixlen // 8) == (
+                     far.packed, port)]
+        return sum(_end(kernel, family, one) for one in found)
+
+
+def _far_end(connection: bytes, length: int) -> tuple[bytes, int]:
+    _near_port, port, _near, address = _ENDS.unpack_from(connection)
+    return address[:length], port
+
+
+def _connections(kernel: socket.socket, family: int) -> list[bytes]:
+    """Return the id of every TCP connection of a family."""
+    _send(kernel, _BY_FAMILY, _REQUEST | _DUMP, family, bytes(_ID))
+    found: list[bytes] = []
+    while True:
+        for kind, body in _messages(kernel):
+            if kind == _DONE:
+                return found
+            _check(kind, body)
+            found.append(body[_SAID.size:_SAID.size + _ID])
+
+
+def _end(kernel: socket.socket, family: int, connection: bytes) -> int:
+    _send(kernel, _DESTROY, _REQUEST | _ACK, family, connection)
+    for kind, body in _messages(kernel):
+        try:
+            _check(kind, body)
+        except FileNotFoundError:
+            return 0    # it has ended by itself
+    return 1
+
+
+def _send(kernel: socket.socket, kind: int, flags: int, family: int,
+          connection: bytes) -> None:
+    body = _ASKED.pack(family, socket.IPPROTO_TCP, 0,
+                       _ESTABLISHED) + connection
+    kernel.sendto(_HEADER.pack(_HEADER.size + len(body), kind, flags, 1, 0)
+                  + body, (0, 0))
+
+
+def _messages(kernel: socket.socket) -> Iterator[tuple[int, bytes]]:
+    """Yield type and body of what one read brings."""
+    received = kernel.recv(1 << 16)
+    while len(received) >= _HEADER.size:
+        length, kind, _flags, _number, _port = _HEADER.unpack_from(received)
+        if length < _HEADER.size:
+            raise OSError(errno.EBADMSG, os.strerror(errno.EBADMSG))
+        yield kind, received[_HEADER.size:length]
+        received = received[(length + 3) & ~3:]
+
+
+def _check(kind: int, body: bytes) -> None:
+    """:raises OSError: what the kernel answers is an error."""
+    if kind == _ERROR:
+        (code,) = struct.unpack_from('=i', body)
+        if code:
+            raise OSError(-code, os.strerror(-code))

@@ -1,0 +1,153 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""Reads that may hang, and connections that are ended."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import tempfile
+import threading
+from unittest import mock
+
+from oslotest import base
+
+from os_brick.agent.host import reads
+from os_brick.agent.host import sockets
+
+PATIENCE = 30.0
+
+
+class ReadsTest(base.BaseTestCase):
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.reads = reads.Reads()
+        self.begun: list[str] = []
+        self.answer = {'nvme1n1': True}
+        self.hangs: dict[str, threading.Event] = {}
+        patch = mock.patch.object(reads, 'read', self.read)
+        patch.start()
+        self.addCleanup(patch.stop)
+
+    def read(self, path: str) -> bool:
+        device = path.removeprefix('/dev/')
+        self.begun.append(device)
+        if device in self.hangs:
+            self.hangs[device].wait(PATIENCE)
+        if device not in self.answer:
+            raise OSError(errno.EIO, 'I/O error')
+        return self.answer[device]
+
+    def test_one_that_hangs_does_not_hide_the_others(self) -> None:
+        self.hangs['nvme2n1'] = threading.Event()
+        self.addCleanup(self.hangs['nvme2n1'].set)
+        self.assertEqual(['nvme1n1'], self.reads.answering(
+            ['nvme2n1', 'nvme3n1', 'nvme1n1'], 0.5))
+
+    def test_one_that_hangs_is_not_begun_again(self) -> None:
+        """Its answer counts when it comes."""
+        self.hangs['nvme1n1'] = threading.Event()
+        for _call in range(3):
+            self.assertEqual([], self.reads.answering(['nvme1n1'], 0.01))
+        self.assertEqual(['nvme1n1'], self.begun)
+        self.hangs['nvme1n1'].set()
+        self.assertEqual(['nvme1n1'],
+                         self.reads.answering(['nvme1n1'], PATIENCE))
+        self.assertEqual(['nvme1n1'],
+                         self.reads.answering(['nvme1n1'], PATIENCE))
+        self.assertEqual(['nvme1n1'] * 2, self.begun)
+
+    def test_an_old_answer_does_not_count(self) -> None:
+        self.hangs['nvme1n1'] = threading.Event()
+        self.assertEqual([], self.reads.answering(['nvme1n1'], 0.01))
+        self.hangs['nvme1n1'].set()
+        self.reads._reads['nvme1n1'].wait(PATIENCE)
+        self.answer.clear()
+        with mock.patch.object(reads, 'AGE', 0.0):
+            self.assertEqual([], self.reads.answering(['nvme1n1'], PATIENCE))
+        self.assertEqual(['nvme1n1'] * 2, self.begun)
+
+
+class ReadTest(base.BaseTestCase):
+
+    def setUp(self) -> None:
+        super().setUp()
+        # not in /tmp, which may be a file system without direct reads
+        folder = tempfile.TemporaryDirectory(dir=os.path.dirname(__file__))
+        self.addCleanup(folder.cleanup)
+        self.path = os.path.join(folder.name, 'device')
+
+    def test_the_first_blocks_are_read(self) -> None:
+        for length, whole in ((reads.LENGTH, True), (512, False)):
+            with open(self.path, 'wb') as device:
+                device.write(bytes(length))
+            self.assertEqual(whole, reads.read(self.path))
+
+    def test_what_is_not_there(self) -> None:
+        self.assertRaises(FileNotFoundError, reads.read, self.path)
+
+
+class SocketsTest(base.BaseTestCase):
+    """On this machine's own loopback addresses."""
+
+    def connected(self, family: socket.AddressFamily, address: str
+                  ) -> tuple[int, list[socket.socket]]:
+        with socket.socket(family) as listener:
+            listener.bind((address, 0))
+            listener.listen()
+            name = listener.getsockname()
+            ends = []
+            for _number in range(3):
+                ends.append(socket.create_connection(name[:2], PATIENCE))
+                ends.append(listener.accept()[0])
+        for end in ends:
+            self.addCleanup(end.close)
+        return name[1], ends[::2]
+
+    def test_all_to_one_far_end_and_no_other(self) -> None:
+        others = self.connected(socket.AF_INET, '127.0.0.2')[1]
+        families = [(socket.AF_INET, '127.0.0.1')]
+        if socket.has_ipv6 and os.path.exists('/proc/net/if_inet6'):
+            families.append((socket.AF_INET6, '::1'))
+        for family, address in families:
+            try:
+                port, ends = self.connected(family, address)
+                closed = sockets.close(address, port)
+            except OSError as error:
+                if error.errno in (errno.EPERM, errno.EOPNOTSUPP,
+                                   errno.EADDRNOTAVAIL):
+                    self.skipTest('this machine does not let it: %s' % error)
+                raise
+            self.assertEqual(3, closed)
+            for end in ends:
+                self.assertRaises(ConnectionAbortedError, end.recv, 1)
+            self.assertEqual(0, sockets.close(address, port))
+        for other in others:
+            other.setblocking(False)
+            self.assertRaises(BlockingIOError, other.recv, 1)
+
+    def test_a_refusal_is_an_error(self) -> None:
+        refusal = sockets._HEADER.pack(20, sockets._ERROR, 0, 1, 0) + (
+            (-errno.EPERM).to_bytes(4, 'little', signed=True))
+        kernel = mock.MagicMock()
+        kernel.__enter__.return_value.recv.return_value = refusal
+        with mock.patch.object(socket, 'socket', return_value=kernel):
+            self.assertRaises(PermissionError, sockets.close, '192.0.2.1',
+                              4420)
+
+    def test_nonsense_is_an_error(self) -> None:
+        kernel = mock.MagicMock()
+        kernel.__enter__.return_value.recv.return_value = bytes(16)
+        with mock.patch.object(socket, 'socket', return_value=kernel):
+            self.assertRaises(OSError, sockets.close, '192.0.2.1', 4420)

@@ -16,8 +16,8 @@
 #
 #   tools/bench-io-pause.sh [FAULT...]
 #
-# FAULT: reset reset-anchor power power-anchor outage namespace planned
-# (all).  Prints a table; leaves io-pause.jsonl and io-pause.svg in
+# FAULT: reset reset-anchor reset-between power power-anchor outage namespace
+# planned (all).  Prints a table; leaves io-pause.jsonl and io-pause.svg in
 # .lab/bench.  Takes about half an hour where the machine is emulated.
 
 set -u -o pipefail

@@ -118,18 +118,18 @@ class Guardian:
         moved = beat.states != self._beat.states
         self._beat = beat
         self._watched = stall.look(self._watched, beat.flows, now)
-        hurry, stalled = self._suspect(now)
-        if (moved or woken or stalled or self._sight.doubted
-                or now >= self._due):
-            hurry |= self._guard(now)
+        clues = self._clues()
+        pause = self._suspect(now)
+        if (moved or woken or now >= self._due
+                or clues != self._clues()) and self._guard(now):
+            pause = min(pause, ALERT)
         if moved:
             self.wake_passes()
         # due may be sooner than the next regular look
-        pause = ALERT if hurry else float(self._conf.connection_check_interval)
         return max(0.01, min(pause, self._due - self._clock()))
 
-    def _suspect(self, now: float) -> tuple[bool, bool]:
-        """Find out what stands still; whether any does, and is stalled."""
+    def _suspect(self, now: float) -> float:
+        """Find out what stands still, and when to look again."""
         timeout = self._conf.io_stall_timeout
         standing = self._watched.stalled(now, min(stall.MOMENT, timeout))
         quiet = self._unanswered() if standing else {}
@@ -139,7 +139,15 @@ class Guardian:
             self._watched.stalled(now, timeout),
             stall.silent(quiet, timeout / 2), stall.silent(quiet, timeout),
             self._sight.answered if standing else frozenset())
-        return bool(standing), bool(self._sight.stalled)
+        if not standing:
+            return float(self._conf.connection_check_interval)
+        return min(ALERT, stall.silent_in(quiet, timeout))
+
+    def _clues(self) -> tuple[frozenset[object], ...]:
+        """What of the sight may change a decision."""
+        sight = self._sight
+        return (sight.stalled, sight.doubted, sight.silent,
+                sight.standing if self._memory.lost else frozenset())
 
     def _follow(self, mode: str) -> None:
         """Take in that the operator has switched the guard on or off."""
@@ -167,6 +175,8 @@ class Guardian:
             self._journal.forget(subject)
         if self._failed and self._mode == 'on':
             self._due = now + (AGAIN if self._sight.stalled else LATER)
+        if decision.probe:
+            self._due = now + ALERT
         if decision.again_at is not None:
             self._due = min(self._due, decision.again_at)
         self._journal.forget('io_guard')

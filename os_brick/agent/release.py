@@ -174,7 +174,9 @@ class _Cutting:
             return []
         actions: list[act.Action] = []
         for path in doubted:
-            if path.state == SILENT and path.name not in self._resets:
+            if path.name in self._resets:
+                self._again.append(self._resets[path.name] + RESET_AGAIN)
+            elif path.state == SILENT:
                 action = self._reset(path, (
                     'I/O of %s stands still, %s does not answer, and '
                     'another %s' % (array.name, path.portal, 'path is live'

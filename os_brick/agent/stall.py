@@ -41,6 +41,10 @@ from os_brick.agent import model
 
 #: Seconds between two looks, beyond which the first one proves nothing.
 LATE = 1.5
+#: Seconds that the kernel's count of a silence lacks: a tail loss probe comes
+#: before the first retransmission (net/ipv4/tcp_output.c,
+#: tcp_schedule_loss_probe), and is not counted.
+UNCOUNTED = 0.2
 #: Seconds after which an array stands still, and is looked at more often.
 MOMENT = 0.25
 
@@ -96,4 +100,11 @@ def silent(unanswered: Mapping[model.Portal, float],
     :param unanswered: portal -> for how many seconds it has not answered.
     """
     return frozenset(portal for portal, seconds in unanswered.items()
-                     if seconds >= timeout)
+                     if seconds + UNCOUNTED >= timeout)
+
+
+def silent_in(unanswered: Mapping[model.Portal, float],
+              timeout: float) -> float:
+    """Seconds until the next portal has been silent for long enough."""
+    left = (timeout - UNCOUNTED - seconds for seconds in unanswered.values())
+    return min((rest for rest in left if rest > 0.0), default=timeout)

@@ -42,10 +42,12 @@ GRACE = 3.0
 #: Seconds after which a writer that stands still is taken to do so for ever.
 FOR_EVER = 45.0
 OUTAGE = 10.0
+BURST = 100
 ALIAS = 'bench'
 FAULTS = {
     'reset': 'a target dies with a reset',
     'reset-anchor': 'the anchor\'s target dies with a reset',
+    'reset-between': 'a target dies between two writes',
     'power': 'a target loses power (packets dropped)',
     'power-anchor': 'the anchor\'s target loses power',
     'outage': 'the host\'s network is away for 10 s',
@@ -103,8 +105,7 @@ class Case:
         other = second if anchor is first else first
         victim = anchor if self.fault.endswith('-anchor') else other
         survivor = other if victim is anchor else anchor
-        writer = self.session.write(volume)
-        writer.wait_for_writes(200, LIMIT)
+        writer = self._writer(volume)
         broken = time.monotonic()
         self._break(volume, victim, survivor, agent)
         members = ([victim, survivor] if self.fault == 'outage'
@@ -126,6 +127,21 @@ class Case:
             status.errors, reported, whole, result.ok,
             [(write.start - broken, write.latency)
              for write in writer.writes() if write.start > broken - 5])
+
+    def _writer(self, volume: connector.Volume) -> writer_lib.Writer:
+        """At work; or in a pause, for a fault between two writes."""
+        if self.fault != 'reset-between':
+            writer = self.session.write(volume)
+            writer.wait_for_writes(200, LIMIT)
+            return writer
+        writer = self.session.write(volume, burst=BURST, gap=3.0)
+
+        def pauses() -> bool:
+            status = writer.status()
+            return status.finished % BURST == 0 and not status.under_way
+        writer.wait_for_writes(BURST, LIMIT)
+        waiting.wait_until(pauses, 'the writer pauses', LIMIT, 0.01)
+        return writer
 
     def _agent(self, volume: connector.Volume) -> agent_lib.Agent:
         return self.session.agent(

@@ -69,9 +69,10 @@ class GuardianCase(small_world.WorldCase):
             self.real_do(action)
 
     def unanswered(self) -> dict[model.Portal, float]:
-        """Seconds of silence; what is here says since when."""
-        return {portal: self.time - since
-                for portal, since in self.quiet.items()}
+        """As TCP counts it; what is here says since when."""
+        return {portal: self.time - since - 0.2
+                for portal, since in self.quiet.items()
+                if self.time - since >= 0.4}
 
     def answer(self, devices: frozenset[str]) -> frozenset[str]:
         self.asked.append(devices)
@@ -254,6 +255,10 @@ class TestSilent(GuardianCase):
 
     def test_one_that_acknowledges_is_slow_and_not_silent(self) -> None:
         self.silent()
+        self.looks(2.0)
+        with mock.patch.object(self.host, 'scan') as scan:
+            self.looks(20.0)
+        scan.assert_not_called()
         self.looks(3600.0)
         self.assertEqual([], self.did(act.ResetConnection))
         self.assertEqual([], self.asked)

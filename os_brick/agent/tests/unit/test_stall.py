@@ -56,8 +56,11 @@ class StallTest(base.BaseTestCase):
         self.assertEqual(frozenset(), watched.stalled(1060.5, 1.0))
 
     def test_silence_has_to_last(self) -> None:
-        self.assertEqual({PORTAL}, stall.silent({PORTAL: 1.0}, 1.0))
-        self.assertEqual(frozenset(), stall.silent({PORTAL: 0.99}, 1.0))
+        self.assertEqual({PORTAL}, stall.silent({PORTAL: 2.0}, 2.2))
+        self.assertEqual(frozenset(), stall.silent({PORTAL: 1.99}, 2.2))
+        self.assertAlmostEqual(0.3, stall.silent_in(
+            {PORTAL: 1.7, model.Portal('192.0.2.2', 1): 2.5}, 2.2))
+        self.assertEqual(2.2, stall.silent_in({}, 2.2))
 
 
 class PropertyTest(unittest.TestCase):

@@ -21,6 +21,8 @@ The laws:
   others give up after ``io_fail_timeout``.  One dead target then costs the
   writer that time, and a failure of the host's own network, which takes all
   paths away, costs a pause and never an I/O error (S9).
+* A leg with several paths is without md's failfast flag, too: with it a write
+  ends in an error, and md drops the leg, when one of the paths breaks.
 * An anchor stays while it is good and not about to leave the array.  A new
   one is made to wait before the old one may fail fast.
 * A leg that is lost is cut off while another one is good: see ``release``.
@@ -94,17 +96,36 @@ def decide(snapshot: model.HostSnapshot, ours: frozenset[str],
     for array in whole:
         actions += _hurry(array, snapshot, waiting, policy.timeout, ours,
                           known)
-    return Decision(tuple(actions), cut.memory, cut.probe, cut.again_at)
+    return Decision(tuple(actions), dataclasses.replace(
+        cut.memory, found=_found(memory, snapshot, actions)), cut.probe,
+        cut.again_at)
+
+
+def _found(memory: Memory, snapshot: model.HostSnapshot,
+           actions: list[tuple[str, act.Action]]
+           ) -> dict[str, float | None]:
+    """What was set before the guard first set something else."""
+    found = {name: seconds for name, seconds in memory.found.items()
+             if snapshot.controller(name) is not None}
+    for _array, action in actions:
+        if isinstance(action, act.SetFastIoFail):
+            path = snapshot.controller(action.controller)
+            assert path is not None
+            found.setdefault(path.name, path.fast_io_fail_tmo)
+    return found
 
 
 def restore(snapshot: model.HostSnapshot, ours: frozenset[str],
-            timeout: float) -> tuple[tuple[str, act.Action], ...]:
+            timeout: float, memory: Memory = Memory()
+            ) -> tuple[tuple[str, act.Action], ...]:
     """Return what leaves the arrays sane when the agent stops.
 
-    The anchor stays without md's failfast flag: that is the safe side.
+    What was found on a leg that fails fast is put back.  The anchor goes on
+    waiting, and without md's failfast flag: that is the safe side.
     """
     return tuple(
-        (array.name, act.SetFastIoFail('the agent stops', path.name, None))
+        (array.name, act.SetFastIoFail('the agent stops', path.name,
+                                       memory.found.get(path.name)))
         for array in snapshot.arrays if array.name in ours
         for leg in array.legs for path in _paths(leg, snapshot)
         if path.fast_io_fail_tmo == Policy(timeout).timeout)
@@ -133,10 +154,16 @@ def _anchor(array: model.Array, snapshot: model.HostSnapshot,
 def _wait(array: model.Array, anchor: str,
           snapshot: model.HostSnapshot) -> list[tuple[str, act.Action]]:
     return [(array.name, act.SetFastIoFail(
-        'leg %s is the anchor of the array: its I/O waits for a lost path'
-        % anchor, path.name, None))
+        'leg %s is the anchor of the array: its I/O waits for a lost path%s'
+        % (anchor, _was_set(path)), path.name, None))
         for path in _paths(array.leg(anchor), snapshot)
         if path.fast_io_fail_tmo is not None]
+
+
+def _was_set(path: model.Controller) -> str:
+    """A clause for whoever set it."""
+    return ('' if path.fast_io_fail_tmo is None
+            else '; %g s was set' % path.fast_io_fail_tmo)
 
 
 def _failfast(array: model.Array, anchor: str,
@@ -147,12 +174,19 @@ def _failfast(array: model.Array, anchor: str,
         actions.append((array.name, act.SetFailfast(
             'leg %s is the anchor of the array: its I/O waits for a lost '
             'path' % anchor, array.name, anchor, False)))
-    return actions + [(array.name, act.SetFailfast(
-        'leg %s is not the anchor: its I/O ends when its connection breaks'
-        % leg.device, array.name, leg.device, True))
-        for leg in array.legs
-        if leg.device != anchor and not leg.failfast and not leg.faulty
-        and any(path.live for path in _paths(leg, snapshot))]
+    for leg in array.legs:
+        paths = _paths(leg, snapshot)
+        if (leg.device == anchor or leg.faulty
+                or not any(path.live for path in paths)
+                or leg.failfast is (len(paths) == 1)):
+            continue
+        actions.append((array.name, act.SetFailfast(
+            'leg %s has %d paths: its I/O may take another one' % (
+                leg.device, len(paths)) if leg.failfast else
+            'leg %s is not the anchor: its I/O ends when its connection '
+            'breaks' % leg.device, array.name, leg.device,
+            not leg.failfast)))
+    return actions
 
 
 def _hurry(array: model.Array, snapshot: model.HostSnapshot,
@@ -171,7 +205,8 @@ def _hurry(array: model.Array, snapshot: model.HostSnapshot,
                          or path.fast_io_fail_tmo > timeout)):
                 actions.append((array.name, act.SetFastIoFail(
                     'leg %s is not the anchor: its I/O fails %g s after '
-                    'its path is lost' % (leg.device, timeout),
+                    'its path is lost%s' % (leg.device, timeout,
+                                            _was_set(path)),
                     path.name, timeout)))
                 waiting.add(path.name)
     return actions

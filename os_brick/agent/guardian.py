@@ -226,5 +226,5 @@ class Guardian:
             return
         for name, action in guard.restore(
                 self._scan(), frozenset(self._arrays),
-                self._conf.io_fail_timeout):
+                self._conf.io_fail_timeout, self._memory):
             self._act(name, action, self._claims)

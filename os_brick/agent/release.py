@@ -85,12 +85,15 @@ class Memory:
     :ivar anchors: array name -> device of its anchor.
     :ivar lost: (array name, device) -> since when all its paths are lost.
     :ivar resets: controller -> when the kernel was asked to give it up.
+    :ivar found: controller -> the ``fast_io_fail_tmo`` that was set before.
     """
 
     anchors: Mapping[str, str] = dataclasses.field(default_factory=dict)
     lost: Mapping[tuple[str, str], float] = dataclasses.field(
         default_factory=dict)
     resets: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    found: Mapping[str, float | None] = dataclasses.field(
+        default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)

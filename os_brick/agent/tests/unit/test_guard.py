@@ -409,6 +409,49 @@ class GuardTest(base.BaseTestCase):
         self.assertEqual((), guard.restore(
             world.kernel.snapshot(), frozenset(['md1']), 1.0))
 
+    def test_what_was_found_is_put_back_and_was_named(self) -> None:
+        world = simulated_agent.world()
+        for name in ('nvme7', 'nvme9'):
+            world.kernel.paths[name].tmo = 30.0
+        world.passes(1)
+        self.assertEqual({'nvme7': None, 'nvme9': 1.0}, self.paths(world))
+        memory = world.agent.guarding
+        decision = guard.decide(
+            dataclasses.replace(world.kernel.snapshot(), controllers=tuple(
+                dataclasses.replace(path, fast_io_fail_tmo=30.0) for path
+                in world.kernel.snapshot().controllers)),
+            frozenset(['md1']), guard.Memory(), 0.0, guard.Policy())
+        for _array, action in decision.actions:
+            if isinstance(action, act.SetFastIoFail):
+                self.assertIn('30 s was set', action.reason)
+        for _array, action in guard.restore(
+                world.kernel.snapshot(), frozenset(['md1']), 1.0, memory):
+            world.kernel.apply(action)
+        self.assertEqual({'nvme7': None, 'nvme9': 30.0}, self.paths(world))
+
+    def test_a_leg_with_several_paths_is_without_failfast(self) -> None:
+        """One of them may break: its writes are to take another one."""
+        world = simulated_agent.world()
+        world.passes(2)
+        snapshot = world.kernel.snapshot()
+        path = snapshot.controller('nvme9')
+        assert path is not None
+        snapshot = dataclasses.replace(
+            snapshot, controllers=snapshot.controllers + (dataclasses.replace(
+                path, name='nvme8', state='connecting'),),
+            namespaces=tuple(
+                dataclasses.replace(one, controllers=('nvme8', 'nvme9'))
+                if 'nvme9' in one.controllers else one
+                for one in snapshot.namespaces))
+        for _time, flags in enumerate(([False], [])):
+            actions = [action for _array, action in guard.decide(
+                snapshot, frozenset(['md1']), world.agent.guarding,
+                world.kernel.now, guard.Policy()).actions
+                if isinstance(action, act.SetFailfast)]
+            self.assertEqual(flags, [action.on for action in actions])
+            for action in actions:
+                snapshot = apply(snapshot, action)
+
     def test_fractions_of_a_second_settle(self) -> None:
         """The kernel takes whole seconds only."""
         world = simulated_agent.world()

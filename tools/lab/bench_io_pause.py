@@ -134,7 +134,7 @@ class Case:
             writer = self.session.write(volume)
             writer.wait_for_writes(200, LIMIT)
             return writer
-        writer = self.session.write(volume, burst=BURST, gap=3.0)
+        writer = self.session.write(volume, burst=BURST, gap=1.0)
 
         def pauses() -> bool:
             status = writer.status()

@@ -9,78 +9,21 @@
 #    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 #    License for the specific language governing permissions and limitations
 #    under the License.
-"""The writer goes on while a replica dies; a slow one is left alone."""
+"""The writer goes on while a replica dies."""
 
 from __future__ import annotations
 
-from typing import Any
-
-from os_brick.agent.tests.functional.lab import agent as agent_lib
+from os_brick.agent.tests.functional import guard_story
 from os_brick.agent.tests.functional.lab import connector
 from os_brick.agent.tests.functional.lab import host
 from os_brick.agent.tests.functional.lab import inventory
 from os_brick.agent.tests.functional.lab import redundancy
-from os_brick.agent.tests.functional.lab import targets
 from os_brick.agent.tests.functional.lab import waiting
-from os_brick.agent.tests.functional.lab import writer as writer_lib
 from os_brick.agent.tests.functional import story
 
-CUT = 'done: (FailLeg|Disconnect|ResetConnection)'
 
-
-class GuardTest(story.StoryTestCase):
-    """With a long grace period: what happens here is the guard's doing."""
-
-    def guarded(self, alias: str, **target: Any
-                ) -> tuple[connector.Volume, agent_lib.Agent,
-                           targets.Target, targets.Target]:
-        """A volume, its agent, the anchor's target and the other one."""
-        volume = self.session.attach(alias, **target)
-        agent = self.watched(volume, grace=600)
-        return (volume, agent, *self.roles(volume))
-
-    def roles(self, volume: connector.Volume
-              ) -> tuple[targets.Target, targets.Target]:
-        """Wait until one target waits and the other one does not."""
-        members = [target for target, _ns in volume.replicas]
-
-        def dealt() -> list[targets.Target] | None:
-            waits = [target for target in members
-                     if self.fast_io_fail(target) == {'off'}]
-            legs = self.failfast(volume)
-            return waits if len(waits) == 1 and legs == {
-                self.uuid(target) for target in members
-                if target not in waits} else None
-        anchor = waiting.wait_until(dealt, 'the roles are dealt')[0]
-        return anchor, next(one for one in members if one is not anchor)
-
-    def fast_io_fail(self, target: targets.Target) -> set[str]:
-        return {(host.CONTROLLERS / one.name / 'fast_io_fail_tmo'
-                 ).read_text().strip() for one
-                in host.controllers(target.nqn)}
-
-    def failfast(self, volume: connector.Volume) -> set[str | None]:
-        """UUIDs of the legs with md's failfast flag."""
-        array = host.array(volume.alias)
-        return {leg.uuid for leg in array.legs if 'failfast' in leg.states
-                } if array else set()
-
-    def goes_on(self, writer: writer_lib.Writer) -> None:
-        writer.wait_for_writes(100, story.LONG)
-
-    def test_a_silent_anchor(self) -> None:
-        """Its packets are dropped; the kernel would need some 12 s."""
-        volume, agent, anchor, _other = self.guarded('vol-silent')
-        writer = self.session.write(volume)
-        anchor.lose_power()
-        agent.wait_for_log('done: ResetConnection', story.LONG)
-        agent.wait_for_log('done: FailLeg|is faulty', story.LONG)
-        self.goes_on(writer)
-        anchor.restore_power()
-        self.wait_whole(volume, *[target for target, _ns
-                                  in volume.replicas])
-        self.roles(volume)
-        self.assert_nothing_lost(writer, volume)
+class GuardTest(guard_story.GuardTestCase):
+    """Targets that die, and what the guard sets."""
 
     def test_a_dead_anchor_with_writes_that_wait(self) -> None:
         """The fault falls between two writes: nothing ends them but us."""
@@ -103,22 +46,7 @@ class GuardTest(story.StoryTestCase):
         agent.wait_for_log('is live again', story.LONG)
         self.wait_whole(volume, *[target for target, _ns
                                   in volume.replicas])
-        self.assertNotRegex(agent.log(), CUT)
-
-    def test_slow_targets_are_left_alone(self) -> None:
-        """Seconds for each write, and a network that turns slow."""
-        volume, agent, anchor, other = self.guarded('vol-slow', slow=True)
-        writer = self.session.write(volume)
-        anchor.namespace.backing.set_delay(3)
-        for target, delay in ((anchor, 0.0), (other, 0.5), (other, 1.5)):
-            target.delay(delay)
-            writer.wait_for_writes(4, story.LONG)
-        self.assertGreater(writer.status().longest_pause, 2.0)
-        anchor.namespace.backing.set_delay(0)
-        other.delay(0)
-        self.assertNotRegex(agent.log(), CUT)
-        self.assertEqual(2, len(self.legs(volume)))
-        self.assert_nothing_lost(writer, volume)
+        self.assertNotRegex(agent.log(), guard_story.CUT)
 
     def test_a_namespace_vanishes(self) -> None:
         """The connection lives; the leg is dropped and let go."""
@@ -149,15 +77,19 @@ class GuardTest(story.StoryTestCase):
         self.assertRegex(agent.log(), 'done: ReplaceLeg')
         self.assert_nothing_lost(writer, volume)
 
-    def test_s7_killed_while_it_guards(self) -> None:
+    def test_s7_killed_at_each_step_of_guarding(self) -> None:
         """Whatever it was about to do, another agent finishes it."""
         volume = self.session.attach('vol-kill')
         agent = self.watched(volume, grace=600)
         writer = self.session.write(volume)
         members = [target for target, _ns in volume.replicas]
-        for step in ('was lost', 'done: FailLeg|is faulty'):
+        for step in ('was lost', 'SetFastIoFail .* waits for a lost path',
+                     'done: FailLeg|is faulty', 'done: Disconnect',
+                     r'SetFailfast .* on=False'):
             anchor, _other = self.roles(volume)
+            agent.skip_log()
             anchor.kill()
+            # an agent that was killed late may have gone further already
             agent.wait_for_log(step, story.LONG)
             agent.kill()
             agent.start()
@@ -179,4 +111,44 @@ class GuardTest(story.StoryTestCase):
         self.goes_on(writer)
         agent.start()
         self.wait_whole(volume, anchor, other)
+        self.assert_nothing_lost(writer, volume)
+
+    def test_what_was_set_by_hand(self) -> None:
+        """The stricter is kept, the looser replaced, named, and put back."""
+        volume = self.session.attach('vol-hand')
+        members = [target for target, _ns in volume.replicas]
+        for target in members:
+            host.controllers(target.nqn)[0].set('fast_io_fail_tmo', 30)
+        agent = self.watched(volume, grace=600, io_fail_timeout=5)
+        anchor, other = self.roles(volume)
+        self.assertEqual({'5'}, self.fast_io_fail(other))
+        self.assertEqual(2, agent.log().count('30 s was set'))
+        agent.stop()
+        self.assertEqual({'30'}, self.fast_io_fail(other))
+        self.assertEqual({'off'}, self.fast_io_fail(anchor))
+        host.controllers(other.nqn)[0].set('fast_io_fail_tmo', 2)
+        agent.start()
+        self.assertEqual((anchor, other), self.roles(volume))
+        self.assertEqual({'2'}, self.fast_io_fail(other))
+
+    def test_observed_only(self) -> None:
+        """It says what it would do, and a writer waits for ever."""
+        volume = self.session.attach('vol-seen')
+        members = [target for target, _ns in volume.replicas]
+        agent = self.watched(volume, grace=600, io_guard='observe')
+        would = r'%s.*it would be done'
+        agent.wait_for_log(would % 'SetFastIoFail')
+        writer = self.session.write(volume, burst=20, gap=2.0)
+        dead = members[0]
+        waiting.wait_until(lambda: not writer.status().under_way,
+                           'no write is under way', story.LONG, 0.01)
+        dead.kill()
+        agent.wait_for_log(would % 'FailLeg', story.LONG)
+        for target in members:
+            self.assertEqual({'off'}, self.fast_io_fail(target))
+        self.assertEqual({self.uuid(target) for target in members},
+                         self.failfast(volume))
+        self.assertNotRegex(agent.log(), guard_story.CUT)
+        dead.revive()
+        self.wait_whole(volume, *members)
         self.assert_nothing_lost(writer, volume)

@@ -1,0 +1,69 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""What the stories of the guard share: the roles of a volume's targets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from os_brick.agent.tests.functional.lab import agent as agent_lib
+from os_brick.agent.tests.functional.lab import connector
+from os_brick.agent.tests.functional.lab import host
+from os_brick.agent.tests.functional.lab import targets
+from os_brick.agent.tests.functional.lab import waiting
+from os_brick.agent.tests.functional.lab import writer as writer_lib
+from os_brick.agent.tests.functional import story
+
+CUT = 'done: (FailLeg|Disconnect|ResetConnection)'
+
+
+class GuardTestCase(story.StoryTestCase):
+    """With a long grace period: what happens here is the guard's doing."""
+
+    def guarded(self, alias: str, **target: Any
+                ) -> tuple[connector.Volume, agent_lib.Agent,
+                           targets.Target, targets.Target]:
+        """A volume, its agent, the anchor's target and the other one."""
+        volume = self.session.attach(alias, **target)
+        agent = self.watched(volume, grace=600)
+        return (volume, agent, *self.roles(volume))
+
+    def roles(self, volume: connector.Volume
+              ) -> tuple[targets.Target, targets.Target]:
+        """Wait until one target waits and the other one does not."""
+        members = [target for target, _ns in volume.replicas]
+
+        def dealt() -> list[targets.Target] | None:
+            waits = [target for target in members
+                     if self.fast_io_fail(target) == {'off'}]
+            legs = self.failfast(volume)
+            # a leg with several paths may take another one instead
+            return waits if len(waits) == 1 and legs == {
+                self.uuid(target) for target in members
+                if target not in waits and len(target.portals) == 1
+            } else None
+        anchor = waiting.wait_until(dealt, 'the roles are dealt')[0]
+        return anchor, next(one for one in members if one is not anchor)
+
+    def fast_io_fail(self, target: targets.Target) -> set[str]:
+        return {(host.CONTROLLERS / one.name / 'fast_io_fail_tmo'
+                 ).read_text().strip() for one
+                in host.controllers(target.nqn)}
+
+    def failfast(self, volume: connector.Volume) -> set[str | None]:
+        """UUIDs of the legs with md's failfast flag."""
+        array = host.array(volume.alias)
+        return {leg.uuid for leg in array.legs if 'failfast' in leg.states
+                } if array else set()
+
+    def goes_on(self, writer: writer_lib.Writer) -> None:
+        writer.wait_for_writes(100, story.LONG)

@@ -1,0 +1,122 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""Targets that fall silent: packets are dropped, and nobody is told."""
+
+from __future__ import annotations
+
+from os_brick.agent.tests.functional import guard_story
+from os_brick.agent.tests.functional.lab import connector
+from os_brick.agent.tests.functional.lab import host
+from os_brick.agent.tests.functional.lab import session as session_lib
+from os_brick.agent.tests.functional.lab import targets
+from os_brick.agent.tests.functional.lab import waiting
+from os_brick.agent.tests.functional import story
+
+GIVEN_UP = 'done: ResetConnection'
+
+
+class SilentTest(guard_story.GuardTestCase):
+    """The kernel would need some 12 s, or for ever."""
+
+    def test_a_silent_anchor(self) -> None:
+        volume, agent, anchor, other = self.guarded('vol-silent')
+        writer = self.session.write(volume)
+        anchor.lose_power()
+        agent.wait_for_log(GIVEN_UP, story.LONG)
+        agent.wait_for_log('done: FailLeg|is faulty', story.LONG)
+        self.goes_on(writer)
+        anchor.restore_power()
+        self.wait_whole(volume, anchor, other)
+        self.roles(volume)
+        self.assert_nothing_lost(writer, volume)
+
+    def test_a_silent_leg_that_fails_fast(self) -> None:
+        volume, agent, anchor, other = self.guarded('vol-fast')
+        writer = self.session.write(volume)
+        other.lose_power()
+        agent.wait_for_log(GIVEN_UP, story.LONG)
+        self.goes_on(writer)
+        other.restore_power()
+        self.wait_whole(volume, anchor, other)
+        self.assert_nothing_lost(writer, volume)
+
+    def test_s7_killed_while_it_gives_up_a_silent_target(self) -> None:
+        volume = self.session.attach('vol-dies')
+        agent = self.watched(volume, grace=600)
+        writer = self.session.write(volume)
+        members = [target for target, _ns in volume.replicas]
+        for step in ('', GIVEN_UP, 'done: FailLeg|is faulty'):
+            anchor, _other = self.roles(volume)
+            agent.skip_log()
+            anchor.lose_power()
+            agent.wait_for_log(step, story.LONG)
+            agent.kill()
+            agent.start()
+            self.goes_on(writer)
+            anchor.restore_power()
+            self.wait_whole(volume, *members)
+        self.assert_nothing_lost(writer, volume)
+
+    def test_a_silent_target_of_two_volumes(self) -> None:
+        """One connection carries a leg of each."""
+        shared = self.rack.add(namespaces=2)
+        first, second = self.rack.add(), self.rack.add()
+        volumes = [
+            connector.Volume(alias, [(shared, namespace),
+                                     (other, other.namespace)])
+            for alias, namespace, other in zip(
+                ('vol-one', 'vol-two'), shared.namespaces, (first, second))]
+        for volume in volumes:
+            session_lib.attacher().attach(volume)
+        agent = self.watched(*volumes, grace=600)
+        agent.wait_for_log('is the anchor')
+        waiting.wait_until(
+            lambda: [self.fast_io_fail(target) for target
+                     in (shared, first, second)].count({'1'}) >= 1,
+            'the roles are dealt')
+        writers = [self.session.write(volume) for volume in volumes]
+        shared.lose_power()
+        agent.wait_for_log(GIVEN_UP, story.LONG)
+        for writer in writers:
+            self.goes_on(writer)
+        shared.restore_power()
+        for volume, writer in zip(volumes, writers):
+            wanted = {namespace.uuid for _target, namespace
+                      in volume.replicas}
+            waiting.wait_until(lambda: self.legs(volume) == wanted,
+                               '%s is whole' % volume.alias, story.LONG)
+            self.assert_nothing_lost(writer, volume)
+
+    def test_one_of_two_paths_falls_silent(self) -> None:
+        """I/O takes the other path; the leg stays."""
+        volume, agent, anchor, _other = self.guarded('vol-twin', portals=2)
+        self.assertEqual(2, len(host.controllers(anchor.nqn)))
+        writer = self.session.write(volume)
+        writer.wait_for_writes(50)
+        used = self._used(anchor)
+        anchor.lose_power([used])
+        agent.wait_for_log(GIVEN_UP + '.*another path is live', story.LONG)
+        self.goes_on(writer)
+        self.assertEqual(2, len(self.legs(volume)))
+        self.assertNotRegex(agent.log(), 'done: (FailLeg|Disconnect)')
+        anchor.restore_power()
+        host.wait_for_state(anchor.nqn, 'live', story.LONG)
+        self.assert_nothing_lost(writer, volume)
+
+    def _used(self, target: targets.Target) -> str:
+        """The address through which more is written."""
+        written = {}
+        for controller in host.controllers(target.nqn):
+            for path in (host.CONTROLLERS / controller.name).glob(
+                    'nvme*c*n*/stat'):
+                written[controller.address] = int(path.read_text().split()[4])
+        return max(written, key=lambda address: written[address])

@@ -105,6 +105,9 @@ class Case:
         other = second if anchor is first else first
         victim = anchor if self.fault.endswith('-anchor') else other
         survivor = other if victim is anchor else anchor
+        for target in (first, second):
+            # the first call for an address takes longer than a fault
+            target.delay(0)
         writer = self._writer(volume)
         broken = time.monotonic()
         self._break(volume, victim, survivor, agent)

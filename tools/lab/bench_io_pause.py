@@ -61,6 +61,7 @@ class Result:
     """Seconds; None: it did not happen within the limit."""
 
     fault: str
+    title: str
     agent: bool
     pause: float
     endless: bool
@@ -126,8 +127,8 @@ class Case:
         status = writer.stop(LIMIT)
         result = writer.verify(alias=ALIAS)
         return Result(
-            self.fault, self.with_agent, status.longest_pause, endless,
-            status.errors, reported, whole, result.ok,
+            self.fault, FAULTS[self.fault], self.with_agent,
+            status.longest_pause, endless, status.errors, reported, whole, result.ok,
             [(write.start - broken, write.latency)
              for write in writer.writes() if write.start > broken - 5])
 

@@ -60,7 +60,7 @@ def _seconds(value: float | None) -> str:
     return '-' if value is None else '%.1f s' % value
 
 
-def plot(results: list[dict[str, Any]], names: dict[str, str]) -> str:
+def plot(results: list[dict[str, Any]]) -> str:
     """Return the SVG's text."""
     faults = list(dict.fromkeys(result['fault'] for result in results))
     height = TOP + ROW * len(faults) + 30
@@ -77,8 +77,8 @@ def plot(results: list[dict[str, Any]], names: dict[str, str]) -> str:
                          LEFT + 150 * column, COLOURS[agent],
                          LEFT + 150 * column + 15, name))
     for number, fault in enumerate(faults):
-        parts += _row(TOP + ROW * number, names.get(fault, fault), [
-            result for result in results if result['fault'] == fault])
+        tries = [result for result in results if result['fault'] == fault]
+        parts += _row(TOP + ROW * number, tries[0]['title'], tries)
     parts.append('</svg>')
     return '\n'.join(parts) + '\n'
 
@@ -140,14 +140,7 @@ def main() -> int:
                in options.measured.read_text().splitlines()]
     print(table(results))
     if options.svg:
-        options.svg.write_text(plot(results, {
-            'reset': 'A target dies with a reset',
-            'reset-anchor': 'The anchor\'s target dies with a reset',
-            'power': 'A target loses power',
-            'power-anchor': 'The anchor\'s target loses power',
-            'outage': 'The host\'s network is away for 10 s',
-            'namespace': 'A namespace is removed',
-            'planned': 'Planned exchange'}))
+        options.svg.write_text(plot(results))
         print('plot: %s' % options.svg)
     return 0
 

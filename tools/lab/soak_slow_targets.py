@@ -12,7 +12,7 @@
 """Slow but living targets for a long time: is ever one taken for dead?
 
 Every few seconds the slowness changes: disks that take seconds, round trips
-of up to 1.5 s, both, neither, several writers at once, a check of the array
+of up to 0.8 s, both, neither, several writers at once, a check of the array
 at full speed.  Whatever the agent cuts off is a false alarm.
 """
 
@@ -32,7 +32,7 @@ from os_brick.agent.tests.functional.lab import session as session_lib
 ALIAS = 'soak'
 ALARM = re.compile(r'done: (FailLeg|Disconnect|ResetConnection)|is faulty')
 DISKS = (0.0, 0.0, 0.2, 1.0, 4.0)
-ROUND_TRIPS = (0.0, 0.0, 0.05, 0.4, 1.5)
+ROUND_TRIPS = (0.0, 0.0, 0.05, 0.4, 0.8)
 
 
 def soak(session: session_lib.Session, seconds: float, seed: int) -> int:

@@ -25,6 +25,9 @@ The laws:
 * A silent target, whose connection the kernel still calls live, is given up
   only when the array stands still and another leg has answered a read, or
   another path to the same leg is live.
+* Of RDMA nobody says what was acknowledged.  There a leg of a stalled array
+  that does not answer a read either is in doubt, and asked for a sign of life
+  that needs no disk.
 """
 
 from __future__ import annotations
@@ -163,8 +166,8 @@ class _Cutting:
     def _give_up(self, array: model.Array, leg: model.Leg,
                  paths: tuple[model.Controller, ...]) -> list[act.Action]:
         """Have the kernel notice what it would notice much later."""
-        doubted = [path for path in paths if path.state == SILENT
-                   or path.live and path.portal in self._sight.doubted]
+        doubted = [path for path in paths
+                   if self._doubted(array, leg, path)]
         if not doubted or array.name not in self._sight.standing:
             return []
         live = [path for path in paths if path.live and path not in doubted]
@@ -174,12 +177,14 @@ class _Cutting:
         if not live and not others & self._sight.answered:
             # in time: the answer is there when the silence has lasted
             self._probe |= others
+            if not all(map(_watched, doubted)):
+                self._probe.add(leg.device)
             return []
         actions: list[act.Action] = []
         for path in doubted:
             if path.name in self._resets:
                 self._again.append(self._resets[path.name] + RESET_AGAIN)
-            elif path.state == SILENT:
+            elif path.state == SILENT or not _watched(path):
                 action = self._reset(path, (
                     'I/O of %s stands still, %s does not answer, and '
                     'another %s' % (array.name, path.portal, 'path is live'
@@ -189,10 +194,18 @@ class _Cutting:
                     actions.append(action)
         return actions
 
+    def _doubted(self, array: model.Array, leg: model.Leg,
+                 path: model.Controller) -> bool:
+        if not _watched(path):
+            return (path.live and array.name in self._sight.stalled
+                    and leg.device not in self._sight.answered)
+        return path.state == SILENT or (path.live and path.portal
+                                        in self._sight.doubted)
+
     def _reset(self, path: model.Controller,
                reason: str) -> act.Action | None:
         """Close all connections to its portal, where all may be closed."""
-        for portal in (path.portal, None):
+        for portal in (path.portal, None) if _watched(path) else (None,):
             action = act.ResetConnection(reason, path.name, portal)
             if self._allowed(action):
                 return action
@@ -244,6 +257,11 @@ class _Cutting:
     def _allowed(self, action: act.Action) -> bool:
         return rules.refusal(action, _NOBODY, self._snapshot, self._ours,
                              self._known) is None
+
+
+def _watched(path: model.Controller) -> bool:
+    """The kernel shows what its far end has acknowledged."""
+    return path.portal is not None and path.portal.transport == 'tcp'
 
 
 _NOBODY = model.Volume('00000000-0000-0000-0000-000000000000', '')

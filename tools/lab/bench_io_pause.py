@@ -126,11 +126,12 @@ class Case:
             self.session.rack.restore()
         status = writer.stop(LIMIT)
         result = writer.verify(alias=ALIAS)
+        writes = [(write.start - broken, write.latency)
+                  for write in writer.writes() if write.start > broken - 5]
         return Result(
             self.fault, FAULTS[self.fault], self.with_agent,
-            status.longest_pause, endless, status.errors, reported, whole, result.ok,
-            [(write.start - broken, write.latency)
-             for write in writer.writes() if write.start > broken - 5])
+            status.longest_pause, endless, status.errors, reported, whole,
+            result.ok, writes)
 
     def _writer(self, volume: connector.Volume) -> writer_lib.Writer:
         """At work; or in a pause, for a fault between two writes."""

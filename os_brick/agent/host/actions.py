@@ -45,8 +45,8 @@ PROBE_TIMEOUT = 3.0
 LOCK_DELAY = 0.05
 STOP_PATIENCE = 2.0
 URGENT_PATIENCE = 1.0
-# Milliseconds.  The kernel rounds up to its next full second.
-GIVE_UP_AFTER = 100
+# Milliseconds.  The kernel adds up to a second of its own.
+GIVE_UP_AFTER = 1000
 ANSWER_WITHIN = 200
 _Lock = contextlib.AbstractContextManager[object]
 

@@ -157,7 +157,7 @@ class TestCalls(ActionsCase):
                 (act.SetFastIoFail('', 'nvme1', None),
                  ('set_fast_io_fail', 'nvme1', -1)),
                 (act.ResetConnection('', 'nvme1', None),
-                 ('ask', 'nvme1', 100)),
+                 ('ask', 'nvme1', 1000)),
                 (act.SetFailfast('', 'md1', 'nvme1n1', False),
                  ('set_failfast', 'md1', 'nvme1n1', False)),
                 (act.FailLeg('', 'md1', 'nvme1n1'),
@@ -187,7 +187,7 @@ class TestCalls(ActionsCase):
         reset = act.ResetConnection('', 'nvme9', model.Portal(
             '192.0.2.9', 4420))
         close = ('close_connections', '192.0.2.9', 4420)
-        ask = ('ask', 'nvme9', 100)
+        ask = ('ask', 'nvme9', 1000)
         self.privileged.close_connections.side_effect = [
             3, 0, commands.CommandFailed('it cannot be closed')]
         for _time in range(3):

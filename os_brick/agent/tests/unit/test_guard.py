@@ -29,6 +29,7 @@ from os_brick.agent.tests.unit import simulated_agent
 from os_brick.agent.tests.unit import simulator
 
 OURS = frozenset(['md0', 'md1'])
+TRANSPORTS = ('tcp', 'tcp', 'rdma')
 STATES = ('live', 'live', 'live', 'connecting', 'resetting')
 
 
@@ -41,7 +42,9 @@ def hosts(draw: st.DrawFn) -> model.HostSnapshot:
     """Arrays with legs in any state, whose controllers may be shared."""
     controllers = [model.Controller(
         'nvme%d' % number, 'nqn.t%d' % number,
-        portal(number if draw(st.booleans()) else 0), None,
+        dataclasses.replace(portal(number if draw(st.booleans()) else 0),
+                            transport=draw(st.sampled_from(TRANSPORTS))),
+        None,
         draw(st.sampled_from(STATES)),
         draw(st.sampled_from([None, None, 1.0, 2.0, 30.0])),
         draw(st.sampled_from([True, True, True, False])))
@@ -211,8 +214,18 @@ class PropertyTest(unittest.TestCase):
         controller = snapshot.controller(action.controller)
         array = snapshot.array(name)
         assert controller is not None and array is not None
-        self.assertIn(controller.portal, sight.silent)
-        self.assertIn(name, sight.standing)
+        assert controller.portal is not None
+        if controller.portal.transport == 'tcp':
+            self.assertIn(controller.portal, sight.silent)
+            self.assertIn(name, sight.standing)
+        else:
+            # a question, and nothing is closed
+            self.assertIsNone(action.portal)
+            self.assertIn(name, sight.stalled)
+            self.assertTrue([
+                one for one in snapshot.namespaces
+                if controller.name in one.controllers
+                and one.device not in sight.answered])
         behind = [namespace for namespace in snapshot.namespaces
                   if controller.name in namespace.controllers
                   and not snapshot.reachable(namespace)]
@@ -256,7 +269,8 @@ class PropertyTest(unittest.TestCase):
             dataclasses.replace(controller, state='live')
             for controller in snapshot.controllers))
         still = OURS if stalled else frozenset()
-        sight = guard.Sight(OURS, still, still)
+        sight = guard.Sight(OURS, still, still, answered=frozenset(
+            namespace.device for namespace in snapshot.namespaces))
         self.assertEqual([], [
             action for _name, action in decide(snapshot, sight=sight).actions
             if isinstance(action, (act.FailLeg, act.Disconnect,
@@ -332,6 +346,38 @@ class GuardTest(base.BaseTestCase):
             (getattr(cut, 'controller'), getattr(cut, 'portal'))
             for cut in cuts])
         self.assertEqual(frozenset(), decision.probe)
+
+    def test_a_silent_target_of_rdma_is_asked(self) -> None:
+        """Nobody says what it has acknowledged; its leg does not answer."""
+        snapshot = simulated_agent.world().kernel.snapshot()
+        path = snapshot.controller('nvme9')
+        assert path is not None and path.portal is not None
+        snapshot = dataclasses.replace(snapshot, controllers=tuple(
+            dataclasses.replace(one, portal=dataclasses.replace(
+                one.portal, transport='rdma')) if one.portal else one
+            for one in snapshot.controllers))
+        (dead,) = [one.device for one in snapshot.namespaces
+                   if 'nvme9' in one.controllers]
+        array = snapshot.array('md1')
+        assert array is not None
+        legs = {leg.device for leg in array.legs}
+        ours = frozenset(['md1'])
+        for stalled, answered, probe, asked in (
+                (frozenset[str](), set[str](), set[str](), []),
+                (ours, set[str](), legs, []),
+                (ours, {dead}, set[str](), ['nvme7']),
+                (ours, legs - {dead}, set[str](), ['nvme9']),
+                (ours, legs, set[str](), [])):
+            decision = guard.decide(
+                snapshot, ours, guard.Memory(), 0.0, guard.Policy(),
+                guard.Sight(ours, ours, stalled,
+                            answered=frozenset(answered)),
+                frozenset(leg.replica_uuid for leg in array.legs
+                          if leg.replica_uuid))
+            self.assertEqual(asked, [
+                action.controller for _array, action in decision.actions
+                if isinstance(action, act.ResetConnection)])
+            self.assertEqual(probe, decision.probe)
 
     def test_two_connections_to_a_silent_portal(self) -> None:
         """One of them is not ours: only the other one is given up."""

@@ -40,6 +40,8 @@ from os_brick.agent import worker
 LOG = logging.getLogger(__name__)
 #: Seconds between two looks while something is wrong.
 ALERT = 0.1
+#: Seconds between two looks at least, be the wake-ups a storm.
+GAP = 0.05
 #: Seconds after which what could not be done is tried again, while I/O
 #: stands still and while it does not.
 AGAIN, LATER = 1.0, 10.0
@@ -100,13 +102,13 @@ class Guardian:
         self._restore()
 
     def _run(self) -> None:
-        while not self._worker.stopping.is_set():
+        while not self._worker.stopping.wait(GAP):
             try:
                 pause = self.look()
             except Exception as error:
                 self._journal.defect('io_guard', error)
                 pause = AGAIN
-            self._bell.wait(pause)
+            self._bell.wait(max(0.0, pause - GAP))
 
     def look(self) -> float:
         """Look once, act where needed; return when to look again."""
@@ -126,7 +128,7 @@ class Guardian:
         if moved:
             self.wake_passes()
         # due may be sooner than the next regular look
-        return max(0.01, min(pause, self._due - self._clock()))
+        return max(GAP, min(pause, self._due - self._clock()))
 
     def _suspect(self, now: float) -> float:
         """Find out what stands still, and when to look again."""

@@ -286,6 +286,21 @@ class TestSilent(GuardianCase):
 
 class TestThread(GuardianCase):
 
+    def test_a_storm_of_wake_ups_does_not_make_looks_a_storm(self) -> None:
+        looked = threading.Event()
+
+        def look() -> float:
+            looked.set()
+            return 0.0
+
+        with mock.patch.object(guardian, 'GAP', PATIENCE), \
+                mock.patch.object(self.guardian, 'look', look):
+            self.guardian.ensure_running()
+            for _time in range(100):
+                self.guardian.wake()
+            self.assertFalse(looked.wait(0.2))
+            self.guardian.stop()
+
     def test_a_defect_is_said_once_and_the_guard_goes_on(self) -> None:
         decide, ready = guard.decide, threading.Event()
         calls: list[int] = []

@@ -35,8 +35,9 @@ from os_brick.agent import guardian
 from os_brick.agent import watch
 
 LOG = logging.getLogger(__name__)
-SOON = 1.0
-GAP = 0.2
+#: Seconds between two passes at least: where one asks for the next or
+#: wake-ups are a storm, and where they are not.
+SOON, GAP = 1.0, 0.2
 
 
 class AgentService(service.Service):  # type: ignore[misc]
@@ -59,7 +60,8 @@ class AgentService(service.Service):  # type: ignore[misc]
         self._stopping = stopping
         self._wake = threading.Event()
         self._delay = 0.0
-        self._ended = -GAP
+        self._ended = -SOON
+        self._gap = GAP
         self._loop = loopingcall.DynamicLoopingCall(self._turn)
         self._watch = watch.Watch(
             os.path.join(conf.run_dir, 'nudge.sock'), self._changed)
@@ -94,8 +96,7 @@ class AgentService(service.Service):  # type: ignore[misc]
         self._watch.ensure_running()
         self._guard.ensure_running()
         self._wake.wait(self._delay)
-        # whoever may write to the socket must not make the passes a storm
-        self._stopping.wait(self._ended + GAP - time.monotonic())
+        self._stopping.wait(self._rest())
         self._wake.clear()
         if self._stopping.is_set():
             # a wake-up eaten here would be missed by the next turn
@@ -116,6 +117,19 @@ class AgentService(service.Service):  # type: ignore[misc]
             self._delay = min(self._delay, wanted)
         self._delay = max(SOON, self._delay)
         return 0.0
+
+    def _rest(self) -> float:
+        """Seconds to wait all the same: no storm may flood the provisioner.
+
+        The first wake-ups of a fault are followed at once; while they come
+        one upon the other, ever later, up to once in ``SOON``.
+        """
+        rest = self._ended + self._gap - time.monotonic()
+        if rest <= 0.0:
+            self._gap = GAP
+            return 0.0
+        self._gap = min(2.0 * self._gap, SOON)
+        return rest
 
 
 def notify(message: str) -> None:

@@ -182,17 +182,25 @@ class TestPasses(ServiceCase):
         self.assertEqual([], overlaps)
 
     def test_a_storm_of_wake_ups_is_slowed_down(self):
-        self.put('GAP', 5.0)
+        """Ever more; and what comes after it is followed at once."""
+        self.put('GAP', 0.2)
+        self.put('SOON', 1.0)
         agent = self.agent()
         agent._watch = mock.Mock()
-        agent._stopping = mock.Mock(is_set=lambda: False)
-        with mock.patch.object(service.time, 'monotonic', lambda: 100.0):
-            agent._wake.set()
-            agent._turn()
-            agent._wake.set()
-            agent._turn()
-        self.assertEqual(mock.call(5.0),
-                         agent._stopping.wait.call_args_list[-1])
+        clock = [100.0]
+        rests: list[float] = []
+
+        def rest(seconds: float) -> None:
+            rests.append(round(seconds, 3))
+            clock[0] += seconds
+
+        agent._stopping = mock.Mock(is_set=lambda: False, wait=rest)
+        with mock.patch.object(service.time, 'monotonic', lambda: clock[0]):
+            for quiet in (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.5, 0.1):
+                clock[0] += quiet
+                agent._wake.set()
+                agent._turn()
+        self.assertEqual([0.0, 0.2, 0.4, 0.8, 1.0, 1.0, 0.0, 0.1], rests)
 
 
 class TestStop(ServiceCase):

@@ -12,6 +12,7 @@
 #    under the License.
 #
 # Slow but living targets in the lab: is ever one of them taken for dead?
+# Now and then the whole virtual machine is paused for some seconds.
 #
 #   tools/soak-slow-targets.sh [SECONDS] [--seed N]
 #
@@ -22,5 +23,22 @@ set -u -o pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 seconds=3600
 case ${1:-} in [0-9]*) seconds=${1%%.*} ;; esac
-LAB_TIMEOUT=${LAB_TIMEOUT:-$((seconds + 900))} exec "$here/lab.sh" exec \
-    python "$here/lab/soak_slow_targets.py" "$@"
+export LAB_TIMEOUT=${LAB_TIMEOUT:-$((seconds + 900))}
+export LAB_RESULTS=${LAB_RESULTS:-$(dirname "$here")/.lab/soak}
+
+# Shorter than the keep-alive time-out of 5 s: the machine's clock goes on, and
+# the kernel itself would give the connections up.
+pause_now_and_then() {
+    local pid
+    while sleep $((40 + RANDOM % 40)); do
+        for pid in $(pgrep -f "qemu-system.*$LAB_RESULTS"); do
+            kill -STOP "$pid" && sleep 3
+            kill -CONT "$pid" && echo 'soak: the machine was paused for 3 s'
+        done
+    done
+}
+
+pause_now_and_then &
+pauses=$!
+trap 'kill $pauses' EXIT
+"$here/lab.sh" exec python "$here/lab/soak_slow_targets.py" "$@"

@@ -44,18 +44,14 @@ def soak(session: session_lib.Session, seconds: float, seed: int) -> int:
     agent.wait_for_log('is the anchor')
     writers = [session.write(volume), session.write(
         volume, burst=50, gap=2.0)]
-    array = host.array(ALIAS)
-    if array is None:
-        raise RuntimeError('the array is gone')
     end = time.monotonic() + seconds
     longest = 0.0
     while time.monotonic() < end:
         for target, _namespace in volume.replicas:
             target.namespace.backing.set_delay(chance.choice(DISKS))
             target.delay(chance.choice(ROUND_TRIPS))
-        if chance.random() < 0.2 and array.sync_action == 'idle':
-            (host.BLOCK / array.name / 'md' / 'sync_action').write_text(
-                'check')
+        if chance.random() < 0.2:
+            _check()
         time.sleep(min(chance.uniform(3, 20), max(0.0, end
                                                   - time.monotonic())))
         longest = max(longest, *(writer.status().longest_pause
@@ -73,6 +69,15 @@ def soak(session: session_lib.Session, seconds: float, seed: int) -> int:
           'false_alarms=%d' % (seconds, seed, longest, errors,
                                _alarms(agent)), flush=True)
     return _alarms(agent) + errors
+
+
+def _check() -> None:
+    """Have md read all legs and compare them, where it is idle."""
+    array = host.array(ALIAS)
+    if array is None:
+        raise RuntimeError('the array is gone')
+    if array.sync_action == 'idle':
+        (host.BLOCK / array.name / 'md' / 'sync_action').write_text('check')
 
 
 def _alarms(agent: agent_lib.Agent) -> int:

@@ -20,6 +20,7 @@ goes on to the next.
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Iterable
 from collections.abc import Iterator
 import contextlib
 import dataclasses
@@ -29,6 +30,7 @@ import time
 from oslo_config import cfg
 
 from os_brick.agent import action as act
+from os_brick.agent import calm
 from os_brick.agent import claims
 from os_brick.agent import events
 from os_brick.agent import healing
@@ -56,17 +58,6 @@ class _Served:
     needed: frozenset[str]
     busy: bool
     due_in: float | None
-
-
-@dataclasses.dataclass(frozen=True)
-class _Calm:
-    """A volume for which there was nothing to do, report or remember.
-
-    :ivar basis: all that this was read off; while it stays, so does that.
-    """
-
-    basis: object
-    served: _Served
 
 
 class Cycle:
@@ -99,7 +90,10 @@ class Cycle:
         self._legs = book.legs()
         self._doubts: set[str] = set()
         self._known = self._wanted = frozenset[str]()
-        self._calm: dict[str, _Calm] = {}
+        self._claimed = claims.Claims()
+        self._matcher = claims.Matcher()
+        self._policy = healing.Policy()
+        self._calm: calm.Calm[_Served] = calm.Calm()
         self._now = 0.0
         self._lock_held = False
         self._subjects: set[str] = set()
@@ -114,6 +108,8 @@ class Cycle:
         """
         self._now = self._ledger.now()
         self._lock_held = False
+        self._policy = healing.Policy(self._conf.replacement_grace_period,
+                                      self._conf.report_repeat_interval)
         before, self._subjects = self._subjects, set()
         self._done, self._done_before = set(), self._done
         snapshot = self._observe()
@@ -137,11 +133,12 @@ class Cycle:
             if array is not None and not self._stopping():
                 with self._sheltered('volume %s' % volume.alias):
                     served.append(self._serve(volume, array, snapshot))
+        self._calm.forget_unused()
         # a provisioner that does not answer costs one time-out, not one for
         # each volume: what is to be told is kept
-        for one in () if silent else served:
-            with self._sheltered('volume %s, telling' % one.volume.alias):
-                busy |= self._tell(one, fresh)
+        if not silent:
+            with self._sheltered('telling'):
+                busy |= self._tell_all(served, fresh)
         needed = frozenset[str]().union(*(one.needed for one in served))
         busy |= any(one.busy for one in served)
         busy |= bool(needed - self._targets_for)
@@ -198,7 +195,9 @@ class Cycle:
                     raise base.BadAnswer('the driver returned %r, which is '
                                          'no volume' % (volume,))
                 if volume.replicas:
-                    answer[volume.uuid] = volume
+                    known = self._volumes.get(volume.uuid)
+                    answer[volume.uuid] = (known if known == volume
+                                           else volume)
 
         if self._stopping() or not self._outbox.ask('volumes', call):
             return False
@@ -211,11 +210,15 @@ class Cycle:
         return True
 
     def _claims(self) -> claims.Claims:
-        return claims.Claims(dict(self._volumes), dict(self._legs))
+        """Return what is claimed now; while that stays, the same value."""
+        now = claims.Claims(dict(self._volumes), dict(self._legs))
+        if now != self._claimed:
+            self._claimed = now
+        return self._claimed
 
     def _match(self, snapshot: model.HostSnapshot) -> dict[str, str]:
         """Array name -> uuid of its volume, for those that are certain."""
-        found = self._claims().match(snapshot, self._arrays)
+        found = self._matcher.match(self._claims(), snapshot, self._arrays)
         for subject, why in found.doubts.items():
             self._journal.trouble(subject, why)
         for subject in self._doubts - found.doubts.keys():
@@ -226,17 +229,12 @@ class Cycle:
     def _serve(self, volume: model.Volume, array: model.Array,
                snapshot: model.HostSnapshot) -> _Served:
         """Decide, remember and act; nothing here waits for a provisioner."""
-        policy = healing.Policy(self._conf.replacement_grace_period,
-                                self._conf.report_repeat_interval)
-        basis = (volume, array, healing.around(volume, array, snapshot),
-                 policy)
-        calm = self._calm.pop(volume.uuid, None)
-        if calm is not None and calm.basis == basis:
-            self._calm[volume.uuid] = calm
-            return calm.served
+        kept = self._calm.get(volume, array, snapshot, self._policy)
+        if kept is not None:
+            return kept
         before = self._ledger.memories(volume.uuid)
         decision = healing.decide(
-            volume, array, snapshot, before, self._now, policy,
+            volume, array, snapshot, before, self._now, self._policy,
             self._wanted, self._known)
         memories = dict(decision.memories)
         self._legs[volume.uuid] = frozenset(
@@ -257,13 +255,22 @@ class Cycle:
         served = _Served(volume, memories, decision.requests,
                          decision.targets_for, done, decision.due_in)
         if decision.calm and memories == before:
-            self._calm[volume.uuid] = _Calm(basis, served)
+            self._calm.keep(volume, array, snapshot, self._policy, served)
         return served
 
-    def _tell(self, one: _Served, fresh: bool) -> bool:
+    def _tell_all(self, served: Iterable[_Served], fresh: bool) -> bool:
+        """Tell of each volume; True when something was accepted."""
+        owing, accepted = self._ledger.owing(), False
+        for one in served:
+            with self._sheltered('volume %s, telling' % one.volume.alias):
+                accepted |= self._tell(one, fresh,
+                                       one.volume.uuid in owing)
+        return accepted
+
+    def _tell(self, one: _Served, fresh: bool, owing: bool) -> bool:
         """Send the reports, then ask; True when something was accepted."""
         accepted = False
-        if self._outbox.deliver(one.volume) and fresh:
+        if (not owing or self._outbox.deliver(one.volume)) and fresh:
             for request in one.requests:
                 accepted |= self._outbox.request(one.volume, one.memories,
                                                  request, self._now)

@@ -29,6 +29,8 @@ INFO, WARN, FATAL = 'INFO', 'WARN', 'FATAL'
 def diff(old: model.HostSnapshot,
          new: model.HostSnapshot) -> tuple[model.Event, ...]:
     """Return the events that lead from ``old`` to ``new``, in order."""
+    if old is new:
+        return ()
     return tuple(_connections(old, new)) + tuple(_arrays(old, new))
 
 
@@ -38,6 +40,8 @@ def _connections(old: model.HostSnapshot,
     after = {controller.name: controller for controller in new.controllers}
     for name in sorted(before.keys() | after.keys()):
         was, now = before.get(name), after.get(name)
+        if was is now:
+            continue
         if was and now and (was.nqn, was.portal) != (now.nqn, now.portal):
             yield _connection('CONNECTION_GONE', INFO, was, 'is gone', old)
             was = None
@@ -85,6 +89,8 @@ def _arrays(old: model.HostSnapshot,
     after = {array.name: array for array in new.arrays}
     for name in sorted(before.keys() | after.keys()):
         was, now = before.get(name), after.get(name)
+        if was is now:
+            continue
         if was and now and was.uuid != now.uuid:
             yield _array('ARRAY_STOPPED', INFO, was, 'was stopped')
             was = None

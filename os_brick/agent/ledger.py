@@ -177,6 +177,11 @@ class Ledger:
                     'WHERE ?1 IS NULL OR volume = ?1 ORDER BY seq',
                     (volume,))]
 
+    def owing(self) -> frozenset[str]:
+        """The volumes of which there are reports to be sent."""
+        return frozenset(volume for (volume,) in self._db.execute(
+            'SELECT DISTINCT volume FROM outbox'))
+
     def delivered(self, seq: int) -> None:
         with self._db:
             self._db.execute('DELETE FROM outbox WHERE seq = ?', (seq,))

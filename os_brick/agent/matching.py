@@ -37,17 +37,19 @@ class Matches:
 
 def match(snapshot: model.HostSnapshot, volumes: Mapping[str, model.Volume],
           before: Mapping[str, str],
-          remembered: Mapping[str, Collection[str]]) -> Matches:
+          remembered: Mapping[str, Collection[str]],
+          index: Index | None = None) -> Matches:
     """Find the one volume of each array, and the one array of each volume.
 
     :param before: what was matched in the last pass.
     :param remembered: volume UUID -> replicas that were its legs.
+    :param index: of these volumes, where the caller has it already.
     """
     arrays: dict[str, str] = {}
     doubts: dict[str, str] = {}
-    claims = _Claims(volumes, remembered)
+    index = index or Index(volumes, remembered)
     for array in snapshot.arrays:
-        owners = rules.owners(array, claims.candidates(array), remembered)
+        owners = rules.owners(array, index.candidates(array), remembered)
         if len(owners) == 1:
             arrays[array.name] = owners[0]
         elif owners:
@@ -77,7 +79,7 @@ def match(snapshot: model.HostSnapshot, volumes: Mapping[str, model.Volume],
     return Matches(arrays, doubts)
 
 
-class _Claims:
+class Index:
     """Which volumes may claim an array at all, without asking each of them.
 
     ``rules.owners`` decides; a volume that shares no leg with an array, and

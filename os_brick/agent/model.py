@@ -363,6 +363,9 @@ def carry_over(old: HostSnapshot, new: HostSnapshot) -> HostSnapshot:
     md lists a faulty leg until it is removed; whose it was, only the older
     snapshot knows.
     """
+    if not any(leg.replica_uuid is None and leg.faulty
+               for array in new.arrays for leg in array.legs):
+        return new
     arrays = []
     for array in new.arrays:
         if any(leg.replica_uuid is None and leg.faulty for leg in array.legs):

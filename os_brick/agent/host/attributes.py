@@ -134,6 +134,23 @@ class Constants(Generic[T]):
         self._kept, self._used = self._used, {}
 
 
+class Latest:
+    """The last value made, given again while it would equal; see Values."""
+
+    def __init__(self) -> None:
+        self._kept: tuple[object, Any] | None = None
+
+    def get(self, make: Callable[..., T], *parts: object) -> T:
+        """Return ``make(*parts)``, a frozen value of nothing but its parts.
+
+        :raises ValueError: where ``make`` does.
+        """
+        if self._kept is None or self._kept[0] != parts:
+            self._kept = parts, make(*parts)
+        value: T = self._kept[1]
+        return value
+
+
 class Values:
     """The last value made under each key, given again while it would equal.
 

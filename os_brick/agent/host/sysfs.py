@@ -96,9 +96,11 @@ class _Kept:
         self.values = attributes.Values()
         self.blocks = blocks.Kept()
         self.arrays = arrays.Kept()
+        self.snapshot = attributes.Latest()
 
     def forget_unused(self) -> None:
-        for kept in vars(self).values():
+        for kept in (self.connections, self.paths, self.values, self.blocks,
+                     self.arrays):
             kept.forget_unused()
 
 
@@ -135,7 +137,8 @@ class _Look:
                     device, error))
         found_arrays = arrays.Arrays(self._root, self._kept.arrays,
                                      self._devices, fabric)
-        return model.HostSnapshot(
+        return self._kept.snapshot.get(
+            model.HostSnapshot,
             tuple(found for _name, found in controllers if found is not None),
             tuple(found for found in fabric.values() if found is not None),
             found_arrays.all(self._problems), tuple(self._problems))

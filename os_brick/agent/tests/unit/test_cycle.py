@@ -13,6 +13,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import logging
 from unittest import mock
@@ -21,7 +22,9 @@ import fixtures
 
 from os_brick.agent import action as act
 from os_brick.agent import cycle
+from os_brick.agent import healing
 from os_brick.agent.host import actions
+from os_brick.agent.host import attributes
 from os_brick.agent import ledger
 from os_brick.agent import matching
 from os_brick.agent import model
@@ -70,6 +73,49 @@ class TestHealing(CycleCase):
         self.assertEqual([], self.host.did)
         self.assertEqual({'heartbeat', 'volumes', 'event'},
                          {words[0] for words in self.driver.said})
+
+    def test_what_has_not_changed_is_not_thought_over(self):
+        scan, last = self.cycle._scan, attributes.Latest()
+
+        def same() -> model.HostSnapshot:
+            # as the real scanner does it
+            snapshot = scan()
+            kept: model.HostSnapshot = last.get(
+                model.HostSnapshot, snapshot.controllers,
+                snapshot.namespaces, snapshot.arrays)
+            return kept
+
+        self.cycle._scan = same
+        self.turn(3)
+        with contextlib.ExitStack() as patched:
+            asked = [patched.enter_context(mock.patch.object(where, name))
+                     for where, name in (
+                         (healing, 'decide'), (healing, 'around'),
+                         (matching, 'match'), (matching, 'Index'),
+                         (self.book, 'memories'), (self.book, 'pending'))]
+            self.turn(3)
+        for one in asked:
+            one.assert_not_called()
+        self.lose()
+        self.turn(20)
+        self.assertEqual({'A', 'C'}, self.legs())
+
+    def test_what_changes_is_claimed_anew(self):
+        self.turn(3)
+        volume = self.driver.volumes[1]
+        self.assertEqual({volume.uuid: volume},
+                         dict(self.claimed[-1].volumes))
+        self.lose()
+        self.turn(20)
+        self.assertNotEqual(volume, self.driver.volumes[1])
+        self.assertEqual({volume.uuid: self.driver.volumes[1]},
+                         dict(self.claimed[-1].volumes))
+        self.assertIn(small_world.uuid(1, 'c'),
+                      self.claimed[-1].legs[volume.uuid])
+        # and the guard is not woken by what has not changed
+        last = self.claimed[-1]
+        self.turn(2)
+        self.assertIs(last, self.claimed[-1])
 
     def test_a_lost_replica_is_replaced(self):
         self.lose()

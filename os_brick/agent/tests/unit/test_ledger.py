@@ -215,6 +215,7 @@ class TestOutbox(LedgerCase):
         self.assertEqual(states, [
             one.state for one in self.book.pending(VOLUME)])
         self.assertEqual(8, len(self.book.pending()))
+        self.assertEqual({VOLUME, OTHER}, self.book.owing())
         first = self.book.pending(VOLUME)[0]
         self.book.delivered(first.seq)
         self.reopen()
@@ -222,6 +223,9 @@ class TestOutbox(LedgerCase):
             one.state for one in self.book.pending(VOLUME)])
         self.assertEqual(states, [
             one.state for one in self.book.pending(OTHER)])
+        for pending in self.book.pending(OTHER):
+            self.book.delivered(pending.seq)
+        self.assertEqual({VOLUME}, self.book.owing())
 
     def test_s6_a_number_is_never_used_again(self):
         self.book.save(VOLUME, {}, [healing.Report(A, State.MISSING)])

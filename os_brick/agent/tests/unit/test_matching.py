@@ -20,6 +20,7 @@ from hypothesis import settings
 from hypothesis import strategies
 from oslotest import base
 
+from os_brick.agent import claims
 from os_brick.agent import matching
 from os_brick.agent import model
 
@@ -61,7 +62,36 @@ class TestMatching(base.BaseTestCase):
         remembered = {UUIDS[number]: uuids
                       for number, (_alias, _uuids, uuids) in enumerate(told)}
         short = matching.match(snapshot, listed, before, remembered)
-        with mock.patch.object(matching._Claims, 'candidates',
+        with mock.patch.object(matching.Index, 'candidates',
                                lambda self, array: listed):
             long = matching.match(snapshot, listed, before, remembered)
         self.assertEqual(long, short)
+
+    @settings(max_examples=200, deadline=None)
+    @given(strategies.lists(strategies.tuples(
+        strategies.integers(0, 1), strategies.integers(0, 1),
+        strategies.sampled_from([{}, {'md0': UUIDS[0]}, {'md0': UUIDS[1]}])),
+        min_size=2, max_size=8))
+    def test_a_matcher_finds_what_its_claims_do(
+            self, turns: list[tuple[int, int, dict[str, str]]]) -> None:
+        claimed = [claims.Claims({uuid: model.Volume(
+            uuid, 'one', replicas=(model.Replica(UUIDS[2]),))}, {})
+            for uuid in UUIDS[:2]]
+        # the second says nothing but through what was matched before
+        snapshots = [model.HostSnapshot(arrays=(
+            _array(0, alias, [UUIDS[2]], bool(vanished)),))
+            for vanished, alias in enumerate(['one', 'two'])]
+        matcher = claims.Matcher()
+        for claim, snapshot, before in turns:
+            self.assertEqual(
+                claimed[claim].match(snapshots[snapshot], before),
+                matcher.match(claimed[claim], snapshots[snapshot], before))
+
+    def test_a_matcher_does_not_match_twice(self) -> None:
+        matcher, nobody = claims.Matcher(), claims.Claims()
+        snapshot = model.HostSnapshot(arrays=(
+            _array(0, 'one', UUIDS[:2], False),))
+        with mock.patch.object(matching, 'match') as match:
+            for _turn in range(3):
+                matcher.match(nobody, snapshot, {})
+        self.assertEqual(1, match.call_count)

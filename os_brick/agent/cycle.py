@@ -131,7 +131,7 @@ class Cycle:
         for name, uuid in sorted(self._arrays.items()):
             array, volume = snapshot.array(name), self._volumes[uuid]
             if array is not None and not self._stopping():
-                with self._sheltered('volume %s' % volume.alias):
+                with self._sheltered('volume %s, serving' % volume.alias):
                     served.append(self._serve(volume, array, snapshot))
         self._calm.forget_unused()
         # a provisioner that does not answer costs one time-out, not one for

@@ -679,6 +679,21 @@ class TestMatching(CycleCase):
         self.assertEqual({}, found.arrays)
         self.assertIn('md1, md9', found.doubts['volume volume1'])
 
+    def test_a_doubt_about_an_array_that_is_served_is_said_once(self):
+        scan = self.cycle._scan
+
+        def with_another() -> model.HostSnapshot:
+            found = scan()
+            stale = dataclasses.replace(
+                found.arrays[0], name='md9', legs=tuple(
+                    dataclasses.replace(leg, flags=frozenset())
+                    for leg in found.arrays[0].legs[1:]))
+            return dataclasses.replace(found, arrays=(*found.arrays, stale))
+
+        self.cycle._scan = with_another
+        self.turn(4)
+        self.assertEqual(1, len(self.lines('md1, md9 all look like')))
+
     def test_an_array_whose_legs_have_vanished_stays_what_it_was(self):
         volume = self.driver.volumes[1]
         array = dataclasses.replace(

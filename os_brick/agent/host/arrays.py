@@ -19,6 +19,7 @@ Source: Documentation/admin-guide/md.rst (md/*).
 from __future__ import annotations
 
 from collections.abc import Mapping
+import functools
 import os
 import re
 
@@ -34,22 +35,32 @@ _ATTRIBUTES = ('uuid', 'raid_disks', 'degraded', 'array_state',
                'component_size')
 
 
-class Kept:
-    """What one scan leaves to the next.
+class _Member:
+    """A device of an array, and what is settled of it.
 
-    :ivar links: leg -> the directory of the device that md took in.
-    :ivar offsets: leg with a slot -> where its data begins; it can be set by
-        hand only while the leg has none (md.c, offset_store).
+    :ivar link: the directory of the device that md took in.
+    :ivar offset: where md's data begins on it, in sectors; it can be set by
+        hand only while the leg has no slot (md.c, offset_store).
     """
 
+    def __init__(self, entry: str, link: str | None) -> None:
+        self.device = entry[len('dev-'):]
+        self.link = link
+        self.offset: bytes | None = None
+        self.state = entry + '/state'
+        self.slot = entry + '/slot'
+
+
+class Kept:
+    """What one scan leaves to the next."""
+
     def __init__(self) -> None:
-        self.links = attributes.Constants[str]()
-        self.offsets = attributes.Constants[bytes]()
+        self.members = attributes.Constants[_Member](
+            lambda member: member.link is not None)
         self.values = attributes.Values()
 
     def forget_unused(self) -> None:
-        self.links.forget_unused()
-        self.offsets.forget_unused()
+        self.members.forget_unused()
         self.values.forget_unused()
 
 
@@ -71,9 +82,8 @@ class Arrays:
         """Return them; what makes no sense is named in ``problems``."""
         arrays = []
         aliases = self._aliases()
-        for name in sorted(self._devices.identities):
-            if not name.startswith('md'):
-                continue
+        for name in sorted(name for name in self._devices.identities
+                           if name.startswith('md')):
             try:
                 array = self._array(name, aliases.get(name))
             except FileNotFoundError:
@@ -98,12 +108,13 @@ class Arrays:
 
     def _array(self, name: str, alias: str | None) -> model.Array | None:
         """Return the array, None where it is none of ours."""
-        place = self._devices.place(name)
-        if place is None:
+        device = self._devices.device(name)
+        if device is None:
             raise FileNotFoundError(name)
-        directory = attributes.open_directory(place + '/md')
+        place = device.place + '/md'
+        directory = attributes.open_directory(place)
         try:
-            return self._read(name, alias, place + '/md', directory)
+            return self._read(name, alias, place, directory)
         finally:
             os.close(directory)
 
@@ -115,11 +126,19 @@ class Arrays:
         remote = local = lost = False
         for entry, identity in sorted(attributes.identities(
                 at, 'dev-').items()):
-            leg, vanished = self._leg(name, entry, identity, place, at)
+            member = self._kept.members.get(
+                name + '/' + entry, identity, functools.partial(
+                    _member, entry, place, at))
+            assert member is not None
+            leg, vanished = self._leg(name, member, at)
             if leg is None:
                 continue
             legs.append(leg)
-            offsets.append(self._offset(name, leg, entry, identity, at))
+            offset = member.offset
+            if leg.slot is None or offset is None:
+                offset = attributes.read(entry + '/offset', at)
+                member.offset = None if leg.slot is None else offset
+            offsets.append(offset)
             if not vanished:
                 remote = remote or leg.device in self._fabric
                 local = local or leg.device not in self._fabric
@@ -138,7 +157,7 @@ class Arrays:
             action, progress,
             *(attributes.read(attribute, at) for attribute in _ATTRIBUTES))
 
-    def _leg(self, array: str, entry: str, identity: int, place: str,
+    def _leg(self, array: str, member: _Member,
              at: int) -> tuple[model.Leg | None, bool]:
         """Return a leg and whether its device has vanished.
 
@@ -146,36 +165,26 @@ class Arrays:
         and the link ``block`` is resolved by its text: it then leads to the
         newcomer.  Only ``holders`` tells which device md has open.
         """
-        state = attributes.read(entry + '/state', at)
+        state = attributes.read(member.state, at)
         if state is None:
             return None, False
-
-        def taken(_name: str) -> str | None:
-            try:
-                link = os.readlink(entry + '/block', dir_fd=at)
-            except OSError:
-                return None
-            return os.path.normpath('%s/%s/%s' % (place, entry, link))
-
-        slot = attributes.read(entry + '/slot', at)
-        device = entry[len('dev-'):]
-        link = self._kept.links.get(array + '/' + entry, identity, taken)
-        vanished = (link is None or link != self._devices.place(device)
-                    or array not in self._devices.holders(device))
-        namespace = None if vanished else self._fabric.get(device)
+        slot = attributes.read(member.slot, at)
+        name = member.device
+        device = self._devices.device(name)
+        vanished = (device is None or member.link != device.place
+                    or array not in self._devices.holders(name))
+        namespace = None if vanished else self._fabric.get(name)
         return self._kept.values.get(
-            (array, entry), _make_leg, device, slot, state,
+            (array, name), _make_leg, name, slot, state,
             namespace.uuid if namespace else None), vanished
 
-    def _offset(self, array: str, leg: model.Leg, entry: str, identity: int,
-                at: int) -> bytes | None:
-        """Return where md's data begins on a leg, in sectors."""
-        def look(_name: str) -> bytes | None:
-            return attributes.read(entry + '/offset', at)
 
-        if leg.slot is None:
-            return look(entry)
-        return self._kept.offsets.get(array + '/' + entry, identity, look)
+def _member(entry: str, place: str, at: int, _name: str) -> _Member:
+    try:
+        link = os.readlink(entry + '/block', dir_fd=at)
+    except OSError:
+        return _Member(entry, None)
+    return _Member(entry, os.path.normpath('%s/%s/%s' % (place, entry, link)))
 
 
 def _make_leg(device: str, slot: bytes | None, state: bytes,

@@ -93,6 +93,8 @@ def identities(where: str | int, prefix: str = '') -> dict[str, int]:
     """
     try:
         with os.scandir(where) as entries:
+            if not prefix:
+                return {entry.name: entry.inode() for entry in entries}
             return {entry.name: entry.inode() for entry in entries
                     if entry.name.startswith(prefix)}
     except OSError:

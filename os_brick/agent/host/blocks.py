@@ -40,20 +40,28 @@ class Names:
     uuid: str | None
 
 
-class Kept:
-    """What one scan leaves to the next.
+class Device:
+    """A block device, and what is settled of it.
 
-    :ivar places: device -> its directory, without links.
+    :ivar place: its directory, without links.
+    :ivar names: None while they are not whole.
     """
 
+    def __init__(self, place: str) -> None:
+        self.place = place
+        self.size = place + '/size'
+        self.holders = place + '/holders'
+        self.names: Names | None = None
+
+
+class Kept:
+    """What one scan leaves to the next."""
+
     def __init__(self) -> None:
-        self.places = attributes.Constants[str]()
-        self.names = attributes.Constants[Names](
-            lambda names: bool(names.number and names.uuid))
+        self.devices = attributes.Constants[Device]()
 
     def forget_unused(self) -> None:
-        self.places.forget_unused()
-        self.names.forget_unused()
+        self.devices.forget_unused()
 
 
 class Blocks:
@@ -68,6 +76,7 @@ class Blocks:
             os.path.join(root, 'sys/class/block'))
         self._kept = kept
         self.identities = attributes.identities(self._class)
+        self._devices: dict[str, Device] = {}
         self._held: dict[str, tuple[str, ...]] = {}
         self._partitions: dict[str, list[str]] = {}
         for name in self.identities:
@@ -79,44 +88,55 @@ class Blocks:
         """No device came, went or was replaced since."""
         return attributes.identities(self._class) == self.identities
 
-    def place(self, device: str) -> str | None:
-        """Return the directory of a device, None where it has none."""
-        identity = self.identities.get(device)
-        if identity is None:
-            return None
-        return self._kept.places.get(device, identity, self._find)
+    def device(self, name: str) -> Device | None:
+        """Return a device, None where there is none of that name."""
+        found = self._devices.get(name)
+        if found is None and name in self.identities:
+            found = self._kept.devices.get(name, self.identities[name],
+                                           self._find)
+            if found is not None:
+                self._devices[name] = found
+        return found
 
-    def _find(self, device: str) -> str | None:
+    def _find(self, name: str) -> Device | None:
+        place = self.find(name)
+        return None if place is None else Device(place)
+
+    def find(self, name: str) -> str | None:
+        """Return where a device's link leads, None where it has none."""
         try:
-            link = os.readlink(self._class + '/' + device)
+            link = os.readlink(self._class + '/' + name)
         except OSError:
             return None
         return os.path.normpath(self._class + '/' + link)
 
-    def names(self, device: str, place: str) -> Names:
-        """Return what the device in that place is known by."""
-        def look(_device: str) -> Names:
-            return Names(
-                attributes.text(attributes.read(place + '/dev')),
-                uuid(attributes.text(attributes.read(place + '/uuid'))))
-
-        found = self._kept.names.get(device, self.identities[device], look)
-        assert found is not None
+    def names(self, device: Device) -> Names:
+        """Return what a device is known by."""
+        if device.names is not None:
+            return device.names
+        found = Names(
+            attributes.text(attributes.read(device.place + '/dev')),
+            uuid(attributes.text(attributes.read(device.place + '/uuid'))))
+        if found.number and found.uuid:
+            device.names = found
         return found
 
-    def holders(self, device: str) -> tuple[str, ...]:
+    def holders(self, name: str) -> tuple[str, ...]:
         """Return what is stacked on a device, as of this scan."""
-        found = self._held.get(device)
+        found = self._held.get(name)
         if found is None:
-            place = self.place(device)
-            found = self._held[device] = tuple(attributes.names(
-                place + '/holders')) if place else ()
+            device = self.device(name)
+            found = self._held[name] = tuple(attributes.names(
+                device.holders)) if device else ()
         return found
 
-    def partitions(self, device: str, place: str) -> list[str]:
+    def partitions(self, name: str, device: Device) -> list[str]:
         """Return the partitions of a namespace."""
-        return [name for name in sorted(self._partitions.get(device, ()))
-                if attributes.read('%s/%s/partition' % (place, name))]
+        found = self._partitions.get(name)
+        if found is None:
+            return []
+        return [one for one in sorted(found) if attributes.read(
+            '%s/%s/partition' % (device.place, one))]
 
 
 def uuid(text: str) -> str | None:

@@ -22,13 +22,12 @@ from the scan before, for as long as the object's identity shows that it is
 the same one (``attributes``); where any device or connection came or went
 while the scan ran, it is done over with nothing kept.
 
-Kernel sources for what is read here: drivers/nvme/host/sysfs.c and
-multipath.c (controllers, nvmeXcYnZ paths).
+Kernel source for what is read here: drivers/nvme/host/sysfs.c.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Mapping
 import dataclasses
 import os
 import re
@@ -36,11 +35,10 @@ import re
 from os_brick.agent.host import arrays
 from os_brick.agent.host import attributes
 from os_brick.agent.host import blocks
+from os_brick.agent.host import paths
 from os_brick.agent import model
 
 _CONTROLLER = re.compile(r'nvme\d+\Z')
-# nvme1n1 (multipath off) or nvme1c2n1 (path of the head nvme1n1)
-_NAMESPACE = re.compile(r'(nvme\d+)(?:c\d+)?(n\d+)\Z')
 
 
 class Scanner:
@@ -85,21 +83,23 @@ class _Connection:
 class _Kept:
     """What one scan leaves to the next.
 
-    :ivar paths: device -> its head and its controller; ('', '') for what is
-        no path to an NVMe-oF namespace.
+    :ivar paths: what leads to the namespaces.
+    :ivar order: the names of the connections.
+    :ivar snapshot: what the scan returned.
     """
 
     def __init__(self) -> None:
         self.connections = attributes.Constants[_Connection](
             lambda connection: bool(connection.nqn and connection.portal))
-        self.paths = attributes.Constants[tuple[str, str]]()
+        self.paths = paths.Paths()
+        self.order = attributes.Latest()
         self.values = attributes.Values()
         self.blocks = blocks.Kept()
         self.arrays = arrays.Kept()
         self.snapshot = attributes.Latest()
 
     def forget_unused(self) -> None:
-        for kept in (self.connections, self.paths, self.values, self.blocks,
+        for kept in (self.connections, self.values, self.blocks,
                      self.arrays):
             kept.forget_unused()
 
@@ -123,10 +123,12 @@ class _Look:
 
     def all(self) -> model.HostSnapshot:
         controllers = self._controllers()
-        paths = self._paths({name for name, _found in controllers})
-        users = _users(os.path.join(self._root, 'proc')) if paths else {}
+        leading = self._kept.paths.get(
+            self._devices, self._ctl,
+            frozenset(name for name, _found in controllers))
+        users = _users(os.path.join(self._root, 'proc')) if leading else {}
         fabric: dict[str, model.Namespace | None] = {}
-        for device, found in paths.items():
+        for device, found in leading.items():
             fabric[device] = None
             try:
                 fabric[device] = self._namespace(device, found, users)
@@ -146,28 +148,34 @@ class _Look:
     def _controllers(self) -> list[tuple[str, model.Controller | None]]:
         """Return those that are here; None for one that makes no sense."""
         found: list[tuple[str, model.Controller | None]] = []
-        for name, identity in sorted(self._connected.items()):
-            if not _CONTROLLER.match(name):
-                continue
-            try:
-                found.append((name, self._controller(name, identity)))
-            except FileNotFoundError:
-                continue
-            except ValueError as error:
-                # only the controller: its namespaces are legs all the same
-                self._problems.append('controller %s left out: %s' % (
-                    name, error))
-                found.append((name, None))
+        names = self._kept.order.get(_controller_names, self._connected)
+        try:
+            at = attributes.open_directory(self._ctl)
+        except FileNotFoundError:
+            return found
+        try:
+            for name in names:
+                try:
+                    found.append((name, self._controller(name, at)))
+                except FileNotFoundError:
+                    continue
+                except ValueError as error:
+                    # only the controller: its namespaces are legs all the
+                    # same
+                    self._problems.append('controller %s left out: %s' % (
+                        name, error))
+                    found.append((name, None))
+        finally:
+            os.close(at)
         return found
 
-    def _controller(self, name: str, identity: int) -> model.Controller:
-        base = self._ctl + '/' + name
-        connection = self._kept.connections.get(name, identity,
-                                                self._connection)
-        state = attributes.read(base + '/state')
-        tmo = attributes.read(base + '/fast_io_fail_tmo')
+    def _controller(self, name: str, at: int) -> model.Controller:
+        connection = self._kept.connections.get(
+            name, self._connected[name], self._connection)
+        state = attributes.read(name + '/state', at)
+        tmo = attributes.read(name + '/fast_io_fail_tmo', at)
         if connection is None or state is None:
-            raise FileNotFoundError(base)
+            raise FileNotFoundError(name)
         return self._kept.values.get(name, _make_controller, name,
                                      connection, state, tmo)
 
@@ -184,56 +192,36 @@ class _Look:
             _portal(attributes.text(address), attributes.text(transport)),
             None if host is None else attributes.text(host))
 
-    def _paths(self, present: Collection[str]
-               ) -> dict[str, list[tuple[str, str]]]:
-        """Return namespace -> its controllers and its devices there."""
-        found = []
-        for device, identity in self._devices.identities.items():
-            if device.startswith('nvme'):
-                head, controller = self._kept.paths.get(
-                    device, identity, self._path) or ('', '')
-                if controller in present:
-                    found.append((controller, device, head))
-        paths: dict[str, list[tuple[str, str]]] = {}
-        for controller, device, head in sorted(found):
-            paths.setdefault(head, []).append((controller, device))
-        return paths
-
-    def _path(self, device: str) -> tuple[str, str] | None:
-        place = self._devices.place(device)
-        if place is None:
-            return None
-        parent = os.path.dirname(place)
-        match = _NAMESPACE.match(device)
-        if match is None or os.path.dirname(parent) != self._ctl:
-            return '', ''
-        return match[1] + match[2], os.path.basename(parent)
-
-    def _namespace(self, device: str, paths: list[tuple[str, str]],
+    def _namespace(self, name: str, ways: list[tuple[str, str]],
                    users: dict[str, str]) -> model.Namespace:
-        place = self._devices.place(device)
-        size = attributes.read(place + '/size') if place else None
-        if place is None or size is None:
-            raise FileNotFoundError(device)
-        names = self._devices.names(device, place)
-        uuid = names.uuid or self._other_uuid(place, paths[0][1])
-        holders = self._devices.holders(device)
-        in_use = (users.get(names.number)
-                  or users.get('/dev/' + device, ''))
-        for partition in self._devices.partitions(device, place):
+        device = self._devices.device(name)
+        size = attributes.read(device.size) if device else None
+        if device is None or size is None:
+            raise FileNotFoundError(name)
+        names = self._devices.names(device)
+        uuid = names.uuid or self._other_uuid(device, ways[0][1])
+        holders = self._devices.holders(name)
+        in_use = users.get(names.number) or users.get('/dev/' + name, '')
+        for partition in self._devices.partitions(name, device):
             holders += self._devices.holders(partition)
             in_use = in_use or 'it has the partition %s' % partition
         return self._kept.values.get(
-            device, _make_namespace, device, uuid, size,
-            tuple(controller for controller, _device in paths), holders,
+            name, _make_namespace, name, uuid, size,
+            tuple([controller for controller, _device in ways]), holders,
             in_use)
 
-    def _other_uuid(self, place: str, path: str) -> str | None:
+    def _other_uuid(self, head: blocks.Device, path: str) -> str | None:
         """Return what a path says where the head says nothing."""
-        other = self._devices.place(path)
-        if other is None or attributes.text(attributes.read(place + '/uuid')):
+        other = self._devices.device(path)
+        if other is None or attributes.text(
+                attributes.read(head.place + '/uuid')):
             return None
-        return blocks.uuid(attributes.text(attributes.read(other + '/uuid')))
+        return blocks.uuid(attributes.text(
+            attributes.read(other.place + '/uuid')))
+
+
+def _controller_names(connected: Mapping[str, int]) -> tuple[str, ...]:
+    return tuple(sorted(filter(_CONTROLLER.match, connected)))
 
 
 def _make_controller(name: str, connection: _Connection, state: bytes,

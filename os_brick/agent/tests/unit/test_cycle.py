@@ -683,7 +683,7 @@ class TestMatching(CycleCase):
         scan = self.cycle._scan
 
         def with_another() -> model.HostSnapshot:
-            found = scan()
+            found: model.HostSnapshot = scan()
             stale = dataclasses.replace(
                 found.arrays[0], name='md9', legs=tuple(
                     dataclasses.replace(leg, flags=frozenset())

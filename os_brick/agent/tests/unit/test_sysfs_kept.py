@@ -80,6 +80,20 @@ class TestReplaced(KeptCase):
         self.host.namespace('nvme1n1', A, ('nvme2',))
         self.assertEqual(('nvme2',), self.namespace().controllers)
 
+    def test_a_namespace_that_keeps_its_name_on_another_controller(
+            self) -> None:
+        for controller in ('nvme1', 'nvme2', 'nvme1'):
+            self.host.lose_namespace('nvme1n1')
+            self.host.namespace('nvme1n1', A, (controller,), multipath=False)
+            self.assertEqual((controller,), self.namespace().controllers)
+
+    def test_a_controller_that_could_not_be_read(self) -> None:
+        self.host.remove('sys/class/nvme-fabrics/ctl/nvme1/state')
+        self.assertEqual(['nvme2n1'], [found.device for found
+                                       in self.scan().namespaces])
+        self.host.set_controller('nvme1', state='live')
+        self.assertEqual(('nvme1',), self.namespace().controllers)
+
     def test_the_number_of_a_namespace(self) -> None:
         before = self.host.number('nvme1n1')
         self.host.mount(before, '/mnt')
@@ -119,6 +133,10 @@ class TestReplaced(KeptCase):
         self.assertEqual(2 * fakesys.MEBIBYTE, self.array().data_offset)
         self.host.set_leg('md127', 'nvme1n1', slot=0)
         self.assertEqual(2 * fakesys.MEBIBYTE, self.array().data_offset)
+        self.host.set_leg('md127', 'nvme1n1', slot='none', offset=6144)
+        self.assertEqual(3 * fakesys.MEBIBYTE, self.array().data_offset)
+        self.host.set_leg('md127', 'nvme1n1', slot=0, offset=8192)
+        self.assertEqual(4 * fakesys.MEBIBYTE, self.array().data_offset)
 
 
 class Meddling:
@@ -329,8 +347,25 @@ class TestKept(KeptCase):
         self.assertGreater(after, 20)
         self.assertEqual(2, len(self.scanner._idle))
 
+    def test_a_path_that_could_not_be_seen_is_looked_at_again(self) -> None:
+        readlink = os.readlink
+
+        def blind(path: str, **kwargs: Any) -> str:
+            if path.endswith('/nvme1c1n1'):
+                raise OSError(19, 'No such device', path)
+            return readlink(path, **kwargs)
+
+        self.scanner = sysfs.Scanner(self.host.root)
+        with mock.patch.object(os, 'readlink', blind):
+            self.assertIsNone(self.scanner.scan().namespace('nvme1n1'))
+        self.assertIsNotNone(self.scan().namespace('nvme1n1'))
+
     def test_what_has_not_changed_is_the_same_value(self) -> None:
         one, other = self.scan(), self.scan()
+        self.assertIs(one, other)
+        self.host.set_controller('nvme1', state='connecting')
+        other = self.scan()
+        self.assertNotEqual(one, other)
         self.assertIs(one.arrays[0], other.arrays[0])
         self.assertIs(one.namespaces[1], other.namespaces[1])
 

@@ -25,6 +25,7 @@ import re
 
 from os_brick.agent.host import attributes
 from os_brick.agent.host import blocks
+from os_brick.agent.host import descriptors
 from os_brick.agent import model
 
 SECTOR = 512
@@ -71,10 +72,12 @@ class Arrays:
         was left out.
     """
 
-    def __init__(self, root: str, kept: Kept, devices: blocks.Blocks,
-                 fabric: Mapping[str, model.Namespace | None]) -> None:
+    def __init__(self, root: str, kept: Kept, keep: descriptors.Open,
+                 devices: blocks.Blocks, fabric: Mapping[
+                     str, model.Namespace | None]) -> None:
         self._md_links = os.path.join(root, 'dev/md')
         self._kept = kept
+        self._open = keep
         self._devices = devices
         self._fabric = fabric
 
@@ -120,7 +123,9 @@ class Arrays:
 
     def _read(self, name: str, alias: str | None, place: str,
               at: int) -> model.Array | None:
-        if attributes.text(attributes.read('level', at)) != 'raid1':
+        # md/, also while the device stays when an array is stopped
+        ours = os.fstat(at).st_ino
+        if attributes.text(self._open.read('level', ours, at)) != 'raid1':
             return None
         legs, offsets = [], []
         remote = local = lost = False
@@ -130,7 +135,7 @@ class Arrays:
                 name + '/' + entry, identity, functools.partial(
                     _member, entry, place, at))
             assert member is not None
-            leg, vanished = self._leg(name, member, at)
+            leg, vanished = self._leg(name, member, identity, at)
             if leg is None:
                 continue
             legs.append(leg)
@@ -148,16 +153,18 @@ class Arrays:
         # a leg lives, that one tells whose array it is.
         if not remote and (local or not lost):
             return None
-        action = attributes.text(attributes.read('sync_action', at)) or 'idle'
+        action = attributes.text(
+            self._open.read('sync_action', ours, at)) or 'idle'
         # md.c, sync_completed_show: 'none' unless something runs
         progress = None if action == 'idle' else attributes.read(
             'sync_completed', at)
         return self._kept.values.get(
             name, _make_array, name, alias, tuple(legs), tuple(offsets),
             action, progress,
-            *(attributes.read(attribute, at) for attribute in _ATTRIBUTES))
+            *[self._open.read(attribute, ours, at)
+              for attribute in _ATTRIBUTES])
 
-    def _leg(self, array: str, member: _Member,
+    def _leg(self, array: str, member: _Member, identity: int,
              at: int) -> tuple[model.Leg | None, bool]:
         """Return a leg and whether its device has vanished.
 
@@ -165,10 +172,10 @@ class Arrays:
         and the link ``block`` is resolved by its text: it then leads to the
         newcomer.  Only ``holders`` tells which device md has open.
         """
-        state = attributes.read(member.state, at)
+        state = self._open.read(member.state, identity, at)
         if state is None:
             return None, False
-        slot = attributes.read(member.slot, at)
+        slot = self._open.read(member.slot, identity, at)
         name = member.device
         device = self._devices.device(name)
         vanished = (device is None or member.link != device.place

@@ -11,8 +11,9 @@
 #    under the License.
 """Reading sysfs attributes often and cheaply, and what may be kept of them.
 
-An attribute costs one open, one read and one close.  What cannot change
-during an object's life is read once in it.
+An attribute costs one open, one read and one close, and only the read where
+it stays open (``descriptors``).  What cannot change during an object's life is
+read once in it.
 
 What tells an object from another that gets its name later is the inode
 number which its directory's listing gives: sysfs counts these up and never

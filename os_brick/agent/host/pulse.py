@@ -13,9 +13,7 @@
 
 Read twice a second, so it is no scan: the state of each NVMe-oF controller,
 and of each guarded array how much I/O has ended and is under way.  No fork,
-no lock, no privilege.  What is read stays open: to read an open attribute
-again costs a sixth.  It is its object's for ever: when that goes, it cannot
-be read any more (ENODEV), whatever gets its name.
+no lock, no privilege.  What is read stays open (``descriptors``).
 
 Sources: Documentation/block/stat.rst, drivers/nvme/host/sysfs.c (state).
 """
@@ -26,9 +24,9 @@ from collections.abc import Iterable
 from collections.abc import Mapping
 import dataclasses
 import os
-import resource
 
 from os_brick.agent.host import attributes
+from os_brick.agent.host import descriptors
 from os_brick.agent import stall
 
 # reads, writes, discards and flushes that have ended; see stat.rst
@@ -53,20 +51,22 @@ class Pulse:
     def __init__(self, root: str = '/') -> None:
         self._controllers = os.path.join(root, 'sys/class/nvme-fabrics/ctl')
         self._block = os.path.join(root, 'sys/class/block')
-        self._open = _Open()
+        self._values = attributes.Values()
+        self._open = descriptors.Open(descriptors.share(1 / 4))
 
     def read(self, arrays: Iterable[str]) -> Beat:
         """Look once; what vanishes or makes no sense is left out."""
         beat = Beat(self._states(), self._flows(arrays))
         self._open.close_unread()
+        self._values.forget_unused()
         return beat
 
     def _states(self) -> dict[str, str]:
         found = {}
         for name, identity in attributes.identities(self._controllers,
                                                     'nvme').items():
-            text = self._open.read(
-                self._controllers + '/' + name + '/state', identity)
+            text = attributes.text(self._open.read(
+                self._controllers + '/' + name + '/state', identity))
             if text:
                 found[name] = text
         return found
@@ -74,53 +74,23 @@ class Pulse:
     def _flows(self, arrays: Iterable[str]) -> dict[str, stall.Flow]:
         found = {}
         for name in arrays:
-            fields = self._open.read(
-                self._block + '/' + name + '/stat').split()
+            stat = self._open.read(self._block + '/' + name + '/stat')
             try:
-                found[name] = stall.Flow(
-                    sum(int(fields[index]) for index in _ENDED
-                        if index < len(fields)), int(fields[_UNDER_WAY]))
-            except (IndexError, ValueError):
+                found[name] = self._values.get(name, _flow, stat)
+            except ValueError:
                 continue
             state = self._block + '/' + name + '/md/array_state'
-            if (not found[name].under_way
-                    and self._open.read(state) == 'write-pending'):
+            if (not found[name].under_way and attributes.text(
+                    self._open.read(state)) == 'write-pending'):
                 # a write that waits for md's superblock is not counted yet
                 found[name] = stall.Flow(found[name].ended, 1)
         return found
 
 
-class _Open:
-    """Attributes that stay open from one look to the next."""
-
-    def __init__(self) -> None:
-        self._kept: dict[tuple[str, int], int] = {}
-        self._read: dict[tuple[str, int], int] = {}
-        # the rest of the agent needs some, too
-        self._most = resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2
-
-    def read(self, path: str, identity: int = 0) -> str:
-        """Return what an attribute says; '' where it is not there."""
-        key = (path, identity)
-        descriptor = self._kept.pop(key, None)
-        if descriptor is None:
-            if len(self._read) + len(self._kept) >= self._most:
-                return attributes.text(attributes.read(path))
-            try:
-                descriptor = os.open(path, attributes.FLAGS)
-            except OSError:
-                return ''
-        try:
-            raw = os.pread(descriptor, attributes.PAGE, 0)
-        except OSError:
-            # its object has gone; another may have got the name
-            os.close(descriptor)
-            return attributes.text(attributes.read(path))
-        self._read[key] = descriptor
-        return attributes.text(raw)
-
-    def close_unread(self) -> None:
-        """Close what was not asked for since the last call."""
-        for descriptor in self._kept.values():
-            os.close(descriptor)
-        self._kept, self._read = self._read, {}
+def _flow(stat: bytes | None) -> stall.Flow:
+    """:raises ValueError: it makes no sense."""
+    fields = attributes.text(stat).split()
+    if len(fields) <= _UNDER_WAY:
+        raise ValueError('%d fields' % len(fields))
+    return stall.Flow(sum(int(fields[index]) for index in _ENDED
+                          if index < len(fields)), int(fields[_UNDER_WAY]))

@@ -35,6 +35,7 @@ import re
 from os_brick.agent.host import arrays
 from os_brick.agent.host import attributes
 from os_brick.agent.host import blocks
+from os_brick.agent.host import descriptors
 from os_brick.agent.host import paths
 from os_brick.agent import model
 
@@ -52,23 +53,27 @@ class Scanner:
     def __init__(self, root: str = '/') -> None:
         self._root = root
         # of no scan under way: each has one to itself
-        self._idle: list[_Kept] = []
+        self._idle = [_Kept(descriptors.Open(descriptors.share(1 / 2)))]
 
     def scan(self) -> model.HostSnapshot:
         """Look once; never raises for what the host looks like."""
         try:
             kept = self._idle.pop()
         except IndexError:
-            kept = _Kept()
-        look = _Look(self._root, kept)
-        snapshot = look.all()
-        if not look.same():
-            # what was kept may be of an object that has been replaced
-            kept = _Kept()
-            snapshot = _Look(self._root, kept).all()
-        kept.forget_unused()
-        self._idle.append(kept)
-        return snapshot
+            # all descriptors are another one's
+            kept = _Kept(descriptors.Open(0))
+        try:
+            look = _Look(self._root, kept)
+            snapshot = look.all()
+            if not look.same():
+                # what was kept may be of an object that has been replaced
+                kept = kept.anew()
+                snapshot = _Look(self._root, kept).all()
+            kept.forget_unused()
+            return snapshot
+        finally:
+            # the one with the descriptors is the first to be used again
+            self._idle.insert(len(self._idle) if kept.open.most else 0, kept)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,12 +88,14 @@ class _Connection:
 class _Kept:
     """What one scan leaves to the next.
 
+    :ivar open: the attributes that stay open.
     :ivar paths: what leads to the namespaces.
     :ivar order: the names of the connections.
     :ivar snapshot: what the scan returned.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, keep: descriptors.Open) -> None:
+        self.open = keep
         self.connections = attributes.Constants[_Connection](
             lambda connection: bool(connection.nqn and connection.portal))
         self.paths = paths.Paths()
@@ -102,6 +109,12 @@ class _Kept:
         for kept in (self.connections, self.values, self.blocks,
                      self.arrays):
             kept.forget_unused()
+        self.open.close_unread()
+
+    def anew(self) -> _Kept:
+        """Close all and return one that has seen nothing."""
+        self.open.close()
+        return _Kept(self.open)
 
 
 class _Look:
@@ -138,7 +151,7 @@ class _Look:
                 self._problems.append('namespace %s left out: %s' % (
                     device, error))
         found_arrays = arrays.Arrays(self._root, self._kept.arrays,
-                                     self._devices, fabric)
+                                     self._kept.open, self._devices, fabric)
         return self._kept.snapshot.get(
             model.HostSnapshot,
             tuple(found for _name, found in controllers if found is not None),
@@ -170,10 +183,11 @@ class _Look:
         return found
 
     def _controller(self, name: str, at: int) -> model.Controller:
-        connection = self._kept.connections.get(
-            name, self._connected[name], self._connection)
-        state = attributes.read(name + '/state', at)
-        tmo = attributes.read(name + '/fast_io_fail_tmo', at)
+        identity = self._connected[name]
+        connection = self._kept.connections.get(name, identity,
+                                                self._connection)
+        state = self._kept.open.read(name + '/state', identity, at)
+        tmo = self._kept.open.read(name + '/fast_io_fail_tmo', identity, at)
         if connection is None or state is None:
             raise FileNotFoundError(name)
         return self._kept.values.get(name, _make_controller, name,
@@ -195,7 +209,8 @@ class _Look:
     def _namespace(self, name: str, ways: list[tuple[str, str]],
                    users: dict[str, str]) -> model.Namespace:
         device = self._devices.device(name)
-        size = attributes.read(device.size) if device else None
+        size = self._kept.open.read(
+            device.size, self._devices.identities[name]) if device else None
         if device is None or size is None:
             raise FileNotFoundError(name)
         names = self._devices.names(device)

@@ -25,6 +25,7 @@ from hypothesis import settings
 from hypothesis import strategies
 
 from os_brick.agent.host import attributes
+from os_brick.agent.host import sysfs
 from os_brick.agent import model
 from os_brick.agent.tests.unit import test_sysfs
 
@@ -176,7 +177,8 @@ class Vanishing:
     @contextlib.contextmanager
     def __call__(self) -> Iterator[None]:
         with contextlib.ExitStack() as patched:
-            for name in ('open', 'listdir', 'scandir', 'readlink'):
+            for name in ('open', 'pread', 'listdir', 'scandir',
+                         'readlink'):
                 patched.enter_context(mock.patch.object(
                     os, name, self._looking(getattr(os, name))))
             yield
@@ -202,10 +204,13 @@ class Vanishing:
 class TestVanishing(test_sysfs.ScanCase):
     """Hot-unplug at every point of a scan is no error and no problem."""
 
+    namespace_below = 'block/nvme1n1'
+
     def vanish(self, gone: str) -> list[model.HostSnapshot]:
         """Scan once for each point at which it may vanish."""
         snapshots = []
         for after in range(1000):
+            self.scan()
             vanishing = Vanishing(after, gone)
             with vanishing():
                 snapshots.append(self.scan())
@@ -225,7 +230,7 @@ class TestVanishing(test_sysfs.ScanCase):
             self.assertIsNotNone(snapshot.array('md127'))
 
     def test_namespace(self) -> None:
-        snapshots = self.vanish('block/nvme1n1')
+        snapshots = self.vanish(self.namespace_below)
         self.assertIsNone(snapshots[0].namespace('nvme1n1'))
         self.assertIsNotNone(snapshots[-1].namespace('nvme1n1'))
         for snapshot in snapshots:
@@ -275,3 +280,17 @@ class TestVanishing(test_sysfs.ScanCase):
                          [found.name for found in snapshot.controllers])
         self.assertEqual(['nvme2n1'],
                          [found.device for found in snapshot.namespaces])
+
+
+class TestVanishingWhatStaysOpen(TestVanishing):
+    """The same of a scanner that has seen the host."""
+
+    # which has followed the links
+    namespace_below = 'nvme-subsys1/nvme1n1/'
+
+    def build(self) -> None:
+        super().build()
+        self.scanner = sysfs.Scanner(self.host.root)
+
+    def scan(self) -> model.HostSnapshot:
+        return self.scanner.scan()

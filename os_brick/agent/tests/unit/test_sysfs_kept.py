@@ -25,6 +25,7 @@ from hypothesis import strategies
 from oslotest import base
 
 from os_brick.agent.host import attributes
+from os_brick.agent.host import descriptors
 from os_brick.agent.host import sysfs
 from os_brick.agent import model
 from os_brick.agent.tests.unit import fakesys
@@ -88,10 +89,16 @@ class TestReplaced(KeptCase):
             self.assertEqual((controller,), self.namespace().controllers)
 
     def test_a_controller_that_could_not_be_read(self) -> None:
-        self.host.remove('sys/class/nvme-fabrics/ctl/nvme1/state')
-        self.assertEqual(['nvme2n1'], [found.device for found
-                                       in self.scan().namespaces])
-        self.host.set_controller('nvme1', state='live')
+        read = descriptors.Open.read
+
+        def blind(self: descriptors.Open, path: str, identity: int = 0,
+                  at: int | None = None) -> bytes | None:
+            return None if path == 'nvme1/state' else read(
+                self, path, identity, at)
+
+        with mock.patch.object(descriptors.Open, 'read', blind):
+            self.assertEqual(['nvme2n1'], [found.device for found
+                                           in self.scan().namespaces])
         self.assertEqual(('nvme1',), self.namespace().controllers)
 
     def test_the_number_of_a_namespace(self) -> None:
@@ -121,6 +128,39 @@ class TestReplaced(KeptCase):
         self.assertEqual(C, self.leg('nvme1n1').replica_uuid)
         self.assertEqual(2 * fakesys.MEBIBYTE, self.array().data_offset)
 
+    def test_an_array_that_was_started_under_the_same_name(self) -> None:
+        self.host.remove('sys/class/block/md127/md')
+        for device in ('nvme1n1', 'nvme2n1'):
+            self.host.remove('sys/class/block/%s/holders/md127' % device)
+        self.host.remove('sys/class/block/md127')
+        self.host.remove('sys/devices/virtual/block/md127')
+        self.assertEqual((), self.scan().arrays)
+        self.host.array('md127', ('nvme2n1',), uuid=C)
+        self.assertEqual(C, self.array().uuid)
+        self.assertEqual(1, len(self.array().legs))
+
+    def test_an_array_whose_attributes_were_made_again(self) -> None:
+        self.host.set_array('md127', array_state='clear')
+        self.scan()
+        # between two scans, and the device stays
+        self.host.remove('sys/class/block/md127/md')
+        for slot, device in enumerate(('nvme2n1', 'nvme1n1')):
+            self.host.remove('sys/class/block/%s/holders/md127' % device)
+            self.host.leg('md127', device, slot)
+        self.host.set_array(
+            'md127', level='raid1', raid_disks=2, degraded=0, uuid=C,
+            array_state='active', sync_action='idle', component_size=512)
+        self.assertEqual((C, 'active'), (self.array().uuid,
+                                         self.array().array_state))
+        self.assertEqual(0, self.leg('nvme2n1').slot)
+
+    def test_a_leg_that_was_taken_out_and_added_again(self) -> None:
+        self.host.remove('sys/class/block/md127/md/dev-nvme1n1')
+        self.host.remove('sys/class/block/nvme1n1/holders/md127')
+        self.host.leg('md127', 'nvme1n1', None, ('spare',))
+        self.assertEqual((None, {'spare'}), (self.leg('nvme1n1').slot,
+                                             self.leg('nvme1n1').flags))
+
     def test_an_array(self) -> None:
         # also the device may stay when an array is stopped
         self.host.set_array('md127', uuid=C)
@@ -139,6 +179,18 @@ class TestReplaced(KeptCase):
         self.assertEqual(4 * fakesys.MEBIBYTE, self.array().data_offset)
 
 
+def open_below(root: str) -> int:
+    """How many descriptors this process holds below a directory."""
+    found = 0
+    for number in os.listdir('/proc/self/fd'):
+        try:
+            found += os.readlink('/proc/self/fd/' + number).startswith(
+                os.path.realpath(root) + '/')
+        except OSError:
+            continue
+    return found
+
+
 class Meddling:
     """Lets something happen to the host before a look of a scan."""
 
@@ -150,7 +202,9 @@ class Meddling:
         self._patches = [
             mock.patch.object(attributes, name,
                               self._looking(getattr(attributes, name)))
-            for name in ('read', 'names', 'identities', 'open_directory')]
+            for name in ('read', 'names', 'identities', 'open_directory')
+        ] + [mock.patch.object(descriptors.Open, 'read',
+                               self._looking(descriptors.Open.read))]
         for patch in self._patches:
             patch.start()
 
@@ -347,6 +401,41 @@ class TestKept(KeptCase):
         self.assertGreater(after, 20)
         self.assertEqual(2, len(self.scanner._idle))
 
+    def test_descriptors_are_closed_with_what_has_gone(self) -> None:
+        counts = set()
+        for _ in range(5):
+            self.replace_controller()
+            self.scanner.scan()
+            counts.add(open_below(self.host.root))
+        (count,) = counts
+        # per controller, namespace and leg, and of the array
+        self.assertEqual(2 * 2 + 2 + 2 * 2 + 7, count)
+        for name in ('nvme1', 'nvme2'):
+            self.host.lose_namespace(name + 'n1')
+            self.host.remove('sys/class/nvme-fabrics/ctl/' + name)
+        self.host.remove('sys/class/block/md127')
+        self.scanner.scan()
+        self.assertEqual(0, open_below(self.host.root))
+
+    def test_a_scanner_that_goes_leaves_nothing_open(self) -> None:
+        self.assertLess(0, open_below(self.host.root))
+        del self.scanner
+        self.assertEqual(0, open_below(self.host.root))
+
+    def test_a_scan_within_a_scan_keeps_nothing_open(self) -> None:
+        count = open_below(self.host.root)
+        inner: list[model.HostSnapshot] = []
+        with Meddling(5, lambda: inner.append(self.scanner.scan())):
+            self.scanner.scan()
+        self.assertEqual(2, len(self.scanner._idle))
+        for _ in range(3):
+            self.scanner.scan()
+            # and the one with the descriptors is used again
+            self.assertIs(self.scanner._idle[-1].open,
+                          max((kept.open for kept in self.scanner._idle),
+                              key=lambda one: one.most))
+            self.assertEqual(count, open_below(self.host.root))
+
     def test_a_path_that_could_not_be_seen_is_looked_at_again(self) -> None:
         readlink = os.readlink
 
@@ -370,14 +459,20 @@ class TestKept(KeptCase):
         self.assertIs(one.namespaces[1], other.namespaces[1])
 
     def test_what_is_settled_is_read_once(self) -> None:
-        read = attributes.read
+        read, read_again = attributes.read, descriptors.Open.read
         paths = []
 
         def spy(path: str, at: int | None = None) -> bytes | None:
             paths.append(path.rsplit('/', 1)[-1])
             return read(path, at)
 
-        with mock.patch.object(attributes, 'read', spy):
+        def spy_again(self: descriptors.Open, path: str, identity: int = 0,
+                      at: int | None = None) -> bytes | None:
+            paths.append(path.rsplit('/', 1)[-1])
+            return read_again(self, path, identity, at)
+
+        with mock.patch.object(attributes, 'read', spy), \
+                mock.patch.object(descriptors.Open, 'read', spy_again):
             self.scanner.scan()
         self.assertEqual(set(), set(paths) & {
             'address', 'dev', 'hostnqn', 'offset', 'partition', 'subsysnqn',

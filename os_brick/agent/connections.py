@@ -125,11 +125,17 @@ def give_up(action: act.ResetConnection, snapshot: model.HostSnapshot,
     Where all connections to its portal are closed, they all have to be such
     that they may be.
     """
-    names = {action.controller}
-    if action.portal is not None:
-        names |= {controller.name for controller in snapshot.controllers
-                  if controller.portal == action.portal}
-    return disconnect(frozenset(names), snapshot, ours, known, silent=True)
+    return disconnect(given_up(action, snapshot), snapshot, ours, known,
+                      silent=True)
+
+
+def given_up(action: act.ResetConnection,
+             snapshot: model.HostSnapshot) -> frozenset[str]:
+    """Return the names of all controllers that are given up by it."""
+    return frozenset([action.controller, *(
+        controller.name for controller in snapshot.controllers
+        if action.portal is not None
+        and controller.portal == action.portal)])
 
 
 def fast_fail(action: act.SetFastIoFail, snapshot: model.HostSnapshot,

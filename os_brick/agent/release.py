@@ -23,8 +23,8 @@ The laws:
   I/O under way is in no hurry: it waits until the kernel has tried to
   reconnect, so that a short loss costs no resynchronisation.
 * A silent target, whose connection the kernel still calls live, is given up
-  only when the array stands still and another leg has answered a read, or
-  another path to the same leg is live.
+  only when the array stands still and whatever it carries has a substitute:
+  another leg that has answered a read, or another path that is live.
 * Of RDMA nobody says what was acknowledged.  There a leg of a stalled array
   that does not answer a read either is in doubt, and asked for a sign of life
   that needs no disk.
@@ -37,6 +37,7 @@ from collections.abc import Mapping
 import dataclasses
 
 from os_brick.agent import action as act
+from os_brick.agent import connections
 from os_brick.agent import model
 from os_brick.agent import rules
 
@@ -166,32 +167,25 @@ class _Cutting:
     def _give_up(self, array: model.Array, leg: model.Leg,
                  paths: tuple[model.Controller, ...]) -> list[act.Action]:
         """Have the kernel notice what it would notice much later."""
-        doubted = [path for path in paths
-                   if self._doubted(array, leg, path)]
-        if not doubted or array.name not in self._sight.standing:
-            return []
-        live = [path for path in paths if path.live and path not in doubted]
-        others = {other.device for other in array.legs
-                  if other.device != leg.device
-                  and self._snapshot.good(other)}
-        if not live and not others & self._sight.answered:
-            # in time: the answer is there when the silence has lasted
-            self._probe |= others
-            if not all(map(_watched, doubted)):
-                self._probe.add(leg.device)
-            return []
         actions: list[act.Action] = []
-        for path in doubted:
+        if array.name not in self._sight.standing:
+            return actions
+        for path in paths:
+            if not self._doubted(array, leg, path):
+                continue
             if path.name in self._resets:
                 self._again.append(self._resets[path.name] + RESET_AGAIN)
-            elif path.state == SILENT or not _watched(path):
-                action = self._reset(path, (
-                    'I/O of %s stands still, %s does not answer, and '
-                    'another %s' % (array.name, path.portal, 'path is live'
-                                    if live else 'leg does')))
-                if action is not None:
-                    self._resets[path.name] = self._now
-                    actions.append(action)
+                continue
+            action = self._reset(path, (
+                'I/O of %s stands still, %s does not answer, and another %s'
+                % (array.name, path.portal, 'path is live' if any(
+                    map(self._reliable, paths)) else 'leg does')))
+            if action is not None:
+                self._resets[path.name] = self._now
+                actions.append(action)
+            elif not _watched(path):
+                # whether it answers itself is the question
+                self._probe.add(leg.device)
         return actions
 
     def _doubted(self, array: model.Array, leg: model.Leg,
@@ -205,11 +199,40 @@ class _Cutting:
     def _reset(self, path: model.Controller,
                reason: str) -> act.Action | None:
         """Close all connections to its portal, where all may be closed."""
-        for portal in (path.portal, None) if _watched(path) else (None,):
-            action = act.ResetConnection(reason, path.name, portal)
-            if self._allowed(action):
-                return action
-        return None
+        closed = act.ResetConnection(reason, path.name, path.portal)
+        asked = act.ResetConnection(reason, path.name, None)
+        vouched = [action for action in (closed, asked) if (
+            action is asked or _watched(path)) and self._vouched(action)]
+        if path.state != SILENT and _watched(path):
+            return None    # so far: the answers are there in time
+        return next(filter(self._allowed, vouched), None)
+
+    def _vouched(self, action: act.ResetConnection) -> bool:
+        """Whatever is cut off by it has a substitute that does answer.
+
+        That is another path, or another leg of the same array.  Legs that
+        have not been asked are asked.
+        """
+        names, vouched = connections.given_up(action, self._snapshot), True
+        for namespace in self._snapshot.namespaces:
+            if names.isdisjoint(namespace.controllers) or any(
+                    path.name not in names and self._reliable(path)
+                    for path in self._snapshot.paths(namespace)):
+                continue
+            for array in map(self._snapshot.array, namespace.holders):
+                leg = array.leg(namespace.device) if array else None
+                if array is None or leg is None or leg.faulty:
+                    continue
+                others = {other.device for other in array.legs
+                          if other.device != leg.device
+                          and self._snapshot.good(other)}
+                if not others & self._sight.answered:
+                    self._probe |= others
+                    vouched = False
+        return vouched
+
+    def _reliable(self, path: model.Controller) -> bool:
+        return path.live and path.portal not in self._sight.doubted
 
     def _cut(self, array: model.Array, leg: model.Leg,
              paths: tuple[model.Controller, ...]) -> list[act.Action]:

@@ -212,9 +212,7 @@ class PropertyTest(unittest.TestCase):
                    sight: guard.Sight) -> None:
         """Only a silent connection, of a stalled array, that can spare it."""
         controller = snapshot.controller(action.controller)
-        array = snapshot.array(name)
-        assert controller is not None and array is not None
-        assert controller.portal is not None
+        assert controller is not None and controller.portal is not None
         if controller.portal.transport == 'tcp':
             self.assertIn(controller.portal, sight.silent)
             self.assertIn(name, sight.standing)
@@ -226,12 +224,18 @@ class PropertyTest(unittest.TestCase):
                 one for one in snapshot.namespaces
                 if controller.name in one.controllers
                 and one.device not in sight.answered])
-        behind = [namespace for namespace in snapshot.namespaces
-                  if controller.name in namespace.controllers
-                  and not snapshot.reachable(namespace)]
-        self.assertTrue(
-            [leg for leg in array.legs if snapshot.good(leg)
-             and leg.device in sight.answered] or not behind, 'S1')
+        for namespace in snapshot.namespaces:
+            if controller.name not in namespace.controllers or any(
+                    path.live and path.name != controller.name
+                    for path in snapshot.paths(namespace)):
+                continue
+            for holder in namespace.holders:
+                array = snapshot.array(holder)
+                leg = array.leg(namespace.device) if array else None
+                if array is not None and leg is not None and not leg.faulty:
+                    self.assertTrue([
+                        other for other in array.legs if snapshot.good(other)
+                        and other.device in sight.answered], 'S1')
         # be it with all that is connected to the same portal
         after = apply(snapshot, action)
         for had in snapshot.arrays:
@@ -346,6 +350,38 @@ class GuardTest(base.BaseTestCase):
             (getattr(cut, 'controller'), getattr(cut, 'portal'))
             for cut in cuts])
         self.assertEqual(frozenset(), decision.probe)
+
+    def test_S1_everything_behind_a_silent_path_has_a_substitute(
+            self) -> None:
+        """One leg has another path; of another array it is the only one."""
+        world = simulated_agent.world()
+        snapshot = world.kernel.snapshot()
+        path = snapshot.controller('nvme7')
+        assert path is not None and path.portal is not None
+        legs = [model.Namespace('nvme%dn1' % number, simulator.uuid_of(number),
+                                1, ('nvme%d' % through,), ('md2',))
+                for number, through in ((50, 7), (51, 11))]
+        array = model.Array('md2', 'w', None, 2, 0, 'active', 'idle', 1, tuple(
+            model.Leg(one.device, slot, frozenset(['in_sync']), one.uuid)
+            for slot, one in enumerate(legs)))
+        snapshot = dataclasses.replace(
+            snapshot, arrays=snapshot.arrays + (array,),
+            controllers=snapshot.controllers + tuple(
+                dataclasses.replace(path, name='nvme%d' % number,
+                                    portal=portal(number))
+                for number in (8, 11)),
+            namespaces=tuple(
+                dataclasses.replace(one, controllers=('nvme7', 'nvme8'))
+                if 'nvme7' in one.controllers else one
+                for one in snapshot.namespaces) + tuple(legs))
+        ours, silent = frozenset(['md1', 'md2']), frozenset([path.portal])
+        for answered, given_up in ((set[str](), 0), ({'nvme51n1'}, 1)):
+            decision = decide(snapshot, ours=ours, sight=guard.Sight(
+                ours, ours, ours, silent, silent, frozenset(answered)))
+            self.assertEqual(given_up, len([
+                action for _array, action in decision.actions
+                if isinstance(action, act.ResetConnection)]))
+            self.assertEqual({'nvme51n1'} - answered, decision.probe)
 
     def test_a_silent_target_of_rdma_is_asked(self) -> None:
         """Nobody says what it has acknowledged; its leg does not answer."""

@@ -179,7 +179,8 @@ class _Cutting:
             action = self._reset(path, (
                 'I/O of %s stands still, %s does not answer, and another %s'
                 % (array.name, path.portal, 'path is live' if any(
-                    map(self._reliable, paths)) else 'leg does')))
+                    self._reliable(other) for other in paths
+                    if other.name != path.name) else 'leg does')))
             if action is not None:
                 self._resets[path.name] = self._now
                 actions.append(action)

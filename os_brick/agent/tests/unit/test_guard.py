@@ -111,11 +111,13 @@ def apply(snapshot: model.HostSnapshot,
             if controller.name == action.controller else controller
             for controller in snapshot.controllers))
     if isinstance(action, act.ResetConnection):
+        # one that is only asked, and lives, answers
         return dataclasses.replace(snapshot, controllers=tuple(
             dataclasses.replace(controller, state='connecting')
-            if controller.name == action.controller
-            or controller.portal == action.portal else controller
-            for controller in snapshot.controllers))
+            if (controller.name == action.controller
+                or controller.portal == action.portal)
+            and not (controller.live and action.portal is None) else
+            controller for controller in snapshot.controllers))
     if isinstance(action, act.Disconnect):
         return dataclasses.replace(snapshot, controllers=tuple(
             controller for controller in snapshot.controllers
@@ -410,9 +412,11 @@ class GuardTest(base.BaseTestCase):
                             answered=frozenset(answered)),
                 frozenset(leg.replica_uuid for leg in array.legs
                           if leg.replica_uuid))
-            self.assertEqual(asked, [
-                action.controller for _array, action in decision.actions
-                if isinstance(action, act.ResetConnection)])
+            resets = [action for _array, action in decision.actions
+                      if isinstance(action, act.ResetConnection)]
+            self.assertEqual(asked, [reset.controller for reset in resets])
+            for reset in resets:
+                self.assertIn('another leg does', reset.reason)
             self.assertEqual(probe, decision.probe)
 
     def test_two_connections_to_a_silent_portal(self) -> None:

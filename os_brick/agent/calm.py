@@ -20,6 +20,7 @@ from typing import TypeVar
 
 from os_brick.agent import healing
 from os_brick.agent import model
+from os_brick.agent import snapshots
 
 T = TypeVar('T')
 
@@ -46,7 +47,7 @@ class Calm(Generic[T]):
         self._used: dict[str, _Kept[T]] = {}
 
     def get(self, volume: model.Volume, array: model.Array,
-            snapshot: model.HostSnapshot, policy: healing.Policy
+            snapshot: snapshots.HostSnapshot, policy: healing.Policy
             ) -> T | None:
         """Return what was kept of a volume, None where anything differs."""
         kept = self._kept.get(volume.uuid)
@@ -63,7 +64,7 @@ class Calm(Generic[T]):
         return kept.found
 
     def keep(self, volume: model.Volume, array: model.Array,
-             snapshot: model.HostSnapshot, policy: healing.Policy,
+             snapshot: snapshots.HostSnapshot, policy: healing.Policy,
              found: T) -> None:
         """Keep what was found of a volume that is calm."""
         asked = (volume, array, snapshot)
@@ -75,5 +76,5 @@ class Calm(Generic[T]):
 
 
 def _basis(volume: model.Volume, array: model.Array,
-           snapshot: model.HostSnapshot) -> tuple[object, ...]:
+           snapshot: snapshots.HostSnapshot) -> tuple[object, ...]:
     return volume, array, healing.around(volume, array, snapshot)

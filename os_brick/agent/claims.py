@@ -24,6 +24,7 @@ import functools
 
 from os_brick.agent import matching
 from os_brick.agent import model
+from os_brick.agent import snapshots
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,7 +65,7 @@ class Claims:
         """The replicas of all volumes, with those that are to go or not."""
         return self._replicas if going else self._staying
 
-    def match(self, snapshot: model.HostSnapshot,
+    def match(self, snapshot: snapshots.HostSnapshot,
               before: Mapping[str, str]) -> matching.Matches:
         """Find which array is which volume's.
 
@@ -78,11 +79,11 @@ class Matcher:
     """Matches, and not a second time while nothing has changed."""
 
     def __init__(self) -> None:
-        self._basis: tuple[Claims, model.HostSnapshot] | None = None
+        self._basis: tuple[Claims, snapshots.HostSnapshot] | None = None
         self._before: Mapping[str, str] = {}
         self._found = matching.Matches({}, {})
 
-    def match(self, claims: Claims, snapshot: model.HostSnapshot,
+    def match(self, claims: Claims, snapshot: snapshots.HostSnapshot,
               before: Mapping[str, str]) -> matching.Matches:
         """Return what ``claims.match`` does."""
         if (self._basis is None or self._basis[0] is not claims

@@ -22,11 +22,12 @@ from collections.abc import Collection
 
 from os_brick.agent import action as act
 from os_brick.agent import model
+from os_brick.agent import snapshots
 
 _NONE: frozenset[str] = frozenset()
 
 
-def foreign_use(name: str, snapshot: model.HostSnapshot,
+def foreign_use(name: str, snapshot: snapshots.HostSnapshot,
                 ours: Collection[str], known: Collection[str]) -> str | None:
     """Return who else uses a controller, None where nobody does (S4).
 
@@ -49,7 +50,7 @@ def foreign_use(name: str, snapshot: model.HostSnapshot,
     return None
 
 
-def disconnect(names: frozenset[str], snapshot: model.HostSnapshot,
+def disconnect(names: frozenset[str], snapshot: snapshots.HostSnapshot,
                ours: Collection[str], known: Collection[str],
                silent: bool = False) -> str | None:
     """Return why controllers must not be given up together.
@@ -71,7 +72,7 @@ def disconnect(names: frozenset[str], snapshot: model.HostSnapshot,
 
 
 def _give_up(namespace: model.Namespace, names: frozenset[str],
-             snapshot: model.HostSnapshot, silent: bool) -> str | None:
+             snapshot: snapshots.HostSnapshot, silent: bool) -> str | None:
     """Why a namespace must not lose these of its paths."""
     for holder in namespace.holders:
         if _alone_in_waiting(snapshot.array(holder), names, snapshot):
@@ -94,7 +95,7 @@ def _give_up(namespace: model.Namespace, names: frozenset[str],
 
 
 def _only_through(leg: model.Leg, names: frozenset[str],
-                  snapshot: model.HostSnapshot) -> bool:
+                  snapshot: snapshots.HostSnapshot) -> bool:
     namespace = snapshot.behind(leg)
     return namespace is None or all(
         path.name in names for path in snapshot.paths(namespace)
@@ -102,14 +103,14 @@ def _only_through(leg: model.Leg, names: frozenset[str],
 
 
 def _alone_in_waiting(array: model.Array | None, names: frozenset[str],
-                      snapshot: model.HostSnapshot) -> bool:
+                      snapshot: snapshots.HostSnapshot) -> bool:
     """Among the paths of an array's good legs, only these wait."""
     good = [leg for leg in array.legs if snapshot.good(leg)] if array else []
     return (any(waits(leg, snapshot) for leg in good)
             and not any(waits(leg, snapshot, names) for leg in good))
 
 
-def waits(leg: model.Leg, snapshot: model.HostSnapshot,
+def waits(leg: model.Leg, snapshot: snapshots.HostSnapshot,
           without: frozenset[str] = _NONE) -> bool:
     """The leg's I/O waits for a lost path, be it without some of them."""
     namespace = snapshot.behind(leg)
@@ -118,7 +119,7 @@ def waits(leg: model.Leg, snapshot: model.HostSnapshot,
         for path in snapshot.paths(namespace))
 
 
-def give_up(action: act.ResetConnection, snapshot: model.HostSnapshot,
+def give_up(action: act.ResetConnection, snapshot: snapshots.HostSnapshot,
             ours: Collection[str], known: Collection[str]) -> str | None:
     """Return why a silent connection must not be given up.
 
@@ -130,7 +131,7 @@ def give_up(action: act.ResetConnection, snapshot: model.HostSnapshot,
 
 
 def given_up(action: act.ResetConnection,
-             snapshot: model.HostSnapshot) -> frozenset[str]:
+             snapshot: snapshots.HostSnapshot) -> frozenset[str]:
     """Return the names of all controllers that are given up by it."""
     return frozenset([action.controller, *(
         controller.name for controller in snapshot.controllers
@@ -138,7 +139,7 @@ def given_up(action: act.ResetConnection,
         and controller.portal == action.portal)])
 
 
-def fast_fail(action: act.SetFastIoFail, snapshot: model.HostSnapshot,
+def fast_fail(action: act.SetFastIoFail, snapshot: snapshots.HostSnapshot,
               ours: Collection[str], known: Collection[str]) -> str | None:
     """Return why ``fast_io_fail_tmo`` must not be set."""
     foreign = foreign_use(action.controller, snapshot, ours, known)

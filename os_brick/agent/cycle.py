@@ -23,7 +23,6 @@ from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
 import contextlib
-import dataclasses
 import logging
 import time
 
@@ -39,6 +38,7 @@ from os_brick.agent import journal
 from os_brick.agent import ledger
 from os_brick.agent import model
 from os_brick.agent import outbox
+from os_brick.agent import snapshots
 from os_brick.agent.vendors import base
 
 #: Seconds after which a look at the host is taken again before acting.
@@ -48,18 +48,6 @@ _LEVELS = {events.INFO: logging.INFO, events.WARN: logging.WARNING,
            events.FATAL: logging.CRITICAL}
 
 
-@dataclasses.dataclass(frozen=True)
-class _Served:
-    """What the provisioner is still to be told of a volume."""
-
-    volume: model.Volume
-    memories: dict[str, healing.Memory]
-    requests: tuple[healing.Request, ...]
-    needed: frozenset[str]
-    busy: bool
-    due_in: float | None
-
-
 class Cycle:
     """All that one pass needs, and what it keeps for the next one.
 
@@ -67,7 +55,7 @@ class Cycle:
     """
 
     def __init__(self, conf: cfg.ConfigOpts, driver: base.ProvisionerDriver,
-                 host: model.Host, scan: Callable[[], model.HostSnapshot],
+                 host: model.Host, scan: Callable[[], snapshots.HostSnapshot],
                  executor: actions.Executor, book: ledger.Ledger,
                  stopping: Callable[[], bool],
                  publish: Callable[[claims.Claims], None] = lambda claims:
@@ -82,7 +70,7 @@ class Cycle:
         self._stopping = stopping
         self._journal = journal.Journal()
         self._outbox = outbox.Outbox(driver, book, self._journal, stopping)
-        self._last = model.HostSnapshot()
+        self._last = snapshots.HostSnapshot()
         self._events: list[model.Event] = []
         self._volumes = book.volumes()
         self._targets_for: frozenset[str] = frozenset()
@@ -93,7 +81,7 @@ class Cycle:
         self._claimed = claims.Claims()
         self._matcher = claims.Matcher()
         self._policy = healing.Policy()
-        self._calm: calm.Calm[_Served] = calm.Calm()
+        self._calm: calm.Calm[outbox.Served] = calm.Calm()
         self._now = 0.0
         self._lock_held = False
         self._subjects: set[str] = set()
@@ -127,7 +115,7 @@ class Cycle:
             snapshot = self._observe()
         self._arrays = self._match(snapshot)
         busy = False
-        served: list[_Served] = []
+        served: list[outbox.Served] = []
         for name, uuid in sorted(self._arrays.items()):
             array, volume = snapshot.array(name), self._volumes[uuid]
             if array is not None and not self._stopping():
@@ -160,8 +148,8 @@ class Cycle:
         else:
             self._journal.forget(subject)
 
-    def _observe(self) -> model.HostSnapshot:
-        snapshot = model.carry_over(self._last, self._scan())
+    def _observe(self) -> snapshots.HostSnapshot:
+        snapshot = snapshots.carry_over(self._last, self._scan())
         for problem in set(snapshot.problems) - set(self._last.problems):
             LOG.warning('this host: %s', problem)
         for event in events.diff(self._last, snapshot):
@@ -181,7 +169,7 @@ class Cycle:
             self._outbox.ask('event',
                              lambda: self._driver.report_event(event))
 
-    def _pull(self, snapshot: model.HostSnapshot) -> bool:
+    def _pull(self, snapshot: snapshots.HostSnapshot) -> bool:
         """Take the provisioner's word; keep the last one where it is silent.
 
         A volume that is not in the answer is unknown, not gone (S8).
@@ -216,7 +204,7 @@ class Cycle:
             self._claimed = now
         return self._claimed
 
-    def _match(self, snapshot: model.HostSnapshot) -> dict[str, str]:
+    def _match(self, snapshot: snapshots.HostSnapshot) -> dict[str, str]:
         """Array name -> uuid of its volume, for those that are certain."""
         found = self._matcher.match(self._claims(), snapshot, self._arrays)
         for subject, why in found.doubts.items():
@@ -227,7 +215,7 @@ class Cycle:
         return dict(found.arrays)
 
     def _serve(self, volume: model.Volume, array: model.Array,
-               snapshot: model.HostSnapshot) -> _Served:
+               snapshot: snapshots.HostSnapshot) -> outbox.Served:
         """Decide, remember and act; nothing here waits for a provisioner."""
         kept = self._calm.get(volume, array, snapshot, self._policy)
         if kept is not None:
@@ -252,13 +240,14 @@ class Cycle:
         done = False
         for action in decision.actions:
             done |= self._execute(action, volume, memories)
-        served = _Served(volume, memories, decision.requests,
-                         decision.targets_for, done, decision.due_in)
+        served = outbox.Served(
+            volume, memories, decision.requests, decision.targets_for, done,
+            decision.due_in)
         if decision.calm and memories == before:
             self._calm.keep(volume, array, snapshot, self._policy, served)
         return served
 
-    def _tell_all(self, served: Iterable[_Served], fresh: bool) -> bool:
+    def _tell_all(self, served: Iterable[outbox.Served], fresh: bool) -> bool:
         """Tell of each volume; True when something was accepted."""
         owing, accepted = self._ledger.owing(), False
         for one in served:
@@ -267,7 +256,7 @@ class Cycle:
                                        one.volume.uuid in owing)
         return accepted
 
-    def _tell(self, one: _Served, fresh: bool, owing: bool) -> bool:
+    def _tell(self, one: outbox.Served, fresh: bool, owing: bool) -> bool:
         """Send the reports, then ask; True when something was accepted."""
         accepted = False
         if (not owing or self._outbox.deliver(one.volume)) and fresh:

@@ -22,20 +22,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from os_brick.agent import model
+from os_brick.agent import snapshots
 
 INFO, WARN, FATAL = 'INFO', 'WARN', 'FATAL'
 
 
-def diff(old: model.HostSnapshot,
-         new: model.HostSnapshot) -> tuple[model.Event, ...]:
+def diff(old: snapshots.HostSnapshot,
+         new: snapshots.HostSnapshot) -> tuple[model.Event, ...]:
     """Return the events that lead from ``old`` to ``new``, in order."""
     if old is new:
         return ()
     return tuple(_connections(old, new)) + tuple(_arrays(old, new))
 
 
-def _connections(old: model.HostSnapshot,
-                 new: model.HostSnapshot) -> Iterator[model.Event]:
+def _connections(old: snapshots.HostSnapshot,
+                 new: snapshots.HostSnapshot) -> Iterator[model.Event]:
     before = {controller.name: controller for controller in old.controllers}
     after = {controller.name: controller for controller in new.controllers}
     for name in sorted(before.keys() | after.keys()):
@@ -64,14 +65,14 @@ def _connections(old: model.HostSnapshot,
 
 
 def _all_reachable(controller: model.Controller,
-                   snapshot: model.HostSnapshot) -> bool:
+                   snapshot: snapshots.HostSnapshot) -> bool:
     behind = [namespace for namespace in snapshot.namespaces
               if controller.name in namespace.controllers]
     return bool(behind) and all(map(snapshot.reachable, behind))
 
 
 def _connection(kind: str, level: str, controller: model.Controller,
-                what: str, snapshot: model.HostSnapshot) -> model.Event:
+                what: str, snapshot: snapshots.HostSnapshot) -> model.Event:
     replicas = tuple(('replica', namespace.uuid or namespace.device)
                      for namespace in snapshot.namespaces
                      if controller.name in namespace.controllers)
@@ -83,8 +84,8 @@ def _connection(kind: str, level: str, controller: model.Controller,
          ('portal', portal)) + replicas)
 
 
-def _arrays(old: model.HostSnapshot,
-            new: model.HostSnapshot) -> Iterator[model.Event]:
+def _arrays(old: snapshots.HostSnapshot,
+            new: snapshots.HostSnapshot) -> Iterator[model.Event]:
     before = {array.name: array for array in old.arrays}
     after = {array.name: array for array in new.arrays}
     for name in sorted(before.keys() | after.keys()):

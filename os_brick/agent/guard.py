@@ -37,6 +37,7 @@ from os_brick.agent import connections
 from os_brick.agent import model
 from os_brick.agent import release
 from os_brick.agent import rules
+from os_brick.agent import snapshots
 
 Memory = release.Memory
 Policy = release.Policy
@@ -59,7 +60,7 @@ class Decision:
     again_at: float | None = None
 
 
-def decide(snapshot: model.HostSnapshot, ours: frozenset[str],
+def decide(snapshot: snapshots.HostSnapshot, ours: frozenset[str],
            memory: Memory, now: float, policy: Policy,
            sight: Sight = Sight(), known: frozenset[str] = frozenset(),
            leaving: frozenset[str] = frozenset()) -> Decision:
@@ -101,7 +102,7 @@ def decide(snapshot: model.HostSnapshot, ours: frozenset[str],
         cut.again_at)
 
 
-def _found(memory: Memory, snapshot: model.HostSnapshot,
+def _found(memory: Memory, snapshot: snapshots.HostSnapshot,
            actions: list[tuple[str, act.Action]]
            ) -> dict[str, float | None]:
     """What was set before the guard first set something else."""
@@ -115,7 +116,7 @@ def _found(memory: Memory, snapshot: model.HostSnapshot,
     return found
 
 
-def restore(snapshot: model.HostSnapshot, ours: frozenset[str],
+def restore(snapshot: snapshots.HostSnapshot, ours: frozenset[str],
             timeout: float, memory: Memory = Memory()
             ) -> tuple[tuple[str, act.Action], ...]:
     """Return what leaves the arrays sane when the agent stops.
@@ -131,7 +132,7 @@ def restore(snapshot: model.HostSnapshot, ours: frozenset[str],
         if path.fast_io_fail_tmo == Policy(timeout).timeout)
 
 
-def _anchor(array: model.Array, snapshot: model.HostSnapshot,
+def _anchor(array: model.Array, snapshot: snapshots.HostSnapshot,
             current: str | None, waiting: set[str],
             leaving: frozenset[str]) -> str | None:
     """A good leg; where there is none, one whose loss is still to come."""
@@ -152,7 +153,7 @@ def _anchor(array: model.Array, snapshot: model.HostSnapshot,
 
 
 def _wait(array: model.Array, anchor: str,
-          snapshot: model.HostSnapshot) -> list[tuple[str, act.Action]]:
+          snapshot: snapshots.HostSnapshot) -> list[tuple[str, act.Action]]:
     return [(array.name, act.SetFastIoFail(
         'leg %s is the anchor of the array: its I/O waits for a lost path%s'
         % (anchor, _was_set(path)), path.name, None))
@@ -167,7 +168,8 @@ def _was_set(path: model.Controller) -> str:
 
 
 def _failfast(array: model.Array, anchor: str,
-              snapshot: model.HostSnapshot) -> list[tuple[str, act.Action]]:
+              snapshot: snapshots.HostSnapshot
+              ) -> list[tuple[str, act.Action]]:
     actions: list[tuple[str, act.Action]] = []
     leg = array.leg(anchor)
     if leg is not None and leg.failfast:
@@ -189,7 +191,7 @@ def _failfast(array: model.Array, anchor: str,
     return actions
 
 
-def _hurry(array: model.Array, snapshot: model.HostSnapshot,
+def _hurry(array: model.Array, snapshot: snapshots.HostSnapshot,
            waiting: set[str], timeout: float, ours: frozenset[str],
            known: frozenset[str]) -> list[tuple[str, act.Action]]:
     """:param waiting: controllers that are to wait, or were dealt with."""
@@ -213,11 +215,11 @@ def _hurry(array: model.Array, snapshot: model.HostSnapshot,
 
 
 def _paths(leg: model.Leg | None,
-           snapshot: model.HostSnapshot) -> tuple[model.Controller, ...]:
+           snapshot: snapshots.HostSnapshot) -> tuple[model.Controller, ...]:
     namespace = snapshot.behind(leg) if leg else None
     return snapshot.paths(namespace) if namespace else ()
 
 
 def _controllers(leg: model.Leg | None,
-                 snapshot: model.HostSnapshot) -> set[str]:
+                 snapshot: snapshots.HostSnapshot) -> set[str]:
     return {path.name for path in _paths(leg, snapshot)}

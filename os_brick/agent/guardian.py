@@ -34,6 +34,7 @@ from os_brick.agent.host import actions
 from os_brick.agent.host import pulse as pulse_lib
 from os_brick.agent import journal
 from os_brick.agent import model
+from os_brick.agent import snapshots
 from os_brick.agent import stall
 from os_brick.agent import worker
 
@@ -57,7 +58,7 @@ class Guardian:
     """
 
     def __init__(self, conf: cfg.ConfigOpts,
-                 scan: Callable[[], model.HostSnapshot],
+                 scan: Callable[[], snapshots.HostSnapshot],
                  executor: actions.Executor, pulse: pulse_lib.Pulse,
                  unanswered: Callable[[], Mapping[model.Portal, float]],
                  wake: Callable[[], None] = lambda: None,
@@ -75,7 +76,7 @@ class Guardian:
         self._beat = pulse_lib.Beat()
         self._watched = stall.Watched()
         self._sight = guard.Sight()
-        self._last = model.HostSnapshot()
+        self._last = snapshots.HostSnapshot()
         self._arrays: Mapping[str, str] = {}
         self._memory = guard.Memory()
         self._mode = 'off'
@@ -163,7 +164,7 @@ class Guardian:
         if self._mode == 'off':
             return False
         claims = self._claims
-        snapshot = self._last = model.carry_over(self._last, self._scan())
+        snapshot = self._last = snapshots.carry_over(self._last, self._scan())
         self._arrays = dict(claims.match(snapshot, self._arrays).arrays)
         decision = self._decide(claims, snapshot, now)
         if decision.probe and self._mode == 'on':
@@ -185,7 +186,8 @@ class Guardian:
         return bool(decision.probe or decision.again_at is not None)
 
     def _decide(self, claims: claims_lib.Claims,
-                snapshot: model.HostSnapshot, now: float) -> guard.Decision:
+                snapshot: snapshots.HostSnapshot,
+                now: float) -> guard.Decision:
         return guard.decide(
             snapshot, frozenset(self._arrays), self._memory, now,
             guard.Policy(self._conf.io_fail_timeout), self._sight,

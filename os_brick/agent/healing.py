@@ -30,6 +30,7 @@ from os_brick.agent import action as act
 from os_brick.agent import memory as remembered
 from os_brick.agent import model
 from os_brick.agent import outlook
+from os_brick.agent import snapshots
 from os_brick.agent import steps
 
 State = model.ReplicaState
@@ -80,7 +81,7 @@ class Decision:
 
 
 def decide(volume: model.Volume, array: model.Array,
-           snapshot: model.HostSnapshot, memories: Memories, now: float,
+           snapshot: snapshots.HostSnapshot, memories: Memories, now: float,
            policy: Policy, wanted: frozenset[str],
            known: frozenset[str] = frozenset()) -> Decision:
     """Return the next steps for one volume.
@@ -109,7 +110,7 @@ def decide(volume: model.Volume, array: model.Array,
 
 
 def around(volume: model.Volume, array: model.Array,
-           snapshot: model.HostSnapshot) -> tuple[object, ...]:
+           snapshot: snapshots.HostSnapshot) -> tuple[object, ...]:
     """Return what of the host, beside the array, a decision looks at.
 
     That is all if every replica is a leg that is AVAILABLE.

@@ -22,6 +22,7 @@ import dataclasses
 
 from os_brick.agent import model
 from os_brick.agent import rules
+from os_brick.agent import snapshots
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,8 +36,8 @@ class Matches:
     doubts: Mapping[str, str]
 
 
-def match(snapshot: model.HostSnapshot, volumes: Mapping[str, model.Volume],
-          before: Mapping[str, str],
+def match(snapshot: snapshots.HostSnapshot,
+          volumes: Mapping[str, model.Volume], before: Mapping[str, str],
           remembered: Mapping[str, Collection[str]],
           index: Index | None = None) -> Matches:
     """Find the one volume of each array, and the one array of each volume.

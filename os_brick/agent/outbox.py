@@ -18,6 +18,7 @@ arrive is in the ledger before it is sent, and leaves it when it was taken.
 from __future__ import annotations
 
 from collections.abc import Callable
+import dataclasses
 import logging
 
 from os_brick.agent import healing
@@ -27,6 +28,23 @@ from os_brick.agent import model
 from os_brick.agent.vendors import base
 
 LOG = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class Served:
+    """What serving a volume has left to be told to the provisioner.
+
+    :ivar needed: replicas whose targets are wanted with the next answer.
+    :ivar busy: something was done: another pass is wanted at once.
+    :ivar due_in: seconds until a grace period ends, None where none runs.
+    """
+
+    volume: model.Volume
+    memories: dict[str, healing.Memory]
+    requests: tuple[healing.Request, ...]
+    needed: frozenset[str]
+    busy: bool
+    due_in: float | None
 
 
 class Outbox:

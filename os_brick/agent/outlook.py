@@ -23,6 +23,7 @@ import dataclasses
 
 from os_brick.agent import memory as remembered
 from os_brick.agent import model
+from os_brick.agent import snapshots
 
 State = model.ReplicaState
 #: Seconds that a newly assigned replica is given to be connected and added,
@@ -34,8 +35,9 @@ class Outlook:
     """The arguments of one decision, and the questions to them."""
 
     def __init__(self, volume: model.Volume, array: model.Array,
-                 snapshot: model.HostSnapshot, memories: remembered.Memories,
-                 now: float, policy: remembered.Policy) -> None:
+                 snapshot: snapshots.HostSnapshot,
+                 memories: remembered.Memories, now: float,
+                 policy: remembered.Policy) -> None:
         self.volume = volume
         self.array = array
         self.snapshot = snapshot

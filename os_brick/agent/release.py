@@ -40,6 +40,7 @@ from os_brick.agent import action as act
 from os_brick.agent import connections
 from os_brick.agent import model
 from os_brick.agent import rules
+from os_brick.agent import snapshots
 
 SILENT = 'silent'
 #: Seconds a path must be lost before a leg with I/O under way is cut off.
@@ -110,8 +111,8 @@ class Release:
     again_at: float | None
 
 
-def without_silent(snapshot: model.HostSnapshot,
-                   silent: frozenset[model.Portal]) -> model.HostSnapshot:
+def without_silent(snapshot: snapshots.HostSnapshot,
+                   silent: frozenset[model.Portal]) -> snapshots.HostSnapshot:
     """Return the host with its silent connections called so, not live."""
     if not silent:
         return snapshot
@@ -121,7 +122,7 @@ def without_silent(snapshot: model.HostSnapshot,
         for controller in snapshot.controllers))
 
 
-def release(arrays: Iterable[model.Array], snapshot: model.HostSnapshot,
+def release(arrays: Iterable[model.Array], snapshot: snapshots.HostSnapshot,
             memory: Memory, now: float, policy: Policy, sight: Sight,
             ours: frozenset[str], known: frozenset[str]) -> Release:
     """Cut the lost legs of arrays, each of which has a good one."""
@@ -132,7 +133,7 @@ def release(arrays: Iterable[model.Array], snapshot: model.HostSnapshot,
 class _Cutting:
     """One decision about all arrays."""
 
-    def __init__(self, snapshot: model.HostSnapshot, memory: Memory,
+    def __init__(self, snapshot: snapshots.HostSnapshot, memory: Memory,
                  now: float, policy: Policy, sight: Sight,
                  ours: frozenset[str], known: frozenset[str]) -> None:
         self._snapshot = snapshot

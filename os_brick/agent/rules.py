@@ -34,6 +34,7 @@ from collections.abc import Mapping
 from os_brick.agent import action as act
 from os_brick.agent import connections
 from os_brick.agent import model
+from os_brick.agent import snapshots
 
 
 def belongs(array: model.Array, volume: model.Volume) -> bool:
@@ -72,7 +73,7 @@ def owners(array: model.Array, volumes: Mapping[str, model.Volume],
 
 
 def refusal(action: act.Action, volume: model.Volume,
-            snapshot: model.HostSnapshot, ours: Collection[str],
+            snapshot: snapshots.HostSnapshot, ours: Collection[str],
             known: Collection[str] = ()) -> str | None:
     """Return why an action must not be done, None where it may.
 
@@ -133,14 +134,14 @@ def refusal(action: act.Action, volume: model.Volume,
 
 
 def other_good(array: model.Array, leg: model.Leg,
-               snapshot: model.HostSnapshot) -> bool:
+               snapshot: snapshots.HostSnapshot) -> bool:
     """Another leg, in sync and on another device, answers."""
     return any(snapshot.good(other) for other in array.legs
                if other.device != leg.device)
 
 
 def _fail(array: model.Array, leg: model.Leg, volume: model.Volume,
-          snapshot: model.HostSnapshot) -> str | None:
+          snapshot: snapshots.HostSnapshot) -> str | None:
     if not snapshot.good(leg):
         return None
     replica = volume.replica(leg.replica_uuid)
@@ -150,7 +151,7 @@ def _fail(array: model.Array, leg: model.Leg, volume: model.Volume,
 
 
 def lost_legs(array: model.Array,
-              snapshot: model.HostSnapshot) -> list[str]:
+              snapshot: snapshots.HostSnapshot) -> list[str]:
     """Devices to which md writes, or is still writing, in vain.
 
     A change of the array is written to the superblock of every working leg,
@@ -182,7 +183,7 @@ def unusable(namespace: model.Namespace, array: model.Array) -> str | None:
 
 
 def _add(action: act.AddLeg, array: model.Array, volume: model.Volume,
-         snapshot: model.HostSnapshot) -> str | None:
+         snapshot: snapshots.HostSnapshot) -> str | None:
     namespace = snapshot.namespace(action.device)
     if namespace is None:
         return 'the namespace is gone'
@@ -205,7 +206,7 @@ def _resize(action: act.Resize, array: model.Array) -> str | None:
 
 
 def _failfast(action: act.SetFailfast, array: model.Array,
-              snapshot: model.HostSnapshot) -> str | None:
+              snapshot: snapshots.HostSnapshot) -> str | None:
     if action.on and not any(
             snapshot.good(leg) and not leg.failfast
             and leg.device != action.device for leg in array.legs):

@@ -33,6 +33,7 @@ from os_brick.agent.host import sysfs
 from os_brick.agent import ledger
 from os_brick.agent import model
 from os_brick.agent import opts
+from os_brick.agent import snapshots
 from os_brick.agent.tests.unit import fakesys
 from os_brick.agent.vendors import local
 
@@ -136,7 +137,7 @@ class World:
         self._book.close()
 
 
-def _inventory(snapshot: model.HostSnapshot) -> str:
+def _inventory(snapshot: snapshots.HostSnapshot) -> str:
     """Describe what is there, as an operator would; JSON is YAML."""
     return json.dumps({'volumes': [{
         'uuid': '%08d-0000-4000-8000-000000000000' % number,
@@ -145,7 +146,8 @@ def _inventory(snapshot: model.HostSnapshot) -> str:
         for number, array in enumerate(snapshot.arrays)]})
 
 
-def _replica(leg: model.Leg, snapshot: model.HostSnapshot) -> dict[str, Any]:
+def _replica(leg: model.Leg,
+             snapshot: snapshots.HostSnapshot) -> dict[str, Any]:
     namespace = snapshot.behind(leg)
     assert namespace is not None
     (path,) = snapshot.paths(namespace)

@@ -38,6 +38,7 @@ from os_brick.agent.host import blocks
 from os_brick.agent.host import descriptors
 from os_brick.agent.host import paths
 from os_brick.agent import model
+from os_brick.agent import snapshots
 
 _CONTROLLER = re.compile(r'nvme\d+\Z')
 
@@ -55,7 +56,7 @@ class Scanner:
         # of no scan under way: each has one to itself
         self._idle = [_Kept(descriptors.Open(descriptors.share(1 / 2)))]
 
-    def scan(self) -> model.HostSnapshot:
+    def scan(self) -> snapshots.HostSnapshot:
         """Look once; never raises for what the host looks like."""
         try:
             kept = self._idle.pop()
@@ -134,7 +135,7 @@ class _Look:
         return (attributes.identities(self._ctl, 'nvme') == self._connected
                 and self._devices.same())
 
-    def all(self) -> model.HostSnapshot:
+    def all(self) -> snapshots.HostSnapshot:
         controllers = self._controllers()
         leading = self._kept.paths.get(
             self._devices, self._ctl,
@@ -153,7 +154,7 @@ class _Look:
         found_arrays = arrays.Arrays(self._root, self._kept.arrays,
                                      self._kept.open, self._devices, fabric)
         return self._kept.snapshot.get(
-            model.HostSnapshot,
+            snapshots.HostSnapshot,
             tuple(found for _name, found in controllers if found is not None),
             tuple(found for found in fabric.values() if found is not None),
             found_arrays.all(self._problems), tuple(self._problems))

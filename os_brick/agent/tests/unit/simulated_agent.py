@@ -28,6 +28,7 @@ from os_brick.agent import healing
 from os_brick.agent import model
 from os_brick.agent import records
 from os_brick.agent import rules
+from os_brick.agent import snapshots
 from os_brick.agent.tests.unit import simulated_judge
 from os_brick.agent.tests.unit import simulated_provisioner as provisioner
 from os_brick.agent.tests.unit import simulator
@@ -138,7 +139,7 @@ class Agent:
                 self._act(action, volume, frozenset(ours), known)
 
     def _still_calm(self, volume: model.Volume, array: model.Array,
-                    snapshot: model.HostSnapshot, wanted: frozenset[str],
+                    snapshot: snapshots.HostSnapshot, wanted: frozenset[str],
                     known: frozenset[str]) -> None:
         """Time alone must bring nothing to do: passes rely on it."""
         before = self.memories.get(volume.uuid, {})

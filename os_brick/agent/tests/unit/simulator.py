@@ -24,6 +24,7 @@ import uuid as uuid_lib
 
 from os_brick.agent import action as act
 from os_brick.agent import model
+from os_brick.agent import snapshots
 from os_brick.agent.tests.unit import simulated_raid
 
 KernelError = simulated_raid.KernelError
@@ -268,8 +269,8 @@ class Kernel:
 
     # what the agent sees
 
-    def snapshot(self) -> model.HostSnapshot:
-        return model.HostSnapshot(
+    def snapshot(self) -> snapshots.HostSnapshot:
+        return snapshots.HostSnapshot(
             tuple(model.Controller(path.name, path.nqn, path.portal, None,
                                    path.state, path.tmo)
                   for path in self.paths.values()),

@@ -35,6 +35,7 @@ from os_brick.agent import ledger
 from os_brick.agent import model
 from os_brick.agent import opts
 from os_brick.agent import rules
+from os_brick.agent import snapshots
 from os_brick.agent.vendors import base
 
 State = model.ReplicaState
@@ -107,7 +108,7 @@ class SmallHost:
         code = int(device[4:].split('n')[0])
         return code // 10, 'ABCD'[code % 10]
 
-    def scan(self) -> model.HostSnapshot:
+    def scan(self) -> snapshots.HostSnapshot:
         controllers, namespaces = [], []
         for name, live in self.live.items():
             number, letter = self.number_and_letter(name)
@@ -117,7 +118,7 @@ class SmallHost:
             namespaces.append(model.Namespace(
                 name + 'n1', uuid(number, letter), SIZE, (name,),
                 ('md%d' % number,) if letter in self.legs[number] else ()))
-        return model.HostSnapshot(
+        return snapshots.HostSnapshot(
             tuple(controllers), tuple(namespaces),
             tuple(self.array(number) for number in self.legs))
 

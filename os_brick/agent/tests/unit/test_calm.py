@@ -21,6 +21,7 @@ from oslotest import base
 from os_brick.agent import calm
 from os_brick.agent import healing
 from os_brick.agent import model
+from os_brick.agent import snapshots
 
 A, B, C = ('%s-0000-4000-8000-000000000000' % (8 * letter)
            for letter in 'abc')
@@ -29,7 +30,7 @@ VOLUME = model.Volume(C, 'alias', None, tuple(
 ARRAY = model.Array('md127', 'alias', None, 2, 0, 'clean', 'idle', 1, tuple(
     model.Leg('nvme%dn1' % slot, slot, frozenset({'in_sync'}), uuid)
     for slot, uuid in enumerate((A, B))))
-HOST = model.HostSnapshot(
+HOST = snapshots.HostSnapshot(
     tuple(model.Controller('nvme%d' % number, 'nqn.%d' % number, None, None,
                            'live') for number in range(3)),
     tuple(model.Namespace('nvme%dn1' % number, uuid, 1, ('nvme%d' % number,))

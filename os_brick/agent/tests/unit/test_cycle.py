@@ -28,6 +28,7 @@ from os_brick.agent.host import attributes
 from os_brick.agent import ledger
 from os_brick.agent import matching
 from os_brick.agent import model
+from os_brick.agent import snapshots
 from os_brick.agent.tests.unit import small_world
 from os_brick.agent.vendors import base
 
@@ -77,11 +78,11 @@ class TestHealing(CycleCase):
     def test_what_has_not_changed_is_not_thought_over(self):
         scan, last = self.cycle._scan, attributes.Latest()
 
-        def same() -> model.HostSnapshot:
+        def same() -> snapshots.HostSnapshot:
             # as the real scanner does it
             snapshot = scan()
-            kept: model.HostSnapshot = last.get(
-                model.HostSnapshot, snapshot.controllers,
+            kept: snapshots.HostSnapshot = last.get(
+                snapshots.HostSnapshot, snapshot.controllers,
                 snapshot.namespaces, snapshot.arrays)
             return kept
 
@@ -644,7 +645,7 @@ class TestMatching(CycleCase):
 
     def find(self, arrays, volumes, before=(), remembered=()):
         return matching.match(
-            model.HostSnapshot(arrays=tuple(arrays)),
+            snapshots.HostSnapshot(arrays=tuple(arrays)),
             {volume.uuid: volume for volume in volumes}, dict(before),
             dict(remembered))
 
@@ -682,8 +683,8 @@ class TestMatching(CycleCase):
     def test_a_doubt_about_an_array_that_is_served_is_said_once(self):
         scan = self.cycle._scan
 
-        def with_another() -> model.HostSnapshot:
-            found: model.HostSnapshot = scan()
+        def with_another() -> snapshots.HostSnapshot:
+            found: snapshots.HostSnapshot = scan()
             stale = dataclasses.replace(
                 found.arrays[0], name='md9', legs=tuple(
                     dataclasses.replace(leg, flags=frozenset())

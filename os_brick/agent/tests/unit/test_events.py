@@ -22,6 +22,7 @@ from oslotest import base
 
 from os_brick.agent import events
 from os_brick.agent import model
+from os_brick.agent import snapshots
 
 A = 'aaaaaaaa-0000-4000-8000-000000000001'
 B = 'bbbbbbbb-0000-4000-8000-000000000002'
@@ -30,7 +31,7 @@ PORTAL = model.Portal('192.0.2.1', 4420)
 OK = frozenset({'in_sync', 'failfast'})
 FAULTY = frozenset({'faulty', 'failfast'})
 SPARE = frozenset({'spare'})
-EMPTY = model.HostSnapshot()
+EMPTY = snapshots.HostSnapshot()
 
 
 def controller(name: str = 'nvme1', state: str = 'live',
@@ -55,21 +56,22 @@ WHOLE = model.Array('md127', 'volume', None, 2, 0, 'clean', 'idle', 1 << 20,
                     (leg('nvme1n1'), leg('nvme2n1')))
 
 
-def array(*legs: model.Leg, **changes: object) -> model.HostSnapshot:
+def array(*legs: model.Leg, **changes: object) -> snapshots.HostSnapshot:
     """A snapshot with one array; without legs, a whole one."""
     base_array = dataclasses.replace(WHOLE, legs=legs or WHOLE.legs)
-    return model.HostSnapshot(arrays=(
+    return snapshots.HostSnapshot(arrays=(
         dataclasses.replace(base_array, **changes),))  # type: ignore
 
 
 def hosts(*controllers: model.Controller,
-          namespaces: Iterable[model.Namespace] = ()) -> model.HostSnapshot:
-    return model.HostSnapshot(controllers, tuple(namespaces))
+          namespaces: Iterable[model.Namespace] = ()
+          ) -> snapshots.HostSnapshot:
+    return snapshots.HostSnapshot(controllers, tuple(namespaces))
 
 
 class EventCase(base.BaseTestCase):
 
-    def expect(self, old: model.HostSnapshot, new: model.HostSnapshot,
+    def expect(self, old: snapshots.HostSnapshot, new: snapshots.HostSnapshot,
                *kinds: str) -> tuple[model.Event, ...]:
         found = events.diff(old, new)
         self.assertEqual(list(kinds), [event.kind for event in found])
@@ -279,7 +281,7 @@ class TestLegs(EventCase):
 class TestSync(EventCase):
 
     def sync(self, action: str = 'recover', percent: int | None = None,
-             ) -> model.HostSnapshot:
+             ) -> snapshots.HostSnapshot:
         return array(leg('nvme1n1'), leg('nvme2n1', SPARE),
                      sync_action=action, sync_done=percent,
                      sync_total=None if percent is None else 100)

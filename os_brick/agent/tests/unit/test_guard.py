@@ -25,6 +25,7 @@ from os_brick.agent import guard
 from os_brick.agent import model
 from os_brick.agent import release
 from os_brick.agent import rules
+from os_brick.agent import snapshots
 from os_brick.agent.tests.unit import simulated_agent
 from os_brick.agent.tests.unit import simulator
 
@@ -38,7 +39,7 @@ def portal(number: int) -> model.Portal:
 
 
 @st.composite
-def hosts(draw: st.DrawFn) -> model.HostSnapshot:
+def hosts(draw: st.DrawFn) -> snapshots.HostSnapshot:
     """Arrays with legs in any state, whose controllers may be shared."""
     controllers = [model.Controller(
         'nvme%d' % number, 'nqn.t%d' % number,
@@ -71,8 +72,8 @@ def hosts(draw: st.DrawFn) -> model.HostSnapshot:
                 draw(st.sampled_from([namespaces[-1].uuid] * 5 + [None]))))
         arrays.append(model.Array(name, None, None, len(legs), 0, 'active',
                                   'idle', 1, tuple(legs)))
-    return model.HostSnapshot(tuple(controllers), tuple(namespaces),
-                              tuple(arrays))
+    return snapshots.HostSnapshot(tuple(controllers), tuple(namespaces),
+                                  tuple(arrays))
 
 
 @st.composite
@@ -88,7 +89,7 @@ def sights(draw: st.DrawFn) -> guard.Sight:
                                              st.integers(100, 108)))))
 
 
-def decide(snapshot: model.HostSnapshot,
+def decide(snapshot: snapshots.HostSnapshot,
            memory: guard.Memory = guard.Memory(),
            sight: guard.Sight = guard.Sight(),
            ours: frozenset[str] = OURS) -> guard.Decision:
@@ -102,8 +103,8 @@ def decide(snapshot: model.HostSnapshot,
         known)
 
 
-def apply(snapshot: model.HostSnapshot,
-          action: act.Action) -> model.HostSnapshot:
+def apply(snapshot: snapshots.HostSnapshot,
+          action: act.Action) -> snapshots.HostSnapshot:
     """The host after an action of the guard."""
     if isinstance(action, act.SetFastIoFail):
         return dataclasses.replace(snapshot, controllers=tuple(
@@ -133,13 +134,13 @@ def apply(snapshot: model.HostSnapshot,
         for array in snapshot.arrays))
 
 
-def patient(array: model.Array, snapshot: model.HostSnapshot) -> set[str]:
+def patient(array: model.Array, snapshot: snapshots.HostSnapshot) -> set[str]:
     """The good legs to which md sends what waits for another path."""
     return {leg.device for leg in array.legs if snapshot.good(leg)
             and not leg.failfast}
 
 
-def waiting(array: model.Array, snapshot: model.HostSnapshot) -> set[str]:
+def waiting(array: model.Array, snapshot: snapshots.HostSnapshot) -> set[str]:
     """The good legs of which a path waits for ever."""
     return {leg.device for leg in array.legs if snapshot.good(leg)
             and any(path.fast_io_fail_tmo is None
@@ -153,7 +154,8 @@ class PropertyTest(unittest.TestCase):
     @hypothesis.settings(max_examples=400, deadline=None)
     @hypothesis.given(hosts(), sights())
     def test_S9_at_every_step_a_good_leg_waits(
-            self, snapshot: model.HostSnapshot, sight: guard.Sight) -> None:
+            self, snapshot: snapshots.HostSnapshot,
+            sight: guard.Sight) -> None:
         # for what is silent is as good as lost
         snapshot = release.without_silent(snapshot, sight.silent)
         for kind in (waiting, patient):
@@ -170,7 +172,7 @@ class PropertyTest(unittest.TestCase):
                         had.add(array.name)
 
     def _refused(self, name: str, action: act.Action,
-                 snapshot: model.HostSnapshot) -> bool:
+                 snapshot: snapshots.HostSnapshot) -> bool:
         array = snapshot.array(name)
         assert array is not None
         volume = model.Volume(simulator.uuid_of(99), 'v', None, tuple(
@@ -180,7 +182,7 @@ class PropertyTest(unittest.TestCase):
 
     @hypothesis.settings(max_examples=400, deadline=None)
     @hypothesis.given(hosts(), sights())
-    def test_S1_S4_what_is_done(self, snapshot: model.HostSnapshot,
+    def test_S1_S4_what_is_done(self, snapshot: snapshots.HostSnapshot,
                                 sight: guard.Sight) -> None:
         foreign = {name for namespace in snapshot.namespaces
                    if 'md7' in namespace.holders
@@ -210,7 +212,7 @@ class PropertyTest(unittest.TestCase):
                         self.assertNotIn(controller.name, foreign)
 
     def _justified(self, name: str, action: act.ResetConnection,
-                   snapshot: model.HostSnapshot,
+                   snapshot: snapshots.HostSnapshot,
                    sight: guard.Sight) -> None:
         """Only a silent connection, of a stalled array, that can spare it."""
         controller = snapshot.controller(action.controller)
@@ -248,7 +250,7 @@ class PropertyTest(unittest.TestCase):
 
     @hypothesis.settings(max_examples=200, deadline=None)
     @hypothesis.given(hosts())
-    def test_it_settles(self, snapshot: model.HostSnapshot) -> None:
+    def test_it_settles(self, snapshot: snapshots.HostSnapshot) -> None:
         memory = guard.Memory()
         for _pass in range(8):
             decision = decide(snapshot, memory)
@@ -269,7 +271,7 @@ class PropertyTest(unittest.TestCase):
     @hypothesis.settings(max_examples=200, deadline=None)
     @hypothesis.given(hosts(), st.booleans())
     def test_a_living_host_is_left_alone(
-            self, snapshot: model.HostSnapshot, stalled: bool) -> None:
+            self, snapshot: snapshots.HostSnapshot, stalled: bool) -> None:
         """However slow: nothing is cut while nothing is lost or silent."""
         snapshot = dataclasses.replace(snapshot, controllers=tuple(
             dataclasses.replace(controller, state='live')

@@ -27,6 +27,7 @@ from os_brick.agent import guardian
 from os_brick.agent.host import actions
 from os_brick.agent.host import pulse
 from os_brick.agent import model
+from os_brick.agent import snapshots
 from os_brick.agent import stall
 from os_brick.agent.tests.unit import small_world
 
@@ -78,7 +79,7 @@ class GuardianCase(small_world.WorldCase):
         self.asked.append(devices)
         return devices & self.answering
 
-    def scan(self) -> model.HostSnapshot:
+    def scan(self) -> snapshots.HostSnapshot:
         snapshot = self.host.scan()
         return dataclasses.replace(snapshot, controllers=tuple(
             dataclasses.replace(one,

@@ -23,6 +23,7 @@ from oslotest import base
 from os_brick.agent import claims
 from os_brick.agent import matching
 from os_brick.agent import model
+from os_brick.agent import snapshots
 
 UUIDS = ['%08d-0000-4000-8000-000000000000' % number for number in range(6)]
 ALIASES = ['one', 'two', 'three']
@@ -54,7 +55,7 @@ class TestMatching(base.BaseTestCase):
             self, found: list[tuple[str | None, list[str], bool]],
             told: list[tuple[str, list[str], list[str]]],
             before: dict[str, str]) -> None:
-        snapshot = model.HostSnapshot(arrays=tuple(
+        snapshot = snapshots.HostSnapshot(arrays=tuple(
             _array(number, *one) for number, one in enumerate(found)))
         listed = {UUIDS[number]: model.Volume(
             UUIDS[number], alias, replicas=tuple(map(model.Replica, uuids)))
@@ -78,18 +79,18 @@ class TestMatching(base.BaseTestCase):
             uuid, 'one', replicas=(model.Replica(UUIDS[2]),))}, {})
             for uuid in UUIDS[:2]]
         # the second says nothing but through what was matched before
-        snapshots = [model.HostSnapshot(arrays=(
+        scans = [snapshots.HostSnapshot(arrays=(
             _array(0, alias, [UUIDS[2]], bool(vanished)),))
             for vanished, alias in enumerate(['one', 'two'])]
         matcher = claims.Matcher()
         for claim, snapshot, before in turns:
             self.assertEqual(
-                claimed[claim].match(snapshots[snapshot], before),
-                matcher.match(claimed[claim], snapshots[snapshot], before))
+                claimed[claim].match(scans[snapshot], before),
+                matcher.match(claimed[claim], scans[snapshot], before))
 
     def test_a_matcher_does_not_match_twice(self) -> None:
         matcher, nobody = claims.Matcher(), claims.Claims()
-        snapshot = model.HostSnapshot(arrays=(
+        snapshot = snapshots.HostSnapshot(arrays=(
             _array(0, 'one', UUIDS[:2], False),))
         with mock.patch.object(matching, 'match') as match:
             for _turn in range(3):

@@ -20,6 +20,7 @@ from oslotest import base
 from os_brick.agent import action as act
 from os_brick.agent import model
 from os_brick.agent import rules
+from os_brick.agent import snapshots
 from os_brick.agent.tests.unit import simulator
 
 State = model.ReplicaState
@@ -66,7 +67,7 @@ class RulesTest(base.BaseTestCase):
         array = model.Array('md1', 'v', None, self.raid_disks, 0, 'active',
                             'idle', 32 * MIB, tuple(self.legs),
                             data_offset=MIB)
-        snapshot = model.HostSnapshot(
+        snapshot = snapshots.HostSnapshot(
             tuple(self.controllers), tuple(self.namespaces), (array,))
         return rules.refusal(action, self.volume, snapshot, ours, self.known)
 

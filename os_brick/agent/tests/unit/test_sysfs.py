@@ -19,6 +19,7 @@ from oslotest import base
 
 from os_brick.agent.host import sysfs
 from os_brick.agent import model
+from os_brick.agent import snapshots
 from os_brick.agent.tests.unit import fakesys
 
 A = 'aaaaaaaa-0000-4000-8000-000000000001'
@@ -47,7 +48,7 @@ class ScanCase(base.BaseTestCase):
         self.addCleanup(folder.cleanup)
         return folder.name
 
-    def scan(self) -> model.HostSnapshot:
+    def scan(self) -> snapshots.HostSnapshot:
         return sysfs.Scanner(self.host.root).scan()
 
     def array(self) -> model.Array:
@@ -74,7 +75,7 @@ class TestScan(ScanCase):
 
     def test_an_empty_machine(self) -> None:
         empty = self.temporary_directory()
-        self.assertEqual(model.HostSnapshot(), sysfs.Scanner(empty).scan())
+        self.assertEqual(snapshots.HostSnapshot(), sysfs.Scanner(empty).scan())
 
     def test_controller(self) -> None:
         self.assertEqual(

@@ -26,7 +26,7 @@ from hypothesis import strategies
 
 from os_brick.agent.host import attributes
 from os_brick.agent.host import sysfs
-from os_brick.agent import model
+from os_brick.agent import snapshots
 from os_brick.agent.tests.unit import test_sysfs
 
 A, B = test_sysfs.A, test_sysfs.B
@@ -206,58 +206,58 @@ class TestVanishing(test_sysfs.ScanCase):
 
     namespace_below = 'block/nvme1n1'
 
-    def vanish(self, gone: str) -> list[model.HostSnapshot]:
+    def vanish(self, gone: str) -> list[snapshots.HostSnapshot]:
         """Scan once for each point at which it may vanish."""
-        snapshots = []
+        scans = []
         for after in range(1000):
             self.scan()
             vanishing = Vanishing(after, gone)
             with vanishing():
-                snapshots.append(self.scan())
-            self.assertEqual((), snapshots[-1].problems)
+                scans.append(self.scan())
+            self.assertEqual((), scans[-1].problems)
             if vanishing.left >= 0:
                 # the scan was over before anything could vanish
-                return snapshots
+                return scans
         raise AssertionError('the scan never ends')
 
     def test_controller(self) -> None:
-        snapshots = self.vanish('ctl/nvme1/')
-        self.assertIsNone(snapshots[0].controller('nvme1'))
-        self.assertIsNotNone(snapshots[-1].controller('nvme1'))
-        for snapshot in snapshots:
+        scans = self.vanish('ctl/nvme1/')
+        self.assertIsNone(scans[0].controller('nvme1'))
+        self.assertIsNotNone(scans[-1].controller('nvme1'))
+        for snapshot in scans:
             self.assertIsNotNone(snapshot.controller('nvme2'))
             self.assertIsNotNone(snapshot.namespace('nvme2n1'))
             self.assertIsNotNone(snapshot.array('md127'))
 
     def test_namespace(self) -> None:
-        snapshots = self.vanish(self.namespace_below)
-        self.assertIsNone(snapshots[0].namespace('nvme1n1'))
-        self.assertIsNotNone(snapshots[-1].namespace('nvme1n1'))
-        for snapshot in snapshots:
+        scans = self.vanish(self.namespace_below)
+        self.assertIsNone(scans[0].namespace('nvme1n1'))
+        self.assertIsNotNone(scans[-1].namespace('nvme1n1'))
+        for snapshot in scans:
             self.assertIsNotNone(snapshot.namespace('nvme2n1'))
             (array,) = snapshot.arrays
             self.assertEqual(2, len(array.legs))
 
     def test_leg(self) -> None:
-        snapshots = self.vanish('dev-nvme1n1')
+        scans = self.vanish('dev-nvme1n1')
         self.assertEqual(['nvme2n1'],
-                         [leg.device for leg in snapshots[0].arrays[0].legs])
-        self.assertEqual(2, len(snapshots[-1].arrays[0].legs))
-        for snapshot in snapshots:
+                         [leg.device for leg in scans[0].arrays[0].legs])
+        self.assertEqual(2, len(scans[-1].arrays[0].legs))
+        for snapshot in scans:
             (array,) = snapshot.arrays
             self.assertIsNotNone(array.leg('nvme2n1'))
 
     def test_array(self) -> None:
-        snapshots = self.vanish('md127')
-        self.assertEqual((), snapshots[0].arrays)
-        self.assertEqual(1, len(snapshots[-1].arrays))
-        for snapshot in snapshots:
+        scans = self.vanish('md127')
+        self.assertEqual((), scans[0].arrays)
+        self.assertEqual(1, len(scans[-1].arrays))
+        for snapshot in scans:
             self.assertEqual(2, len(snapshot.namespaces))
 
     def test_everything(self) -> None:
-        snapshots = self.vanish('')
-        self.assertEqual(model.HostSnapshot(), snapshots[0])
-        self.assertEqual(self.scan(), snapshots[-1])
+        scans = self.vanish('')
+        self.assertEqual(snapshots.HostSnapshot(), scans[0])
+        self.assertEqual(self.scan(), scans[-1])
 
     def test_listed_and_gone(self) -> None:
         # the names are still in the listings, what they name is not
@@ -292,5 +292,5 @@ class TestVanishingWhatStaysOpen(TestVanishing):
         super().build()
         self.scanner = sysfs.Scanner(self.host.root)
 
-    def scan(self) -> model.HostSnapshot:
+    def scan(self) -> snapshots.HostSnapshot:
         return self.scanner.scan()

@@ -28,6 +28,7 @@ from os_brick.agent.host import attributes
 from os_brick.agent.host import descriptors
 from os_brick.agent.host import sysfs
 from os_brick.agent import model
+from os_brick.agent import snapshots
 from os_brick.agent.tests.unit import fakesys
 from os_brick.agent.tests.unit import test_sysfs
 
@@ -44,7 +45,7 @@ class KeptCase(test_sysfs.ScanCase):
         self.scanner.scan()
         self.scanner.scan()
 
-    def scan(self) -> model.HostSnapshot:
+    def scan(self) -> snapshots.HostSnapshot:
         kept = self.scanner.scan()
         self.assertEqual(sysfs.Scanner(self.host.root).scan(), kept)
         return kept
@@ -390,7 +391,7 @@ class TestKept(KeptCase):
         # as two threads may do it
         whole = self.scan()
         for after in range(1000):
-            inner: list[model.HostSnapshot] = []
+            inner: list[snapshots.HostSnapshot] = []
             meddling = Meddling(after, lambda: inner.append(
                 self.scanner.scan()))
             with meddling:
@@ -424,7 +425,7 @@ class TestKept(KeptCase):
 
     def test_a_scan_within_a_scan_keeps_nothing_open(self) -> None:
         count = open_below(self.host.root)
-        inner: list[model.HostSnapshot] = []
+        inner: list[snapshots.HostSnapshot] = []
         with Meddling(5, lambda: inner.append(self.scanner.scan())):
             self.scanner.scan()
         self.assertEqual(2, len(self.scanner._idle))

@@ -259,7 +259,7 @@ unit() {
 }
 
 lab() {
-    local status line good=0 bad=0 skipped=0 text limit=2520 left
+    local status line good=0 bad=0 skipped=0 text limit=2760 left
     if [ ! -x tools/lab.sh ]; then
         note lab 0 1 - 'tools/lab.sh is missing'
         return

@@ -109,6 +109,8 @@ class HealingTest(story.StoryTestCase):
         writer.wait_for_stall(20, story.LONG)
         first.restore_power()
         second.restore_power()
+        # the leg that returns later may be cut off, for the writer's sake
+        writer.wait_for_writes(20, story.LONG)
         self.wait_whole(volume, first, second)
         self.assertNotIn('provisioner to replace', agent.log())
         self.assert_nothing_lost(writer, volume)

@@ -183,7 +183,8 @@ class _Cutting:
                     self._reliable(other) for other in paths
                     if other.name != path.name) else 'leg does')))
             if action is not None:
-                self._resets[path.name] = self._now
+                self._resets.update(dict.fromkeys(connections.given_up(
+                    action, self._snapshot), self._now))
                 actions.append(action)
             elif not _watched(path):
                 # whether it answers itself is the question
@@ -199,14 +200,14 @@ class _Cutting:
                                         in self._sight.doubted)
 
     def _reset(self, path: model.Controller,
-               reason: str) -> act.Action | None:
+               reason: str) -> act.ResetConnection | None:
         """Close all connections to its portal, where all may be closed."""
         closed = act.ResetConnection(reason, path.name, path.portal)
         asked = act.ResetConnection(reason, path.name, None)
         vouched = [action for action in (closed, asked) if (
             action is asked or _watched(path)) and self._vouched(action)]
         if path.state != SILENT and _watched(path):
-            return None    # so far: the answers are there in time
+            return None    # not yet; what was asked now answers in time
         return next(filter(self._allowed, vouched), None)
 
     def _vouched(self, action: act.ResetConnection) -> bool:

@@ -436,15 +436,19 @@ class GuardTest(base.BaseTestCase):
                 snapshot, controllers=snapshot.controllers + (other,),
                 namespaces=snapshot.namespaces + (model.Namespace(
                     'nvme8n1', uuid, 1, ('nvme8',)),))
-            actions = [action for _array, action in guard.decide(
+            decision = guard.decide(
                 host, ours, guard.Memory(), 0.0, guard.Policy(),
                 guard.Sight(ours, ours, ours, silent, silent, answered),
                 frozenset([simulator.uuid_of(5), *(
                     leg.replica_uuid for array in host.arrays
-                    for leg in array.legs if leg.replica_uuid)])).actions]
+                    for leg in array.legs if leg.replica_uuid)]))
             self.assertEqual([('nvme9', closed)], [
-                (action.controller, action.portal) for action in actions
+                (action.controller, action.portal)
+                for _array, action in decision.actions
                 if isinstance(action, act.ResetConnection)])
+            # what is closed with it is not closed again
+            self.assertEqual({'nvme9', 'nvme8'} if closed else {'nvme9'},
+                             set(decision.memory.resets))
 
     def test_another_target_dies(self) -> None:
         """The kernel lets go by itself; its controller goes on trying."""

@@ -9,7 +9,7 @@
 #    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 #    License for the specific language governing permissions and limitations
 #    under the License.
-"""The guard at work: a thread that looks twice a second and acts at once.
+"""The guard at work: a thread that looks often and acts at once.
 
 It never waits for a provisioner.  One look is a few small reads (``pulse``);
 only when something has changed, stands still or is overdue is the host
@@ -142,9 +142,11 @@ class Guardian:
             self._watched.stalled(now, timeout),
             stall.silent(quiet, timeout / 2), stall.silent(quiet, timeout),
             self._sight.answered if standing else frozenset())
-        if not standing:
-            return float(self._conf.connection_check_interval)
-        return min(ALERT, stall.silent_in(quiet, timeout))
+        if standing:
+            return min(ALERT, stall.silent_in(quiet, timeout))
+        pause = float(self._conf.connection_check_interval)
+        # whether it has only begun, or stands still, the next look tells
+        return min(pause, stall.MOMENT) if self._sight.busy else pause
 
     def _clues(self) -> tuple[frozenset[object], ...]:
         """What of the sight may change a decision."""

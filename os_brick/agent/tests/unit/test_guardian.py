@@ -239,6 +239,18 @@ class TestSilent(GuardianCase):
         self.assertEqual(small_world.portal(1, 'A'), getattr(
             self.did(act.ResetConnection)[0], 'portal'))
 
+    def test_io_under_way_is_looked_at_again_soon(self) -> None:
+        """It may have begun to stand still just after the last look."""
+        self.looks(1.0)
+        self.assertEqual(0.5, self.guardian.look())
+        self.flow = stall.Flow(5, 1)
+        self.time += 0.5
+        self.assertEqual(stall.MOMENT, self.guardian.look())
+        self.conf.set_override('connection_check_interval', 0.2)
+        self.flow = stall.Flow(6, 1)
+        self.time += 0.25
+        self.assertEqual(0.2, self.guardian.look())
+
     def test_the_operator_may_have_more_patience(self) -> None:
         self.conf.set_override('io_stall_timeout', 5.0)
         self.silent('A')

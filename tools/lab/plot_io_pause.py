@@ -35,9 +35,11 @@ COLOURS = {False: '#c0392b', True: '#2471a3'}
 def table(results: list[dict[str, Any]]) -> str:
     """Return the figures, with the ratio of the two longest pauses."""
     rows = [COLUMNS]
-    bare = {result['fault']: result for result in results
-            if not result['agent']}
+    bare: dict[str, dict[str, Any]] = {}
     for result in results:
+        if not result['agent']:
+            # a fault may be tried more than once
+            bare[result['fault']] = result
         other = bare.get(result['fault'])
         ratio = ''
         if result['agent'] and other:

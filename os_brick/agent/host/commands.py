@@ -56,11 +56,11 @@ def number(value: int, low: int, high: int, noun: str) -> int:
     return value
 
 
-def run(*command: str, limit: float | None = None) -> str:
+def run(*command: str) -> str:
     """Run a program and return what it printed.
 
-    :param limit: seconds; COMMAND_TIMEOUT where it is not given.
-    :raises CommandFailed: it did not end in time, or not well.
+    :raises CommandFailed: it did not end within COMMAND_TIMEOUT, or not
+        well.
     """
     try:
         process = subprocess.Popen(
@@ -70,13 +70,12 @@ def run(*command: str, limit: float | None = None) -> str:
     except OSError as error:
         raise CommandFailed('%s cannot be run: %s' % (
             ' '.join(command), error.strerror)) from None
-    limit = COMMAND_TIMEOUT if limit is None else limit
     try:
-        output, _none = process.communicate(timeout=limit)
+        output, _none = process.communicate(timeout=COMMAND_TIMEOUT)
     except subprocess.TimeoutExpired:
         process.kill()
         raise CommandFailed('%s did not end within %g s' % (
-            ' '.join(command), limit)) from None
+            ' '.join(command), COMMAND_TIMEOUT)) from None
     if process.returncode:
         raise CommandFailed('%s failed (%d): %s' % (
             ' '.join(command), process.returncode,
@@ -84,23 +83,20 @@ def run(*command: str, limit: float | None = None) -> str:
     return output
 
 
-def start(*command: str) -> subprocess.Popen[bytes]:
-    """Start a program whose words do not matter.
+def leave_behind(*command: str) -> None:
+    """Start a program whose words do not matter, and do not wait for it.
 
     :raises CommandFailed: it cannot be started.
     """
     try:
-        return subprocess.Popen(
+        process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL, env={'PATH': PROGRAMS, 'LC_ALL': 'C'})
     except OSError as error:
         raise CommandFailed('%s cannot be started: %s' % (
             command[0], error.strerror)) from None
-
-
-def leave_behind(*command: str) -> None:
-    """Start a program and do not wait for it; somebody has to bury it."""
-    threading.Thread(target=start(*command).wait, daemon=True).start()
+    # somebody has to bury it
+    threading.Thread(target=process.wait, daemon=True).start()
 
 
 def write(text: str, *parts: str, limit: float | None = None) -> None:

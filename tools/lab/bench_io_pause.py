@@ -139,13 +139,8 @@ class Case:
             writer = self.session.write(volume)
             writer.wait_for_writes(200, LIMIT)
             return writer
-        writer = self.session.write(volume, burst=BURST, gap=1.0)
-
-        def pauses() -> bool:
-            status = writer.status()
-            return status.finished % BURST == 0 and not status.under_way
-        writer.wait_for_writes(BURST, LIMIT)
-        waiting.wait_until(pauses, 'the writer pauses', LIMIT, 0.01)
+        writer = self.session.write(volume, burst=BURST, gap=2.0)
+        writer.wait_for_gap(LIMIT)
         return writer
 
     def _agent(self, volume: connector.Volume) -> agent_lib.Agent:

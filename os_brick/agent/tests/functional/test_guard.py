@@ -28,7 +28,8 @@ class GuardTest(guard_story.GuardTestCase):
     def test_a_dead_anchor_with_writes_that_wait(self) -> None:
         """The fault falls between two writes: nothing ends them but us."""
         volume, agent, anchor, _other = self.guarded('vol-anchor')
-        writer = self.session.write(volume, burst=20, gap=1.0)
+        writer = self.session.write(volume, burst=20, gap=2.0)
+        writer.wait_for_gap(story.LONG)
         anchor.kill()
         agent.wait_for_log('done: FailLeg|is faulty', story.LONG)
         self.goes_on(writer)
@@ -140,8 +141,7 @@ class GuardTest(guard_story.GuardTestCase):
         agent.wait_for_log(would % 'SetFastIoFail')
         writer = self.session.write(volume, burst=20, gap=2.0)
         dead = members[0]
-        waiting.wait_until(lambda: not writer.status().under_way,
-                           'no write is under way', story.LONG, 0.01)
+        writer.wait_for_gap(story.LONG)
         dead.kill()
         agent.wait_for_log(would % 'FailLeg', story.LONG)
         for target in members:

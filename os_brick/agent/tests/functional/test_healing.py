@@ -52,8 +52,8 @@ class HealingTest(story.StoryTestCase):
         volume = self.session.attach('vol-gaps')
         dead, survivor = [target for target, _ns in volume.replicas]
         self.watched(volume)
-        writer = self.session.write(volume, burst=10, gap=1.0)
-        writer.wait_for_writes(10)
+        writer = self.session.write(volume, burst=10, gap=2.0)
+        writer.wait_for_gap(story.LONG)
         dead.kill()
         self.wait_whole(volume, survivor, self.spares[0])
         self.assert_nothing_lost(writer, volume)

@@ -121,10 +121,9 @@ class LabTest(base.LabTestCase):
         It goes on when the leg is failed and the controller disconnected.
         """
         volume = self.session.attach('vol-killed')
-        writer = self.session.write(volume, burst=5, gap=1.0)
+        writer = self.session.write(volume, burst=5, gap=2.0)
         target, namespace = volume.replicas[0]
-        waiting.wait_until(lambda: not writer.status().under_way,
-                           'no write is under way')
+        writer.wait_for_gap()
         target.kill()
         host.wait_for_state(target.nqn, 'connecting')
         writer.wait_for_stall(3.0)

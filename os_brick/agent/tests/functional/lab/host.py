@@ -51,10 +51,17 @@ class Leg:
 
 @dataclasses.dataclass(frozen=True)
 class Array:
-    """An md array; ``size`` in bytes, ``health`` is mdstat's ``UU``."""
+    """An md array.
+
+    :ivar size: in bytes.
+    :ivar state: md's ``array_state``; ``clean`` once md itself has nothing
+        left to write after the last write.
+    :ivar health: mdstat's ``UU``.
+    """
 
     name: str
     size: int
+    state: str
     health: str
     sync_action: str
     legs: tuple[Leg, ...]
@@ -131,6 +138,7 @@ def arrays() -> dict[str, Array]:
         found[name] = Array(
             name=name,
             size=int(_text(BLOCK / name / 'size') or 0) * SECTOR,
+            state=_text(md / 'array_state') or '',
             health=health.group(1) if health else '',
             sync_action=_text(md / 'sync_action') or '',
             legs=tuple(_leg(member) for member in sorted(md.glob('dev-*'))))

@@ -103,6 +103,7 @@ class Writer:
         number = next(_numbers)
         self.device = device
         self.span = span
+        self.burst = burst
         self.session = random.getrandbits(63)
         self.log_path = DIRECTORY / ('writer-%d-%d.log'
                                      % (os.getpid(), number))
@@ -162,6 +163,25 @@ class Writer:
         return waiting.wait_until(
             stalled, 'a write to %s has hung for %s s'
             % (self.device, seconds), limit, interval=0.05)
+
+    def wait_for_gap(self, limit: float = waiting.LIMIT) -> Status:
+        """Wait until it pauses after a burst and md has nothing to write.
+
+        A target that dies then has no write to end with an error, which
+        would make md drop the leg by itself: the next write waits.
+        """
+        alias = pathlib.Path(self.device).name
+
+        def pauses() -> Status | None:
+            array = host.array(alias)
+            status = self.status()
+            return status if (
+                array is not None and array.state == 'clean'
+                and status.finished and not status.finished % self.burst
+                and not status.under_way) else None
+        return waiting.wait_until(
+            pauses, 'the writer on %s pauses and the array is clean'
+            % self.device, limit, interval=0.01)
 
     def stop(self, limit: float = 30.0) -> Status:
         """Stop after the write under way.

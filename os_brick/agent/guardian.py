@@ -31,6 +31,7 @@ from os_brick.agent import action as act
 from os_brick.agent import claims as claims_lib
 from os_brick.agent import guard
 from os_brick.agent.host import actions
+from os_brick.agent.host import attributes
 from os_brick.agent.host import pulse as pulse_lib
 from os_brick.agent import journal
 from os_brick.agent import model
@@ -106,6 +107,9 @@ class Guardian:
         while not self._worker.stopping.wait(GAP):
             try:
                 pause = self.look()
+            except attributes.Exhausted as error:
+                self._journal.trouble('io_guard', str(error))
+                pause = AGAIN
             except Exception as error:
                 self._journal.defect('io_guard', error)
                 pause = AGAIN
@@ -184,7 +188,7 @@ class Guardian:
             self._due = now + ALERT
         if decision.again_at is not None:
             self._due = min(self._due, decision.again_at)
-        self._journal.forget('io_guard')
+        self._journal.fine('io_guard')
         return bool(decision.probe or decision.again_at is not None)
 
     def _decide(self, claims: claims_lib.Claims,

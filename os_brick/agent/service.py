@@ -32,6 +32,7 @@ from oslo_service import loopingcall
 from oslo_service import service
 
 from os_brick.agent import guardian
+from os_brick.agent.host import attributes
 from os_brick.agent import watch
 
 LOG = logging.getLogger(__name__)
@@ -105,6 +106,8 @@ class AgentService(service.Service):  # type: ignore[misc]
         wanted: float | None = None
         try:
             wanted = self._run_pass()
+        except attributes.Exhausted as error:
+            LOG.error('a pass failed, the next one is on time: %s', error)
         except Exception:
             LOG.exception('a pass failed; the next one is on time')
         else:

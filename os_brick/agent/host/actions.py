@@ -32,6 +32,7 @@ from oslo_concurrency import lockutils
 from oslo_config import cfg
 
 from os_brick.agent import action as act
+from os_brick.agent.host import attributes
 from os_brick.agent.host import commands
 from os_brick.agent.host import privileged
 from os_brick.agent.host import sysfs
@@ -93,8 +94,11 @@ class Executor:
         if isinstance(action, act.Connect):
             action = self._listening(action)
         with self._lock(urgent):
-            why = rules.refusal(action, volume, self._scanner.scan(), ours,
-                                known)
+            try:
+                snapshot = self._scanner.scan()
+            except attributes.Exhausted as error:
+                raise Refused(str(error)) from error
+            why = rules.refusal(action, volume, snapshot, ours, known)
             if why is not None:
                 raise Refused(why)
             try:

@@ -102,11 +102,9 @@ class Arrays:
         """md127 -> the name of udev's link /dev/md/NAME to it."""
         aliases = {}
         for alias in attributes.names(self._md_links):
-            try:
-                link = os.readlink(os.path.join(self._md_links, alias))
-            except OSError:
-                continue
-            aliases[os.path.basename(link)] = alias
+            link = attributes.link(os.path.join(self._md_links, alias))
+            if link is not None:
+                aliases[os.path.basename(link)] = alias
         return aliases
 
     def _array(self, name: str, alias: str | None) -> model.Array | None:
@@ -187,11 +185,9 @@ class Arrays:
 
 
 def _member(entry: str, place: str, at: int, _name: str) -> _Member:
-    try:
-        link = os.readlink(entry + '/block', dir_fd=at)
-    except OSError:
-        return _Member(entry, None)
-    return _Member(entry, os.path.normpath('%s/%s/%s' % (place, entry, link)))
+    link = attributes.link(entry + '/block', at)
+    return _Member(entry, None if link is None else os.path.normpath(
+        '%s/%s/%s' % (place, entry, link)))
 
 
 def _make_leg(device: str, slot: bytes | None, state: bytes,

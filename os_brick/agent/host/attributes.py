@@ -25,29 +25,48 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Hashable
+import errno
 import os
 from typing import Any
 from typing import Generic
 from typing import TypeVar
 
 T = TypeVar('T')
+_EXHAUSTED = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOMEM))
 # sysfs gives an attribute in one piece of at most a page (sysfs.rst)
 PAGE = 4096
 FLAGS = os.O_RDONLY | os.O_CLOEXEC
+
+
+class Exhausted(Exception):
+    """There was nothing left to look with, which says nothing of the host."""
+
+
+def absent(error: OSError) -> None:
+    """Take an error for "it is not there (any more)", if it may be.
+
+    :raises Exhausted: it tells of us, and not of what was to be looked at.
+    """
+    if error.errno in _EXHAUSTED:
+        raise Exhausted('this host cannot be looked at: %s'
+                        % error.strerror) from error
 
 
 def read(path: str, at: int | None = None) -> bytes | None:
     """Return an attribute, None where it is not there (any more).
 
     :param at: descriptor of the directory that ``path`` is relative to.
+    :raises Exhausted: see ``absent``; so does all that looks.
     """
     try:
         descriptor = os.open(path, FLAGS, dir_fd=at)
-    except OSError:
+    except OSError as error:
+        absent(error)
         return None
     try:
         return os.read(descriptor, PAGE)
-    except OSError:
+    except OSError as error:
+        absent(error)
         return None
     finally:
         os.close(descriptor)
@@ -66,23 +85,48 @@ def open_directory(path: str) -> int:
     try:
         return os.open(path, FLAGS | os.O_DIRECTORY)
     except OSError as error:
+        absent(error)
         raise FileNotFoundError(path) from error
 
 
 def without_links(path: str) -> str:
     """Return where a path leads; itself where it leads nowhere."""
     try:
-        return os.path.realpath(path)
-    except OSError:
+        return os.path.realpath(path, strict=True)
+    except OSError as error:
         # a link that went between two looks at it
+        absent(error)
         return path
+
+
+def link(path: str, at: int | None = None) -> str | None:
+    """Return what a link says, None where it is not there (any more).
+
+    :param at: descriptor of the directory that ``path`` is relative to.
+    """
+    try:
+        return os.readlink(path, dir_fd=at)
+    except OSError as error:
+        absent(error)
+        return None
+
+
+def lines(path: str) -> list[str]:
+    """Return the lines of a file of any length, none where it is not there."""
+    try:
+        with open(path, encoding='ascii', errors='replace') as stream:
+            return stream.read().splitlines()
+    except OSError as error:
+        absent(error)
+        return []
 
 
 def names(path: str) -> list[str]:
     """Return the names in a directory, none where it has gone."""
     try:
         return sorted(os.listdir(path))
-    except OSError:
+    except OSError as error:
+        absent(error)
         return []
 
 
@@ -98,7 +142,8 @@ def identities(where: str | int, prefix: str = '') -> dict[str, int]:
                 return {entry.name: entry.inode() for entry in entries}
             return {entry.name: entry.inode() for entry in entries
                     if entry.name.startswith(prefix)}
-    except OSError:
+    except OSError as error:
+        absent(error)
         return {}
 
 

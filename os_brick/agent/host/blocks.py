@@ -104,11 +104,9 @@ class Blocks:
 
     def find(self, name: str) -> str | None:
         """Return where a device's link leads, None where it has none."""
-        try:
-            link = os.readlink(self._class + '/' + name)
-        except OSError:
-            return None
-        return os.path.normpath(self._class + '/' + link)
+        link = attributes.link(self._class + '/' + name)
+        return None if link is None else os.path.normpath(
+            self._class + '/' + link)
 
     def names(self, device: Device) -> Names:
         """Return what a device is known by."""

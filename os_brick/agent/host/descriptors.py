@@ -68,7 +68,8 @@ class Open:
                 return attributes.read(path, at)
             try:
                 kept = [os.open(path, attributes.FLAGS, dir_fd=at), -1]
-            except OSError:
+            except OSError as error:
+                attributes.absent(error)
                 return None
             self._kept[key] = kept
         try:

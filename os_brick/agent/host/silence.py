@@ -24,6 +24,7 @@ import ipaddress
 import os
 import sys
 
+from os_brick.agent.host import attributes
 from os_brick.agent import model
 
 _ESTABLISHED = _RETRANSMITTING = '01'
@@ -50,8 +51,8 @@ def unanswered(root: str = '/') -> dict[model.Portal, float]:
                         portal, seconds = silent
                         found[portal] = max(seconds,
                                             found.get(portal, 0.0))
-        except OSError:
-            continue
+        except OSError as error:
+            attributes.absent(error)
     return found
 
 

@@ -57,7 +57,10 @@ class Scanner:
         self._idle = [_Kept(descriptors.Open(descriptors.share(1 / 2)))]
 
     def scan(self) -> snapshots.HostSnapshot:
-        """Look once; never raises for what the host looks like."""
+        """Look once; never raises for what the host looks like.
+
+        :raises attributes.Exhausted: there was nothing left to look with.
+        """
         try:
             kept = self._idle.pop()
         except IndexError:
@@ -265,7 +268,7 @@ def _users(proc: str) -> dict[str, str]:
     of the device tells; swap space has a path only.
     """
     users = {}
-    for line in _lines(proc + '/self/mountinfo'):
+    for line in attributes.lines(proc + '/self/mountinfo'):
         mount, _, source = line.partition(' - ')
         words = mount.split()
         if len(words) > 4:
@@ -273,19 +276,10 @@ def _users(proc: str) -> dict[str, str]:
             users[words[2]] = clause
             for path in source.split()[1:2]:
                 users[path] = clause
-    for line in _lines(proc + '/swaps')[1:]:
+    for line in attributes.lines(proc + '/swaps')[1:]:
         for path in line.split()[:1]:
             users[path] = 'it is swap space'
     return users
-
-
-def _lines(path: str) -> list[str]:
-    """Return the lines of a file of any length, none where it is not there."""
-    try:
-        with open(path, encoding='ascii', errors='replace') as stream:
-            return stream.read().splitlines()
-    except OSError:
-        return []
 
 
 def _portal(address: str, transport: str) -> model.Portal | None:

@@ -27,6 +27,7 @@ from oslotest import base
 
 from os_brick.agent import action as act
 from os_brick.agent.host import actions
+from os_brick.agent.host import attributes
 from os_brick.agent.host import commands
 from os_brick.agent.host import sysfs
 from os_brick.agent import model
@@ -136,6 +137,14 @@ class TestRules(ActionsCase):
             actions.Refused, self.executor.execute,
             act.RemoveLeg('', 'md127', 'nvme1n1'), VOLUME, ())
         self.assertIn('S4', str(error))
+
+    def test_s2_what_cannot_be_looked_at_is_not_free(self):
+        """No descriptor left: nothing was tried, and no leg is to blame."""
+        why = 'this host cannot be looked at: Too many open files'
+        with mock.patch.object(self.scanner, 'scan', mock.Mock(
+                side_effect=attributes.Exhausted(why))):
+            self.refused(act.AddLeg('', 'md127', 'nvme3n1', C, False), why)
+        self.assertEqual([], self.called())
 
     def test_a_stale_plan_is_refused(self):
         self.refused(act.RemoveLeg('', 'md9', 'nvme1n1'), 'gone')

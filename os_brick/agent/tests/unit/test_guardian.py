@@ -25,6 +25,7 @@ from os_brick.agent import claims
 from os_brick.agent import guard
 from os_brick.agent import guardian
 from os_brick.agent.host import actions
+from os_brick.agent.host import attributes
 from os_brick.agent.host import pulse
 from os_brick.agent import model
 from os_brick.agent import snapshots
@@ -334,3 +335,29 @@ class TestThread(GuardianCase):
             self.guardian.stop()
         self.assertEqual(1, self.log.output.count('defect: ZeroDivision'))
         self.assertEqual({'nvme11': None}, self.fast)
+
+    def test_what_cannot_be_looked_at_is_said_and_changes_nothing(
+            self) -> None:
+        """S9, with no descriptor left: nothing is taken for gone."""
+        scan, ready = self.guardian._scan, threading.Event()
+        before: list[dict[str, float | None]] = []
+
+        def exhausted() -> snapshots.HostSnapshot:
+            before.append(dict(self.fast))
+            if len(before) < 3:
+                raise attributes.Exhausted('this host cannot be looked at')
+            ready.set()
+            return scan()
+
+        with mock.patch.object(guardian, 'AGAIN', 0.01), \
+                mock.patch.object(self.guardian, '_scan', exhausted):
+            self.guardian._due = 0.0
+            self.guardian.ensure_running()
+            while not ready.wait(0.05):
+                self.guardian.wake()
+            self.guardian._worker.stop(self.guardian._bell.set)
+        self.assertEqual([{}] * 3, before[:3])
+        self.assertEqual({'nvme11': 1.0}, self.fast)
+        self.assertEqual(1, self.log.output.count('cannot be looked at'))
+        self.assertNotIn('defect', self.log.output)
+        self.assertIn('io_guard: works again', self.log.output)

@@ -29,6 +29,7 @@ from oslotest import base
 
 backend.init_backend(backend.BackendType.THREADING)
 
+from os_brick.agent.host import attributes  # noqa: E402
 from os_brick.agent import opts  # noqa: E402
 from os_brick.agent import service  # noqa: E402
 from os_brick.agent.tests.unit import small_world  # noqa: E402
@@ -144,6 +145,19 @@ class TestPasses(ServiceCase):
         self.wait_for_a_pass()
         self.end(agent)
         self.assertIn('ZeroDivisionError', self.log.output)
+        self.assertNotIn('WATCHDOG=1', self.notes)
+
+    def test_a_host_that_cannot_be_looked_at_is_said_in_one_line(self):
+        def exhausted():
+            self.passes.put(1)
+            raise attributes.Exhausted('this host cannot be looked at: why')
+
+        agent = self.begin(exhausted)
+        self.wait_for_a_pass()
+        self.end(agent)
+        self.assertIn('a pass failed, the next one is on time: this host '
+                      'cannot be looked at: why', self.log.output)
+        self.assertNotIn('Traceback', self.log.output)
         self.assertNotIn('WATCHDOG=1', self.notes)
 
     def test_a_wake_up_starts_a_pass(self):

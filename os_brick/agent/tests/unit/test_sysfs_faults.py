@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from collections.abc import Iterator
 import contextlib
+import errno
 import os
 from typing import Any
 from unittest import mock
@@ -164,15 +165,20 @@ class Vanishing:
     :param gone: a part of the path of what is not there any more then.
     """
 
+    #: What sysfs says of a device that is being taken down.
+    code = errno.ENODEV
+
     def __init__(self, after: int, gone: str) -> None:
         self.left = after
         self.gone = gone
 
     def _look(self, path: str) -> None:
         self.left -= 1
-        if self.left < 0 and self.gone in path:
-            # what sysfs says of a device that is being taken down
-            raise OSError(19, 'No such device', path)
+        if self.fails(path):
+            raise OSError(self.code, os.strerror(self.code), path)
+
+    def fails(self, path: str) -> bool:
+        return self.left < 0 and self.gone in path
 
     @contextlib.contextmanager
     def __call__(self) -> Iterator[None]:
@@ -181,6 +187,8 @@ class Vanishing:
                          'readlink'):
                 patched.enter_context(mock.patch.object(
                     os, name, self._looking(getattr(os, name))))
+            patched.enter_context(mock.patch.object(
+                attributes, 'open', self._looking(open), create=True))
             yield
 
     def _looking(self, real: Callable[..., Any]) -> Callable[..., Any]:
@@ -199,6 +207,17 @@ class Vanishing:
             return real(path, *args, **kwargs)
 
         return look
+
+
+class Exhausting(Vanishing):
+    """Lets a single look of a scan fail, for want of what it takes."""
+
+    def __init__(self, after: int, code: int) -> None:
+        super().__init__(after, '')
+        self.code = code
+
+    def fails(self, path: str) -> bool:
+        return self.left == -1
 
 
 class TestVanishing(test_sysfs.ScanCase):
@@ -282,11 +301,54 @@ class TestVanishing(test_sysfs.ScanCase):
                          [found.device for found in snapshot.namespaces])
 
 
+class TestExhausted(test_sysfs.ScanCase):
+    """No descriptor or memory to look with, at any point of a scan.
+
+    S2 and S8: what cannot be looked at is neither free nor gone.
+    """
+
+    def build(self) -> None:
+        super().build()
+        self.host.write('proc/swaps', 'Filename\tType\n'
+                        '/dev/nvme1n1 partition 65532 0 -2\n')
+        self.host.mount(self.host.number('nvme2n1'), '/srv')
+
+    def test_any_look(self) -> None:
+        for code in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):
+            whole, failed = self.scan(), 0
+            for after in range(1000):
+                exhausting = Exhausting(after, code)
+                with exhausting():
+                    try:
+                        self.assertEqual(whole, self.scan())
+                    except attributes.Exhausted as error:
+                        self.assertEqual(
+                            'this host cannot be looked at: '
+                            + os.strerror(code), str(error))
+                        failed += 1
+                if exhausting.left >= 0:
+                    break
+            self.assertGreater(failed, 10)
+            self.assertGreaterEqual(exhausting.left, 0)
+            self.assertEqual(whole, self.scan())
+
+
 class TestVanishingWhatStaysOpen(TestVanishing):
     """The same of a scanner that has seen the host."""
 
     # which has followed the links
     namespace_below = 'nvme-subsys1/nvme1n1/'
+
+    def build(self) -> None:
+        super().build()
+        self.scanner = sysfs.Scanner(self.host.root)
+
+    def scan(self) -> snapshots.HostSnapshot:
+        return self.scanner.scan()
+
+
+class TestExhaustedWithWhatStaysOpen(TestExhausted):
+    """The same of a scanner that has seen the host."""
 
     def build(self) -> None:
         super().build()

@@ -90,6 +90,20 @@ class OpenTest(test_pulse.TreeCase):
         self.assertEqual(0, self.opened())
         self.assertEqual(b'first\n', self.open.read(self.path))
 
+    def test_one_that_went_after_it_was_read(self) -> None:
+        """It does not count for one that was not read."""
+        self.put('two', '')
+        other = os.path.join(self.root, 'two')
+        self.open.read(self.path)
+        self.open.read(other)
+        self.open.close_unread()
+        self.open.read(self.path)
+        with mock.patch.object(os, 'pread', side_effect=OSError(
+                errno.ENODEV, 'No such device')):
+            self.open.read(self.path)
+        self.open.close_unread()
+        self.assertEqual(0, self.opened())
+
     def test_some_are_left_for_others(self) -> None:
         with mock.patch.object(resource, 'getrlimit',
                                return_value=(1024, 4096)):

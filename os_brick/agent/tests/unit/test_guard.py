@@ -354,6 +354,13 @@ class GuardTest(base.BaseTestCase):
             (getattr(cut, 'controller'), getattr(cut, 'portal'))
             for cut in cuts])
         self.assertEqual(frozenset(), decision.probe)
+        # S1: live, but it does not answer either
+        decision = decide(snapshot, ours=ours, sight=guard.Sight(
+            ours, ours, ours, silent | {portal(8)}, silent))
+        self.assertEqual([], [
+            action for _array, action in decision.actions if isinstance(
+                action, (act.ResetConnection, act.FailLeg, act.Disconnect))])
+        self.assertEqual({'nvme10n1'}, decision.probe)
 
     def test_S1_everything_behind_a_silent_path_has_a_substitute(
             self) -> None:
@@ -386,6 +393,16 @@ class GuardTest(base.BaseTestCase):
                 action for _array, action in decision.actions
                 if isinstance(action, act.ResetConnection)]))
             self.assertEqual({'nvme51n1'} - answered, decision.probe)
+        # a leg that md has dropped needs none
+        dropped = dataclasses.replace(array, legs=(dataclasses.replace(
+            array.legs[0], flags=frozenset(['faulty'])), array.legs[1]))
+        decision = decide(dataclasses.replace(
+            snapshot, arrays=snapshot.arrays[:-1] + (dropped,)), ours=ours,
+            sight=guard.Sight(ours, ours, ours, silent, silent))
+        self.assertEqual(1, len([
+            action for _array, action in decision.actions
+            if isinstance(action, act.ResetConnection)]))
+        self.assertEqual(frozenset(), decision.probe)
 
     def test_a_silent_target_of_rdma_is_asked(self) -> None:
         """Nobody says what it has acknowledged; its leg does not answer."""

@@ -101,12 +101,12 @@ class HealingTest(story.StoryTestCase):
         volume = self.session.attach('vol-both')
         first, second = [target for target, _ns in volume.replicas]
         # the grace period runs only while another leg is good
-        agent = self.watched(volume, grace=15)
+        agent = self.watched(volume, grace=30)
         writer = self.session.write(volume)
         agent.wait_for_log('is not the anchor')
         first.lose_power()
         second.lose_power()
-        writer.wait_for_stall(20, story.LONG)
+        writer.wait_for_stall(35, story.LONG)
         first.restore_power()
         second.restore_power()
         # the leg that returns later may be cut off, for the writer's sake

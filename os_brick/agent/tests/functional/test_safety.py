@@ -96,5 +96,6 @@ class SafetyTest(story.StoryTestCase):
             agent.start()
         self.wait_whole(volume, survivor, self.spares[0])
         self.assertFalse(self.connected(self.spares[1]))
-        self.assertFalse(self.connected(dead))
+        waiting.wait_until(lambda: not self.connected(dead),
+                           'the lost target is let go', story.LONG)
         self.assert_nothing_lost(writer, volume)

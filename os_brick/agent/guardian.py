@@ -104,7 +104,7 @@ class Guardian:
         self._restore()
 
     def _run(self) -> None:
-        while not self._worker.stopping.wait(GAP):
+        while not self._worker.stopping.is_set():
             try:
                 pause = self.look()
             except attributes.Exhausted as error:
@@ -113,7 +113,11 @@ class Guardian:
             except Exception as error:
                 self._journal.defect('io_guard', error)
                 pause = AGAIN
-            self._bell.wait(max(0.0, pause - GAP))
+            ended = self._clock()
+            self._bell.wait(pause)
+            early = ended + GAP - self._clock()
+            if early > 0:
+                self._worker.stopping.wait(early)
 
     def look(self) -> float:
         """Look once, act where needed; return when to look again."""

@@ -310,10 +310,29 @@ class TestThread(GuardianCase):
         with mock.patch.object(guardian, 'GAP', PATIENCE), \
                 mock.patch.object(self.guardian, 'look', look):
             self.guardian.ensure_running()
+            self.assertTrue(looked.wait(PATIENCE))
+            looked.clear()
             for _time in range(100):
                 self.guardian.wake()
             self.assertFalse(looked.wait(0.2))
             self.guardian.stop()
+
+    def test_at_rest_it_wakes_up_once_for_each_look(self) -> None:
+        waits: list[float] = []
+
+        def wait(seconds: float) -> None:
+            waits.append(seconds)
+            self.time += seconds
+
+        stopping = mock.Mock()
+        stopping.is_set.side_effect = [False, False, False, True]
+        with mock.patch.object(self.guardian, '_bell', mock.Mock(wait=wait)), \
+                mock.patch.object(self.guardian._worker, 'stopping',
+                                  stopping), \
+                mock.patch.object(self.guardian, 'look', lambda: 0.5):
+            self.guardian._run()
+        self.assertEqual([0.5] * 3, waits)
+        stopping.wait.assert_not_called()
 
     def test_a_defect_is_said_once_and_the_guard_goes_on(self) -> None:
         decide, ready = guard.decide, threading.Event()

@@ -186,7 +186,8 @@ set_up() {
     "$venv/bin/python" -m pip install --quiet --prefer-binary \
         -r requirements.txt -r test-requirements.txt \
         -r doc/requirements.txt \
-        'hacking>=6.0.1,<9.0.0' 'mypy>=1.8.0' types-PyYAML types-requests ||
+        'hacking>=6.0.1,<9.0.0' 'import-linter>=2.0' 'mypy>=1.8.0' \
+        types-PyYAML types-requests ||
         return 1
     echo "$wanted" >"$venv/.test-sh"
 }
@@ -203,6 +204,13 @@ check() {
     else
         note "$part" 0 1 - "$(words_of $status)"
     fi
+}
+
+style_and_imports() {
+    local status=0
+    "$venv/bin/python" -m flake8 || status=1
+    "$venv/bin/lint-imports" --no-logo --no-cache || status=1
+    return $status
 }
 
 sphinx() {
@@ -290,6 +298,7 @@ lab() {
 # timeout(1) runs programs, not functions: it calls this script again.
 case ${TEST_STEP:-} in
     set-up) set_up; exit ;;
+    lint) style_and_imports; exit ;;
     docs) sphinx docs doc/source; exit ;;
     releasenotes) release_notes; exit ;;
 esac
@@ -319,7 +328,9 @@ for part in "${parts[@]}"; do
         continue
     fi
     case $part in
-        lint) check lint 180 "$venv/bin/python" -m flake8 ;;
+        lint)
+            check lint 180 env TEST_STEP=lint bash "$here/test.sh"
+            ;;
         types) check types 300 "$venv/bin/python" -m mypy \
             --cache-dir=/dev/null ;;
         unit) unit ;;

@@ -67,4 +67,4 @@ good_python
 command -v curl >/dev/null ||
     say 'curl is not installed; the commands that are printed need it'
 export PYTHONPATH=$tree PYTHONDONTWRITEBYTECODE=1
-exec "$python" -m os_brick.agent.tests.kumoscale "$@"
+exec "$python" -m os_brick.agent.testing.kumoscale "$@"

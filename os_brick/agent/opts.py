@@ -111,8 +111,8 @@ def check(conf: cfg.ConfigOpts, more: Iterable[cfg.Opt] = ()) -> None:
 
 def list_opts() -> list[tuple[str, Sequence[cfg.Opt]]]:
     """Entry point oslo.config.opts: everything for the sample file."""
-    from os_brick.agent import drivers
     from os_brick.agent.host import privileged
+    from os_brick.agent.provisioner import drivers
     privsep = copy.deepcopy(priv_context.OPTS)
     for opt in privsep:
         if opt.name == 'capabilities':

@@ -35,18 +35,18 @@ backend.init_backend(backend.BackendType.THREADING)
 from oslo_config import cfg  # noqa: E402
 from oslo_log import log as logging  # noqa: E402
 
-from os_brick.agent import cycle  # noqa: E402
-from os_brick.agent import drivers  # noqa: E402
-from os_brick.agent import guardian  # noqa: E402
-from os_brick.agent.host import actions  # noqa: E402
+from os_brick.agent.daemon import guard_loop  # noqa: E402
+from os_brick.agent.daemon import healing_loop  # noqa: E402
+from os_brick.agent.daemon import service  # noqa: E402
+from os_brick.agent.host import activity  # noqa: E402
+from os_brick.agent.host import execute  # noqa: E402
 from os_brick.agent.host import identity  # noqa: E402
 from os_brick.agent.host import privileged  # noqa: E402
-from os_brick.agent.host import pulse  # noqa: E402
 from os_brick.agent.host import silence  # noqa: E402
 from os_brick.agent.host import sysfs  # noqa: E402
-from os_brick.agent import ledger  # noqa: E402
 from os_brick.agent import opts  # noqa: E402
-from os_brick.agent import service  # noqa: E402
+from os_brick.agent.provisioner import drivers  # noqa: E402
+from os_brick.agent.store import ledger  # noqa: E402
 from os_brick.agent.vendors import base  # noqa: E402
 from os_brick import opts as brick_opts  # type: ignore[attr-defined]  # noqa
 
@@ -116,22 +116,24 @@ def _main(argv: list[str]) -> int:
                  CONF.provisioner_driver)
         stopping = threading.Event()
         scanner = sysfs.Scanner()
-        book = ledger.Ledger(os.path.join(CONF.state_dir, 'agent.sqlite'))
-        executor = actions.Executor(CONF, scanner, host, stopping.is_set)
-        guard = guardian.Guardian(CONF, scanner.scan, executor,
-                                  pulse.Pulse(), silence.unanswered)
-        turns = cycle.Cycle(CONF, driver, host, scanner.scan, executor, book,
-                            stopping.is_set, guard.publish)
+        store = ledger.Ledger(os.path.join(CONF.state_dir, 'agent.sqlite'))
+        executor = execute.Executor(CONF, scanner, host, stopping.is_set)
+        guard = guard_loop.GuardLoop(CONF, scanner.scan, executor,
+                                     activity.ActivityReader(),
+                                     silence.unanswered)
+        loop = healing_loop.HealingLoop(CONF, driver, host, scanner.scan,
+                                        executor, store, stopping.is_set,
+                                        guard.publish)
         try:
             service.run(
-                service.AgentService(CONF, turns.run, guard, stopping),
+                service.AgentService(CONF, loop.run, guard, stopping),
                 CONF, lambda: _read(cfg.ConfigOpts(), argv, more))
         finally:
             try:
                 driver.close()
             except Exception:
                 LOG.exception('the driver could not be closed')
-            book.close()
+            store.close()
     LOG.info('nvme-agent has stopped')
     return 0
 

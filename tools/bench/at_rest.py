@@ -25,16 +25,16 @@ from typing import Any
 
 from oslo_config import cfg
 
-from os_brick.agent import action as act
-from os_brick.agent import cycle
-from os_brick.agent import guardian
-from os_brick.agent.host import pulse
+from os_brick.agent.daemon import guard_loop
+from os_brick.agent.daemon import healing_loop
+from os_brick.agent.host import activity
 from os_brick.agent.host import sysfs
-from os_brick.agent import ledger
 from os_brick.agent import model
+from os_brick.agent.model import actions as act
+from os_brick.agent.model import snapshots
 from os_brick.agent import opts
-from os_brick.agent import snapshots
-from os_brick.agent.tests.unit import fakesys
+from os_brick.agent.store import ledger
+from os_brick.agent.tests.unit.host import fakesys
 from os_brick.agent.vendors import local
 
 LEGS = 3
@@ -97,10 +97,10 @@ class World:
         self._driver.set_up()
         self._book = ledger.Ledger(os.path.join(state, 'agent.sqlite'))
         self._now = 0.0
-        self._guard = guardian.Guardian(
-            conf, scanner.scan, self._hands, pulse.Pulse(tree),
+        self._guard = guard_loop.GuardLoop(
+            conf, scanner.scan, self._hands, activity.ActivityReader(tree),
             frozenset, clock=lambda: self._now)
-        self._cycle = cycle.Cycle(
+        self._cycle = healing_loop.HealingLoop(
             conf, self._driver, HOST, scanner.scan, self._hands, self._book,
             lambda: False, self._guard.publish)
         self._settle()

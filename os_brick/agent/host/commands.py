@@ -83,7 +83,7 @@ def run(*command: str) -> str:
     return output
 
 
-def leave_behind(*command: str) -> None:
+def run_detached(*command: str) -> None:
     """Start a program whose words do not matter, and do not wait for it.
 
     :raises CommandFailed: it cannot be started.

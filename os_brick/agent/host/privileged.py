@@ -145,13 +145,13 @@ def close_connections(address: str, port: int) -> int:
 
 
 @default.entrypoint
-def ask(controller: str, milliseconds: int) -> None:
+def send_keep_alive(controller: str, milliseconds: int) -> None:
     """Send a keep-alive command (18h) with a short time-out.
 
     Where that runs out, the kernel gives the connection up and reconnects.
     It is not waited for.
     """
-    commands.leave_behind(
+    commands.run_detached(
         'nvme', 'admin-passthru', '/dev/' + _controller(controller),
         '--opcode=0x18', '--timeout=%d' % commands.number(
             milliseconds, 1, 60000, 'time-out'))

@@ -38,7 +38,7 @@ from os_brick.agent.host import blocks
 from os_brick.agent.host import descriptors
 from os_brick.agent.host import paths
 from os_brick.agent import model
-from os_brick.agent import snapshots
+from os_brick.agent.model import snapshots
 
 _CONTROLLER = re.compile(r'nvme\d+\Z')
 

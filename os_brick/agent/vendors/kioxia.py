@@ -27,15 +27,15 @@ import urllib.parse
 from oslo_config import cfg
 from oslo_config import types
 
-from os_brick.agent import journal
+from os_brick.agent import log_once
 from os_brick.agent import model
 from os_brick.agent.vendors import base
-from os_brick.agent.vendors import kioxia_answers as answers
-from os_brick.agent.vendors import kioxia_auth
-from os_brick.agent.vendors import kioxia_rest
-from os_brick.agent.vendors import kioxia_targets
-from os_brick.agent.vendors import kioxia_volumes
-from os_brick.agent.vendors import kioxia_wire
+from os_brick.agent.vendors.kumoscale import answers
+from os_brick.agent.vendors.kumoscale import auth
+from os_brick.agent.vendors.kumoscale import rest_client
+from os_brick.agent.vendors.kumoscale import targets
+from os_brick.agent.vendors.kumoscale import volumes
+from os_brick.agent.vendors.kumoscale import wire
 
 LOG = logging.getLogger(__name__)
 # Both public agents leave a volume of four alone: there is no room for a
@@ -113,21 +113,21 @@ class KioxiaDriver(base.ProvisionerDriver):
         if not conf.kioxia_provisioner_ip:
             raise base.ConfigurationError(
                 'option kioxia_provisioner_ip must name the provisioner')
-        credentials = kioxia_auth.Credentials(conf)
+        credentials = auth.Credentials(conf)
         credentials.check()
-        settings = kioxia_wire.Settings(
+        settings = wire.Settings(
             tuple(conf.kioxia_provisioner_ip), conf.kioxia_provisioner_port,
             self._verify(), self._certificate(), conf.kioxia_connect_timeout,
             conf.kioxia_read_timeout)
         if conf.kioxia_tenant:
             self._prefix = conf.kioxia_tenant + '/'
-        self._rest = kioxia_rest.Rest(settings, credentials)
-        log = journal.Journal()
-        self._targets = kioxia_targets.Targets(self._rest, self._prefix, log)
-        self._volumes = kioxia_volumes.Volumes(self._rest, self._prefix, log)
+        self._rest = rest_client.Rest(settings, credentials)
+        log = log_once.LogOnce()
+        self._targets = targets.Targets(self._rest, self._prefix, log)
+        self._volumes = volumes.Volumes(self._rest, self._prefix, log)
 
     def close(self) -> None:
-        rest: kioxia_rest.Rest | None = getattr(self, '_rest', None)
+        rest: rest_client.Rest | None = getattr(self, '_rest', None)
         if rest is not None:
             rest.close()
 
@@ -246,8 +246,8 @@ class KioxiaDriver(base.ProvisionerDriver):
                        replica: model.Replica) -> None:
         try:
             self._rest.call('PATCH', self._replica(volume, replica))
-        except kioxia_rest.Refused as refused:
-            if refused.word in kioxia_rest.NOT_THERE:
+        except rest_client.Refused as refused:
+            if refused.word in rest_client.NOT_THERE:
                 return
             current = self._volumes.now(volume.uuid)
             if current is None:
@@ -263,8 +263,8 @@ class KioxiaDriver(base.ProvisionerDriver):
                                 replica: model.Replica) -> None:
         try:
             self._rest.call('DELETE', self._replica(volume, replica))
-        except kioxia_rest.Refused as refused:
-            if refused.word in kioxia_rest.NOT_THERE:
+        except rest_client.Refused as refused:
+            if refused.word in rest_client.NOT_THERE:
                 return
             current = self._volumes.now(volume.uuid)
             if current is None or replica.uuid in current.backends:

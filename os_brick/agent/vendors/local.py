@@ -44,24 +44,24 @@ from oslo_config import cfg
 
 from os_brick.agent import model
 from os_brick.agent.vendors import base
-from os_brick.agent.vendors import local_inventory
-from os_brick.agent.vendors import local_ledger
-from os_brick.agent.vendors import local_pool
-from os_brick.agent.vendors import local_source
+from os_brick.agent.vendors.inventory import assignments
+from os_brick.agent.vendors.inventory import inventory_file
+from os_brick.agent.vendors.inventory import pool
+from os_brick.agent.vendors.inventory import source
 
 LOG = logging.getLogger(__name__)
 
 OPTION = 'local_inventory_file'
 State = model.ReplicaState
 _REPORTS = (State.AVAILABLE, State.SYNCHRONIZING, State.MISSING)
-_Basis = tuple[local_inventory.Inventory, tuple[local_ledger.Entry, ...]]
+_Basis = tuple[inventory_file.Inventory, tuple[assignments.Assignment, ...]]
 
 
 class LocalDriver(base.ProvisionerDriver):
     """A provisioner that is a file and a ledger on this host."""
 
-    _ledger: local_ledger.Ledger
-    _source: local_source.Source
+    _ledger: assignments.Assignments
+    _source: source.Source
 
     @classmethod
     def options(cls) -> Sequence[cfg.Opt]:
@@ -89,8 +89,8 @@ class LocalDriver(base.ProvisionerDriver):
                 'option state_dir: %s cannot be made: %s' % (
                     state_dir, error.strerror)) from error
         self._path = path
-        self._source = local_source.Source(path, OPTION)
-        self._ledger = local_ledger.Ledger(
+        self._source = source.Source(path, OPTION)
+        self._ledger = assignments.Assignments(
             os.path.join(state_dir, 'local.sqlite'))
         try:
             last_good = self._ledger.last_good(path)
@@ -114,7 +114,7 @@ class LocalDriver(base.ProvisionerDriver):
         if self._answer is None or not all(map(operator.is_,
                                                self._answer[0], basis)):
             entries = self._reconcile(inventory)
-            self._answer = (inventory, entries), local_pool.describe_all(
+            self._answer = (inventory, entries), pool.describe_all(
                 inventory, entries)
         return self._answer[1]
 
@@ -150,9 +150,9 @@ class LocalDriver(base.ProvisionerDriver):
             raise base.Rejected(
                 'replica %s of volume %s is no longer listed in %s and will '
                 'not be replaced' % (replica.uuid, volume.alias, self._path))
-        choice = local_pool.choose(inventory, listing,
-                                   self._ledger.entries(),
-                                   self._ledger.used(), replica.uuid)
+        choice = pool.choose(inventory, listing,
+                             self._ledger.entries(),
+                             self._ledger.used(), replica.uuid)
         if choice.spare is None:
             raise base.Rejected(
                 'no spare in %s can take the place of replica %s of volume '
@@ -162,7 +162,7 @@ class LocalDriver(base.ProvisionerDriver):
         spare = choice.spare.backing
         with self._ledger.transaction():
             self._take(spare.uuid, volume.uuid)
-            self._ledger.put(local_ledger.Entry(
+            self._ledger.put(assignments.Assignment(
                 volume.uuid, spare, State.UNKNOWN, time.time(),
                 stands_for=entry.stands_for or replica.uuid))
             self._ledger.put(dataclasses.replace(entry,
@@ -206,7 +206,7 @@ class LocalDriver(base.ProvisionerDriver):
                  self._ledger.used()[replica.uuid], self._path)
 
     def _entry(self, volume: model.Volume,
-               replica: model.Replica) -> local_ledger.Entry | None:
+               replica: model.Replica) -> assignments.Assignment | None:
         for entry in self._ledger.entries():
             if (entry.volume, entry.uuid) == (volume.uuid, replica.uuid):
                 return entry
@@ -216,8 +216,8 @@ class LocalDriver(base.ProvisionerDriver):
         with self._ledger.transaction():
             self._ledger.keep_good(self._path, self._source.content)
 
-    def _reconcile(self, inventory: local_inventory.Inventory
-                   ) -> tuple[local_ledger.Entry, ...]:
+    def _reconcile(self, inventory: inventory_file.Inventory
+                   ) -> tuple[assignments.Assignment, ...]:
         """Bring the ledger in line with the inventory; return its entries.
 
         Nothing is written where nothing differs.
@@ -230,14 +230,14 @@ class LocalDriver(base.ProvisionerDriver):
         holders = {entry.uuid: entry.volume for entry in before
                    if entry.live and entry.volume in names}
         now = time.time()
-        after: dict[tuple[str, str], local_ledger.Entry] = {}
+        after: dict[tuple[str, str], assignments.Assignment] = {}
         warnings: dict[str, str] = {}
-        ours = local_pool.by_volume(before)
+        ours = pool.by_volume(before)
         for listing in inventory.volumes:
             claimed = {backing.uuid for backing in listing.replicas
                        if holders.get(backing.uuid, listing.uuid)
                        != listing.uuid}
-            wanted = local_pool.reconcile(
+            wanted = pool.reconcile(
                 listing, ours.get(listing.uuid, ()), spares, claimed, now)
             after.update(((listing.uuid, uuid), entry)
                          for uuid, entry in wanted.items())
@@ -255,8 +255,8 @@ class LocalDriver(base.ProvisionerDriver):
         self._warned = warnings
         return self._ledger.entries() if changed else before
 
-    def _write(self, before: Sequence[local_ledger.Entry],
-               after: dict[tuple[str, str], local_ledger.Entry],
+    def _write(self, before: Sequence[assignments.Assignment],
+               after: dict[tuple[str, str], assignments.Assignment],
                names: Mapping[str, str]) -> bool:
         known = {(entry.volume, entry.uuid): entry for entry in before}
         changed = [(key, entry) for key, entry in after.items()

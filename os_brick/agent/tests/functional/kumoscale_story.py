@@ -17,6 +17,7 @@ import logging
 import pathlib
 from typing import Any
 
+from os_brick.agent.testing.kumoscale import server
 from os_brick.agent.tests.functional.lab import agent as agent_lib
 from os_brick.agent.tests.functional.lab import connector
 from os_brick.agent.tests.functional.lab import host
@@ -24,7 +25,6 @@ from os_brick.agent.tests.functional.lab import provisioner
 from os_brick.agent.tests.functional.lab import targets
 from os_brick.agent.tests.functional.lab import waiting
 from os_brick.agent.tests.functional import story
-from os_brick.agent.tests.kumoscale import server
 
 LOG = logging.getLogger(__name__)
 

@@ -22,13 +22,14 @@ import json
 import types
 from typing import Any
 
-from os_brick.agent import action as act
-from os_brick.agent import guard
-from os_brick.agent import healing
+from os_brick.agent.guard import roles
+from os_brick.agent.healing import decision
 from os_brick.agent import model
-from os_brick.agent import records
-from os_brick.agent import rules
-from os_brick.agent import snapshots
+from os_brick.agent.model import actions as act
+from os_brick.agent.model import snapshots
+from os_brick.agent.safety import ownership
+from os_brick.agent.safety import rules
+from os_brick.agent.store import encoding
 from os_brick.agent.tests.unit import simulated_judge
 from os_brick.agent.tests.unit import simulated_provisioner as provisioner
 from os_brick.agent.tests.unit import simulator
@@ -45,11 +46,12 @@ class Killed(Exception):
     """SIGKILL, at the worst moment."""
 
 
-def on_disk(memories: dict[str, healing.Memory]) -> dict[str, healing.Memory]:
+def on_disk(memories: dict[str, decision.ReplicaRecord]
+            ) -> dict[str, decision.ReplicaRecord]:
     """What the ledger gives back after a restart."""
-    stored = json.dumps({uuid: records.dump_memory(memory)
+    stored = json.dumps({uuid: encoding.dump_record(memory)
                          for uuid, memory in memories.items()})
-    return {uuid: records.load_memory(content)
+    return {uuid: encoding.load_record(content)
             for uuid, content in json.loads(stored).items()}
 
 
@@ -58,17 +60,18 @@ class Agent:
 
     def __init__(self, kernel: simulator.Kernel,
                  given: provisioner.Provisioner, judge: Judge,
-                 policy: healing.Policy = healing.Policy(60.0, 60.0),
+                 policy: decision.HealingPolicy
+                 = decision.HealingPolicy(60.0, 60.0),
                  guarded: bool = True) -> None:
         self.kernel = kernel
         self.provisioner = given
         self.judge = judge
         self.policy = policy
         self.guarded = guarded
-        self.memories: dict[str, dict[str, healing.Memory]] = {}
+        self.memories: dict[str, dict[str, decision.ReplicaRecord]] = {}
         self.outbox: list[tuple[str, str, State]] = []
         self.volumes: dict[str, model.Volume] = {}
-        self.guarding = guard.Memory()
+        self.guarding = roles.GuardMemory()
         self.done: list[act.Action] = []
         self.failed: list[str] = []
         self.acknowledged: set[tuple[str, float | None]] = set()
@@ -83,7 +86,7 @@ class Agent:
         """
         self.memories = {volume: on_disk(memories)
                          for volume, memories in self.memories.items()}
-        self.guarding, self.life = guard.Memory(), None
+        self.guarding, self.life = roles.GuardMemory(), None
 
     def run(self) -> list[act.Action]:
         """One pass; what was done in it."""
@@ -111,7 +114,7 @@ class Agent:
                            if memory.joined]
                   for volume, memories in self.memories.items()}
         ours = {array.name: self.volumes[owner] for array in snapshot.arrays
-                for owner in rules.owners(array, self.volumes, joined)}
+                for owner in ownership.owners(array, self.volumes, joined)}
         replicas = [replica for volume in self.volumes.values()
                     for replica in volume.replicas]
         known = frozenset(replica.uuid for replica in replicas)
@@ -123,19 +126,19 @@ class Agent:
             snapshot = self.kernel.snapshot()
             array = snapshot.array(name)
             assert array is not None
-            decision = healing.decide(
+            decided = decision.decide(
                 volume, array, snapshot, self.memories.get(volume.uuid, {}),
                 self.kernel.now, self.policy, wanted, known)
-            if decision.calm:
+            if decided.settled:
                 self._still_calm(volume, array, snapshot, wanted, known)
             self._live()
-            self.memories[volume.uuid] = dict(decision.memories)
+            self.memories[volume.uuid] = dict(decided.records)
             self.outbox += [(volume.uuid, report.replica_uuid, report.state)
-                            for report in decision.reports]
+                            for report in decided.reports]
             if self._deliver() and fresh:
-                for request in decision.requests:
+                for request in decided.requests:
                     self._ask(volume, request)
-            for action in decision.actions:
+            for action in decided.actions:
                 self._act(action, volume, frozenset(ours), known)
 
     def _still_calm(self, volume: model.Volume, array: model.Array,
@@ -143,7 +146,7 @@ class Agent:
                     known: frozenset[str]) -> None:
         """Time alone must bring nothing to do: passes rely on it."""
         before = self.memories.get(volume.uuid, {})
-        later = healing.decide(
+        later = decision.decide(
             volume, array, snapshot, before, self.kernel.now + 1e6,
             self.policy, wanted, known)
         if later.actions or later.requests or later.reports:
@@ -153,19 +156,19 @@ class Agent:
                known: frozenset[str], wanted: frozenset[str]) -> None:
         """Its own thread in earnest: what it waits for is a moment only."""
         while True:
-            roles = guard.decide(
+            dealt = roles.decide(
                 self.kernel.snapshot(), frozenset(ours), self.guarding,
-                self.kernel.now, guard.Policy(), self._sight(), known,
+                self.kernel.now, roles.GuardPolicy(), self._sight(), known,
                 known - wanted)
-            self.guarding = roles.memory
-            for name, action in roles.actions:
+            self.guarding = dealt.memory
+            for name, action in dealt.actions:
                 self._act(action, ours[name], frozenset(ours), known)
-            pause = (roles.again_at or 0.0) - self.kernel.now
+            pause = (dealt.again_at or 0.0) - self.kernel.now
             if not 0.0 < pause <= 2.0:
                 return
             self.kernel.advance(pause)
 
-    def _sight(self) -> guard.Sight:
+    def _sight(self) -> roles.Symptoms:
         raids = self.kernel.raids.values()
 
         def standing(since: float) -> frozenset[str]:
@@ -178,7 +181,7 @@ class Agent:
                 if path.silent and path.lost_at is not None
                 and self.kernel.now - path.lost_at >= since)
 
-        return guard.Sight(
+        return roles.Symptoms(
             frozenset(raid.name for raid in raids if raid.pending),
             standing(0.25), standing(1.0), silent(0.5), silent(1.0),
             frozenset(device for device in self.kernel.heads.values()
@@ -197,29 +200,31 @@ class Agent:
             self.outbox.pop(0)
         return True
 
-    def _ask(self, volume: model.Volume, request: healing.Request) -> None:
+    def _ask(self, volume: model.Volume, request: decision.Request) -> None:
         memories = self.memories[volume.uuid]
         uuid = request.replica_uuid
-        memory = healing.asked(memories[uuid], request.ask, volume,
-                               self.kernel.now)
+        memory = decision.asked(memories[uuid], request.ask, volume,
+                                self.kernel.now)
         memories[uuid] = memory
         self._live()
         fault = (uuid, memory.requested_at)
-        if request.ask is healing.Ask.REPLACE and fault in self.acknowledged:
+        if (request.ask is decision.RequestKind.REPLACE
+                and fault in self.acknowledged):
             raise Violation('S7: %s was requested before' % uuid)
-        if request.ask is healing.Ask.CONFIRM:
+        if request.ask is decision.RequestKind.CONFIRM:
             self.judge.confirm(uuid)
-        call = {healing.Ask.REPLACE: self.provisioner.replace,
-                healing.Ask.RETIRE: self.provisioner.retire,
-                healing.Ask.CONFIRM: self.provisioner.confirm}[request.ask]
+        call = {decision.RequestKind.REPLACE: self.provisioner.replace,
+                decision.RequestKind.RETIRE: self.provisioner.retire,
+                decision.RequestKind.CONFIRM: self.provisioner.confirm,
+                }[request.ask]
         try:
             call(self.provisioner.volumes[volume.uuid], uuid)
         except (provisioner.Silent, provisioner.Declined) as error:
             self.failed.append('%s %r' % (request, error))
             return
         self._live()
-        memories[uuid] = healing.answered(memory, request.ask)
-        if request.ask is healing.Ask.REPLACE:
+        memories[uuid] = decision.answered(memory, request.ask)
+        if request.ask is decision.RequestKind.REPLACE:
             self.acknowledged.add(fault)
 
     def _act(self, action: act.Action, volume: model.Volume,
@@ -240,7 +245,7 @@ class Agent:
             self.failed.append('%s: %s' % (action, error))
             if isinstance(action, act.Connect):
                 memories = self.memories[volume.uuid]
-                memories[action.replica_uuid] = healing.unusable(
+                memories[action.replica_uuid] = decision.unusable(
                     memories[action.replica_uuid], str(error))
             return
         self.done.append(action)

@@ -17,7 +17,7 @@ the kernel's truth and the provisioner's, and never asks ``rules``.
 
 from __future__ import annotations
 
-from os_brick.agent import action as act
+from os_brick.agent.model import actions as act
 from os_brick.agent.tests.unit import simulated_provisioner as provisioner
 from os_brick.agent.tests.unit import simulator
 

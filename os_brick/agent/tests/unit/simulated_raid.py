@@ -24,8 +24,8 @@ from __future__ import annotations
 from collections.abc import Callable
 import dataclasses
 
-from os_brick.agent import action as act
 from os_brick.agent import model
+from os_brick.agent.model import actions as act
 
 MIB = 1024 * 1024
 OFFSET = 1 * MIB

@@ -22,9 +22,9 @@ from __future__ import annotations
 import dataclasses
 import uuid as uuid_lib
 
-from os_brick.agent import action as act
 from os_brick.agent import model
-from os_brick.agent import snapshots
+from os_brick.agent.model import actions as act
+from os_brick.agent.model import snapshots
 from os_brick.agent.tests.unit import simulated_raid
 
 KernelError = simulated_raid.KernelError

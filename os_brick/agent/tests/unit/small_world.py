@@ -27,15 +27,15 @@ from unittest import mock
 from oslo_config import cfg
 from oslotest import base as test_base
 
-from os_brick.agent import action as act
-from os_brick.agent import claims
-from os_brick.agent import cycle
-from os_brick.agent.host import actions
-from os_brick.agent import ledger
+from os_brick.agent.daemon import healing_loop
+from os_brick.agent.host import execute
 from os_brick.agent import model
+from os_brick.agent.model import actions as act
+from os_brick.agent.model import snapshots
 from os_brick.agent import opts
-from os_brick.agent import rules
-from os_brick.agent import snapshots
+from os_brick.agent.safety import ownership
+from os_brick.agent.safety import rules
+from os_brick.agent.store import ledger
 from os_brick.agent.vendors import base
 
 State = model.ReplicaState
@@ -153,7 +153,7 @@ class SmallHost:
         why = rules.refusal(action, volume, self.scan(),
                             set(ours), set(known))   # type: ignore
         if why is not None:
-            raise actions.Refused(why)
+            raise execute.Refused(why)
         self.did.append(action)
         self._do(action)
         self.points()
@@ -290,7 +290,7 @@ class WorldCase(test_base.BaseTestCase):
         self.conf = configuration(replacement_grace_period=40.0,
                                   io_guard='off')
         self.stopping = False
-        self.claimed: list[claims.Claims] = []
+        self.claimed: list[ownership.KnownVolumes] = []
         self.book = ledger.Ledger(self.path)
         self.addCleanup(lambda: self.book.close())
         self.restart()
@@ -299,7 +299,7 @@ class WorldCase(test_base.BaseTestCase):
         """Another process: nothing is left but the ledger."""
         self.book.close()
         self.book = ledger.Ledger(self.path)
-        self.cycle = cycle.Cycle(
+        self.cycle = healing_loop.HealingLoop(
             self.conf, self.driver, HOST, self.host.scan,
             self.host,  # type: ignore[arg-type]
             self.book, lambda: self.stopping, self.claimed.append)

@@ -25,14 +25,14 @@ import logging
 import pathlib
 from typing import Any
 
+from os_brick.agent.testing.kumoscale import certificates
+from os_brick.agent.testing.kumoscale import server
+from os_brick.agent.testing.kumoscale import state
 from os_brick.agent.tests.functional.lab import connector
 from os_brick.agent.tests.functional.lab import host
 from os_brick.agent.tests.functional.lab import process
 from os_brick.agent.tests.functional.lab import targets as targets_lib
 from os_brick.agent.tests.functional.lab import waiting
-from os_brick.agent.tests.kumoscale import certificates
-from os_brick.agent.tests.kumoscale import server
-from os_brick.agent.tests.kumoscale import state
 
 LOG = logging.getLogger(__name__)
 

@@ -1,0 +1,305 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""One pass: observe, pull, decide, act, report and ask.
+
+What keeps I/O moving waits for none of this: see ``guardian``, to which each
+pass publishes what is known.  Each provisioner call and each volume is
+served for itself: what fails is logged once, until it changes, and the pass
+goes on to the next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Iterable
+from collections.abc import Iterator
+import contextlib
+import logging
+import time
+
+from oslo_config import cfg
+
+from os_brick.agent.healing import decision
+from os_brick.agent.healing import settled
+from os_brick.agent.host import execute
+from os_brick.agent import log_once
+from os_brick.agent import model
+from os_brick.agent.model import actions as act
+from os_brick.agent.model import events
+from os_brick.agent.model import snapshots
+from os_brick.agent.provisioner import outbox
+from os_brick.agent.safety import ownership
+from os_brick.agent.store import ledger
+from os_brick.agent.vendors import base
+
+#: Seconds after which a look at the host is taken again before acting.
+STALE = 0.5
+LOG = logging.getLogger(__name__)
+_LEVELS = {events.INFO: logging.INFO, events.WARN: logging.WARNING,
+           events.FATAL: logging.CRITICAL}
+
+
+class HealingLoop:
+    """All that one pass needs, and what it keeps for the next one.
+
+    :param publish: told what is known, whenever that is known anew.
+    """
+
+    def __init__(self, conf: cfg.ConfigOpts, driver: base.ProvisionerDriver,
+                 host: model.Host, scan: Callable[[], snapshots.HostSnapshot],
+                 executor: execute.Executor, store: ledger.Ledger,
+                 stopping: Callable[[], bool],
+                 publish: Callable[[ownership.KnownVolumes], None]
+                 = lambda known: None) -> None:
+        self._conf = conf
+        self._publish = publish
+        self._driver = driver
+        self._host = host
+        self._scan = scan
+        self._executor = executor
+        self._ledger = store
+        self._stopping = stopping
+        self._log_once = log_once.LogOnce()
+        self._outbox = outbox.Outbox(driver, store, self._log_once, stopping)
+        self._last = snapshots.HostSnapshot()
+        self._events: list[model.Event] = []
+        self._volumes = store.volumes()
+        self._targets_wanted: frozenset[str] = frozenset()
+        self._arrays: dict[str, str] = {}
+        self._legs = store.legs()
+        self._doubts: set[str] = set()
+        self._known = self._wanted = frozenset[str]()
+        self._known_volumes = ownership.KnownVolumes()
+        self._matcher = ownership.Matcher()
+        self._policy = decision.HealingPolicy()
+        self._settled = settled.SettledVolumes[outbox.Served]()
+        self._now = 0.0
+        self._lock_held = False
+        self._subjects: set[str] = set()
+        self._done: set[act.Action] = set()
+        self._done_before: set[act.Action] = set()
+        self._publish(self._learnt())
+
+    def run(self) -> float | None:
+        """Do one pass; return in how many seconds another one is wanted.
+
+        0: as soon as may be; None: there is nothing to wait for.
+        """
+        self._now = self._ledger.now()
+        self._lock_held = False
+        self._policy = decision.HealingPolicy(
+            self._conf.replacement_grace_period,
+            self._conf.report_repeat_interval)
+        before, self._subjects = self._subjects, set()
+        self._done, self._done_before = set(), self._done
+        snapshot = self._observe()
+        self._arrays = self._match(snapshot)
+        asked = time.monotonic()
+        self._greet()
+        fresh = self._pull(snapshot)
+        silent = self._outbox.unavailable and not fresh
+        known = self._learnt()
+        self._publish(known)
+        self._known = known.replicas()
+        self._wanted = known.replicas(going=False)
+        if time.monotonic() - asked > STALE:
+            # the provisioner has taken its time
+            snapshot = self._observe()
+        self._arrays = self._match(snapshot)
+        busy = False
+        served: list[outbox.Served] = []
+        for name, uuid in sorted(self._arrays.items()):
+            array, volume = snapshot.array(name), self._volumes[uuid]
+            if array is not None and not self._stopping():
+                with self._sheltered('volume %s, serving' % volume.alias):
+                    served.append(self._serve(volume, array, snapshot))
+        self._settled.forget_unused()
+        # a provisioner that does not answer costs one time-out, not one for
+        # each volume: what is to be told is kept
+        if not silent:
+            with self._sheltered('telling'):
+                busy |= self._tell_all(served, fresh)
+        targets_wanted = frozenset[str]().union(
+            *(one.targets_wanted for one in served))
+        busy |= any(one.busy for one in served)
+        busy |= bool(targets_wanted - self._targets_wanted)
+        self._targets_wanted = targets_wanted
+        self._publish(self._learnt())
+        for gone in before - self._subjects:
+            self._log_once.forget(gone)
+        return 0.0 if busy else min(
+            (one.due_in for one in served if one.due_in is not None),
+            default=None)
+
+    @contextlib.contextmanager
+    def _sheltered(self, subject: str) -> Iterator[None]:
+        """A defect here does not cost the others their turn."""
+        try:
+            yield
+        except Exception as error:
+            self._log_once.defect(subject, error)
+        else:
+            self._log_once.forget(subject)
+
+    def _observe(self) -> snapshots.HostSnapshot:
+        snapshot = snapshots.carry_over(self._last, self._scan())
+        for problem in set(snapshot.problems) - set(self._last.problems):
+            LOG.warning('this host: %s', problem)
+        for event in events.diff(self._last, snapshot):
+            LOG.log(_LEVELS[event.level], '%s', event.message)
+            self._events.append(event)
+        self._last = snapshot
+        return snapshot
+
+    def _greet(self) -> None:
+        """Heartbeat, and what was seen: best effort, dropped in an outage."""
+        self._outbox.ask('heartbeat', lambda: self._driver.heartbeat(
+            self._host, self._conf.poll_interval))
+        seen, self._events = self._events, []
+        for event in seen:
+            if self._outbox.unavailable or self._stopping():
+                return
+            self._outbox.ask('event',
+                             lambda: self._driver.report_event(event))
+
+    def _pull(self, snapshot: snapshots.HostSnapshot) -> bool:
+        """Take the provisioner's word; keep the last one where it is silent.
+
+        A volume that is not in the answer is unknown, not gone (S8).
+        """
+        answer: dict[str, model.Volume] = {}
+
+        def call() -> None:
+            for volume in self._driver.get_volumes(
+                    self._host, snapshot.arrays, self._targets_wanted):
+                if not isinstance(volume, model.Volume):
+                    raise base.BadAnswer('the driver returned %r, which is '
+                                         'no volume' % (volume,))
+                if volume.replicas:
+                    known = self._volumes.get(volume.uuid)
+                    answer[volume.uuid] = (known if known == volume
+                                           else volume)
+
+        if self._stopping() or not self._outbox.ask('volumes', call):
+            return False
+        # one that is neither here nor listed has no say about arrays to come
+        here = set(self._arrays.values())
+        self._volumes = {uuid: volume for uuid, volume
+                         in {**self._volumes, **answer}.items()
+                         if uuid in answer or uuid in here}
+        self._ledger.keep_volumes(self._volumes.values())
+        return True
+
+    def _learnt(self) -> ownership.KnownVolumes:
+        """Return what is known now; while that stays, the same value."""
+        now = ownership.KnownVolumes(dict(self._volumes), dict(self._legs))
+        if now != self._known_volumes:
+            self._known_volumes = now
+        return self._known_volumes
+
+    def _match(self, snapshot: snapshots.HostSnapshot) -> dict[str, str]:
+        """Array name -> uuid of its volume, for those that are certain."""
+        found = self._matcher.match(self._learnt(), snapshot, self._arrays)
+        for subject, why in found.doubts.items():
+            self._log_once.trouble(subject, why)
+        for subject in self._doubts - found.doubts.keys():
+            self._log_once.fine(subject)
+        self._doubts = set(found.doubts)
+        return dict(found.arrays)
+
+    def _serve(self, volume: model.Volume, array: model.Array,
+               snapshot: snapshots.HostSnapshot) -> outbox.Served:
+        """Decide, remember and act; nothing here waits for a provisioner."""
+        kept = self._settled.get(volume, array, snapshot, self._policy)
+        if kept is not None:
+            return kept
+        before = self._ledger.records(volume.uuid)
+        decided = decision.decide(
+            volume, array, snapshot, before, self._now, self._policy,
+            self._wanted, self._known)
+        records = dict(decided.records)
+        self._legs[volume.uuid] = frozenset(
+            uuid for uuid, record in records.items() if record.joined)
+        if decided.reports or records != before:
+            self._ledger.save(volume.uuid, records, decided.reports)
+        for report in decided.reports:
+            LOG.info('volume %s: replica %s is %s', volume.alias,
+                     report.replica_uuid, report.state.value)
+        for uuid, record in records.items():
+            if record.failed and volume.replica(uuid) is not None:
+                subject = 'volume %s, replica %s' % (volume.alias, uuid)
+                self._subjects.add(subject)
+                self._log_once.trouble(subject, record.failed)
+        done = False
+        for action in decided.actions:
+            done |= self._execute(action, volume, records)
+        served = outbox.Served(
+            volume, records, decided.requests, decided.targets_wanted, done,
+            decided.due_in)
+        if decided.settled and records == before:
+            self._settled.keep(volume, array, snapshot, self._policy, served)
+        return served
+
+    def _tell_all(self, served: Iterable[outbox.Served], fresh: bool) -> bool:
+        """Tell of each volume; True when something was accepted."""
+        owing, accepted = self._ledger.owing(), False
+        for one in served:
+            with self._sheltered('volume %s, telling' % one.volume.alias):
+                accepted |= self._tell(one, fresh,
+                                       one.volume.uuid in owing)
+        return accepted
+
+    def _tell(self, one: outbox.Served, fresh: bool, owing: bool) -> bool:
+        """Send the reports, then ask; True when something was accepted."""
+        accepted = False
+        if (not owing or self._outbox.deliver(one.volume)) and fresh:
+            for request in one.requests:
+                accepted |= self._outbox.request(one.volume, one.records,
+                                                 request, self._now)
+        return accepted
+
+    def _execute(self, action: act.Action, volume: model.Volume,
+                 records: dict[str, decision.ReplicaRecord]) -> bool:
+        """Return True when it was done, and not for the second time."""
+        words = act.words(action)
+        subject = 'volume %s, %s' % (volume.alias, words)
+        self._subjects.add(subject)
+        if self._lock_held or self._stopping():
+            return False
+        try:
+            self._executor.execute(action, volume, self._arrays,
+                                   self._known)
+        except execute.NotDone as error:
+            self._log_once.trouble(subject, 'not done: %s' % error)
+            # all actions wait for the same lock
+            self._lock_held = isinstance(error, execute.LockHeld)
+            if isinstance(
+                    action, (act.Connect, act.AddLeg)) and not isinstance(
+                    error, (execute.LockHeld, execute.Refused)):
+                self._unusable(action.replica_uuid, volume, records,
+                               str(error))
+            return False
+        except Exception as error:
+            self._log_once.defect(subject, error)
+            return False
+        self._log_once.forget(subject)
+        again = action in self._done_before
+        self._done.add(action)
+        LOG.log(logging.DEBUG if again else logging.INFO,
+                'volume %s: done: %s', volume.alias, words)
+        return not again
+
+    def _unusable(self, replica: str, volume: model.Volume,
+                  records: dict[str, decision.ReplicaRecord],
+                  why: str) -> None:
+        records[replica] = decision.unusable(records[replica], why)
+        self._ledger.save(volume.uuid, {replica: records[replica]})

@@ -1,0 +1,182 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""The daemon: an oslo.service service with one looping call.
+
+The launchers of oslo.service's threading back end fork a worker and keep the
+parent; one process is all this daemon needs, so the service and the looping
+call are used without them and the signals are handled here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+import logging
+import os
+import random
+import signal
+import socket
+import threading
+import time
+
+from oslo_config import cfg
+from oslo_service import loopingcall
+from oslo_service import service
+
+from os_brick.agent.daemon import guard_loop
+from os_brick.agent.daemon import watch
+from os_brick.agent.host import attributes
+
+LOG = logging.getLogger(__name__)
+#: Seconds between two passes at least: where one asks for the next or
+#: wake-ups are a storm, and where they are not.
+SOON, GAP = 1.0, 0.2
+
+
+class AgentService(service.Service):  # type: ignore[misc]
+    """Runs passes, and stops in good order.
+
+    :param run_pass: does one pass; says in how many seconds another one is
+        wanted at the latest, None: there is no hurry.
+    :param guard: kept running, woken with the passes, stopped after the
+        last one.
+    """
+
+    def __init__(self, conf: cfg.ConfigOpts,
+                 run_pass: Callable[[], float | None],
+                 guard: guard_loop.GuardLoop,
+                 stopping: threading.Event) -> None:
+        super().__init__(threads=1)
+        self._conf = conf
+        self._run_pass = run_pass
+        self._guard = guard
+        self._stopping = stopping
+        self._wake = threading.Event()
+        self._delay = 0.0
+        self._ended = -SOON
+        self._gap = GAP
+        self._loop = loopingcall.DynamicLoopingCall(self._one_pass)
+        self._watch = watch.Watch(
+            os.path.join(conf.run_dir, 'nudge.sock'), self._changed)
+        guard.wake_passes = self._wake.set
+
+    def start(self) -> None:
+        self._delay = random.uniform(0, self._conf.poll_jitter)
+        self._guard.ensure_running()
+        self._loop.start(stop_on_exception=False)
+        notify('READY=1')
+
+    def stop(self, graceful: bool = True) -> None:
+        """Let the action under way end; start nothing new."""
+        self._stopping.set()
+        self._wake.set()
+        self._loop.stop()
+        notify('STOPPING=1')
+
+    def wait(self) -> None:
+        self._loop.wait()
+        self._watch.stop()
+        try:
+            self._guard.stop()
+        except Exception:
+            LOG.exception('the host could not be left as it should be')
+
+    def _changed(self) -> None:
+        self._guard.wake()
+        self._wake.set()
+
+    def _one_pass(self) -> float:
+        self._watch.ensure_running()
+        self._guard.ensure_running()
+        self._wake.wait(self._delay)
+        self._stopping.wait(self._rest())
+        self._wake.clear()
+        if self._stopping.is_set():
+            # a wake-up eaten here would be missed by the next pass
+            raise loopingcall.LoopingCallDone()
+        began = time.monotonic()
+        wanted: float | None = None
+        try:
+            wanted = self._run_pass()
+        except attributes.Exhausted as error:
+            LOG.error('a pass failed, the next one is on time: %s', error)
+        except Exception:
+            LOG.exception('a pass failed; the next one is on time')
+        else:
+            notify('WATCHDOG=1')
+        interval = (self._conf.poll_interval
+                    + random.uniform(0, self._conf.poll_jitter))
+        self._ended = time.monotonic()
+        self._delay = interval - (self._ended - began)
+        if wanted is not None:
+            self._delay = min(self._delay, wanted)
+        self._delay = max(SOON, self._delay)
+        return 0.0
+
+    def _rest(self) -> float:
+        """Seconds to wait all the same: no storm may flood the provisioner.
+
+        The first wake-ups of a fault are followed at once; while they come
+        one upon the other, ever later, up to once in ``SOON``.
+        """
+        rest = self._ended + self._gap - time.monotonic()
+        if rest <= 0.0:
+            self._gap = GAP
+            return 0.0
+        self._gap = min(2.0 * self._gap, SOON)
+        return rest
+
+
+def notify(message: str) -> None:
+    """Tell systemd, where it asked to be told (sd_notify(3))."""
+    path = os.environ.get('NOTIFY_SOCKET', '')
+    if not path:
+        return
+    address = '\0' + path[1:] if path.startswith('@') else path
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+            systemd.sendto(message.encode(), address)
+    except OSError as error:
+        LOG.debug('systemd was not told %s: %s', message, error)
+
+
+def run(agent: AgentService, conf: cfg.ConfigOpts,
+        check: Callable[[], None] = lambda: None) -> None:
+    """Run until SIGTERM or SIGINT; SIGHUP takes in mutable options.
+
+    :param check: raises where the configuration files, as they are now, hold
+        what could not be used.
+    """
+    signals: list[int] = []
+    arrived = threading.Event()
+
+    def take(number: int, _frame: object) -> None:
+        signals.append(number)
+        arrived.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, take)
+    agent.start()
+    while True:
+        arrived.wait()
+        arrived.clear()
+        while signals:
+            if signals.pop(0) != signal.SIGHUP:
+                LOG.info('stopping: the action under way is finished first')
+                agent.stop()
+                agent.wait()
+                return
+            LOG.info('SIGHUP: reading the configuration again')
+            try:
+                check()
+                conf.mutate_config_files()
+            except (Exception, SystemExit) as error:
+                LOG.error('the new configuration is not used: %s', error)

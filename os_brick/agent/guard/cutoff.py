@@ -1,0 +1,294 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""Cutting off a leg that is lost, so that the writer goes on; pure.
+
+The laws:
+
+* Only while another leg of the array is good: in sync, and its target
+  answers.  With no good leg left nothing is touched, and I/O waits.
+* Queued I/O of a leg that waits ends only when its dead controllers are
+  disconnected (Linux drivers/nvme/host/multipath.c: a head with a
+  reconnecting path queues).  One that fails fast needs no help, unless its
+  I/O stands still all the same: the time-out may have come too late.
+* A connection that is back within ``SETTLE`` is a blip.  An array without
+  I/O under way is in no hurry: it waits until the kernel has tried to
+  reconnect, so that a short loss costs no resynchronisation.
+* A silent target, whose connection the kernel still calls live, is given up
+  only when the array stands still and whatever it carries has a substitute:
+  another leg that has answered a read, or another path that is live.
+* Of RDMA nobody says what was acknowledged.  There a leg of a stalled array
+  that does not answer a read either is in doubt, and asked for a sign of life
+  that needs no disk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from collections.abc import Mapping
+import dataclasses
+
+from os_brick.agent import model
+from os_brick.agent.model import actions as act
+from os_brick.agent.model import snapshots
+from os_brick.agent.safety import connections
+from os_brick.agent.safety import rules
+
+SILENT = 'silent'
+#: Seconds a path must be lost before a leg with I/O under way is cut off.
+SETTLE = 0.5
+#: Seconds without I/O; the kernel's first attempt to reconnect is after 10.
+PATIENCE = 15.0
+#: Seconds before the kernel is asked again to give a connection up.
+RESET_AGAIN = 10.0
+
+
+@dataclasses.dataclass(frozen=True)
+class GuardPolicy:
+    """:ivar fail_timeout: seconds; see the option ``io_fail_timeout``."""
+
+    fail_timeout: float = 1.0
+
+    @property
+    def timeout(self) -> float:
+        """The kernel takes whole seconds; 0 would fail I/O at every blip."""
+        return float(max(1, round(self.fail_timeout)))
+
+
+@dataclasses.dataclass(frozen=True)
+class Symptoms:
+    """What was seen besides the snapshot.
+
+    :ivar busy: arrays that have I/O under way.
+    :ivar standing: of these, such of which no I/O has ended for a moment.
+    :ivar stalled: of these, such of which none ends (see ``stall``).
+    :ivar doubted: portals that have not acknowledged anything for a while.
+    :ivar silent: of these, such that are taken for silent (see ``stall``).
+    :ivar answered: devices that have answered a read meanwhile.
+    """
+
+    busy: frozenset[str] = frozenset()
+    standing: frozenset[str] = frozenset()
+    stalled: frozenset[str] = frozenset()
+    doubted: frozenset[model.Portal] = frozenset()
+    silent: frozenset[model.Portal] = frozenset()
+    answered: frozenset[str] = frozenset()
+
+
+@dataclasses.dataclass(frozen=True)
+class GuardMemory:
+    """What the guard remembers from one decision to the next.
+
+    :ivar anchors: array name -> device of its anchor.
+    :ivar lost: (array name, device) -> since when all its paths are lost.
+    :ivar resets: controller -> when the kernel was asked to give it up.
+    :ivar found: controller -> the ``fast_io_fail_tmo`` that was set before.
+    """
+
+    anchors: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    lost: Mapping[tuple[str, str], float] = dataclasses.field(
+        default_factory=dict)
+    resets: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    found: Mapping[str, float | None] = dataclasses.field(
+        default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class Cutoff:
+    """:ivar actions: (array name, action) pairs; see ``guard.Decision``."""
+
+    actions: list[tuple[str, act.Action]]
+    memory: GuardMemory
+    probe: frozenset[str]
+    again_at: float | None
+
+
+def without_silent(snapshot: snapshots.HostSnapshot,
+                   silent: frozenset[model.Portal]) -> snapshots.HostSnapshot:
+    """Return the host with its silent connections called so, not live."""
+    if not silent:
+        return snapshot
+    return dataclasses.replace(snapshot, controllers=tuple(
+        dataclasses.replace(controller, state=SILENT)
+        if controller.live and controller.portal in silent else controller
+        for controller in snapshot.controllers))
+
+
+def cut_lost_legs(arrays: Iterable[model.Array],
+                  snapshot: snapshots.HostSnapshot, memory: GuardMemory,
+                  now: float, policy: GuardPolicy, symptoms: Symptoms,
+                  ours: frozenset[str], known: frozenset[str]) -> Cutoff:
+    """Cut the lost legs of arrays, each of which has a good one."""
+    return _Cutting(snapshot, memory, now, policy, symptoms, ours,
+                    known).of(arrays)
+
+
+class _Cutting:
+    """One decision about all arrays."""
+
+    def __init__(self, snapshot: snapshots.HostSnapshot, memory: GuardMemory,
+                 now: float, policy: GuardPolicy, symptoms: Symptoms,
+                 ours: frozenset[str], known: frozenset[str]) -> None:
+        self._snapshot = snapshot
+        self._before = memory
+        self._now = now
+        self._policy = policy
+        self._symptoms = symptoms
+        self._ours = ours
+        self._known = known
+        self._lost: dict[tuple[str, str], float] = {}
+        self._resets = {name: moment for name, moment
+                        in memory.resets.items()
+                        if now - moment < RESET_AGAIN}
+        self._probe: set[str] = set()
+        self._again: list[float] = []
+
+    def of(self, arrays: Iterable[model.Array]) -> Cutoff:
+        actions: list[tuple[str, act.Action]] = []
+        for array in arrays:
+            for leg in array.legs:
+                namespace = self._snapshot.behind(leg)
+                if namespace is None:
+                    continue
+                paths = self._snapshot.paths(namespace)
+                for action in (self._give_up(array, leg, paths)
+                               + self._cut(array, leg, paths)):
+                    actions.append((array.name, action))
+        return Cutoff(actions, dataclasses.replace(
+            self._before, lost=self._lost, resets=self._resets),
+            frozenset(self._probe), min(self._again, default=None))
+
+    def _give_up(self, array: model.Array, leg: model.Leg,
+                 paths: tuple[model.Controller, ...]) -> list[act.Action]:
+        """Have the kernel notice what it would notice much later."""
+        actions: list[act.Action] = []
+        if array.name not in self._symptoms.standing:
+            return actions
+        for path in paths:
+            if not self._doubted(array, leg, path):
+                continue
+            if path.name in self._resets:
+                self._again.append(self._resets[path.name] + RESET_AGAIN)
+                continue
+            action = self._reset(path, (
+                'I/O of %s stands still, %s does not answer, and another %s'
+                % (array.name, path.portal, 'path is live' if any(
+                    self._reliable(other) for other in paths
+                    if other.name != path.name) else 'leg does')))
+            if action is not None:
+                self._resets.update(dict.fromkeys(connections.given_up(
+                    action, self._snapshot), self._now))
+                actions.append(action)
+            elif not _watched(path):
+                # whether it answers itself is the question
+                self._probe.add(leg.device)
+        return actions
+
+    def _doubted(self, array: model.Array, leg: model.Leg,
+                 path: model.Controller) -> bool:
+        if not _watched(path):
+            return (path.live and array.name in self._symptoms.stalled
+                    and leg.device not in self._symptoms.answered)
+        return path.state == SILENT or (path.live and path.portal
+                                        in self._symptoms.doubted)
+
+    def _reset(self, path: model.Controller,
+               reason: str) -> act.ResetConnection | None:
+        """Close all connections to its portal, where all may be closed."""
+        closed = act.ResetConnection(reason, path.name, path.portal)
+        asked = act.ResetConnection(reason, path.name, None)
+        vouched = [action for action in (closed, asked) if (
+            action is asked or _watched(path)) and self._vouched(action)]
+        if path.state != SILENT and _watched(path):
+            return None    # not yet; what was asked now answers in time
+        return next(filter(self._allowed, vouched), None)
+
+    def _vouched(self, action: act.ResetConnection) -> bool:
+        """Whatever is cut off by it has a substitute that does answer.
+
+        That is another path, or another leg of the same array.  Legs that
+        have not been asked are asked.
+        """
+        names, vouched = connections.given_up(action, self._snapshot), True
+        for namespace in self._snapshot.namespaces:
+            if names.isdisjoint(namespace.controllers) or any(
+                    path.name not in names and self._reliable(path)
+                    for path in self._snapshot.paths(namespace)):
+                continue
+            for array in map(self._snapshot.array, namespace.holders):
+                leg = array.leg(namespace.device) if array else None
+                if array is None or leg is None or leg.faulty:
+                    continue
+                others = {other.device for other in array.legs
+                          if other.device != leg.device
+                          and self._snapshot.good(other)}
+                if not others & self._symptoms.answered:
+                    self._probe |= others
+                    vouched = False
+        return vouched
+
+    def _reliable(self, path: model.Controller) -> bool:
+        return path.live and path.portal not in self._symptoms.doubted
+
+    def _cut(self, array: model.Array, leg: model.Leg,
+             paths: tuple[model.Controller, ...]) -> list[act.Action]:
+        """A leg in resync is written to, and so waited for, like any."""
+        if not paths or any(path.state != 'connecting' for path in paths):
+            return []    # the kernel has not given it up yet
+        key = (array.name, leg.device)
+        since = self._lost[key] = self._before.lost.get(key, self._now)
+        due = self._due(array, leg, paths, since)
+        if due is None or due > self._now:
+            self._again += [] if due is None else [due]
+            return []
+        actions: list[act.Action] = []
+        words = ', '.join('%s %s' % (path.name, path.state)
+                          for path in paths)
+        if not leg.faulty:
+            actions.append(act.FailLeg(
+                'its target is lost (%s) and another leg is in sync' % words,
+                array.name, leg.device))
+        for path in paths:
+            action = act.Disconnect(
+                'I/O waits in vain for its target; it is connected again '
+                'when the target answers', path.name)
+            if self._allowed(action):
+                actions.append(action)
+        return actions
+
+    def _due(self, array: model.Array, leg: model.Leg,
+             paths: tuple[model.Controller, ...],
+             since: float) -> float | None:
+        """When the leg is to be cut off, None: as things are, never."""
+        stalled = array.name in self._symptoms.stalled
+        if all(path.fast_io_fail_tmo is not None for path in paths):
+            if not stalled:
+                return None    # the kernel ends its I/O and goes on trying
+            return since + max(path.fast_io_fail_tmo or 0.0
+                               for path in paths) + 2 * SETTLE
+        if any(path.name in self._resets for path in paths):
+            return since
+        if (stalled or array.name in self._symptoms.busy
+                or 'blocked' in leg.flags):
+            return since + SETTLE
+        return None if leg.faulty else since + PATIENCE
+
+    def _allowed(self, action: act.Action) -> bool:
+        return rules.refusal(action, _NOBODY, self._snapshot, self._ours,
+                             self._known) is None
+
+
+def _watched(path: model.Controller) -> bool:
+    """The kernel shows what its far end has acknowledged."""
+    return path.portal is not None and path.portal.transport == 'tcp'
+
+
+_NOBODY = model.Volume('00000000-0000-0000-0000-000000000000', '')

@@ -1,0 +1,226 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""Which legs fail I/O fast, and which one waits for a lost path; pure.
+
+The laws:
+
+* Of every array one good leg, the anchor, waits for a lost path without end:
+  its controllers' ``fast_io_fail_tmo`` is off, and so is md's failfast flag,
+  with which a write ends in an error when its connection breaks (Linux
+  drivers/nvme/host/core.c, nvme_decide_disposition; drivers/md/raid1.c,
+  raid1_error: an error on the last leg makes the array ``broken``).  The
+  others give up after ``io_fail_timeout``.  One dead target then costs the
+  writer that time, and a failure of the host's own network, which takes all
+  paths away, costs a pause and never an I/O error (S9).
+* A leg with several paths is without md's failfast flag, too: with it a write
+  ends in an error, and md drops the leg, when one of the paths breaks.
+* An anchor stays while it is good and not about to leave the array.  A new
+  one is made to wait before the old one may fail fast.
+* A leg that is lost is cut off while another one is good: see ``release``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from os_brick.agent.guard import cutoff
+from os_brick.agent import model
+from os_brick.agent.model import actions as act
+from os_brick.agent.model import snapshots
+from os_brick.agent.safety import connections
+from os_brick.agent.safety import rules
+
+GuardMemory = cutoff.GuardMemory
+GuardPolicy = cutoff.GuardPolicy
+Symptoms = cutoff.Symptoms
+
+
+@dataclasses.dataclass(frozen=True)
+class GuardDecision:
+    """:ivar actions: (array name, action) pairs, to be done in this order.
+
+    :ivar memory: for the next decision.
+    :ivar probe: devices of which the guard wants to know whether they
+        answer a read, before it decides about a silent leg.
+    :ivar again_at: when to decide anew at the latest, None: no hurry.
+    """
+
+    actions: tuple[tuple[str, act.Action], ...]
+    memory: GuardMemory
+    probe: frozenset[str] = frozenset()
+    again_at: float | None = None
+
+
+def decide(snapshot: snapshots.HostSnapshot, ours: frozenset[str],
+           memory: GuardMemory, now: float, policy: GuardPolicy,
+           symptoms: Symptoms = Symptoms(),
+           known: frozenset[str] = frozenset(),
+           leaving: frozenset[str] = frozenset()) -> GuardDecision:
+    """Deal the roles for the arrays named in ``ours``, and cut what is lost.
+
+    :param now: seconds of a clock that never steps.
+    :param known: all replicas of the provisioner's volumes.
+    :param leaving: those of them that are soon to leave their arrays.
+    """
+    snapshot = cutoff.without_silent(snapshot, symptoms.silent)
+    arrays = [array for array in snapshot.arrays if array.name in ours]
+    chosen: dict[str, str] = {}
+    waiting: set[str] = set()
+    for array in arrays:
+        device = _anchor(array, snapshot, memory.anchors.get(array.name),
+                         waiting, leaving)
+        if device is not None:
+            chosen[array.name] = device
+            waiting |= _controllers(array.leg(device), snapshot)
+    guarded = [array for array in arrays if array.name in chosen]
+    whole = [array for array in guarded
+             if any(snapshot.good(leg) for leg in array.legs)]
+    actions: list[tuple[str, act.Action]] = []
+    for array in guarded:
+        actions += _wait(array, chosen[array.name], snapshot)
+    cut = cutoff.cut_lost_legs(whole, snapshot, dataclasses.replace(
+        memory, anchors=chosen), now, policy, symptoms, ours, known)
+    actions += cut.actions
+    for array in whole:
+        # md writes it to every leg and would hang together with one
+        if not (array.name in symptoms.stalled
+                or rules.lost_legs(array, snapshot)):
+            actions += _failfast(array, chosen[array.name], snapshot)
+    for array in whole:
+        actions += _hurry(array, snapshot, waiting, policy.timeout, ours,
+                          known)
+    return GuardDecision(tuple(actions), dataclasses.replace(
+        cut.memory, found=_found(memory, snapshot, actions)), cut.probe,
+        cut.again_at)
+
+
+def _found(memory: GuardMemory, snapshot: snapshots.HostSnapshot,
+           actions: list[tuple[str, act.Action]]
+           ) -> dict[str, float | None]:
+    """What was set before the guard first set something else."""
+    found = {name: seconds for name, seconds in memory.found.items()
+             if snapshot.controller(name) is not None}
+    for _array, action in actions:
+        if isinstance(action, act.SetFastIoFail):
+            path = snapshot.controller(action.controller)
+            assert path is not None
+            found.setdefault(path.name, path.fast_io_fail_tmo)
+    return found
+
+
+def restore(snapshot: snapshots.HostSnapshot, ours: frozenset[str],
+            timeout: float, memory: GuardMemory = GuardMemory()
+            ) -> tuple[tuple[str, act.Action], ...]:
+    """Return what leaves the arrays sane when the agent stops.
+
+    What was found on a leg that fails fast is put back.  The anchor goes on
+    waiting, and without md's failfast flag: that is the safe side.
+    """
+    return tuple(
+        (array.name, act.SetFastIoFail('the agent stops', path.name,
+                                       memory.found.get(path.name)))
+        for array in snapshot.arrays if array.name in ours
+        for leg in array.legs for path in _paths(leg, snapshot)
+        if path.fast_io_fail_tmo == GuardPolicy(timeout).timeout)
+
+
+def _anchor(array: model.Array, snapshot: snapshots.HostSnapshot,
+            current: str | None, waiting: set[str],
+            leaving: frozenset[str]) -> str | None:
+    """A good leg; where there is none, one whose loss is still to come."""
+    good = [leg for leg in array.legs if snapshot.good(leg)] or [
+        leg for leg in array.in_sync
+        if any(path.state == cutoff.SILENT
+               for path in _paths(leg, snapshot))]
+    good = [leg for leg in good if leg.replica_uuid not in leaving] or good
+    for leg in good:
+        if leg.device == current:
+            return current
+    good.sort(key=lambda leg: (
+        not _controllers(leg, snapshot) <= waiting,
+        leg.failfast,
+        not connections.waits(leg, snapshot),
+        leg.slot if leg.slot is not None else 1 << 16))
+    return good[0].device if good else None
+
+
+def _wait(array: model.Array, anchor: str,
+          snapshot: snapshots.HostSnapshot) -> list[tuple[str, act.Action]]:
+    return [(array.name, act.SetFastIoFail(
+        'leg %s is the anchor of the array: its I/O waits for a lost path%s'
+        % (anchor, _was_set(path)), path.name, None))
+        for path in _paths(array.leg(anchor), snapshot)
+        if path.fast_io_fail_tmo is not None]
+
+
+def _was_set(path: model.Controller) -> str:
+    """A clause for whoever set it."""
+    return ('' if path.fast_io_fail_tmo is None
+            else '; %g s was set' % path.fast_io_fail_tmo)
+
+
+def _failfast(array: model.Array, anchor: str,
+              snapshot: snapshots.HostSnapshot
+              ) -> list[tuple[str, act.Action]]:
+    actions: list[tuple[str, act.Action]] = []
+    leg = array.leg(anchor)
+    if leg is not None and leg.failfast:
+        actions.append((array.name, act.SetFailfast(
+            'leg %s is the anchor of the array: its I/O waits for a lost '
+            'path' % anchor, array.name, anchor, False)))
+    for leg in array.legs:
+        paths = _paths(leg, snapshot)
+        if (leg.device == anchor or leg.faulty
+                or not any(path.live for path in paths)
+                or leg.failfast is (len(paths) == 1)):
+            continue
+        actions.append((array.name, act.SetFailfast(
+            'leg %s has %d paths: its I/O may take another one' % (
+                leg.device, len(paths)) if leg.failfast else
+            'leg %s is not the anchor: its I/O ends when its connection '
+            'breaks' % leg.device, array.name, leg.device,
+            not leg.failfast)))
+    return actions
+
+
+def _hurry(array: model.Array, snapshot: snapshots.HostSnapshot,
+           waiting: set[str], timeout: float, ours: frozenset[str],
+           known: frozenset[str]) -> list[tuple[str, act.Action]]:
+    """:param waiting: controllers that are to wait, or were dealt with."""
+    actions: list[tuple[str, act.Action]] = []
+    for leg in array.legs:
+        for path in () if leg.faulty else _paths(leg, snapshot):
+            # one that is stricter was set by the operator, and is kept
+            if (path.name not in waiting and path.live
+                    and connections.foreign_use(path.name, snapshot, ours,
+                                                known) is None
+                    and path.has_fast_io_fail
+                    and (path.fast_io_fail_tmo is None
+                         or path.fast_io_fail_tmo > timeout)):
+                actions.append((array.name, act.SetFastIoFail(
+                    'leg %s is not the anchor: its I/O fails %g s after '
+                    'its path is lost%s' % (leg.device, timeout,
+                                            _was_set(path)),
+                    path.name, timeout)))
+                waiting.add(path.name)
+    return actions
+
+
+def _paths(leg: model.Leg | None,
+           snapshot: snapshots.HostSnapshot) -> tuple[model.Controller, ...]:
+    namespace = snapshot.behind(leg) if leg else None
+    return snapshot.paths(namespace) if namespace else ()
+
+
+def _controllers(leg: model.Leg | None,
+                 snapshot: snapshots.HostSnapshot) -> set[str]:
+    return {path.name for path in _paths(leg, snapshot)}

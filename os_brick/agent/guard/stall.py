@@ -1,0 +1,99 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""Which arrays stand still, and whose silence is why; pure.
+
+The laws:
+
+* An array *stands still* when I/O has been under way and none has ended for
+  a moment, in look after look; when that has lasted for ``io_stall_timeout``
+  it is *stalled*.  A look that comes late proves nothing: the agent itself,
+  or all of the virtual machine, was paused.
+* A target is *silent* when what was sent to it has been unacknowledged, and
+  sent again in vain, for ``io_stall_timeout`` by the kernel's own count.  A
+  slow target is not silent: its TCP acknowledges at once what its disks take
+  seconds for.
+
+Neither is enough to act upon: ``guard`` wants both, and another leg that
+answers.
+
+A silent target should be given up within 1.25 seconds: that long after the
+last answer, and 2.5 seconds at most, the kernel sends it a keep-alive
+command, and when it then gives the connection up it first waits for that
+command's time-out of 5 seconds (Linux 6.1, nvme_keep_alive_work_period and
+nvme_stop_keep_alive).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+import dataclasses
+
+from os_brick.agent import model
+
+#: Seconds between two looks, beyond which the first one proves nothing.
+LATE = 1.5
+#: Seconds that the kernel's count of a silence lacks: a tail loss probe comes
+#: before the first retransmission (net/ipv4/tcp_output.c,
+#: tcp_schedule_loss_probe), and is not counted.
+UNCOUNTED = 0.2
+#: Seconds after which an array stands still, and is looked at more often.
+MOMENT = 0.25
+
+
+@dataclasses.dataclass(frozen=True)
+class IoHistory:
+    """What is remembered of the looks so far.
+
+    :ivar standing: array -> (I/Os ended so far, since when it stands still).
+    :ivar looked_at: when the last look was.
+    """
+
+    standing: Mapping[str, tuple[int, float]] = dataclasses.field(
+        default_factory=dict)
+    looked_at: float = 0.0
+
+    def stalled(self, now: float, timeout: float) -> frozenset[str]:
+        """The arrays that have stood still for so many seconds."""
+        return frozenset(name for name, (_ended, since)
+                         in self.standing.items() if now - since >= timeout)
+
+
+def look(before: IoHistory, counters: Mapping[str, model.IoCounters],
+         now: float) -> IoHistory:
+    """Take in the arrays' counters."""
+    late = now - before.looked_at > LATE
+    standing = {}
+    for name, io in counters.items():
+        if not io.under_way:
+            continue
+        ended, since = before.standing.get(name, (io.ended, now))
+        if late or ended != io.ended:
+            since = now
+        standing[name] = (io.ended, since)
+    return IoHistory(standing, now)
+
+
+def silent(unanswered: Mapping[model.Portal, float],
+           timeout: float) -> frozenset[model.Portal]:
+    """The portals that have been silent for so many seconds.
+
+    :param unanswered: portal -> for how many seconds it has not answered.
+    """
+    return frozenset(portal for portal, seconds in unanswered.items()
+                     if seconds + UNCOUNTED >= timeout)
+
+
+def silent_in(unanswered: Mapping[model.Portal, float],
+              timeout: float) -> float:
+    """Seconds until the next portal has been silent for long enough."""
+    left = (timeout - UNCOUNTED - seconds for seconds in unanswered.values())
+    return min((rest for rest in left if rest > 0.0), default=timeout)

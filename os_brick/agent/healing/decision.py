@@ -1,0 +1,195 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""What to report, request and do for one volume; pure.
+
+``decide`` is given the volume as the provisioner has it, the host as the
+kernel shows it, and what was remembered; it returns what to do next and what
+to remember.  It is called in every pass.  Each step's precondition is read
+off the host, so that a step done twice, or an agent killed between two
+steps, changes nothing.
+
+What a replica is, and is meant to be, is said in ``outlook``; what is
+remembered, in ``record``; what is done on the host, in ``steps``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+import dataclasses
+
+from os_brick.agent.healing import planning
+from os_brick.agent.healing import replica_record
+from os_brick.agent.healing import volume_view
+from os_brick.agent import model
+from os_brick.agent.model import actions as act
+from os_brick.agent.model import snapshots
+
+State = model.ReplicaState
+RequestKind = replica_record.RequestKind
+ReplicaRecords = replica_record.ReplicaRecords
+ReplicaRecord = replica_record.ReplicaRecord
+HealingPolicy = replica_record.HealingPolicy
+answered = replica_record.answered
+asked = replica_record.asked
+unusable = replica_record.unusable
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """A replica's state, for the provisioner."""
+
+    replica_uuid: str
+    state: State
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """What the provisioner is to be asked, and why."""
+
+    ask: RequestKind
+    replica_uuid: str
+    reason: str
+
+
+@dataclasses.dataclass(frozen=True)
+class HealingDecision:
+    """:ivar targets_wanted: replicas whose targets are needed next time.
+
+    :ivar actions: independent of one another: each is to be tried.
+    :ivar due_in: seconds after which a replica's grace period ends, None
+        where none runs.
+    :ivar settled: all is as it should be, for as long as nothing changes; time
+        alone changes nothing.
+    """
+
+    records: ReplicaRecords
+    reports: tuple[Report, ...] = ()
+    requests: tuple[Request, ...] = ()
+    actions: tuple[act.Action, ...] = ()
+    targets_wanted: frozenset[str] = frozenset()
+    settled: bool = False
+    due_in: float | None = None
+
+
+def decide(volume: model.Volume, array: model.Array,
+           snapshot: snapshots.HostSnapshot, records: ReplicaRecords,
+           now: float, policy: HealingPolicy, wanted: frozenset[str],
+           known: frozenset[str] = frozenset()) -> HealingDecision:
+    """Return the next steps for one volume.
+
+    :param now: agent time, which goes on across restarts and never back.
+    :param wanted: replicas of all volumes that are not to be let go.
+    :param known: all replicas of all volumes; a connection that carries
+        anything else is not disconnected.
+    """
+    view = volume_view.VolumeView(volume, array, snapshot, records, now,
+                                  policy)
+    plan = planning.Plan(view, wanted, known)
+    actions = tuple(plan.all())
+    planning.save_failures(view, plan)
+    requests = tuple(_replacements(view)) + tuple(_farewells(view, plan))
+    reports = tuple(_reports(view))
+    targets_wanted = frozenset(
+        replica.uuid for replica in view.members
+        if view.local(replica) is State.MISSING)
+    settled = not (actions or requests or reports or targets_wanted) and all(
+        replica.state is State.AVAILABLE
+        and view.local(replica) is State.AVAILABLE
+        for replica in volume.replicas)
+    return HealingDecision(
+        view.records, reports, requests, actions, targets_wanted, settled,
+        min(filter(None, map(view.due_in, view.members)), default=None))
+
+
+def around(volume: model.Volume, array: model.Array,
+           snapshot: snapshots.HostSnapshot) -> tuple[object, ...]:
+    """Return what of the host, beside the array, a decision looks at.
+
+    That is all if every replica is a leg that is AVAILABLE.
+    """
+    found: list[object] = []
+    for uuid in [leg.replica_uuid for leg in array.legs] + [
+            replica.uuid for replica in volume.replicas]:
+        namespace = snapshot.namespace_of(uuid) if uuid else None
+        found.append(namespace)
+        if namespace is not None:
+            found += snapshot.paths(namespace)
+    return tuple(found)
+
+
+def _reports(view: volume_view.VolumeView) -> Iterator[Report]:
+    for replica in view.volume.replicas:
+        record = view.records[replica.uuid]
+        state = view.local(replica)
+        if replica.state is State.TERMINATING:
+            continue
+        if (state is State.MISSING and not record.joined
+                and not record.failed and not view.due(replica)):
+            continue    # new, and on its way into the array
+        told = dataclasses.replace(record, reported=state,
+                                   reported_at=view.now)
+        if record.reported is None and replica.state is state:
+            view.records[replica.uuid] = told
+            continue
+        overdue = (replica.state is not state and view.now
+                   >= record.reported_at + view.policy.repeat)
+        if record.reported is not state or overdue:
+            view.records[replica.uuid] = told
+            yield Report(replica.uuid, state)
+
+
+def _replacements(view: volume_view.VolumeView) -> Iterator[Request]:
+    for replica in view.members:
+        record = view.records[replica.uuid]
+        if (view.due(replica) and view.now >= record.retry_at
+                and view.healthy and not view.surplus(replica)):
+            yield Request(
+                RequestKind.REPLACE, replica.uuid,
+                'bad for %d s, longer than the grace period of %d s' % (
+                    record.down, view.grace() or 0))
+
+
+def _farewells(view: volume_view.VolumeView,
+               plan: planning.Plan) -> Iterator[Request]:
+    for replica in view.volume.replicas:
+        record = view.records[replica.uuid]
+        if view.leg(replica) is not None:
+            continue
+        if replica.state is State.TERMINATING:
+            if not record.confirmed and _let_go(view, plan, replica):
+                yield Request(RequestKind.CONFIRM, replica.uuid,
+                              'it has left the array')
+        elif record.retired:
+            continue
+        elif view.array.whole and (
+                view.doomed(replica) and view.succeeded(replica)
+                or view.due(replica) and view.surplus(replica)):
+            yield Request(RequestKind.RETIRE, replica.uuid,
+                          'the array is whole without it')
+        elif view.due(replica) and view.superseded(replica):
+            # a provisioner may list no more until this one has gone
+            yield Request(RequestKind.RETIRE, replica.uuid,
+                          'its replacement is in sync')
+
+
+def _let_go(view: volume_view.VolumeView, plan: planning.Plan,
+            replica: model.Replica) -> bool:
+    """Nothing on this host holds on to the replica any more (S5)."""
+    owners = {record.device for uuid, record in view.records.items()
+              if uuid != replica.uuid}
+    if any(leg.replica_uuid is None and leg.device.startswith('nvme')
+           and leg.device not in owners for leg in view.array.legs):
+        return False    # that leg may be this replica, its device vanished
+    namespace = view.snapshot.namespace_of(replica.uuid)
+    return (not plan.needless(replica) and (
+        namespace is None
+        or not namespace.holders and not namespace.in_use))

@@ -1,0 +1,155 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""What is remembered of a replica, and how a pass changes it; pure.
+
+The clock of the grace period runs while a replica is bad *and* another leg
+of the array is good: when the host's own network fails, everything is bad
+and nothing is to be replaced.  It stands still while the replica is being
+resynchronised and goes on from there if that fails, so that a replica which
+comes and goes is replaced in the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+import dataclasses
+import enum
+
+from os_brick.agent import model
+
+State = model.ReplicaState
+
+
+class RequestKind(enum.Enum):
+    """What the provisioner is asked to do."""
+
+    REPLACE = 'replace'
+    RETIRE = 'retire'
+    CONFIRM = 'confirm'
+
+
+@dataclasses.dataclass(frozen=True)
+class HealingPolicy:
+    """Seconds; see the options of the same names."""
+
+    grace: float = 600.0
+    repeat: float = 600.0
+
+
+@dataclasses.dataclass(frozen=True)
+class ReplicaRecord:
+    """What is remembered of a replica across passes and restarts.
+
+    :ivar joined: it has been a leg of the array.
+    :ivar device: the device it last was a leg on; md goes on listing that
+        name when the device has vanished and with it the UUID.
+    :ivar reported: the state last put into the queue to the provisioner.
+    :ivar seen_at: agent time at which it was first listed.
+    :ivar bad_since: agent time since which it has not been a good leg.
+    :ivar down: seconds of the grace period that are used up.
+    :ivar counted_at: agent time up to which ``down`` is counted, None while
+        it stands still.
+    :ivar requested_at: agent time of the first request for a replacement.
+    :ivar known: the replicas that were listed when it was first requested.
+    :ivar retry_at: agent time before which it is not requested again.
+    :ivar successor: the replica that was assigned in its place.
+    :ivar terminating: it was marked so when it was last listed.
+    :ivar failed: why its target or namespace cannot be used, '' if it can.
+    """
+
+    joined: bool = False
+    device: str = ''
+    reported: State | None = None
+    reported_at: float = 0.0
+    seen_at: float = 0.0
+    bad_since: float | None = None
+    down: float = 0.0
+    counted_at: float | None = None
+    requested_at: float | None = None
+    known: tuple[str, ...] = ()
+    retry_at: float = 0.0
+    attempts: int = 0
+    successor: str | None = None
+    retired: bool = False
+    terminating: bool = False
+    confirmed: bool = False
+    failed: str = ''
+
+
+ReplicaRecords = Mapping[str, ReplicaRecord]
+
+
+def seen(record: ReplicaRecord, state: State, device: str | None, now: float,
+         counting: bool) -> ReplicaRecord:
+    """Return the record after a look at the replica.
+
+    :param state: as this host sees it.
+    :param device: where it is a leg now, None where it is none.
+    :param counting: whether the grace period may run: a leg is good.
+    """
+    if device is not None:
+        record = dataclasses.replace(record, joined=True, device=device)
+    if state is State.MISSING:
+        down = record.down
+        if counting and record.counted_at is not None:
+            down += now - record.counted_at
+        return dataclasses.replace(
+            record, down=down, counted_at=now if counting else None,
+            bad_since=now if record.bad_since is None else record.bad_since)
+    record = dataclasses.replace(record, counted_at=None, failed='')
+    if state is State.AVAILABLE:
+        record = dataclasses.replace(record, bad_since=None, down=0.0,
+                                     retired=False)
+        if record.successor is None:
+            # it came back before anything was assigned in its place
+            record = dataclasses.replace(record, requested_at=None, known=(),
+                                         attempts=0, retry_at=0.0)
+    return record
+
+
+def asked(record: ReplicaRecord, ask: RequestKind, volume: model.Volume,
+          now: float) -> ReplicaRecord:
+    """Return the record to save *before* the provisioner is asked (S7)."""
+    if ask is not RequestKind.REPLACE:
+        return record
+    if record.requested_at is None or record.successor is not None:
+        record = dataclasses.replace(
+            record, requested_at=now, successor=None, attempts=0,
+            known=tuple(replica.uuid for replica in volume.replicas))
+    return dataclasses.replace(
+        record, attempts=record.attempts + 1,
+        retry_at=now + min(30.0 * 2 ** min(record.attempts, 10), 3600.0))
+
+
+def answered(record: ReplicaRecord, ask: RequestKind) -> ReplicaRecord:
+    """Return the record to save after the provisioner has accepted."""
+    if ask is RequestKind.RETIRE:
+        return dataclasses.replace(record, retired=True)
+    if ask is RequestKind.CONFIRM:
+        return dataclasses.replace(record, confirmed=True)
+    # accepted: never again for this fault, however long it takes
+    return dataclasses.replace(record, retry_at=float('inf'))
+
+
+def unusable(record: ReplicaRecord, why: str) -> ReplicaRecord:
+    """Return the record to save after its target could not be connected."""
+    return dataclasses.replace(record, failed=why)
+
+
+def chain(records: ReplicaRecords, replica_uuid: str) -> list[str]:
+    """The replicas assigned in its place, each in the place of the last."""
+    found: list[str] = []
+    record = records.get(replica_uuid)
+    while record and record.successor and record.successor not in found:
+        found.append(record.successor)
+        record = records.get(record.successor)
+    return found

@@ -1,0 +1,256 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""Doing an action: under os-brick's lock, with a last look at the host.
+
+Nothing slow is done while the lock is held: whether a target listens is found
+out before.  What ends hanging I/O is urgent and waits for the lock only
+briefly: its holder, an attach or detach or a step of healing, may itself be
+hanging on that very I/O.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Collection
+from collections.abc import Iterator
+import contextlib
+import logging
+import socket
+import threading
+import time
+
+from oslo_concurrency import lockutils
+from oslo_config import cfg
+
+from os_brick.agent.host import attributes
+from os_brick.agent.host import commands
+from os_brick.agent.host import privileged
+from os_brick.agent.host import sysfs
+from os_brick.agent import model
+from os_brick.agent.model import actions as act
+from os_brick.agent.safety import rules
+
+LOG = logging.getLogger(__name__)
+# os_brick.initiator.connectors.base.synchronized('connect_volume', ...)
+_LOCK_NAME, _LOCK_PREFIX = 'connect_volume', 'os-brick-'
+PROBE_TIMEOUT = 3.0
+LOCK_DELAY = 0.05
+STOP_PATIENCE = 2.0
+URGENT_PATIENCE = 1.0
+# Milliseconds.  The kernel adds up to a second of its own.
+GIVE_UP_AFTER = 1000
+ANSWER_WITHIN = 200
+_Lock = contextlib.AbstractContextManager[object]
+
+
+class NotDone(Exception):
+    """An action was refused or failed; the text says why."""
+
+
+class Refused(NotDone):
+    """A safety rule forbade it, or the world has moved on."""
+
+
+class LockHeld(NotDone):
+    """os-brick is attaching or detaching; no action can be done now."""
+
+
+class Executor:
+    """Carries actions out on this host, one at a time; for any thread.
+
+    :param stopping: when it says True, the lock is not waited for long.
+    """
+
+    def __init__(self, conf: cfg.ConfigOpts, scanner: sysfs.Scanner,
+                 host: model.Host,
+                 stopping: Callable[[], bool] = lambda: False) -> None:
+        self._conf = conf
+        self._scanner = scanner
+        self._host = host
+        self._stopping = stopping
+        # os-brick's lock keeps other processes out, not other threads
+        self._mine = threading.Lock()
+
+    def execute(self, action: act.Action, volume: model.Volume,
+                ours: Collection[str], known: Collection[str] = (),
+                urgent: bool = False) -> None:
+        """Do one action.
+
+        :param ours: names of the arrays that are the provisioner's volumes.
+        :param known: UUIDs of all replicas of the provisioner's volumes.
+        :param urgent: it ends hanging I/O: do it without the lock rather
+            than not at all.
+        :raises NotDone: with the reason; nothing, or not all, was done.
+        """
+        if isinstance(action, act.Connect):
+            action = self._listening(action)
+        with self._lock(urgent):
+            try:
+                snapshot = self._scanner.scan()
+            except attributes.Exhausted as error:
+                raise Refused(str(error)) from error
+            why = rules.refusal(action, volume, snapshot, ours, known)
+            if why is not None:
+                raise Refused(why)
+            try:
+                self._do(action)
+            except (commands.CommandFailed,
+                    commands.BadArgument) as error:
+                raise NotDone(str(error)) from error
+
+    def answering(self, devices: Collection[str]) -> frozenset[str]:
+        """Return those namespaces that have answered a direct read.
+
+        One that takes its time has another chance with the next call.
+
+        :raises NotDone: when it could not be tried.
+        """
+        try:
+            return frozenset(privileged.answering(sorted(devices),
+                                                  ANSWER_WITHIN))
+        except (commands.CommandFailed, commands.BadArgument) as error:
+            raise NotDone(str(error)) from error
+
+    @contextlib.contextmanager
+    def _lock(self, urgent: bool) -> Iterator[None]:
+        """Hold os-brick's lock; give up, or go on, after a while."""
+        began = time.monotonic()
+        mine = self._mine.acquire(timeout=self._patience(urgent))
+        try:
+            if not mine and not urgent:
+                raise LockHeld('another action of this agent hangs')
+            lock = self._os_bricks_lock(urgent, began) if mine else None
+            if lock is None:
+                LOG.warning('the lock is held for more than %g s, perhaps '
+                            'by what hangs on this very I/O: going on '
+                            'without it', URGENT_PATIENCE)
+            try:
+                yield
+            finally:
+                if lock is not None:
+                    lock.__exit__(None, None, None)
+        finally:
+            if mine:
+                self._mine.release()
+
+    def _patience(self, urgent: bool) -> float:
+        if urgent:
+            return URGENT_PATIENCE
+        patience = float(self._conf.lock_timeout)
+        return min(patience, STOP_PATIENCE) if self._stopping() else patience
+
+    def _os_bricks_lock(self, urgent: bool, began: float) -> _Lock | None:
+        """Take it; None where it is held and the action is urgent."""
+        path = self._conf.os_brick.lock_path
+        while True:
+            lock: _Lock = lockutils.lock(
+                _LOCK_NAME, _LOCK_PREFIX, external=True, lock_path=path,
+                blocking=False, do_log=False)
+            try:
+                lock.__enter__()
+            except lockutils.AcquireLockFailedException:
+                patience = self._patience(urgent)
+                if time.monotonic() - began <= patience:
+                    time.sleep(LOCK_DELAY)
+                    continue
+                if urgent:
+                    return None
+                raise LockHeld(
+                    'os-brick holds %s/%s%s (an attach or detach?) for '
+                    'more than %g s' % (path, _LOCK_PREFIX, _LOCK_NAME,
+                                        patience)) from None
+            except OSError as error:
+                raise NotDone('os-brick\'s lock in %s (option lock_path of '
+                              '[os_brick]): %s' % (path, error)) from error
+            return lock
+
+    def _listening(self, action: act.Connect) -> act.Connect:
+        """Leave the portals out that do not answer."""
+        listening, errors = [], []
+        for portal in action.portals:
+            if portal.transport == 'tcp':
+                try:
+                    socket.create_connection(
+                        (portal.address, portal.port), PROBE_TIMEOUT).close()
+                except OSError as error:
+                    errors.append('%s: %s' % (portal, error))
+                    continue
+            listening.append(portal)
+        if not listening:
+            raise NotDone('no portal of target %s answers: %s' % (
+                action.target.nqn, '; '.join(errors)))
+        return act.Connect(action.reason, action.replica_uuid, action.target,
+                           tuple(listening))
+
+    def _do(self, action: act.Action) -> None:
+        if isinstance(action, act.Connect):
+            self._connect(action)
+        elif isinstance(action, act.Disconnect):
+            privileged.disconnect(action.controller)
+        elif isinstance(action, act.SetFastIoFail):
+            privileged.set_fast_io_fail(
+                action.controller,
+                -1 if action.seconds is None else round(action.seconds))
+        elif isinstance(action, act.ResetConnection):
+            self._give_up(action)
+        elif isinstance(action, act.SetFailfast):
+            privileged.set_failfast(action.array, action.device, action.on)
+        elif isinstance(action, act.FailLeg):
+            privileged.fail(action.array, action.device)
+        elif isinstance(action, act.RemoveLeg):
+            privileged.remove(action.array, action.device)
+        elif isinstance(action, act.AddLeg):
+            self._add(action)
+        elif isinstance(action, act.ReplaceLeg):
+            privileged.replace(action.array, action.device, action.spare)
+        elif isinstance(action, act.Resize):
+            privileged.resize(action.array, action.raid_disks)
+        else:
+            raise TypeError('unknown action %r' % (action,))
+
+    def _give_up(self, action: act.ResetConnection) -> None:
+        """Close it; where the kernel cannot, the command does it."""
+        if action.portal is not None:
+            why = 'no TCP connection to %s was found' % action.portal
+            try:
+                if privileged.close_connections(action.portal.address,
+                                                action.portal.port):
+                    return
+            except commands.CommandFailed as error:
+                why = str(error)
+            LOG.warning('%s takes a second longer to be given up: %s',
+                        action.controller, why)
+        privileged.send_keep_alive(action.controller, GIVE_UP_AFTER)
+
+    def _connect(self, action: act.Connect) -> None:
+        """Connect all portals; one that fails does not stop the others."""
+        errors = []
+        for portal in action.portals:
+            try:
+                privileged.connect(action.target.nqn, portal.address,
+                                   portal.port, portal.transport,
+                                   self._host.nqn)
+            except (commands.CommandFailed,
+                    commands.BadArgument) as error:
+                errors.append(str(error))
+        if len(errors) == len(action.portals):
+            raise NotDone('; '.join(errors))
+
+    def _add(self, action: act.AddLeg) -> None:
+        if action.returning:
+            try:
+                privileged.re_add(action.array, action.device)
+                return
+            except commands.CommandFailed:
+                # its bitmap or event count no longer fits: copy all of it
+                pass
+        privileged.add(action.array, action.device)

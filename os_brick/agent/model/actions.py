@@ -1,0 +1,137 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""What the agent may do to this host, as values; doing it is host/actions.
+
+Every action carries the sentence that says why: the log, and whoever reads
+it at night, sees that sentence.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from os_brick.agent.model import volumes
+
+
+@dataclasses.dataclass(frozen=True)
+class Action:
+    reason: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Connect(Action):
+    """Connect the portals of a replica's target that are not connected."""
+
+    replica_uuid: str
+    target: volumes.Target
+    portals: tuple[volumes.Portal, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Disconnect(Action):
+    """Disconnect a controller; I/O queued on it ends with an error."""
+
+    controller: str
+
+
+@dataclasses.dataclass(frozen=True)
+class SetFastIoFail(Action):
+    """Set after how many seconds without a path I/O fails; None: never."""
+
+    controller: str
+    seconds: float | None
+
+
+@dataclasses.dataclass(frozen=True)
+class ResetConnection(Action):
+    """Have the kernel give a connection up that does not answer.
+
+    Its TCP connections are closed, or a keep-alive command is sent with a
+    short time-out of its own.  Either makes the kernel tear the connection
+    down and begin to reconnect (Linux drivers/nvme/host/tcp.c,
+    nvme_tcp_state_change and nvme_tcp_timeout); the command takes a second
+    longer, and does nothing where the target answers after all.
+
+    :ivar portal: all TCP connections to it are closed; None: none is, for
+        some of them must not be.
+    """
+
+    controller: str
+    portal: volumes.Portal | None
+
+
+@dataclasses.dataclass(frozen=True)
+class SetFailfast(Action):
+    """Set or clear md's failfast flag of a leg.
+
+    What md sends with it ends with an error when the connection breaks,
+    instead of waiting for another path or a return.
+    """
+
+    array: str
+    device: str
+    on: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class FailLeg(Action):
+    """Make md drop a leg."""
+
+    array: str
+    device: str
+
+
+@dataclasses.dataclass(frozen=True)
+class RemoveLeg(Action):
+    """Take a faulty leg or a spare out of the array's list."""
+
+    array: str
+    device: str
+
+
+@dataclasses.dataclass(frozen=True)
+class AddLeg(Action):
+    """Add a namespace to an array.
+
+    :ivar returning: it was a leg before: try the bitmap (--re-add) first.
+    """
+
+    array: str
+    device: str
+    replica_uuid: str
+    returning: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class ReplaceLeg(Action):
+    """Copy an in-sync leg to a spare, then let the spare take its place."""
+
+    array: str
+    device: str
+    spare: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Resize(Action):
+    """Change the number of legs the array is meant to have."""
+
+    array: str
+    raid_disks: int
+
+
+def words(action: Action) -> str:
+    """Return the action as an operator reads it."""
+    fields = ' '.join('%s=%s' % (name, getattr(
+        getattr(action, name), 'nqn', getattr(action, name)))
+        for name in action.__dataclass_fields__
+        if name not in ('reason', 'portals'))
+    return '%s %s (%s)' % (type(action).__name__, fields, action.reason)

@@ -1,0 +1,172 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""What the kernel shows of this host: connections, namespaces and arrays.
+
+Sizes are bytes, times are seconds.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from os_brick.agent.model import volumes
+
+
+@dataclasses.dataclass(frozen=True)
+class Controller:
+    """One NVMe-oF connection as the kernel shows it.
+
+    :ivar state: the kernel's word: live, connecting, resetting, deleting...
+    :ivar fast_io_fail_tmo: seconds, None where it is off or not known.
+    :ivar has_fast_io_fail: False on kernels without the attribute.
+    """
+
+    name: str
+    nqn: str
+    portal: volumes.Portal | None
+    host_nqn: str | None
+    state: str
+    fast_io_fail_tmo: float | None = None
+    has_fast_io_fail: bool = True
+
+    @property
+    def live(self) -> bool:
+        return self.state == 'live'
+
+
+@dataclasses.dataclass(frozen=True)
+class Namespace:
+    """A block device of an NVMe-oF namespace (nvme3n1).
+
+    :ivar controllers: names of the controllers it is reached through.
+    :ivar holders: block devices stacked on it or on its partitions.
+    :ivar in_use: why nobody else may write to it, other than ``holders``:
+        a mount, a partition table; '' where nothing speaks against it.
+    """
+
+    device: str
+    uuid: str | None
+    size: int
+    controllers: tuple[str, ...] = ()
+    holders: tuple[str, ...] = ()
+    in_use: str = ''
+
+
+@dataclasses.dataclass(frozen=True)
+class Leg:
+    """A member of an array.
+
+    :ivar device: its kernel name, also after the device itself is gone.
+    :ivar slot: its place in the array, None for a spare.
+    :ivar flags: md's own state words: in_sync, faulty, spare, blocked,
+        write_error, want_replacement, replacement, failfast...
+    :ivar replica_uuid: NVMe UUID of its namespace, None when that is gone.
+    """
+
+    device: str
+    slot: int | None
+    flags: frozenset[str]
+    replica_uuid: str | None = None
+
+    @property
+    def faulty(self) -> bool:
+        return 'faulty' in self.flags
+
+    @property
+    def in_sync(self) -> bool:
+        return 'in_sync' in self.flags and not self.faulty
+
+    @property
+    def replacement(self) -> bool:
+        return 'replacement' in self.flags
+
+    @property
+    def failfast(self) -> bool:
+        return 'failfast' in self.flags
+
+
+@dataclasses.dataclass(frozen=True)
+class Array:
+    """An MD RAID1 array whose legs are NVMe-oF namespaces, or were.
+
+    :ivar alias: the md name where known (udev's link), else None.
+    :ivar sync_action: md's word: idle, recover, resync, reshape, check...
+    :ivar sync_done: and ``sync_total``: bytes, None when nothing runs.
+    :ivar component_size: bytes every leg has to offer.
+    """
+
+    name: str
+    alias: str | None
+    uuid: str | None
+    raid_disks: int
+    degraded: int
+    array_state: str
+    sync_action: str
+    component_size: int
+    legs: tuple[Leg, ...] = ()
+    sync_done: int | None = None
+    sync_total: int | None = None
+    data_offset: int = 0
+
+    @property
+    def in_sync(self) -> tuple[Leg, ...]:
+        """The legs that hold all of the data, as md sees it."""
+        return tuple(leg for leg in self.legs if leg.in_sync)
+
+    @property
+    def whole(self) -> bool:
+        """Every slot is filled by a leg that is in sync."""
+        filled = {leg.slot for leg in self.in_sync
+                  if leg.slot is not None and not leg.replacement}
+        return len(filled) >= self.raid_disks
+
+    @property
+    def syncing(self) -> bool:
+        return self.sync_action in ('recover', 'resync', 'reshape')
+
+    def leg_of(self, replica_uuid: str) -> Leg | None:
+        """The leg of that replica; a working one before a faulty one."""
+        found = [leg for leg in self.legs
+                 if leg.replica_uuid == replica_uuid]
+        return min(found, key=lambda leg: leg.faulty, default=None)
+
+    def leg(self, device: str) -> Leg | None:
+        for leg in self.legs:
+            if leg.device == device:
+                return leg
+        return None
+
+
+@dataclasses.dataclass(frozen=True)
+class IoCounters:
+    """An array's I/O, from /sys/block/mdX/stat.
+
+    :ivar ended: how many reads, writes and flushes have ended so far.
+    :ivar under_way: how many have not.
+    """
+
+    ended: int
+    under_way: int
+
+
+def belongs(array: Array, volume: volumes.Volume) -> bool:
+    """Is this array the volume's: by its legs first, by its alias second.
+
+    An array of another name is the volume's only if all legs that are known
+    are its replicas: the provisioner may assign what another array uses.
+    """
+    known = {leg.replica_uuid for leg in array.legs if leg.replica_uuid}
+    listed = {replica.uuid for replica in volume.replicas}
+    if not known:
+        return array.alias == volume.alias
+    return bool(known & listed) and (array.alias == volume.alias
+                                     or known <= listed)

@@ -1,0 +1,209 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""What changed between two snapshots, each change once; pure.
+
+A change is told of the object it happens to, at the highest level that is
+true: a namespace with a live path left has lost a path, not its connection.
+Progress of a resync is told in quarters, so that a long one leaves four
+lines in the log and not a thousand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+import dataclasses
+
+from os_brick.agent.model import devices
+from os_brick.agent.model import snapshots
+
+INFO, WARN, FATAL = 'INFO', 'WARN', 'FATAL'
+
+
+@dataclasses.dataclass(frozen=True)
+class Event:
+    """One change that the agent saw, worded for an operator.
+
+    :ivar kind: a stable word, such as LEG_FAULTY.
+    :ivar level: 'INFO', 'WARN' or 'FATAL'.
+    :ivar message: the sentence that the agent logs.
+    :ivar names: every object the event is about, as (noun, name) pairs:
+        ('volume', alias), ('replica', uuid), ('controller', 'nvme3'), ...
+    """
+
+    kind: str
+    level: str
+    message: str
+    names: tuple[tuple[str, str], ...] = ()
+
+
+def diff(old: snapshots.HostSnapshot,
+         new: snapshots.HostSnapshot) -> tuple[Event, ...]:
+    """Return the events that lead from ``old`` to ``new``, in order."""
+    if old is new:
+        return ()
+    return tuple(_connections(old, new)) + tuple(_arrays(old, new))
+
+
+def _connections(old: snapshots.HostSnapshot,
+                 new: snapshots.HostSnapshot) -> Iterator[Event]:
+    before = {controller.name: controller for controller in old.controllers}
+    after = {controller.name: controller for controller in new.controllers}
+    for name in sorted(before.keys() | after.keys()):
+        was, now = before.get(name), after.get(name)
+        if was is now:
+            continue
+        if was and now and (was.nqn, was.portal) != (now.nqn, now.portal):
+            yield _connection('CONNECTION_GONE', INFO, was, 'is gone', old)
+            was = None
+        if now is None and was is not None:
+            yield _connection('CONNECTION_GONE', INFO, was, 'is gone', old)
+        elif was is None and now is not None:
+            yield _connection('CONNECTION_NEW', INFO, now,
+                              'is new and ' + now.state, new)
+        elif was and now and was.live and not now.live:
+            spare = _all_reachable(now, new)
+            yield _connection(
+                'PATH_LOST' if spare else 'CONNECTION_LOST', WARN, now,
+                'was lost (%s)%s' % (
+                    now.state,
+                    '; other paths to its namespaces live' if spare else ''),
+                new)
+        elif was and now and now.live and not was.live:
+            yield _connection('CONNECTION_RESTORED', INFO, now,
+                              'is live again', new)
+
+
+def _all_reachable(controller: devices.Controller,
+                   snapshot: snapshots.HostSnapshot) -> bool:
+    behind = [namespace for namespace in snapshot.namespaces
+              if controller.name in namespace.controllers]
+    return bool(behind) and all(map(snapshot.reachable, behind))
+
+
+def _connection(kind: str, level: str, controller: devices.Controller,
+                what: str, snapshot: snapshots.HostSnapshot) -> Event:
+    replicas = tuple(('replica', namespace.uuid or namespace.device)
+                     for namespace in snapshot.namespaces
+                     if controller.name in namespace.controllers)
+    portal = str(controller.portal) if controller.portal else 'no address'
+    return Event(
+        kind, level, 'connection %s to %s at %s %s' % (
+            controller.name, controller.nqn, portal, what),
+        (('controller', controller.name), ('nqn', controller.nqn),
+         ('portal', portal)) + replicas)
+
+
+def _arrays(old: snapshots.HostSnapshot,
+            new: snapshots.HostSnapshot) -> Iterator[Event]:
+    before = {array.name: array for array in old.arrays}
+    after = {array.name: array for array in new.arrays}
+    for name in sorted(before.keys() | after.keys()):
+        was, now = before.get(name), after.get(name)
+        if was is now:
+            continue
+        if was and now and was.uuid != now.uuid:
+            yield _array('ARRAY_STOPPED', INFO, was, 'was stopped')
+            was = None
+        if now is None and was is not None:
+            yield _array('ARRAY_STOPPED', INFO, was, 'was stopped')
+        elif now is not None and was is None:
+            yield _array(
+                'ARRAY_NEW', INFO if now.whole else WARN, now,
+                'is new: %d of %d legs in sync' % (
+                    len(now.in_sync), now.raid_disks))
+        elif was and now:
+            yield from _legs(was, now)
+            yield from _sync(was, now)
+            yield from _health(was, now)
+
+
+def _legs(was: devices.Array, now: devices.Array) -> Iterator[Event]:
+    before = {leg.device: leg for leg in was.legs}
+    after = {leg.device: leg for leg in now.legs}
+    for device in sorted(before.keys() | after.keys()):
+        old, new = before.get(device), after.get(device)
+        if old and new and old.replica_uuid and new.replica_uuid and (
+                old.replica_uuid != new.replica_uuid):
+            # another namespace got the name
+            yield _leg('LEG_REMOVED', INFO, now, old, 'was removed')
+            old = None
+        if new is None and old is not None:
+            yield _leg('LEG_REMOVED', INFO, now, old, 'was removed')
+        elif new is not None:
+            if old is None:
+                yield _leg('LEG_ADDED', INFO, now, new, 'was added')
+            yield from _leg_state(old, new, now)
+
+
+def _leg_state(old: devices.Leg | None, new: devices.Leg,
+               array: devices.Array) -> Iterator[Event]:
+    if new.faulty and not (old and old.faulty):
+        # md drops the device's identity with the device: the older
+        # snapshot knows whose leg it was
+        yield _leg('LEG_FAULTY', WARN, array,
+                   new if new.replica_uuid else old or new, 'is faulty')
+    elif new.in_sync and not (old and old.in_sync):
+        yield _leg('LEG_IN_SYNC', INFO, array, new, 'is in sync')
+    elif old and (old.faulty or old.in_sync) and not (
+            new.faulty or new.in_sync):
+        yield _leg('LEG_BACK', INFO, array, new,
+                   'is back and not in sync yet')
+
+
+def _sync(was: devices.Array, now: devices.Array) -> Iterator[Event]:
+    went_on = was.sync_action == now.sync_action
+    if was.syncing and not went_on:
+        # it may just as well have been interrupted
+        yield _array('SYNC_FINISHED', INFO, now,
+                     'ended its %s: %d of %d legs in sync' % (
+                         was.sync_action, len(now.in_sync), now.raid_disks))
+    if now.syncing and not went_on:
+        yield _array('SYNC_STARTED', INFO, now,
+                     'started to %s' % now.sync_action)
+    elif now.syncing and _quarter(now) > _quarter(was):
+        yield _array('SYNC_PROGRESS', INFO, now, '%s at %d %%' % (
+            now.sync_action, 25 * _quarter(now)))
+
+
+def _quarter(array: devices.Array) -> int:
+    if not array.sync_total or array.sync_done is None:
+        return 0
+    return 4 * array.sync_done // array.sync_total
+
+
+def _health(was: devices.Array, now: devices.Array) -> Iterator[Event]:
+    if (was.whole and not now.whole) or (was.in_sync and not now.in_sync):
+        level = WARN if now.in_sync else FATAL
+        yield _array('ARRAY_DEGRADED', level, now,
+                     'is degraded: %d of %d legs in sync' % (
+                         len(now.in_sync), now.raid_disks))
+    elif now.whole and not was.whole:
+        yield _array('ARRAY_HEALTHY', INFO, now,
+                     'is healthy: all %d legs in sync' % now.raid_disks)
+
+
+def _array(kind: str, level: str, array: devices.Array,
+           what: str) -> Event:
+    alias = array.alias or array.name
+    return Event(kind, level, 'array %s (%s) %s' % (
+        alias, array.name, what), (('array', array.name), ('alias', alias)))
+
+
+def _leg(kind: str, level: str, array: devices.Array, leg: devices.Leg,
+         what: str) -> Event:
+    alias = array.alias or array.name
+    replica = leg.replica_uuid or 'unknown'
+    return Event(
+        kind, level, 'leg %s (replica %s) of array %s (%s) %s' % (
+            leg.device, replica, alias, array.name, what),
+        (('array', array.name), ('alias', alias), ('leg', leg.device),
+         ('replica', replica)))

@@ -1,0 +1,134 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""All that the kernel shows of this host at one moment, and what to ask it.
+
+A frozen value like those of ``model``, of which it is made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+import dataclasses
+import functools
+from typing import TypeVar
+
+from os_brick.agent.model import devices
+
+T = TypeVar('T')
+
+
+@dataclasses.dataclass(frozen=True)
+class HostSnapshot:
+    """All that the kernel shows of NVMe-oF and MD at one moment.
+
+    :ivar problems: objects that could not be read, one sentence each.
+    """
+
+    controllers: tuple[devices.Controller, ...] = ()
+    namespaces: tuple[devices.Namespace, ...] = ()
+    arrays: tuple[devices.Array, ...] = ()
+    problems: tuple[str, ...] = ()
+
+    # A pass asks each of these for each leg, so that looking through all
+    # would cost the square of the number of arrays.
+
+    @functools.cached_property
+    def _controllers(self) -> Mapping[str, devices.Controller]:
+        return _by_name(self.controllers, 'name')
+
+    @functools.cached_property
+    def _namespaces(self) -> Mapping[str, devices.Namespace]:
+        return _by_name(self.namespaces, 'device')
+
+    @functools.cached_property
+    def _arrays(self) -> Mapping[str, devices.Array]:
+        return _by_name(self.arrays, 'name')
+
+    @functools.cached_property
+    def _namespaces_of(self) -> Mapping[str | None, list[devices.Namespace]]:
+        found: dict[str | None, list[devices.Namespace]] = {}
+        for namespace in self.namespaces:
+            found.setdefault(namespace.uuid, []).append(namespace)
+        return found
+
+    def controller(self, name: str) -> devices.Controller | None:
+        return self._controllers.get(name)
+
+    def namespace(self, device: str) -> devices.Namespace | None:
+        return self._namespaces.get(device)
+
+    def namespace_of(self, replica_uuid: str) -> devices.Namespace | None:
+        """The namespace with that UUID; one with a live path first."""
+        return min(self._namespaces_of.get(replica_uuid, ()),
+                   key=lambda ns: not self.reachable(ns), default=None)
+
+    def array(self, name: str) -> devices.Array | None:
+        return self._arrays.get(name)
+
+    def paths(self, namespace: devices.Namespace
+              ) -> tuple[devices.Controller, ...]:
+        """The controllers through which a namespace is reached."""
+        found = map(self._controllers.get, namespace.controllers)
+        return tuple(path for path in found if path is not None)
+
+    def reachable(self, namespace: devices.Namespace) -> bool:
+        """At least one of its controllers is live."""
+        return any(path.live for path in self.paths(namespace))
+
+    def behind(self, leg: devices.Leg) -> devices.Namespace | None:
+        """The namespace that the leg is on, None once it has vanished.
+
+        A namespace that comes back may get the name which md still lists
+        for a vanished leg: the UUID tells them apart.
+        """
+        namespace = self.namespace(leg.device)
+        return (namespace if namespace is not None
+                and namespace.uuid == leg.replica_uuid else None)
+
+    def good(self, leg: devices.Leg) -> bool:
+        """The leg is in sync and its target answers, as the kernel sees."""
+        namespace = self.behind(leg)
+        return (leg.in_sync and namespace is not None
+                and self.reachable(namespace))
+
+
+def _by_name(objects: tuple[T, ...], field: str) -> Mapping[str, T]:
+    """Index them by a field; the first of several of one name counts."""
+    return {getattr(one, field): one for one in reversed(objects)}
+
+
+def carry_over(old: HostSnapshot, new: HostSnapshot) -> HostSnapshot:
+    """Name the legs whose device, and with it their UUID, has vanished.
+
+    md lists a faulty leg until it is removed; whose it was, only the older
+    snapshot knows.
+    """
+    if not any(leg.replica_uuid is None and leg.faulty
+               for array in new.arrays for leg in array.legs):
+        return new
+    arrays = []
+    for array in new.arrays:
+        if any(leg.replica_uuid is None and leg.faulty for leg in array.legs):
+            was = old.array(array.name)
+            array = _named(array, was.legs if was is not None
+                           and was.uuid == array.uuid else ())
+        arrays.append(array)
+    return dataclasses.replace(new, arrays=tuple(arrays))
+
+
+def _named(array: devices.Array,
+           before: tuple[devices.Leg, ...]) -> devices.Array:
+    known = {leg.device: leg.replica_uuid for leg in before}
+    return dataclasses.replace(array, legs=tuple(
+        dataclasses.replace(leg, replica_uuid=known.get(leg.device))
+        if leg.replica_uuid is None and leg.faulty else leg
+        for leg in array.legs))

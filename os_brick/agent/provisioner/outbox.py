@@ -1,0 +1,150 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""Talking to the provisioner: reports in order, requests once.
+
+A call that fails is said once and costs nobody else anything.  What must
+arrive is in the ledger before it is sent, and leaves it when it was taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+import dataclasses
+import logging
+
+from os_brick.agent.healing import decision
+from os_brick.agent import log_once
+from os_brick.agent import model
+from os_brick.agent.store import ledger
+from os_brick.agent.vendors import base
+
+LOG = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class Served:
+    """What serving a volume has left to be told to the provisioner.
+
+    :ivar targets_wanted: replicas whose targets are wanted with the next
+        answer.
+    :ivar busy: something was done: another pass is wanted at once.
+    :ivar due_in: seconds until a grace period ends, None where none runs.
+    """
+
+    volume: model.Volume
+    records: dict[str, decision.ReplicaRecord]
+    requests: tuple[decision.Request, ...]
+    targets_wanted: frozenset[str]
+    busy: bool
+    due_in: float | None
+
+
+class Outbox:
+    """The way to the provisioner.
+
+    :ivar unavailable: the last call found that nobody answers.
+    """
+
+    def __init__(self, driver: base.ProvisionerDriver, store: ledger.Ledger,
+                 log: log_once.LogOnce,
+                 stopping: Callable[[], bool]) -> None:
+        self._driver = driver
+        self._ledger = store
+        self._log_once = log
+        self._stopping = stopping
+        self.unavailable = False
+
+    def ask(self, subject: str, call: Callable[[], object]) -> bool:
+        """Call the provisioner; say what went wrong once."""
+        subject = 'provisioner, %s' % subject
+        try:
+            self._call(call)
+        except base.ProvisionerError as error:
+            self._log_once.trouble(subject, str(error))
+            return False
+        self._log_once.fine(subject)
+        return True
+
+    def _call(self, call: Callable[[], object]) -> None:
+        """:raises base.ProvisionerError: also for a defect of the driver."""
+        self.unavailable = False
+        try:
+            call()
+        except base.Unavailable:
+            self.unavailable = True
+            raise
+        except base.ProvisionerError:
+            raise
+        except Exception as error:
+            LOG.debug('defect in the driver', exc_info=True)
+            raise base.ProvisionerError('defect in the driver: %s: %s' % (
+                type(error).__name__, error)) from error
+
+    def deliver(self, volume: model.Volume) -> bool:
+        """Send the volume's reports in order; True when none is left."""
+        for pending in self._ledger.pending(volume.uuid):
+            if self._stopping():
+                return False
+            # not listed for once is unknown, not gone: it is told all the
+            # same, and the provisioner may decline it
+            replica = (volume.replica(pending.replica)
+                       or model.Replica(pending.replica))
+            subject = 'volume %s, report of replica %s' % (
+                volume.alias, pending.replica)
+            try:
+                self._call(lambda: self._driver.report_replica_state(
+                    volume, replica, pending.state))
+            except base.Rejected as error:
+                LOG.warning('%s: %s was declined: %s', subject,
+                            pending.state.value, error)
+                self._log_once.forget(subject)
+            except base.ProvisionerError as error:
+                self._log_once.trouble(subject, '%s; it is kept and sent '
+                                       'later' % error)
+                return False
+            else:
+                self._log_once.fine(subject)
+            self._ledger.delivered(pending.seq)
+        return True
+
+    def request(self, volume: model.Volume,
+                records: dict[str, decision.ReplicaRecord],
+                request: decision.Request, now: float) -> bool:
+        """Ask for one thing; True when it was accepted.
+
+        That it is asked is remembered before, that it was accepted after.
+        """
+        replica = volume.replica(request.replica_uuid)
+        if replica is None or self._stopping():
+            return False
+        call = {decision.RequestKind.REPLACE: self._driver.request_replacement,
+                decision.RequestKind.RETIRE: self._driver.retire_replica,
+                decision.RequestKind.CONFIRM:
+                self._driver.confirm_replica_removed,
+                }[request.ask]
+        before = records[replica.uuid]
+        record = decision.asked(before, request.ask, volume, now)
+        if record != before:
+            self._ledger.save(volume.uuid, {replica.uuid: record})
+        subject = '%s replica %s of volume %s' % (
+            request.ask.value, replica.uuid, volume.alias)
+        again = self._log_once.troubled('provisioner, ' + subject)
+        LOG.log(logging.DEBUG if again else logging.INFO,
+                'volume %s: asking the provisioner to %s replica %s: %s',
+                volume.alias, request.ask.value, replica.uuid,
+                request.reason)
+        if not self.ask(subject, lambda: call(volume, replica)):
+            return False
+        record = decision.answered(record, request.ask)
+        records[replica.uuid] = record
+        self._ledger.save(volume.uuid, {replica.uuid: record})
+        return True

@@ -1,0 +1,158 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""The safety rules of connections; ``rules`` names them and asks for them.
+
+A connection may serve several legs, of several arrays, and several may be
+given up together: each array behind them has to keep a good leg (S1) and one
+that waits (S9), and nobody else's property may be behind them (S4).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from os_brick.agent import model
+from os_brick.agent.model import actions as act
+from os_brick.agent.model import snapshots
+
+_NONE: frozenset[str] = frozenset()
+
+
+def foreign_use(name: str, snapshot: snapshots.HostSnapshot,
+                ours: Collection[str], known: Collection[str]) -> str | None:
+    """Return who else uses a controller, None where nobody does (S4).
+
+    A namespace that nothing holds and that is no replica may be in use
+    without leaving a trace: a virtual machine that has it open.
+    """
+    behind = [namespace for namespace in snapshot.namespaces
+              if name in namespace.controllers]
+    if not behind:
+        return 'S4: %s carries no replica' % name
+    for namespace in behind:
+        if namespace.in_use:
+            return 'S4: %s is in use: %s' % (namespace.device,
+                                             namespace.in_use)
+        for holder in namespace.holders:
+            if snapshot.array(holder) is None or holder not in ours:
+                return 'S4: %s is in use by %s' % (namespace.device, holder)
+        if not namespace.holders and namespace.uuid not in known:
+            return 'S4: %s is no replica of a volume' % namespace.device
+    return None
+
+
+def disconnect(names: frozenset[str], snapshot: snapshots.HostSnapshot,
+               ours: Collection[str], known: Collection[str],
+               silent: bool = False) -> str | None:
+    """Return why controllers must not be given up together.
+
+    :param silent: they are live for the kernel and have fallen silent.
+    """
+    for name in sorted(names):
+        if snapshot.controller(name) is None:
+            return 'the controller is gone'
+        foreign = foreign_use(name, snapshot, ours, known)
+        if foreign is not None:
+            return foreign
+    for namespace in snapshot.namespaces:
+        if not names.isdisjoint(namespace.controllers):
+            why = _give_up(namespace, names, snapshot, silent)
+            if why is not None:
+                return why
+    return None
+
+
+def _give_up(namespace: model.Namespace, names: frozenset[str],
+             snapshot: snapshots.HostSnapshot, silent: bool) -> str | None:
+    """Why a namespace must not lose these of its paths."""
+    for holder in namespace.holders:
+        if _alone_in_waiting(snapshot.array(holder), names, snapshot):
+            return 'S9: no good leg of %s would be left to wait' % holder
+    live = {path.name for path in snapshot.paths(namespace) if path.live}
+    if live - names:
+        return None
+    for holder in namespace.holders:
+        array = snapshot.array(holder)
+        leg = array.leg(namespace.device) if array else None
+        if array is None or leg is None:
+            return '%s is in use by %s' % (namespace.device, holder)
+        if not leg.faulty and live and not silent:
+            return 'S3: %s is a working leg of %s' % (namespace.device,
+                                                      holder)
+        if not any(snapshot.good(other) and not _only_through(
+                other, names, snapshot) for other in array.legs):
+            return 'S1: %s has no other good leg' % holder
+    return None
+
+
+def _only_through(leg: model.Leg, names: frozenset[str],
+                  snapshot: snapshots.HostSnapshot) -> bool:
+    namespace = snapshot.behind(leg)
+    return namespace is None or all(
+        path.name in names for path in snapshot.paths(namespace)
+        if path.live)
+
+
+def _alone_in_waiting(array: model.Array | None, names: frozenset[str],
+                      snapshot: snapshots.HostSnapshot) -> bool:
+    """Among the paths of an array's good legs, only these wait."""
+    good = [leg for leg in array.legs if snapshot.good(leg)] if array else []
+    return (any(waits(leg, snapshot) for leg in good)
+            and not any(waits(leg, snapshot, names) for leg in good))
+
+
+def waits(leg: model.Leg, snapshot: snapshots.HostSnapshot,
+          without: frozenset[str] = _NONE) -> bool:
+    """The leg's I/O waits for a lost path, be it without some of them."""
+    namespace = snapshot.behind(leg)
+    return namespace is not None and any(
+        path.fast_io_fail_tmo is None and path.name not in without
+        for path in snapshot.paths(namespace))
+
+
+def give_up(action: act.ResetConnection, snapshot: snapshots.HostSnapshot,
+            ours: Collection[str], known: Collection[str]) -> str | None:
+    """Return why a silent connection must not be given up.
+
+    Where all connections to its portal are closed, they all have to be such
+    that they may be.
+    """
+    return disconnect(given_up(action, snapshot), snapshot, ours, known,
+                      silent=True)
+
+
+def given_up(action: act.ResetConnection,
+             snapshot: snapshots.HostSnapshot) -> frozenset[str]:
+    """Return the names of all controllers that are given up by it."""
+    return frozenset([action.controller, *(
+        controller.name for controller in snapshot.controllers
+        if action.portal is not None
+        and controller.portal == action.portal)])
+
+
+def fast_fail(action: act.SetFastIoFail, snapshot: snapshots.HostSnapshot,
+              ours: Collection[str], known: Collection[str]) -> str | None:
+    """Return why ``fast_io_fail_tmo`` must not be set."""
+    foreign = foreign_use(action.controller, snapshot, ours, known)
+    if foreign is not None or action.seconds is None:
+        return foreign
+    without = frozenset([action.controller])
+    for namespace in snapshot.namespaces:
+        if action.controller not in namespace.controllers:
+            continue
+        for holder in namespace.holders:
+            array = snapshot.array(holder)
+            if array is not None and not any(
+                    snapshot.good(leg) and waits(leg, snapshot, without)
+                    for leg in array.legs):
+                return 'S9: no good leg of %s would be left to wait' % holder
+    return None

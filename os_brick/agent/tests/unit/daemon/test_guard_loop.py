@@ -1,0 +1,382 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""The guard's thread: what it looks at, whom it asks, what it says."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import threading
+from unittest import mock
+
+import fixtures
+
+from os_brick.agent.daemon import guard_loop
+from os_brick.agent.guard import roles
+from os_brick.agent.guard import stall
+from os_brick.agent.host import activity
+from os_brick.agent.host import attributes
+from os_brick.agent.host import execute
+from os_brick.agent import model
+from os_brick.agent.model import actions as act
+from os_brick.agent.model import snapshots
+from os_brick.agent.safety import ownership
+from os_brick.agent.tests.unit import small_world
+
+PATIENCE = 30.0
+
+
+class GuardianCase(small_world.WorldCase):
+    """The small world, its guard, and a clock that the test sets."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.log = self.useFixture(fixtures.FakeLogger(level=logging.INFO))
+        self.conf.set_override('io_guard', 'on')
+        self.time = 1000.0
+        self.fast: dict[str, float | None] = {}
+        self.flow = model.IoCounters(0, 0)
+        self.quiet: dict[model.Portal, float] = {}
+        self.answering = {'nvme10n1', 'nvme11n1'}
+        self.woken: list[float] = []
+        self.real_do = self.host._do
+        patch = mock.patch.object(self.host, '_do', self.do)
+        patch.start()
+        self.addCleanup(patch.stop)
+        self.host.answering = self.answer   # type: ignore[attr-defined]
+        self.asked: list[frozenset[str]] = []
+        self.guardian = guard_loop.GuardLoop(
+            self.conf, self.scan, self.host,  # type: ignore[arg-type]
+            mock.Mock(read=self.beat), self.unanswered,
+            lambda: self.woken.append(self.time), lambda: self.time)
+        self.guardian.publish(ownership.KnownVolumes(
+            {volume.uuid: volume for volume
+             in self.driver.volumes.values()}))
+
+    def do(self, action: act.Action) -> None:
+        if isinstance(action, act.SetFastIoFail):
+            self.fast[action.controller] = action.seconds
+        elif isinstance(action, act.ResetConnection):
+            self.host.live[action.controller] = False
+        else:
+            self.real_do(action)
+
+    def unanswered(self) -> dict[model.Portal, float]:
+        """As TCP counts it; what is here says since when."""
+        return {portal: self.time - since - 0.2
+                for portal, since in self.quiet.items()
+                if self.time - since >= 0.4}
+
+    def answer(self, devices: frozenset[str]) -> frozenset[str]:
+        self.asked.append(devices)
+        return devices & self.answering
+
+    def scan(self) -> snapshots.HostSnapshot:
+        snapshot = self.host.scan()
+        return dataclasses.replace(snapshot, controllers=tuple(
+            dataclasses.replace(one,
+                                fast_io_fail_tmo=self.fast.get(one.name))
+            for one in snapshot.controllers))
+
+    def beat(self, arrays: object) -> activity.Activity:
+        return activity.Activity(
+            {name: 'live' if live else 'connecting'
+             for name, live in self.host.live.items()},
+            {name: self.flow for name in arrays})   # type: ignore
+
+    def looks(self, seconds: float) -> None:
+        end = self.time + seconds
+        while self.time < end:
+            self.time += self.guardian.look()
+
+    def lose(self, letter: str) -> None:
+        self.host.live[self.host.name(1, letter)] = False
+
+    def did(self, kind: type[act.Action]) -> list[act.Action]:
+        return [action for action in self.host.did
+                if isinstance(action, kind)]
+
+
+class TestRoles(GuardianCase):
+
+    def test_the_roles_are_dealt_and_kept(self) -> None:
+        self.looks(60.0)
+        self.assertEqual({'nvme11': 1.0}, self.fast)
+        self.assertEqual(1, len(self.did(act.SetFastIoFail)))
+
+    def test_nothing_is_scanned_while_nothing_happens(self) -> None:
+        self.looks(5.0)
+        with mock.patch.object(self.host, 'scan') as scan:
+            self.looks(20.0)
+        scan.assert_not_called()
+
+    def test_a_claim_that_comes_later_is_taken_in_at_once(self) -> None:
+        known = self.guardian._known_volumes
+        self.guardian.publish(ownership.KnownVolumes())
+        self.looks(1.0)
+        self.assertEqual({}, self.fast)
+        self.guardian.publish(known)
+        self.looks(0.1)
+        self.assertEqual({'nvme11': 1.0}, self.fast)
+
+    def test_it_leaves_no_leg_failing_fast(self) -> None:
+        self.looks(1.0)
+        self.guardian.stop()
+        self.assertEqual({'nvme11': None}, self.fast)
+
+    def test_switched_off_it_leaves_no_leg_failing_fast(self) -> None:
+        self.looks(1.0)
+        self.conf.set_override('io_guard', 'off')
+        self.looks(1.0)
+        self.assertEqual({'nvme11': None}, self.fast)
+        self.host.did.clear()
+        self.lose('A')
+        self.flow = model.IoCounters(0, 1)
+        self.looks(10.0)
+        self.assertEqual([], self.host.did)
+
+    def test_observing_says_what_would_be_done_once(self) -> None:
+        self.conf.set_override('io_guard', 'observe')
+        self.looks(90.0)
+        self.assertEqual([], self.host.did)
+        self.assertEqual(1, len([
+            line for line in self.log.output.splitlines()
+            if 'SetFastIoFail' in line and 'it would be done' in line]))
+
+
+class TestLost(GuardianCase):
+
+    def test_a_lost_anchor_is_cut_off_within_a_second(self) -> None:
+        self.looks(1.0)
+        self.flow = model.IoCounters(0, 1)
+        self.lose('A')
+        self.looks(1.1)
+        self.assertEqual(['FailLeg', 'Disconnect'],
+                         [type(action).__name__ for action
+                          in self.host.did[-2:]])
+        self.assertIsNone(self.fast['nvme11'])
+
+    def test_a_blip_costs_nothing(self) -> None:
+        self.looks(1.0)
+        self.flow = model.IoCounters(0, 1)
+        self.lose('A')
+        self.looks(0.3)
+        self.host.live['nvme10'] = True
+        self.looks(30.0)
+        self.assertEqual([], self.did(act.FailLeg))
+
+    def test_an_idle_array_waits_for_the_kernel_to_reconnect(self) -> None:
+        self.looks(1.0)
+        self.lose('A')
+        self.looks(12.0)
+        self.assertEqual([], self.did(act.FailLeg))
+        self.looks(10.0)
+        self.assertEqual(1, len(self.did(act.FailLeg)))
+
+    def test_the_passes_are_woken(self) -> None:
+        self.looks(1.0)
+        self.woken.clear()
+        self.lose('B')
+        self.looks(3.0)
+        self.assertEqual(1, len(self.woken))
+
+    def test_what_fails_is_said_once_and_tried_again(self) -> None:
+        self.looks(1.0)
+        self.flow = model.IoCounters(0, 1)
+        self.lose('A')
+        tried = []
+
+        def refuse(action: act.Action) -> None:
+            tried.append(action)
+            raise execute.NotDone('mdadm failed (1): busy')
+
+        self.host.broken = refuse
+        self.looks(10.0)
+        self.assertGreater(len(tried), 6)
+        self.assertEqual(1, self.log.output.count('FailLeg'))
+        self.host.broken = lambda action: None
+        self.looks(2.0)
+        self.assertEqual(1, len(self.did(act.Disconnect)))
+
+
+class TestSilent(GuardianCase):
+    """The kernel calls the connection live; nothing comes back from it."""
+
+    def silent(self, *letters: str) -> None:
+        self.looks(1.0)
+        self.flow = model.IoCounters(5, 1)
+        for letter in letters:
+            self.quiet[small_world.portal(1, letter)] = self.time
+            self.answering.discard(self.host.name(1, letter) + 'n1')
+
+    def given_up(self, letter: str) -> list[str]:
+        """What was done to the connection, within 3 seconds."""
+        self.silent(letter)
+        self.looks(3.0)
+        return [type(action).__name__ for action in self.host.did
+                if getattr(action, 'controller', '')
+                == self.host.name(1, letter)]
+
+    def test_a_silent_anchor_is_given_up_and_cut_off(self) -> None:
+        self.assertEqual(['ResetConnection', 'Disconnect'],
+                         self.given_up('A'))
+        self.assertEqual(1, len(self.did(act.FailLeg)))
+
+    def test_it_is_given_up_before_the_kernel_sends_a_keep_alive(
+            self) -> None:
+        """The time that it has begun to look more closely is not lost."""
+        self.silent('A')
+        self.looks(1.2)
+        self.assertEqual(1, len(self.did(act.ResetConnection)))
+        self.assertEqual(small_world.portal(1, 'A'), getattr(
+            self.did(act.ResetConnection)[0], 'portal'))
+
+    def test_io_under_way_is_looked_at_again_soon(self) -> None:
+        """It may have begun to stand still just after the last look."""
+        self.looks(1.0)
+        self.assertEqual(0.5, self.guardian.look())
+        self.flow = model.IoCounters(5, 1)
+        self.time += 0.5
+        self.assertEqual(stall.MOMENT, self.guardian.look())
+        self.conf.set_override('connection_check_interval', 0.2)
+        self.flow = model.IoCounters(6, 1)
+        self.time += 0.25
+        self.assertEqual(0.2, self.guardian.look())
+
+    def test_the_operator_may_have_more_patience(self) -> None:
+        self.conf.set_override('io_stall_timeout', 5.0)
+        self.silent('A')
+        self.looks(4.8)
+        self.assertEqual([], self.did(act.ResetConnection))
+        self.assertNotEqual([], self.asked)
+        self.looks(0.6)
+        self.assertEqual(1, len(self.did(act.ResetConnection)))
+
+    def test_another_silent_leg_is_given_up_once(self) -> None:
+        """What hangs on it the kernel then ends: it fails fast."""
+        self.assertEqual(['SetFastIoFail', 'ResetConnection'],
+                         self.given_up('B')[:2])
+        self.assertEqual(1, len(self.did(act.ResetConnection)))
+
+    def test_one_that_acknowledges_is_slow_and_not_silent(self) -> None:
+        self.silent()
+        self.looks(2.0)
+        with mock.patch.object(self.host, 'scan') as scan:
+            self.looks(20.0)
+        scan.assert_not_called()
+        self.looks(3600.0)
+        self.assertEqual([], self.did(act.ResetConnection))
+        self.assertEqual([], self.asked)
+
+    def test_S9_nobody_is_given_up_when_nobody_answers(self) -> None:
+        self.silent('A', 'B')
+        self.looks(60.0)
+        self.assertEqual([], self.did(act.ResetConnection))
+        self.assertEqual([], self.did(act.FailLeg))
+
+    def test_S9_the_other_leg_has_to_answer_a_read(self) -> None:
+        self.silent('A')
+        self.answering.clear()
+        self.looks(60.0)
+        self.assertEqual([], self.did(act.ResetConnection))
+        self.assertIn(frozenset({'nvme11n1'}), self.asked)
+
+    def test_a_read_that_cannot_be_tried_is_said_once(self) -> None:
+        self.silent('A')
+        self.host.answering = mock.Mock(  # type: ignore[attr-defined]
+            side_effect=execute.NotDone('dd cannot be started'))
+        self.looks(20.0)
+        self.assertEqual(1, self.log.output.count('dd cannot be started'))
+
+
+class TestThread(GuardianCase):
+
+    def test_a_storm_of_wake_ups_does_not_make_looks_a_storm(self) -> None:
+        looked = threading.Event()
+
+        def look() -> float:
+            looked.set()
+            return 0.0
+
+        with mock.patch.object(guard_loop, 'GAP', PATIENCE), \
+                mock.patch.object(self.guardian, 'look', look):
+            self.guardian.ensure_running()
+            self.assertTrue(looked.wait(PATIENCE))
+            looked.clear()
+            for _time in range(100):
+                self.guardian.wake()
+            self.assertFalse(looked.wait(0.2))
+            self.guardian.stop()
+
+    def test_at_rest_it_wakes_up_once_for_each_look(self) -> None:
+        waits: list[float] = []
+
+        def wait(seconds: float) -> None:
+            waits.append(seconds)
+            self.time += seconds
+
+        stopping = mock.Mock()
+        stopping.is_set.side_effect = [False, False, False, True]
+        with mock.patch.object(self.guardian, '_bell', mock.Mock(wait=wait)), \
+                mock.patch.object(self.guardian._worker, 'stopping',
+                                  stopping), \
+                mock.patch.object(self.guardian, 'look', lambda: 0.5):
+            self.guardian._run()
+        self.assertEqual([0.5] * 3, waits)
+        stopping.wait.assert_not_called()
+
+    def test_a_defect_is_said_once_and_the_guard_goes_on(self) -> None:
+        decide, ready = roles.decide, threading.Event()
+        calls: list[int] = []
+
+        def broken(*arguments: object, **words: object) -> object:
+            calls.append(1)
+            if len(calls) < 3:
+                raise ZeroDivisionError('why')
+            ready.set()
+            return decide(*arguments, **words)   # type: ignore
+
+        with mock.patch.object(guard_loop, 'AGAIN', 0.01), \
+                mock.patch.object(roles, 'decide', broken):
+            self.guardian._due = 0.0
+            self.guardian.ensure_running()
+            while not ready.wait(0.05):
+                self.guardian.wake()
+            self.guardian.stop()
+        self.assertEqual(1, self.log.output.count('defect: ZeroDivision'))
+        self.assertEqual({'nvme11': None}, self.fast)
+
+    def test_what_cannot_be_looked_at_is_said_and_changes_nothing(
+            self) -> None:
+        """S9, with no descriptor left: nothing is taken for gone."""
+        scan, ready = self.guardian._scan, threading.Event()
+        before: list[dict[str, float | None]] = []
+
+        def exhausted() -> snapshots.HostSnapshot:
+            before.append(dict(self.fast))
+            if len(before) < 3:
+                raise attributes.Exhausted('this host cannot be looked at')
+            ready.set()
+            return scan()
+
+        with mock.patch.object(guard_loop, 'AGAIN', 0.01), \
+                mock.patch.object(self.guardian, '_scan', exhausted):
+            self.guardian._due = 0.0
+            self.guardian.ensure_running()
+            while not ready.wait(0.05):
+                self.guardian.wake()
+            self.guardian._worker.stop(self.guardian._bell.set)
+        self.assertEqual([{}] * 3, before[:3])
+        self.assertEqual({'nvme11': 1.0}, self.fast)
+        self.assertEqual(1, self.log.output.count('cannot be looked at'))
+        self.assertNotIn('defect', self.log.output)
+        self.assertIn('io_guard: works again', self.log.output)

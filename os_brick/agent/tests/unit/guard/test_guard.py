@@ -1,0 +1,599 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""Who may fail I/O fast, who waits, and whose dead path is cut."""
+
+from __future__ import annotations
+
+import dataclasses
+import unittest
+
+import hypothesis
+from hypothesis import strategies as st
+from oslotest import base
+
+from os_brick.agent.guard import cutoff
+from os_brick.agent.guard import roles
+from os_brick.agent import model
+from os_brick.agent.model import actions as act
+from os_brick.agent.model import snapshots
+from os_brick.agent.safety import rules
+from os_brick.agent.tests.unit import simulated_agent
+from os_brick.agent.tests.unit import simulator
+
+OURS = frozenset(['md0', 'md1'])
+TRANSPORTS = ('tcp', 'tcp', 'rdma')
+STATES = ('live', 'live', 'live', 'connecting', 'resetting')
+
+
+def portal(number: int) -> model.Portal:
+    return model.Portal('192.0.2.%d' % number, 4420)
+
+
+@st.composite
+def hosts(draw: st.DrawFn) -> snapshots.HostSnapshot:
+    """Arrays with legs in any state, whose controllers may be shared."""
+    controllers = [model.Controller(
+        'nvme%d' % number, 'nqn.t%d' % number,
+        dataclasses.replace(portal(number if draw(st.booleans()) else 0),
+                            transport=draw(st.sampled_from(TRANSPORTS))),
+        None,
+        draw(st.sampled_from(STATES)),
+        draw(st.sampled_from([None, None, 1.0, 2.0, 30.0])),
+        draw(st.sampled_from([True, True, True, False])))
+        for number in range(draw(st.integers(1, 5)))]
+    controllers = [controller if controller.has_fast_io_fail else
+                   dataclasses.replace(controller, fast_io_fail_tmo=None)
+                   for controller in controllers]
+    names = [controller.name for controller in controllers]
+    namespaces: list[model.Namespace] = []
+    arrays: list[model.Array] = []
+    for name in ('md0', 'md1', 'md7'):
+        legs: list[model.Leg] = []
+        for slot in range(draw(st.integers(1, 3))):
+            number = len(namespaces)
+            namespaces.append(model.Namespace(
+                'nvme%dn1' % (100 + number), simulator.uuid_of(number), 1,
+                tuple(draw(st.sets(st.sampled_from(names), min_size=1,
+                                   max_size=2))), (name,)))
+            legs.append(model.Leg(
+                namespaces[-1].device, slot, frozenset([draw(
+                    st.sampled_from(['in_sync', 'in_sync', 'in_sync',
+                                     'spare', 'faulty'])),
+                    *draw(st.sampled_from([(), ('failfast',)]))]),
+                draw(st.sampled_from([namespaces[-1].uuid] * 5 + [None]))))
+        arrays.append(model.Array(name, None, None, len(legs), 0, 'active',
+                                  'idle', 1, tuple(legs)))
+    return snapshots.HostSnapshot(tuple(controllers), tuple(namespaces),
+                                  tuple(arrays))
+
+
+@st.composite
+def sights(draw: st.DrawFn) -> roles.Symptoms:
+    """Whatever may be seen, be it consistent or not."""
+    arrays = st.frozensets(st.sampled_from(['md0', 'md1', 'md7']))
+    portals = st.frozensets(st.builds(portal, st.integers(0, 5)))
+    stalled, silent = draw(arrays), draw(portals)
+    standing = draw(arrays) | stalled
+    return roles.Symptoms(
+        draw(arrays) | standing, standing, stalled, draw(portals) | silent,
+        silent, draw(st.frozensets(st.builds('nvme{}n1'.format,
+                                             st.integers(100, 108)))))
+
+
+def decide(snapshot: snapshots.HostSnapshot,
+           memory: roles.GuardMemory = roles.GuardMemory(),
+           sight: roles.Symptoms = roles.Symptoms(),
+           ours: frozenset[str] = OURS) -> roles.GuardDecision:
+    """Decide, long after whatever was lost was lost."""
+    known = frozenset(namespace.uuid for namespace in snapshot.namespaces
+                      if namespace.uuid and set(namespace.holders) & ours)
+    first = roles.decide(snapshot, ours, memory, 100.0, roles.GuardPolicy(),
+                         sight, known)
+    return roles.decide(snapshot, ours, dataclasses.replace(
+        first.memory, resets=memory.resets), 200.0, roles.GuardPolicy(), sight,
+        known)
+
+
+def apply(snapshot: snapshots.HostSnapshot,
+          action: act.Action) -> snapshots.HostSnapshot:
+    """The host after an action of the guard."""
+    if isinstance(action, act.SetFastIoFail):
+        return dataclasses.replace(snapshot, controllers=tuple(
+            dataclasses.replace(controller, fast_io_fail_tmo=action.seconds)
+            if controller.name == action.controller else controller
+            for controller in snapshot.controllers))
+    if isinstance(action, act.ResetConnection):
+        # one that is only asked, and lives, answers
+        return dataclasses.replace(snapshot, controllers=tuple(
+            dataclasses.replace(controller, state='connecting')
+            if (controller.name == action.controller
+                or controller.portal == action.portal)
+            and not (controller.live and action.portal is None) else
+            controller for controller in snapshot.controllers))
+    if isinstance(action, act.Disconnect):
+        return dataclasses.replace(snapshot, controllers=tuple(
+            controller for controller in snapshot.controllers
+            if controller.name != action.controller))
+    assert isinstance(action, (act.FailLeg, act.SetFailfast))
+    flags = {'faulty'} if isinstance(action, act.FailLeg) else {'failfast'}
+    return dataclasses.replace(snapshot, arrays=tuple(
+        dataclasses.replace(array, legs=tuple(
+            dataclasses.replace(leg, flags=leg.flags - flags if getattr(
+                action, 'on', True) is False else leg.flags | flags)
+            if leg.device == action.device else leg for leg in array.legs))
+        if array.name == action.array else array
+        for array in snapshot.arrays))
+
+
+def patient(array: model.Array, snapshot: snapshots.HostSnapshot) -> set[str]:
+    """The good legs to which md sends what waits for another path."""
+    return {leg.device for leg in array.legs if snapshot.good(leg)
+            and not leg.failfast}
+
+
+def waiting(array: model.Array, snapshot: snapshots.HostSnapshot) -> set[str]:
+    """The good legs of which a path waits for ever."""
+    return {leg.device for leg in array.legs if snapshot.good(leg)
+            and any(path.fast_io_fail_tmo is None
+                    for namespace in snapshot.namespaces
+                    if namespace.device == leg.device
+                    for path in snapshot.paths(namespace))}
+
+
+class PropertyTest(unittest.TestCase):
+
+    @hypothesis.settings(max_examples=400, deadline=None)
+    @hypothesis.given(hosts(), sights())
+    def test_S9_at_every_step_a_good_leg_waits(
+            self, snapshot: snapshots.HostSnapshot,
+            sight: roles.Symptoms) -> None:
+        # for what is silent is as good as lost
+        snapshot = cutoff.without_silent(snapshot, sight.silent)
+        for kind in (waiting, patient):
+            now = snapshot
+            had = {array.name for array in now.arrays if kind(array, now)}
+            for name, action in decide(snapshot, sight=sight).actions:
+                if self._refused(name, action, now):
+                    continue
+                now = apply(now, action)
+                for array in now.arrays:
+                    if array.name in had:
+                        self.assertTrue(kind(array, now), action)
+                    elif kind(array, now):
+                        had.add(array.name)
+
+    def _refused(self, name: str, action: act.Action,
+                 snapshot: snapshots.HostSnapshot) -> bool:
+        array = snapshot.array(name)
+        assert array is not None
+        volume = model.Volume(simulator.uuid_of(99), 'v', None, tuple(
+            model.Replica(leg.replica_uuid) for leg in array.legs
+            if leg.replica_uuid))
+        return rules.refusal(action, volume, snapshot, OURS) is not None
+
+    @hypothesis.settings(max_examples=400, deadline=None)
+    @hypothesis.given(hosts(), sights())
+    def test_S1_S4_what_is_done(self, snapshot: snapshots.HostSnapshot,
+                                sight: roles.Symptoms) -> None:
+        foreign = {name for namespace in snapshot.namespaces
+                   if 'md7' in namespace.holders
+                   for name in namespace.controllers}
+        dim = cutoff.without_silent(snapshot, sight.silent)
+        for name, action in decide(snapshot, sight=sight).actions:
+            self.assertIn(name, OURS)
+            if isinstance(action, act.ResetConnection):
+                self._justified(name, action, dim, sight)
+            snapshot = dim
+            if isinstance(action, act.FailLeg):
+                array = snapshot.array(action.array)
+                assert array is not None
+                self.assertTrue([leg for leg in array.legs
+                                 if snapshot.good(leg)
+                                 and leg.device != action.device], 'S1')
+                leg = array.leg(action.device)
+                assert leg is not None
+                self.assertFalse(snapshot.good(leg), 'S3')
+            elif isinstance(action, (
+                    act.Disconnect, act.ResetConnection)) or (
+                    isinstance(action, act.SetFastIoFail)
+                    and action.seconds is not None):
+                self.assertNotIn(getattr(action, 'controller'), foreign)
+                for controller in snapshot.controllers:
+                    if controller.portal == getattr(action, 'portal', 0):
+                        self.assertNotIn(controller.name, foreign)
+
+    def _justified(self, name: str, action: act.ResetConnection,
+                   snapshot: snapshots.HostSnapshot,
+                   sight: roles.Symptoms) -> None:
+        """Only a silent connection, of a stalled array, that can spare it."""
+        controller = snapshot.controller(action.controller)
+        assert controller is not None and controller.portal is not None
+        if controller.portal.transport == 'tcp':
+            self.assertIn(controller.portal, sight.silent)
+            self.assertIn(name, sight.standing)
+        else:
+            # a question, and nothing is closed
+            self.assertIsNone(action.portal)
+            self.assertIn(name, sight.stalled)
+            self.assertTrue([
+                one for one in snapshot.namespaces
+                if controller.name in one.controllers
+                and one.device not in sight.answered])
+        for namespace in snapshot.namespaces:
+            if controller.name not in namespace.controllers or any(
+                    path.live and path.name != controller.name
+                    for path in snapshot.paths(namespace)):
+                continue
+            for holder in namespace.holders:
+                array = snapshot.array(holder)
+                leg = array.leg(namespace.device) if array else None
+                if array is not None and leg is not None and not leg.faulty:
+                    self.assertTrue([
+                        other for other in array.legs if snapshot.good(other)
+                        and other.device in sight.answered], 'S1')
+        # be it with all that is connected to the same portal
+        after = apply(snapshot, action)
+        for had in snapshot.arrays:
+            array = after.array(had.name)
+            assert array is not None
+            if any(map(snapshot.good, had.legs)):
+                self.assertTrue(any(map(after.good, array.legs)), 'S1')
+
+    @hypothesis.settings(max_examples=200, deadline=None)
+    @hypothesis.given(hosts())
+    def test_it_settles(self, snapshot: snapshots.HostSnapshot) -> None:
+        memory = roles.GuardMemory()
+        for _pass in range(8):
+            decision = decide(snapshot, memory)
+            self.assertEqual(
+                {}, {name: device for name, device in memory.anchors.items()
+                     if name in decision.memory.anchors
+                     and decision.memory.anchors[name] != device},
+                'an anchor changed for no reason')
+            memory = decision.memory
+            todo = [action for name, action in decision.actions
+                    if not self._refused(name, action, snapshot)]
+            if not todo:
+                return
+            for action in todo:
+                snapshot = apply(snapshot, action)
+        self.fail('still changing: %s' % (todo,))
+
+    @hypothesis.settings(max_examples=200, deadline=None)
+    @hypothesis.given(hosts(), st.booleans())
+    def test_a_living_host_is_left_alone(
+            self, snapshot: snapshots.HostSnapshot, stalled: bool) -> None:
+        """However slow: nothing is cut while nothing is lost or silent."""
+        snapshot = dataclasses.replace(snapshot, controllers=tuple(
+            dataclasses.replace(controller, state='live')
+            for controller in snapshot.controllers))
+        still = OURS if stalled else frozenset()
+        sight = roles.Symptoms(OURS, still, still, answered=frozenset(
+            namespace.device for namespace in snapshot.namespaces))
+        self.assertEqual([], [
+            action for _name, action in decide(snapshot, sight=sight).actions
+            if isinstance(action, (act.FailLeg, act.Disconnect,
+                                   act.ResetConnection))])
+
+
+class GuardTest(base.BaseTestCase):
+    """On the simulated host: legs on nvme7 and nvme9, a writer at work."""
+
+    def paths(self, world: simulated_agent.World) -> dict[str, float | None]:
+        return {path.name: path.tmo for path in world.kernel.paths.values()
+                if path.name in ('nvme7', 'nvme9')}
+
+    def test_all_but_one_fail_fast(self) -> None:
+        world = simulated_agent.world()
+        world.passes(1)
+        self.assertEqual({'nvme7': None, 'nvme9': 1.0}, self.paths(world))
+        self.assertEqual([], world.passes(5))
+
+    def test_the_anchors_target_dies(self) -> None:
+        world = simulated_agent.world()
+        world.passes(1)
+        world.kernel.lose(world.targets[0])
+        world.kernel.write(world.raid)
+        self.assertTrue(world.raid.pending)
+        done = [type(action) for action in world.agent.run()]
+        self.assertEqual(
+            [act.SetFastIoFail, act.FailLeg, act.Disconnect], done[:3])
+        self.assertIn(act.SetFailfast, [type(action) for action
+                                        in world.passes(1)])
+        self.assertFalse(world.raid.pending)
+        self.assertEqual({'nvme9': None}, self.paths(world))
+
+    def test_a_silent_leg_is_given_up_for_a_stall_only(self) -> None:
+        """The kernel's keep-alive has the time that a writer has not."""
+        snapshot = simulated_agent.world().kernel.snapshot()
+        answered = frozenset(namespace.device for namespace
+                             in snapshot.namespaces)
+        array = snapshot.array('md1')
+        assert array is not None
+        namespace = snapshot.behind(array.legs[1])
+        assert namespace is not None
+        silent = frozenset(path.portal for path in snapshot.paths(namespace)
+                           if path.portal is not None)
+        ours = frozenset(['md1'])
+        for standing, given_up in ((frozenset[str](), 0), (ours, 1)):
+            sight = roles.Symptoms(ours, standing, frozenset(), silent, silent,
+                                   answered)
+            self.assertEqual(given_up, len([
+                action for _array, action in decide(
+                    snapshot, sight=sight, ours=ours).actions
+                if isinstance(action, act.ResetConnection)]))
+
+    def test_one_of_two_paths_falls_silent(self) -> None:
+        """The other one is live: no other leg has to answer for it."""
+        world = simulated_agent.world()
+        snapshot = world.kernel.snapshot()
+        path = snapshot.controller('nvme7')
+        assert path is not None and path.portal is not None
+        snapshot = dataclasses.replace(
+            snapshot, controllers=snapshot.controllers + (
+                dataclasses.replace(path, name='nvme8', portal=portal(8)),),
+            namespaces=tuple(
+                dataclasses.replace(one, controllers=('nvme7', 'nvme8'))
+                if 'nvme7' in one.controllers else one
+                for one in snapshot.namespaces))
+        ours, silent = frozenset(['md1']), frozenset([path.portal])
+        decision = decide(snapshot, ours=ours, sight=roles.Symptoms(
+            ours, ours, ours, silent, silent))
+        cuts = [action for _array, action in decision.actions if isinstance(
+            action, (act.ResetConnection, act.FailLeg, act.Disconnect))]
+        self.assertEqual([('nvme7', path.portal)], [
+            (getattr(cut, 'controller'), getattr(cut, 'portal'))
+            for cut in cuts])
+        self.assertEqual(frozenset(), decision.probe)
+        # S1: live, but it does not answer either
+        decision = decide(snapshot, ours=ours, sight=roles.Symptoms(
+            ours, ours, ours, silent | {portal(8)}, silent))
+        self.assertEqual([], [
+            action for _array, action in decision.actions if isinstance(
+                action, (act.ResetConnection, act.FailLeg, act.Disconnect))])
+        self.assertEqual({'nvme10n1'}, decision.probe)
+
+    def test_S1_everything_behind_a_silent_path_has_a_substitute(
+            self) -> None:
+        """One leg has another path; of another array it is the only one."""
+        world = simulated_agent.world()
+        snapshot = world.kernel.snapshot()
+        path = snapshot.controller('nvme7')
+        assert path is not None and path.portal is not None
+        legs = [model.Namespace('nvme%dn1' % number, simulator.uuid_of(number),
+                                1, ('nvme%d' % through,), ('md2',))
+                for number, through in ((50, 7), (51, 11))]
+        array = model.Array('md2', 'w', None, 2, 0, 'active', 'idle', 1, tuple(
+            model.Leg(one.device, slot, frozenset(['in_sync']), one.uuid)
+            for slot, one in enumerate(legs)))
+        snapshot = dataclasses.replace(
+            snapshot, arrays=snapshot.arrays + (array,),
+            controllers=snapshot.controllers + tuple(
+                dataclasses.replace(path, name='nvme%d' % number,
+                                    portal=portal(number))
+                for number in (8, 11)),
+            namespaces=tuple(
+                dataclasses.replace(one, controllers=('nvme7', 'nvme8'))
+                if 'nvme7' in one.controllers else one
+                for one in snapshot.namespaces) + tuple(legs))
+        ours, silent = frozenset(['md1', 'md2']), frozenset([path.portal])
+        for answered, given_up in ((set[str](), 0), ({'nvme51n1'}, 1)):
+            decision = decide(snapshot, ours=ours, sight=roles.Symptoms(
+                ours, ours, ours, silent, silent, frozenset(answered)))
+            self.assertEqual(given_up, len([
+                action for _array, action in decision.actions
+                if isinstance(action, act.ResetConnection)]))
+            self.assertEqual({'nvme51n1'} - answered, decision.probe)
+        # a leg that md has dropped needs none
+        dropped = dataclasses.replace(array, legs=(dataclasses.replace(
+            array.legs[0], flags=frozenset(['faulty'])), array.legs[1]))
+        decision = decide(dataclasses.replace(
+            snapshot, arrays=snapshot.arrays[:-1] + (dropped,)), ours=ours,
+            sight=roles.Symptoms(ours, ours, ours, silent, silent))
+        self.assertEqual(1, len([
+            action for _array, action in decision.actions
+            if isinstance(action, act.ResetConnection)]))
+        self.assertEqual(frozenset(), decision.probe)
+
+    def test_a_silent_target_of_rdma_is_asked(self) -> None:
+        """Nobody says what it has acknowledged; its leg does not answer."""
+        snapshot = simulated_agent.world().kernel.snapshot()
+        path = snapshot.controller('nvme9')
+        assert path is not None and path.portal is not None
+        snapshot = dataclasses.replace(snapshot, controllers=tuple(
+            dataclasses.replace(one, portal=dataclasses.replace(
+                one.portal, transport='rdma')) if one.portal else one
+            for one in snapshot.controllers))
+        (dead,) = [one.device for one in snapshot.namespaces
+                   if 'nvme9' in one.controllers]
+        array = snapshot.array('md1')
+        assert array is not None
+        legs = {leg.device for leg in array.legs}
+        ours = frozenset(['md1'])
+        for stalled, answered, probe, asked in (
+                (frozenset[str](), set[str](), set[str](), []),
+                (ours, set[str](), legs, []),
+                (ours, {dead}, set[str](), ['nvme7']),
+                (ours, legs - {dead}, set[str](), ['nvme9']),
+                (ours, legs, set[str](), [])):
+            decision = roles.decide(
+                snapshot, ours, roles.GuardMemory(), 0.0, roles.GuardPolicy(),
+                roles.Symptoms(ours, ours, stalled,
+                               answered=frozenset(answered)),
+                frozenset(leg.replica_uuid for leg in array.legs
+                          if leg.replica_uuid))
+            resets = [action for _array, action in decision.actions
+                      if isinstance(action, act.ResetConnection)]
+            self.assertEqual(asked, [reset.controller for reset in resets])
+            for reset in resets:
+                self.assertIn('another leg does', reset.reason)
+            self.assertEqual(probe, decision.probe)
+
+    def test_two_connections_to_a_silent_portal(self) -> None:
+        """One of them is not ours: only the other one is given up."""
+        world = simulated_agent.world()
+        snapshot = world.kernel.snapshot()
+        path = snapshot.controller('nvme9')
+        assert path is not None and path.portal is not None
+        answered = frozenset(one.device for one in snapshot.namespaces)
+        ours, silent = frozenset(['md1']), frozenset([path.portal])
+        for uuid, closed in ((None, None),
+                             (simulator.uuid_of(5), path.portal)):
+            other = dataclasses.replace(path, name='nvme8')
+            host = dataclasses.replace(
+                snapshot, controllers=snapshot.controllers + (other,),
+                namespaces=snapshot.namespaces + (model.Namespace(
+                    'nvme8n1', uuid, 1, ('nvme8',)),))
+            decision = roles.decide(
+                host, ours, roles.GuardMemory(), 0.0, roles.GuardPolicy(),
+                roles.Symptoms(ours, ours, ours, silent, silent, answered),
+                frozenset([simulator.uuid_of(5), *(
+                    leg.replica_uuid for array in host.arrays
+                    for leg in array.legs if leg.replica_uuid)]))
+            self.assertEqual([('nvme9', closed)], [
+                (action.controller, action.portal)
+                for _array, action in decision.actions
+                if isinstance(action, act.ResetConnection)])
+            # what is closed with it is not closed again
+            self.assertEqual({'nvme9', 'nvme8'} if closed else {'nvme9'},
+                             set(decision.memory.resets))
+
+    def test_another_target_dies(self) -> None:
+        """The kernel lets go by itself; its controller goes on trying."""
+        world = simulated_agent.world()
+        world.passes(1)
+        world.kernel.lose(world.targets[1])
+        world.kernel.write(world.raid)
+        world.kernel.advance(1.0)
+        self.assertFalse(world.raid.pending)
+        world.passes(2)
+        self.assertEqual({'nvme7': None, 'nvme9': 1.0}, self.paths(world))
+
+    def test_S9_outage_of_the_hosts_network(self) -> None:
+        world = simulated_agent.world()
+        world.passes(1)
+        world.kernel.cut()
+        for _second in range(120):
+            world.kernel.write(world.raid)
+            world.kernel.advance(1.0)
+            world.agent.run()
+        world.kernel.mend()
+        world.passes(20)
+        self.assertEqual(0, world.raid.io_errors)
+        self.assertEqual(2, len(world.judge.good(world.raid)))
+
+    def test_leg_in_resync_fails_fast_too(self) -> None:
+        world = simulated_agent.world(replicas=3)
+        world.passes(1)
+        world.raid.fault(world.raid.members[2])
+        world.passes(2)
+        self.assertIn('spare', world.raid.members[2].flags)
+        world.passes(1)
+        world.kernel.lose(world.targets[2])
+        world.kernel.write(world.raid)
+        world.kernel.advance(1.0)
+        self.assertFalse(world.raid.pending)
+
+    def test_restore_leaves_no_leg_failing_fast(self) -> None:
+        world = simulated_agent.world(replicas=3)
+        world.passes(1)
+        for _array, action in roles.restore(
+                world.kernel.snapshot(), frozenset(['md1']), 1.0):
+            world.kernel.apply(action)
+        self.assertEqual({None}, {path.tmo for path
+                                  in world.kernel.paths.values()})
+
+    def test_restore_keeps_what_the_operator_set(self) -> None:
+        world = simulated_agent.world()
+        world.kernel.paths['nvme7'].tmo = 30.0
+        self.assertEqual((), roles.restore(
+            world.kernel.snapshot(), frozenset(['md1']), 1.0))
+
+    def test_what_was_found_is_put_back_and_was_named(self) -> None:
+        world = simulated_agent.world()
+        for name in ('nvme7', 'nvme9'):
+            world.kernel.paths[name].tmo = 30.0
+        world.passes(1)
+        self.assertEqual({'nvme7': None, 'nvme9': 1.0}, self.paths(world))
+        memory = world.agent.guarding
+        decision = roles.decide(
+            dataclasses.replace(world.kernel.snapshot(), controllers=tuple(
+                dataclasses.replace(path, fast_io_fail_tmo=30.0) for path
+                in world.kernel.snapshot().controllers)),
+            frozenset(['md1']), roles.GuardMemory(), 0.0, roles.GuardPolicy())
+        for _array, action in decision.actions:
+            if isinstance(action, act.SetFastIoFail):
+                self.assertIn('30 s was set', action.reason)
+        for _array, action in roles.restore(
+                world.kernel.snapshot(), frozenset(['md1']), 1.0, memory):
+            world.kernel.apply(action)
+        self.assertEqual({'nvme7': None, 'nvme9': 30.0}, self.paths(world))
+
+    def test_a_leg_with_several_paths_is_without_failfast(self) -> None:
+        """One of them may break: its writes are to take another one."""
+        world = simulated_agent.world()
+        world.passes(2)
+        snapshot = world.kernel.snapshot()
+        path = snapshot.controller('nvme9')
+        assert path is not None
+        snapshot = dataclasses.replace(
+            snapshot, controllers=snapshot.controllers + (dataclasses.replace(
+                path, name='nvme8', state='connecting'),),
+            namespaces=tuple(
+                dataclasses.replace(one, controllers=('nvme8', 'nvme9'))
+                if 'nvme9' in one.controllers else one
+                for one in snapshot.namespaces))
+        for _time, flags in enumerate(([False], [])):
+            actions = [action for _array, action in roles.decide(
+                snapshot, frozenset(['md1']), world.agent.guarding,
+                world.kernel.now, roles.GuardPolicy()).actions
+                if isinstance(action, act.SetFailfast)]
+            self.assertEqual(flags, [action.on for action in actions])
+            for action in actions:
+                snapshot = apply(snapshot, action)
+
+    def test_fractions_of_a_second_settle(self) -> None:
+        """The kernel takes whole seconds only."""
+        world = simulated_agent.world()
+        snapshot = world.kernel.snapshot()
+
+        def actions() -> list[act.Action]:
+            return [action for _array, action in roles.decide(
+                snapshot, frozenset(['md1']), roles.GuardMemory(), 0.0,
+                roles.GuardPolicy(1.5)).actions]
+
+        for action in actions():
+            self.assertEqual(2.0, getattr(action, 'seconds', 2.0))
+            snapshot = apply(snapshot, action)
+        self.assertEqual([], actions())
+
+    def test_a_dead_path_is_not_cut_from_another_arrays_last_hope(
+            self) -> None:
+        world = simulated_agent.world()
+        snapshot = world.kernel.snapshot()
+        other = model.Namespace('nvme99n1', simulator.uuid_of(99), 1,
+                                ('nvme7',), ('md2',))
+        last = model.Array('md2', 'w', None, 1, 0, 'active', 'idle', 1, (
+            model.Leg('nvme99n1', 0, frozenset(['in_sync']), other.uuid),))
+        snapshot = dataclasses.replace(
+            snapshot, namespaces=snapshot.namespaces + (other,),
+            arrays=snapshot.arrays + (last,),
+            controllers=tuple(
+                dataclasses.replace(controller, state='connecting')
+                if controller.name == 'nvme7' else controller
+                for controller in snapshot.controllers))
+        ours = frozenset(['md1', 'md2'])
+        actions = [action for _array, action in decide(
+            snapshot, sight=roles.Symptoms(ours), ours=ours).actions]
+        self.assertIn(act.FailLeg, [type(action) for action in actions])
+        self.assertNotIn(act.Disconnect,
+                         [type(action) for action in actions])

@@ -1,0 +1,94 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""What stands still, what is silent, and what is only slow."""
+
+from __future__ import annotations
+
+import unittest
+
+import hypothesis
+from hypothesis import strategies as st
+from oslotest import base
+
+from os_brick.agent.guard import stall
+from os_brick.agent import model
+
+PORTAL = model.Portal('192.0.2.1', 4420)
+
+
+def looks(flows: list[tuple[float, model.IoCounters]]) -> stall.IoHistory:
+    """What is remembered after looks at md0, each so long after the last."""
+    watched, now = stall.IoHistory(), 1000.0
+    for pause, flow in flows:
+        now += pause
+        watched = stall.look(watched, {'md0': flow}, now)
+    return watched
+
+
+class StallTest(base.BaseTestCase):
+
+    def test_io_under_way_and_none_ends(self) -> None:
+        watched = looks([(0.5, model.IoCounters(7, 1))] * 3)
+        self.assertEqual({'md0'}, watched.stalled(1001.5, 1.0))
+        self.assertEqual(frozenset(), watched.stalled(1001.5, 1.1))
+
+    def test_idle_is_not_stalled(self) -> None:
+        watched = looks([(0.5, model.IoCounters(7, 0))] * 9)
+        self.assertEqual(frozenset(), watched.stalled(1e9, 1.0))
+
+    def test_what_has_ended_begins_anew(self) -> None:
+        watched = looks([(0.5, model.IoCounters(7, 1)),
+                         (0.5, model.IoCounters(7, 0)),
+                         (0.5, model.IoCounters(7, 1))])
+        self.assertEqual(frozenset(), watched.stalled(1001.5, 0.5))
+
+    def test_a_late_look_proves_nothing(self) -> None:
+        """The agent, or the whole virtual machine, was paused."""
+        watched = looks([(0.5, model.IoCounters(7, 1)),
+                         (60.0, model.IoCounters(7, 1))])
+        self.assertEqual(frozenset(), watched.stalled(1060.5, 1.0))
+
+    def test_silence_has_to_last(self) -> None:
+        self.assertEqual({PORTAL}, stall.silent({PORTAL: 2.0}, 2.2))
+        self.assertEqual(frozenset(), stall.silent({PORTAL: 1.99}, 2.2))
+        self.assertAlmostEqual(0.3, stall.silent_in(
+            {PORTAL: 1.7, model.Portal('192.0.2.2', 1): 2.5}, 2.2))
+        self.assertEqual(2.2, stall.silent_in({}, 2.2))
+
+
+class PropertyTest(unittest.TestCase):
+
+    @hypothesis.given(st.lists(st.tuples(st.floats(0.01, 5.0),
+                                         st.integers(1, 100)), min_size=1),
+                      st.floats(0.5, 10.0))
+    def test_an_array_whose_io_ends_in_time_is_never_stalled(
+            self, steps: list[tuple[float, int]], timeout: float) -> None:
+        """However busy, however slow, however irregular the looks."""
+        watched, now, ended, since = stall.IoHistory(), 0.0, 0, 0.0
+        for pause, under_way in steps:
+            now += pause
+            if now - since >= timeout:
+                ended, since = ended + 1, now
+            watched = stall.look(
+                watched, {'md0': model.IoCounters(ended, under_way)}, now)
+            self.assertEqual(frozenset(), watched.stalled(now, timeout))
+
+    @hypothesis.given(st.lists(st.floats(0.01, 0.9 * stall.LATE),
+                               min_size=2))
+    def test_one_that_stands_still_is_found_in_time(
+            self, pauses: list[float]) -> None:
+        watched, now = stall.IoHistory(), 0.0
+        for pause in pauses:
+            now += pause
+            watched = stall.look(watched, {'md0': model.IoCounters(1, 1)}, now)
+        self.assertEqual({'md0'} if now - pauses[0] >= 1.0 else set(),
+                         watched.stalled(now, 1.0))

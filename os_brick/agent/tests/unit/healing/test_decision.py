@@ -1,0 +1,422 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""The flow of healing, told as stories on a simulated host."""
+
+from __future__ import annotations
+
+from oslotest import base
+
+from os_brick.agent.healing import decision
+from os_brick.agent import model
+from os_brick.agent.model import actions as act
+from os_brick.agent.tests.unit import simulated_agent
+from os_brick.agent.tests.unit import simulator
+
+State = model.ReplicaState
+A, B, C, D = (simulator.uuid_of(number) for number in range(4))
+
+
+def kinds(actions: list[act.Action]) -> list[str]:
+    return [type(action).__name__ for action in actions
+            if not isinstance(
+                action, (act.SetFastIoFail, act.SetFailfast))]
+
+
+class StoryTest(base.BaseTestCase):
+    """The grace period is 60 s, a pass every 5 s, a resync takes 40 s."""
+
+    def assert_whole(self, world: simulated_agent.World,
+                     *uuids: str) -> None:
+        self.assertEqual(
+            set(uuids), {member.medium.uuid
+                         for member in world.judge.good(world.raid)})
+        self.assertEqual(len(uuids), world.raid.raid_disks)
+        self.assertEqual({uuid: State.AVAILABLE for uuid in uuids},
+                         world.volume.replicas)
+        self.assertEqual(0, world.raid.io_errors)
+
+    def replaced(self, guarded: bool) -> simulated_agent.World:
+        world = simulated_agent.world(guarded=guarded)
+        world.passes(2)
+        world.kernel.lose(world.targets[0])
+        world.passes(60)
+        self.assert_whole(world, B, C)
+        self.assertEqual(
+            [('report MISSING', A), ('replace', A),
+             ('report SYNCHRONIZING', C), ('report AVAILABLE', C),
+             ('retire', A), ('confirm', A)], world.vendor.log)
+        self.assertNotIn(world.targets[0].nqn, {
+            path.nqn for path in world.kernel.paths.values()})
+        return world
+
+    def test_a_dead_target_is_replaced(self) -> None:
+        self.replaced(guarded=True)
+
+    def test_a_dead_target_is_replaced_without_the_guard(self) -> None:
+        self.replaced(guarded=False)
+
+    def test_a_dead_leg_of_an_idle_array_is_replaced(self) -> None:
+        """md does not notice: nothing is written."""
+        world = simulated_agent.world(guarded=False)
+        world.kernel.lose(world.targets[0])
+        for _pass in range(60):
+            world.kernel.advance(5.0)
+            world.agent.run()
+        self.assert_whole(world, B, C)
+
+    def test_the_steps_are_in_order(self) -> None:
+        world = simulated_agent.world()
+        world.passes(2)
+        world.kernel.lose(world.targets[0])
+        self.assertEqual(
+            ['FailLeg', 'Disconnect', 'RemoveLeg', 'Connect', 'AddLeg'],
+            kinds(world.passes(60)))
+
+    def test_without_a_grace_period_one_replacement_is_requested(self) -> None:
+        """The one that was assigned is given the time to arrive."""
+        world = simulated_agent.world()
+        world.agent.policy = decision.HealingPolicy(0.0, 60.0)
+        world.passes(2)
+        world.kernel.lose(world.targets[0])
+        world.passes(60)
+        self.assertEqual([('replace', A)], [
+            call for call in world.vendor.log if call[0] == 'replace'])
+        self.assert_whole(world, B, C)
+
+    def test_nothing_is_requested_before_the_grace_period_ends(self) -> None:
+        world = simulated_agent.world(down_time=100.0)
+        world.passes(1)
+        world.kernel.lose(world.targets[0])
+        world.passes(20)
+        self.assertEqual([('report MISSING', A)], world.vendor.log)
+        world.passes(2)
+        self.assertIn(('replace', A), world.vendor.log)
+
+    def test_a_down_time_of_0_never_replaces(self) -> None:
+        world = simulated_agent.world(down_time=0.0)
+        world.kernel.lose(world.targets[0])
+        world.passes(200)
+        self.assertEqual([('report MISSING', A)],
+                         world.vendor.log[:1])
+        self.assertNotIn(('replace', A), world.vendor.log)
+
+    def test_a_leg_back_within_the_grace_is_added_again(self) -> None:
+        world = simulated_agent.world()
+        world.passes(2)
+        world.kernel.lose(world.targets[0])
+        world.passes(5)
+        world.kernel.restore(world.targets[0])
+        done = world.passes(30, step=0.5)
+        self.assertEqual(['Connect', 'AddLeg'], kinds(done))
+        self.assertTrue(all(action.returning for action in done
+                            if isinstance(action, act.AddLeg)))
+        self.assertEqual([('report MISSING', A), ('report SYNCHRONIZING', A),
+                          ('report AVAILABLE', A)], world.vendor.log)
+        self.assert_whole(world, A, B)
+
+    def test_grace_survives_a_restart(self) -> None:
+        world = simulated_agent.world()
+        world.passes(1)
+        world.kernel.lose(world.targets[0])
+        world.passes(8)
+        world.agent.restart()
+        world.passes(3)
+        self.assertNotIn(('replace', A), world.vendor.log)
+        world.passes(2)
+        self.assertIn(('replace', A), world.vendor.log)
+
+    def test_down_time_adds_up_while_a_replica_comes_and_goes(self) -> None:
+        """A medium that fails every write is replaced in the end."""
+        world = simulated_agent.world()
+        world.passes(1)
+        for _fault in range(60):
+            for member in world.raid.members:
+                if member.medium.uuid == A:
+                    world.raid.fault(member)
+            world.passes(1)
+        world.passes(40)
+        self.assert_whole(world, B, C)
+
+    def test_terminating_replica_is_exchanged_whole(self) -> None:
+        world = simulated_agent.world()
+        world.passes(2)
+        world.vendor.give(world.volume)
+        world.vendor.terminate(world.volume, A)
+        done = []
+        for _pass in range(40):
+            done += world.passes(1)
+            self.assertGreaterEqual(len(world.judge.good(world.raid)), 2,
+                                    'redundancy was given up')
+        self.assertEqual(['Connect', 'AddLeg', 'ReplaceLeg', 'RemoveLeg',
+                          'Disconnect'], kinds(done))
+        self.assert_whole(world, B, C)
+        self.assertEqual([('report SYNCHRONIZING', C),
+                          ('report AVAILABLE', C), ('confirm', A)],
+                         world.vendor.log)
+
+    def test_terminating_replica_waits_for_its_successor(self) -> None:
+        """S3: with a place for two, one is not let go of."""
+        world = simulated_agent.world()
+        world.passes(2)
+        world.vendor.terminate(world.volume, A)
+        self.assertEqual([], kinds(world.passes(40)))
+
+    def test_the_only_leg_is_exchanged(self) -> None:
+        world = simulated_agent.world(replicas=1)
+        world.vendor.give(world.volume)
+        world.vendor.terminate(world.volume, A)
+        world.passes(40)
+        self.assert_whole(world, B)
+
+    def test_grow(self) -> None:
+        for count in (2, None):
+            world = simulated_agent.world(count=count)
+            world.passes(1)
+            world.vendor.give(world.volume)
+            if world.volume.count:
+                world.volume.count = 3
+            self.assertEqual(['Connect', 'AddLeg', 'Resize'],
+                             kinds(world.passes(30)))
+            self.assert_whole(world, A, B, C)
+
+    def test_shrink(self) -> None:
+        for count in (3, None):
+            world = simulated_agent.world(replicas=3, count=count)
+            world.passes(1)
+            world.vendor.terminate(world.volume, A)
+            if world.volume.count:
+                world.volume.count = 2
+            self.assertEqual(
+                ['Disconnect', 'FailLeg', 'RemoveLeg', 'Resize'],
+                sorted(kinds(world.passes(30))))
+            self.assert_whole(world, B, C)
+
+    def test_S8_a_truncated_list_shrinks_nothing(self) -> None:
+        world = simulated_agent.world(replicas=3, count=None)
+        world.passes(1)
+        world.kernel.lose(world.targets[2])
+        world.passes(3)
+        world.vendor.hides = {B, C}
+        world.passes(40)
+        self.assertEqual(3, world.raid.raid_disks)
+        world.vendor.hides = {A, B, C}
+        world.passes(40)
+        self.assertEqual([A, B], sorted(
+            member.medium.uuid for member in world.raid.members))
+        self.assertEqual(3, world.raid.raid_disks)
+
+    def test_S8_no_leg_is_let_go_while_a_replica_is_unlisted(self) -> None:
+        world = simulated_agent.world(replicas=3, count=None)
+        world.passes(1)
+        world.vendor.hides = {C}
+        world.vendor.terminate(world.volume, A)
+        self.assertEqual([], kinds(world.passes(10)))
+
+    def test_S8_a_replica_listed_again_is_no_successor(self) -> None:
+        world = simulated_agent.world(replicas=3)
+        world.vendor.slow = True
+        world.passes(1)
+        world.kernel.lose(world.targets[0])
+        world.passes(5)
+        world.vendor.hides = {C}
+        world.passes(20)
+        world.vendor.hides = set()
+        world.passes(5)
+        memory = world.agent.memories[world.volume.uuid][A]
+        self.assertIsNone(memory.successor)
+        self.assertEqual(float('inf'), memory.retry_at)
+
+    def test_two_of_three_are_lost_and_there_is_room_for_one(self) -> None:
+        """The provisioner lists no more than four replicas at once."""
+        world = simulated_agent.world(replicas=3)
+        world.vendor.most = 4
+        world.passes(2)
+        world.kernel.lose(world.targets[0])
+        world.kernel.lose(world.targets[1])
+        world.passes(200)
+        self.assert_whole(world, C, D, simulator.uuid_of(4))
+
+    def test_two_of_three_are_lost(self) -> None:
+        world = simulated_agent.world(replicas=3)
+        world.passes(2)
+        world.kernel.lose(world.targets[0])
+        world.kernel.lose(world.targets[1])
+        world.passes(80)
+        self.assert_whole(world, C, D, simulator.uuid_of(4))
+        self.assertEqual(2, [what for what, _uuid in world.vendor.log
+                             ].count('replace'))
+
+    def test_S9_both_are_lost_and_nothing_is_done(self) -> None:
+        world = simulated_agent.world()
+        world.passes(2)
+        world.kernel.cut()
+        # md itself drops the leg that fails fast
+        self.assertEqual(['RemoveLeg'], kinds(world.passes(200)))
+        self.assertNotIn('replace', [what for what, _ in world.vendor.log])
+        world.kernel.mend()
+        world.passes(30)
+        self.assertNotIn('replace', [what for what, _ in world.vendor.log])
+        self.assert_whole(world, A, B)
+
+    def test_grace_stands_still_while_no_leg_is_good(self) -> None:
+        """One target comes back a little before the other."""
+        world = simulated_agent.world()
+        world.passes(1)
+        for target in world.targets[:2]:
+            world.kernel.lose(target)
+        world.passes(100)
+        world.kernel.restore(world.targets[1])
+        world.passes(4)
+        world.kernel.restore(world.targets[0])
+        world.passes(20)
+        self.assertNotIn('replace', [what for what, _ in world.vendor.log])
+        self.assert_whole(world, A, B)
+
+    def test_spare_too_small_is_said_and_replaced(self) -> None:
+        world = simulated_agent.world(spare_size=16 * simulator.MIB)
+        world.volume.spares = world.volume.spares[:1]
+        world.passes(1)
+        world.kernel.lose(world.targets[0])
+        world.passes(40)
+        memory = world.agent.memories[world.volume.uuid][C]
+        self.assertIn('too small', memory.failed)
+        self.assertIn(('report MISSING', C), world.vendor.log)
+        self.assertIn(('replace', C), world.vendor.log)
+        self.assertEqual([B], [member.medium.uuid
+                               for member in world.raid.members])
+        large = simulator.Medium(simulator.uuid_of(77))
+        world.targets.append(world.kernel.target(77, large))
+        world.volume.spares = [large.uuid]
+        world.passes(900)
+        self.assert_whole(world, B, large.uuid)
+
+    def test_spare_held_by_another_array_is_not_touched(self) -> None:
+        world = simulated_agent.world()
+        world.volume.spares = [simulator.uuid_of(500)]
+        world.passes(1)
+        world.kernel.lose(world.targets[0])
+        world.passes(30)
+        memory = world.agent.memories[world.volume.uuid][
+            simulator.uuid_of(500)]
+        self.assertIn('in use by md9', memory.failed)
+
+    def test_replica_back_after_its_replacement_was_assigned(self) -> None:
+        """It is not added in the place that its successor has taken."""
+        world = simulated_agent.world()
+        world.passes(1)
+        world.kernel.lose(world.targets[0])
+        world.passes(16)
+        self.assertIn(C, [member.medium.uuid
+                          for member in world.raid.members])
+        world.kernel.restore(world.targets[0])
+        world.kernel.incremental(world.raid)
+        world.passes(40)
+        self.assert_whole(world, B, C)
+
+    def test_replica_back_before_its_successor_can_be_reached(self) -> None:
+        """A copy that came back is worth more than one still to come."""
+        world = simulated_agent.world()
+        world.kernel.lose(world.targets[2])
+        world.kernel.lose(world.targets[0])
+        world.passes(16)
+        self.assertIn(C, world.volume.replicas)
+        world.kernel.restore(world.targets[0])
+        world.kernel.connect(world.targets[0].nqn, world.targets[0].portals)
+        world.passes(5)
+        self.assertEqual({A, B}, {member.medium.uuid for member
+                                  in world.judge.good(world.raid)})
+        world.kernel.restore(world.targets[2])
+        world.passes(40)
+        self.assert_whole(world, B, C)
+
+    def test_back_before_the_successor_is_listed(self) -> None:
+        world = simulated_agent.world()
+        world.vendor.slow = True
+        world.passes(1)
+        world.kernel.lose(world.targets[0])
+        world.passes(20)
+        world.kernel.restore(world.targets[0])
+        world.passes(20)
+        world.vendor.assign(world.volume)
+        world.passes(40)
+        self.assert_whole(world, A, B)
+        self.assertIn(('retire', C), world.vendor.log)
+
+    def test_S7_a_slow_assignment_is_requested_once(self) -> None:
+        world = simulated_agent.world()
+        world.vendor.slow = True
+        world.passes(1)
+        world.kernel.lose(world.targets[0])
+        for _restart in range(20):
+            world.passes(20)
+            world.agent.restart()
+        self.assertEqual(1, world.vendor.log.count(('replace', A)))
+
+    def test_S7_an_unanswered_request_is_repeated_later(self) -> None:
+        world = simulated_agent.world()
+        world.passes(1)
+        world.kernel.lose(world.targets[0])
+        world.passes(3)
+        world.vendor.slow = world.vendor.deaf = True
+        world.passes(11)
+        self.assertEqual(1, world.vendor.log.count(('replace', A)))
+        world.passes(6)
+        self.assertEqual(2, world.vendor.log.count(('replace', A)))
+
+    def test_S5_a_vanished_leg_is_not_confirmed_while_listed(self) -> None:
+        world = simulated_agent.world(guarded=False)
+        world.passes(1)
+        world.vendor.terminate(world.volume, A)
+        world.kernel.remove_namespace(A)
+        world.kernel.advance(5.0)
+        snapshot = world.kernel.snapshot()
+        volume = world.vendor.list()[world.volume.uuid]
+        array = snapshot.array('md1')
+        assert array is not None
+        unknown = decision.decide(volume, array, snapshot, {}, 10.0,
+                                  world.agent.policy, frozenset())
+        self.assertEqual((), unknown.requests)
+        decided = decision.decide(
+            volume, array, snapshot,
+            world.agent.memories[world.volume.uuid], 10.0,
+            world.agent.policy, frozenset())
+        self.assertEqual((), decided.requests)
+        self.assertEqual(['FailLeg'], kinds(list(decided.actions)))
+
+    def test_S6_a_state_that_did_not_stick_is_told_again(self) -> None:
+        world = simulated_agent.world()
+        world.passes(1)
+        for times in range(3):
+            world.volume.replicas[A] = State.MISSING
+            world.passes(11)
+            self.assertEqual([('report AVAILABLE', A)] * times,
+                             world.vendor.log)
+            world.passes(1)
+
+    def test_uuid_that_is_assigned_once_more_is_new(self) -> None:
+        world = self.replaced(guarded=True)
+        world.kernel.restore(world.targets[0])
+        world.volume.spares = [A]
+        world.kernel.lose(world.targets[1])
+        world.passes(60)
+        self.assert_whole(world, A, C)
+
+    def test_failing_connect_does_not_keep_others_waiting(self) -> None:
+        world = simulated_agent.world(replicas=3)
+        world.passes(2)
+        world.kernel.lose(world.targets[0])
+        world.kernel.lose(world.targets[1])
+        world.passes(3)
+        world.kernel.restore(world.targets[1])
+        world.passes(6)
+        self.assertEqual({B, C}, {member.medium.uuid for member
+                                  in world.judge.good(world.raid)})

@@ -1,0 +1,411 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""Doing an action: the lock, the last look, and what is called."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import textwrap
+import threading
+from unittest import mock
+
+import fixtures
+from oslotest import base
+
+from os_brick.agent.host import attributes
+from os_brick.agent.host import commands
+from os_brick.agent.host import execute
+from os_brick.agent.host import sysfs
+from os_brick.agent import model
+from os_brick.agent.model import actions as act
+from os_brick.agent.tests.unit.host import fakesys
+from os_brick.agent.tests.unit import small_world
+
+A, B, C = (small_world.uuid(1, letter) for letter in 'abc')
+VOLUME = model.Volume(small_world.uuid(1, 'f'), 'volume', None, (
+    model.Replica(A), model.Replica(B), model.Replica(C)))
+HOLDER = textwrap.dedent('''
+    import sys
+    import warnings
+    warnings.simplefilter('ignore')
+    from oslo_config import cfg
+    import os_brick
+    cfg.CONF([])
+    from oslo_concurrency import lockutils
+    lockutils.set_defaults(sys.argv[1])
+    from os_brick import opts
+    opts.set_defaults(cfg.CONF)
+    from os_brick.initiator.connectors import base
+
+    @base.synchronized('connect_volume', external=True)
+    def attach():
+        print('held', flush=True)
+        sys.stdin.readline()
+
+    attach()
+    print('free', flush=True)
+    sys.stdin.readline()
+''')
+
+
+class ActionsCase(base.BaseTestCase):
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.host = fakesys.FakeHost(self.folder())
+        for name, uuid in (('nvme1', A), ('nvme2', B), ('nvme3', C)):
+            self.host.controller(name)
+            self.host.namespace(name + 'n1', uuid, (name,))
+        self.host.array('md127', ('nvme1n1', 'nvme2n1'), alias='volume')
+        self.locks = self.folder()
+        self.conf = small_world.configuration(lock_timeout=1.0)
+        self.conf.set_override('lock_path', self.locks, 'os_brick')
+        self.scanner = sysfs.Scanner(self.host.root)
+        self.stopping = False
+        self.executor = execute.Executor(
+            self.conf, self.scanner, small_world.HOST,
+            lambda: self.stopping)
+        self.privileged = self.put(execute, 'privileged', mock.Mock(
+            CommandFailed=commands.CommandFailed,
+            BadArgument=commands.BadArgument))
+
+    def put(self, where, name, value):
+        patch = mock.patch.object(where, name, value)
+        patch.start()
+        self.addCleanup(patch.stop)
+        return value
+
+    def folder(self) -> str:
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        return folder.name
+
+    def do(self, action: act.Action) -> None:
+        self.executor.execute(action, VOLUME, ('md127',), (A, B, C))
+
+    def refused(self, action: act.Action, *words: str,
+                kind: type[Exception] = execute.Refused) -> None:
+        error = self.assertRaises(kind, self.do, action)
+        for word in words:
+            self.assertIn(word, str(error))
+
+    def called(self) -> list[tuple[object, ...]]:
+        return [(name,) + arguments for name, arguments, _words
+                in self.privileged.mock_calls]
+
+
+class TestRules(ActionsCase):
+
+    def test_s1_the_last_good_leg_is_not_failed(self):
+        self.host.set_controller('nvme1', state='connecting')
+        self.refused(act.FailLeg('', 'md127', 'nvme2n1'), 'S1')
+        self.assertEqual([], self.called())
+
+    def test_the_look_is_taken_after_the_lock_is_held(self):
+        """What another one did meanwhile is seen."""
+        action = act.AddLeg('', 'md127', 'nvme3n1', C, False)
+        scan = self.scanner.scan
+        seen = []
+
+        def look():
+            seen.append(os.path.exists(os.path.join(
+                self.locks, 'os-brick-connect_volume')))
+            self.host.set_array('md127', raid_disks=2)
+            self.host.hold('nvme3n1', 'md127')
+            return scan()
+
+        with mock.patch.object(self.scanner, 'scan', look):
+            self.refused(action, 'S2', 'in use by md127')
+        self.assertEqual([True], seen)
+        self.assertEqual([], self.called())
+
+    def test_s4_a_foreign_array_is_not_touched(self):
+        error = self.assertRaises(
+            execute.Refused, self.executor.execute,
+            act.RemoveLeg('', 'md127', 'nvme1n1'), VOLUME, ())
+        self.assertIn('S4', str(error))
+
+    def test_s2_what_cannot_be_looked_at_is_not_free(self):
+        """No descriptor left: nothing was tried, and no leg is to blame."""
+        why = 'this host cannot be looked at: Too many open files'
+        with mock.patch.object(self.scanner, 'scan', mock.Mock(
+                side_effect=attributes.Exhausted(why))):
+            self.refused(act.AddLeg('', 'md127', 'nvme3n1', C, False), why)
+        self.assertEqual([], self.called())
+
+    def test_a_stale_plan_is_refused(self):
+        self.refused(act.RemoveLeg('', 'md9', 'nvme1n1'), 'gone')
+
+
+class TestCalls(ActionsCase):
+
+    def test_each_action_is_one_call(self):
+        self.put(execute.rules, 'refusal', lambda *words: None)
+        target = model.Target('nqn.test', (
+            model.Portal('192.0.2.1', 4420, 'rdma'),))
+        for action, call in (
+                (act.Connect('', C, target, target.portals),
+                 ('connect', 'nqn.test', '192.0.2.1', 4420, 'rdma',
+                  small_world.HOST.nqn)),
+                (act.Disconnect('', 'nvme1'), ('disconnect', 'nvme1')),
+                (act.SetFastIoFail('', 'nvme1', 1.6),
+                 ('set_fast_io_fail', 'nvme1', 2)),
+                (act.SetFastIoFail('', 'nvme1', None),
+                 ('set_fast_io_fail', 'nvme1', -1)),
+                (act.ResetConnection('', 'nvme1', None),
+                 ('send_keep_alive', 'nvme1', 1000)),
+                (act.SetFailfast('', 'md1', 'nvme1n1', False),
+                 ('set_failfast', 'md1', 'nvme1n1', False)),
+                (act.FailLeg('', 'md1', 'nvme1n1'),
+                 ('fail', 'md1', 'nvme1n1')),
+                (act.RemoveLeg('', 'md1', 'nvme1n1'),
+                 ('remove', 'md1', 'nvme1n1')),
+                (act.AddLeg('', 'md1', 'nvme1n1', A, False),
+                 ('add', 'md1', 'nvme1n1')),
+                (act.AddLeg('', 'md1', 'nvme1n1', A, True),
+                 ('re_add', 'md1', 'nvme1n1')),
+                (act.ReplaceLeg('', 'md1', 'nvme1n1', 'nvme2n1'),
+                 ('replace', 'md1', 'nvme1n1', 'nvme2n1')),
+                (act.Resize('', 'md1', 3), ('resize', 'md1', 3))):
+            self.do(action)
+            self.assertEqual([call], self.called())
+            self.privileged.reset_mock()
+
+    def test_an_unknown_action_is_a_defect(self):
+        self.put(execute.rules, 'refusal', lambda *words: None)
+        self.assertRaises(TypeError, self.do, act.Action(''))
+
+    def test_a_silent_connection_is_closed_or_asked(self):
+        """What cannot be closed is asked all the same, and that is said."""
+        log = self.useFixture(fixtures.FakeLogger())
+        self.host.controller('nvme9', address='192.0.2.9')
+        self.host.namespace('nvme9n1', C, ('nvme9',))
+        reset = act.ResetConnection('', 'nvme9', model.Portal(
+            '192.0.2.9', 4420))
+        close = ('close_connections', '192.0.2.9', 4420)
+        ask = ('send_keep_alive', 'nvme9', 1000)
+        self.privileged.close_connections.side_effect = [
+            3, 0, commands.CommandFailed('it cannot be closed')]
+        for _time in range(3):
+            self.do(reset)
+        self.assertEqual([close, close, ask, close, ask], self.called())
+        self.assertEqual(2, log.output.count('nvme9 takes a second longer'))
+        self.assertIn('no TCP connection to tcp://192.0.2.9:4420 was found',
+                      log.output)
+        self.assertIn('it cannot be closed', log.output)
+
+    def test_a_leg_whose_bitmap_no_longer_fits_is_copied(self):
+        self.privileged.re_add.side_effect = commands.CommandFailed('no')
+        self.do(act.AddLeg('', 'md127', 'nvme3n1', C, True))
+        self.assertEqual(['re_add', 'add'],
+                         [call[0] for call in self.called()])
+
+    def test_a_failing_command_says_why(self):
+        self.privileged.add.side_effect = commands.CommandFailed(
+            'mdadm --add /dev/nvme3n1 failed (1): busy')
+        self.refused(act.AddLeg('', 'md127', 'nvme3n1', C, False),
+                     '/dev/nvme3n1', 'busy', kind=execute.NotDone)
+
+    def test_an_argument_that_is_refused_says_why(self):
+        self.privileged.add.side_effect = commands.BadArgument('no device')
+        self.refused(act.AddLeg('', 'md127', 'nvme3n1', C, False),
+                     'no device', kind=execute.NotDone)
+
+
+class TestConnect(ActionsCase):
+
+    def listener(self) -> model.Portal:
+        server = socket.socket()
+        self.addCleanup(server.close)
+        server.bind(('127.0.0.1', 0))
+        server.listen()
+        return model.Portal('127.0.0.1', server.getsockname()[1])
+
+    def deaf(self) -> model.Portal:
+        # bound and not listening: nobody else can listen there either
+        server = socket.socket()
+        self.addCleanup(server.close)
+        server.bind(('127.0.0.1', 0))
+        return model.Portal('127.0.0.1', server.getsockname()[1])
+
+    def connect(self, *portals: model.Portal) -> act.Connect:
+        return act.Connect('', C, model.Target('nqn.test', portals), portals)
+
+    def test_only_portals_that_answer_are_connected(self):
+        deaf, good = self.deaf(), self.listener()
+        self.do(self.connect(deaf, good))
+        self.assertEqual([('connect', 'nqn.test', '127.0.0.1', good.port,
+                           'tcp', small_world.HOST.nqn)], self.called())
+
+    def test_no_portal_answers(self):
+        deaf = self.deaf()
+        self.refused(self.connect(deaf), 'nqn.test', str(deaf), 'refused',
+                     kind=execute.NotDone)
+        self.assertEqual([], self.called())
+        self.assertEqual([], os.listdir(self.locks))
+
+    def test_the_lock_is_not_held_while_a_portal_is_probed(self):
+        held = []
+        real = socket.create_connection
+
+        def probe(*words):
+            held.append(os.listdir(self.locks))
+            return real(*words)
+
+        with mock.patch.object(execute.socket, 'create_connection', probe):
+            self.do(self.connect(self.listener()))
+        self.assertEqual([[]], held)
+
+    def test_one_portal_failing_does_not_stop_the_other(self):
+        one, two = self.listener(), self.listener()
+        for error in (commands.CommandFailed('refused'),
+                      commands.BadArgument('no NQN')):
+            self.privileged.connect.side_effect = [error, None]
+            self.do(self.connect(one, two))
+            self.assertEqual(2, len(self.called()))
+            self.privileged.reset_mock()
+
+    def test_all_portals_failing(self):
+        self.privileged.connect.side_effect = commands.CommandFailed('why')
+        self.refused(self.connect(self.listener()), 'why',
+                     kind=execute.NotDone)
+
+    def test_s4_a_target_of_nobodys_replica_is_not_connected(self):
+        portal = self.listener()
+        self.refused(act.Connect('', small_world.uuid(7, 'a'), model.Target(
+            'nqn.test', (portal,)), (portal,)), 'S4')
+
+
+class TestLock(ActionsCase):
+    """The very file that os-brick locks, told by os-brick itself."""
+
+    action = act.SetFastIoFail('', 'nvme1', None)
+
+    def attach(self) -> 'subprocess.Popen[str]':
+        """Another process, in the middle of an attach."""
+        process = subprocess.Popen(
+            [sys.executable, '-c', HOLDER, self.locks], text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.addCleanup(process.communicate)
+        self.addCleanup(process.kill)
+        assert process.stdout is not None
+        self.assertEqual('held\n', process.stdout.readline())
+        return process
+
+    def test_nothing_is_done_while_os_brick_attaches(self):
+        process = self.attach()
+        self.assertEqual(['os-brick-connect_volume'],
+                         os.listdir(self.locks))
+        self.refused(self.action, self.locks, 'os-brick-connect_volume',
+                     'more than 1 s', kind=execute.LockHeld)
+        self.assertEqual([], self.called())
+        assert process.stdin is not None and process.stdout is not None
+        process.stdin.write('\n')
+        process.stdin.flush()
+        self.assertEqual('free\n', process.stdout.readline())
+        self.do(self.action)
+        self.assertEqual(1, len(self.called()))
+
+    def test_an_attach_that_ends_in_time_is_waited_for(self):
+        process = self.attach()
+        self.conf.set_override('lock_timeout', 60.0)
+
+        def wait(_seconds):
+            if process.poll() is None:
+                process.communicate('\n\n')
+
+        with mock.patch.object(execute.time, 'sleep', wait):
+            self.do(self.action)
+        self.assertEqual(1, len(self.called()))
+
+    def test_os_brick_waits_for_the_agent(self):
+        from os_brick.initiator.connectors import base as connectors
+        taken = []
+
+        @connectors.synchronized('connect_volume', external=True,
+                                 lock_path=self.locks, blocking=False)
+        def attach():
+            taken.append('attached')
+
+        self.privileged.set_fast_io_fail.side_effect = (
+            lambda *words: attach())
+        self.do(self.action)
+        self.assertEqual([], taken)
+        attach()
+        self.assertEqual(['attached'], taken)
+
+    def test_the_lock_is_let_go_when_the_action_fails(self):
+        self.privileged.set_fast_io_fail.side_effect = [
+            commands.CommandFailed('no'), RuntimeError('defect'), None]
+        self.refused(self.action, 'no', kind=execute.NotDone)
+        self.assertRaises(RuntimeError, self.do, self.action)
+        self.do(self.action)
+
+    def test_at_the_end_it_is_not_waited_for_long(self):
+        self.attach()
+        self.conf.set_override('lock_timeout', 3600.0)
+        self.stopping = True
+        self.put(execute, 'STOP_PATIENCE', 0.1)
+        self.refused(self.action, kind=execute.LockHeld)
+
+    def test_what_is_urgent_goes_on_without_the_lock(self):
+        """Its holder may hang on the very I/O that is to be ended."""
+        self.attach()
+        self.put(execute, 'URGENT_PATIENCE', 0.1)
+        self.conf.set_override('lock_timeout', 3600.0)
+        self.executor.execute(self.action, VOLUME, ('md127',), (A, B, C),
+                              urgent=True)
+        self.assertEqual(1, len(self.called()))
+
+    def test_what_is_urgent_does_not_wait_for_another_thread(self):
+        self.put(execute, 'URGENT_PATIENCE', 0.1)
+        self.conf.set_override('lock_timeout', 1.0)
+        hangs, ended = threading.Event(), threading.Event()
+
+        def hang(*_words):
+            hangs.set()
+            ended.wait(60.0)
+
+        self.privileged.fail.side_effect = hang
+        self.host.write('sys/class/nvme-fabrics/ctl/nvme2/state',
+                        'connecting')
+        thread = threading.Thread(target=self.do, args=(
+            act.FailLeg('', 'md127', 'nvme2n1'),))
+        thread.start()
+        self.addCleanup(thread.join)
+        self.addCleanup(ended.set)
+        self.assertTrue(hangs.wait(60.0))
+        self.refused(self.action, 'another action', kind=execute.LockHeld)
+        self.executor.execute(self.action, VOLUME, ('md127',), (A, B, C),
+                              urgent=True)
+        self.assertEqual(['fail', 'set_fast_io_fail'],
+                         [call[0] for call in self.called()])
+
+    def test_who_answers(self):
+        self.privileged.answering.side_effect = [
+            ['nvme1n1'], commands.CommandFailed('no dd')]
+        self.assertEqual({'nvme1n1'}, self.executor.answering(
+            {'nvme2n1', 'nvme1n1'}))
+        self.privileged.answering.assert_called_once_with(
+            ['nvme1n1', 'nvme2n1'], execute.ANSWER_WITHIN)
+        self.assertRaises(execute.NotDone, self.executor.answering, {'x'})
+
+    def test_a_lock_directory_that_cannot_be_used_is_named(self):
+        path = os.path.join(self.locks, 'file')
+        with open(path, 'w', encoding='ascii'):
+            pass
+        self.conf.set_override('lock_path', path + '/locks', 'os_brick')
+        self.refused(self.action, path, 'lock_path', kind=execute.NotDone)

@@ -1,0 +1,97 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""Matching arrays and volumes: the short way finds what the long way does."""
+
+from __future__ import annotations
+
+from unittest import mock
+
+from hypothesis import given
+from hypothesis import settings
+from hypothesis import strategies
+from oslotest import base
+
+from os_brick.agent import model
+from os_brick.agent.model import snapshots
+from os_brick.agent.safety import ownership
+
+UUIDS = ['%08d-0000-4000-8000-000000000000' % number for number in range(6)]
+ALIASES = ['one', 'two', 'three']
+legs = strategies.lists(strategies.sampled_from(UUIDS), max_size=3,
+                        unique=True)
+arrays = strategies.lists(strategies.tuples(
+    strategies.sampled_from([*ALIASES, None]), legs,
+    strategies.booleans()), max_size=4)
+volumes = strategies.lists(strategies.tuples(
+    strategies.sampled_from(ALIASES), legs, legs), max_size=4)
+
+
+def _array(number: int, alias: str | None, replicas: list[str],
+           vanished: bool) -> model.Array:
+    return model.Array(
+        'md%d' % number, alias, None, 2, 0, 'clean', 'idle', 1, tuple(
+            model.Leg('nvme%dn1' % slot, slot, frozenset({'in_sync'}),
+                      None if vanished else uuid)
+            for slot, uuid in enumerate(replicas)))
+
+
+class TestMatching(base.BaseTestCase):
+
+    @settings(max_examples=400, deadline=None)
+    @given(arrays, volumes, strategies.dictionaries(
+        strategies.sampled_from(['md0', 'md1', 'md2']),
+        strategies.sampled_from(UUIDS)))
+    def test_as_if_every_volume_was_asked(
+            self, found: list[tuple[str | None, list[str], bool]],
+            told: list[tuple[str, list[str], list[str]]],
+            before: dict[str, str]) -> None:
+        snapshot = snapshots.HostSnapshot(arrays=tuple(
+            _array(number, *one) for number, one in enumerate(found)))
+        listed = {UUIDS[number]: model.Volume(
+            UUIDS[number], alias, replicas=tuple(map(model.Replica, uuids)))
+            for number, (alias, uuids, _legs) in enumerate(told)}
+        remembered = {UUIDS[number]: uuids
+                      for number, (_alias, _uuids, uuids) in enumerate(told)}
+        short = ownership.match(snapshot, listed, before, remembered)
+        with mock.patch.object(ownership.Index, 'candidates',
+                               lambda self, array: listed):
+            long = ownership.match(snapshot, listed, before, remembered)
+        self.assertEqual(long, short)
+
+    @settings(max_examples=200, deadline=None)
+    @given(strategies.lists(strategies.tuples(
+        strategies.integers(0, 1), strategies.integers(0, 1),
+        strategies.sampled_from([{}, {'md0': UUIDS[0]}, {'md0': UUIDS[1]}])),
+        min_size=2, max_size=8))
+    def test_a_matcher_finds_what_its_claims_do(
+            self, turns: list[tuple[int, int, dict[str, str]]]) -> None:
+        claimed = [ownership.KnownVolumes({uuid: model.Volume(
+            uuid, 'one', replicas=(model.Replica(UUIDS[2]),))}, {})
+            for uuid in UUIDS[:2]]
+        # the second says nothing but through what was matched before
+        scans = [snapshots.HostSnapshot(arrays=(
+            _array(0, alias, [UUIDS[2]], bool(vanished)),))
+            for vanished, alias in enumerate(['one', 'two'])]
+        matcher = ownership.Matcher()
+        for claim, snapshot, before in turns:
+            self.assertEqual(
+                claimed[claim].match(scans[snapshot], before),
+                matcher.match(claimed[claim], scans[snapshot], before))
+
+    def test_a_matcher_does_not_match_twice(self) -> None:
+        matcher, nobody = ownership.Matcher(), ownership.KnownVolumes()
+        snapshot = snapshots.HostSnapshot(arrays=(
+            _array(0, 'one', UUIDS[:2], False),))
+        with mock.patch.object(ownership, 'match') as match:
+            for _turn in range(3):
+                matcher.match(nobody, snapshot, {})
+        self.assertEqual(1, match.call_count)

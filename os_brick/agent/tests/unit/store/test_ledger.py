@@ -1,0 +1,258 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""What outlives a restart: memories, reports in order, and agent time."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import stat
+import tempfile
+from unittest import mock
+
+from hypothesis import given
+from hypothesis import settings
+from hypothesis import strategies
+from oslotest import base
+
+from os_brick.agent.healing import decision
+from os_brick.agent import model
+from os_brick.agent.store import encoding
+from os_brick.agent.store import ledger
+from os_brick.agent.tests.unit import small_world
+
+State = model.ReplicaState
+VOLUME, OTHER = small_world.uuid(1, 'f'), small_world.uuid(2, 'f')
+A, B = small_world.uuid(1, 'a'), small_world.uuid(1, 'b')
+
+
+class LedgerCase(base.BaseTestCase):
+
+    def setUp(self) -> None:
+        super().setUp()
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = folder.name
+        self.path = os.path.join(folder.name, 'agent.sqlite')
+        self.clock = small_world.Clock()
+        patch = mock.patch.object(ledger, 'time', self.clock)
+        patch.start()
+        self.addCleanup(patch.stop)
+        self.boot('first')
+        self.book = ledger.Ledger(self.path)
+        self.addCleanup(lambda: self.book.close())
+
+    def boot(self, name: str) -> None:
+        path = os.path.join(self.folder, 'boot_id')
+        with open(path, 'w', encoding='ascii') as boot_id:
+            boot_id.write(name + '\n')
+        patch = mock.patch.object(ledger, '_BOOT_ID', path)
+        patch.start()
+        self.addCleanup(patch.stop)
+
+    def reopen(self) -> None:
+        self.book.close()
+        self.book = ledger.Ledger(self.path)
+
+
+class TestTime(LedgerCase):
+
+    def test_goes_with_the_boot_clock(self):
+        first = self.book.now()
+        self.clock.boottime += 12.5
+        self.assertEqual(12.5, self.book.now() - first)
+
+    def test_does_not_jump_with_the_wall_clock(self):
+        first = self.book.now()
+        for jump in (1e9, -2e9, 3600.0):
+            self.clock.wall += jump
+            self.assertEqual(first, self.book.now())
+            self.reopen()
+            self.assertEqual(first, self.book.now())
+
+    def test_goes_on_over_a_restart(self):
+        first = self.book.now()
+        self.clock.advance(30)
+        self.reopen()
+        self.clock.advance(30)
+        self.assertEqual(60.0, self.book.now() - first)
+
+    def test_over_a_reboot_the_wall_clock_is_the_witness(self):
+        first = self.book.now()
+        self.boot('second')
+        self.clock.boottime, self.clock.wall = 1.0, self.clock.wall + 90
+        self.assertEqual(90.0, self.book.now() - first)
+        self.clock.advance(5)
+        self.assertEqual(95.0, self.book.now() - first)
+
+    def test_a_clock_that_lost_its_battery_does_not_turn_time_back(self):
+        self.clock.advance(1000)
+        first = self.book.now()
+        self.boot('second')
+        self.clock.boottime, self.clock.wall = 1.0, 0.0
+        self.assertEqual(first, self.book.now())
+        # NTP sets it right within the boot
+        self.clock.wall = 2e9
+        self.clock.boottime += 7
+        self.assertEqual(7.0, self.book.now() - first)
+
+    def test_never_back_whatever_the_clocks_do(self):
+        moves = strategies.lists(strategies.tuples(
+            strategies.floats(-1e10, 1e10), strategies.floats(-1e6, 1e6),
+            strategies.booleans()), max_size=8)
+
+        @settings(max_examples=30, deadline=None, database=None)
+        @given(moves)
+        def check(steps):
+            for wall, boottime, reboots in steps:
+                before = self.book.now()
+                self.clock.wall += wall
+                self.clock.boottime += boottime
+                if reboots:
+                    self.boot('boot %r' % (wall,))
+                self.assertGreaterEqual(self.book.now(), before)
+
+        check()
+
+
+class TestMemories(LedgerCase):
+
+    def test_every_field_outlives_a_restart(self):
+        memory = decision.ReplicaRecord(
+            joined=True, reported=State.MISSING, reported_at=1.5,
+            bad_since=2.5, requested_at=3.5, known=(A, B),
+            retry_at=float('inf'), attempts=4, successor=B, retired=True,
+            failed='no portal of "nqn" answers: é')
+        self.book.save(VOLUME, {A: memory, B: decision.ReplicaRecord()})
+        self.reopen()
+        self.assertEqual({A: memory, B: decision.ReplicaRecord()},
+                         self.book.records(VOLUME))
+        self.assertEqual({}, self.book.records(OTHER))
+
+    def test_what_another_version_remembered_is_no_obstacle(self):
+        content = json.loads(encoding.dump_record(
+            decision.ReplicaRecord(joined=True)))
+        content['of_a_later_version'] = 1
+        del content['failed']
+        self.assertEqual(decision.ReplicaRecord(joined=True),
+                         encoding.load_record(json.dumps(content)))
+
+    def test_memories_and_reports_are_kept_both_or_neither(self):
+        reports = [decision.Report(A, State.MISSING),
+                   mock.Mock(replica_uuid=B, state=mock.Mock(
+                       value=object()))]
+        self.assertRaises(Exception, self.book.save,  # noqa: H202
+                          VOLUME, {A: decision.ReplicaRecord(joined=True)},
+                          reports)
+        self.reopen()
+        self.assertEqual({}, self.book.records(VOLUME))
+        self.assertEqual([], self.book.pending())
+
+
+class TestVolumes(LedgerCase):
+    """The provisioner's last word."""
+
+    volume = model.Volume(VOLUME, 'alias', 64, (
+        model.Replica(A, State.AVAILABLE, 1.7e9, model.Target('nqn.test', (
+            model.Portal('192.0.2.1', 4420),
+            model.Portal('2001:db8::1', 4421, 'rdma')))),
+        model.Replica(B, State.TERMINATING)), 2, 60.0)
+
+    def test_it_outlives_a_restart(self):
+        other = model.Volume(OTHER, 'other')
+        self.book.keep_volumes([self.volume, other])
+        self.book.keep_volumes([self.volume])
+        self.reopen()
+        kept = self.book.volumes()
+        self.assertEqual([VOLUME], list(kept))
+        # but for the time since when a replica is in its state
+        replicas = tuple(dataclasses.replace(replica, state_since=None)
+                         for replica in self.volume.replicas)
+        self.assertEqual(dataclasses.replace(
+            self.volume, replicas=replicas), kept[VOLUME])
+
+    def test_it_does_not_outlive_a_reboot(self):
+        self.book.keep_volumes([self.volume])
+        with mock.patch.object(ledger, '_boot', lambda: 'another'):
+            self.assertEqual({}, self.book.volumes())
+
+    def test_the_same_word_costs_no_write(self):
+        self.book.keep_volumes([self.volume])
+        changes = self.book._db.total_changes
+        self.book.keep_volumes([dataclasses.replace(
+            self.volume, replicas=self.volume.replicas)])
+        self.assertEqual(changes, self.book._db.total_changes)
+
+    def test_a_later_versions_word_is_no_obstacle(self):
+        content = json.loads(encoding.dump_volume(self.volume))
+        content['later'] = content['replicas'][0]['later'] = 1
+        self.assertEqual('alias', encoding.load_volume(
+            json.dumps(content)).alias)
+
+    def test_who_has_been_a_leg(self):
+        self.book.save(VOLUME, {A: decision.ReplicaRecord(joined=True),
+                                B: decision.ReplicaRecord()})
+        self.assertEqual({VOLUME: frozenset([A])}, self.book.legs())
+
+
+class TestOutbox(LedgerCase):
+
+    def test_s6_reports_stay_in_order_until_they_are_delivered(self):
+        states = [State.MISSING, State.SYNCHRONIZING, State.AVAILABLE,
+                  State.MISSING]
+        for state in states:
+            self.book.save(VOLUME, {}, [decision.Report(A, state)])
+            self.book.save(OTHER, {}, [decision.Report(B, state)])
+            self.reopen()
+        self.assertEqual(states, [
+            one.state for one in self.book.pending(VOLUME)])
+        self.assertEqual(8, len(self.book.pending()))
+        self.assertEqual({VOLUME, OTHER}, self.book.owing())
+        first = self.book.pending(VOLUME)[0]
+        self.book.delivered(first.seq)
+        self.reopen()
+        self.assertEqual(states[1:], [
+            one.state for one in self.book.pending(VOLUME)])
+        self.assertEqual(states, [
+            one.state for one in self.book.pending(OTHER)])
+        for pending in self.book.pending(OTHER):
+            self.book.delivered(pending.seq)
+        self.assertEqual({VOLUME}, self.book.owing())
+
+    def test_s6_a_number_is_never_used_again(self):
+        self.book.save(VOLUME, {}, [decision.Report(A, State.MISSING)])
+        (first,) = self.book.pending()
+        self.book.delivered(first.seq)
+        self.reopen()
+        self.book.save(VOLUME, {}, [decision.Report(A, State.AVAILABLE)])
+        (second,) = self.book.pending()
+        self.assertGreater(second.seq, first.seq)
+
+
+class TestFile(LedgerCase):
+
+    def test_nobody_else_may_read_it(self):
+        self.assertEqual(0o600, stat.S_IMODE(os.stat(self.path).st_mode))
+
+    def test_a_missing_directory_is_named(self):
+        path = os.path.join(self.folder, 'missing', 'agent.sqlite')
+        error = self.assertRaises(ledger.LedgerError, ledger.Ledger, path)
+        self.assertIn(path, str(error))
+        self.assertIn('No such file', str(error))
+
+    def test_something_else_than_a_ledger_is_named(self):
+        path = os.path.join(self.folder, 'notes.txt')
+        with open(path, 'w', encoding='ascii') as notes:
+            notes.write('not a database, ' * 100)
+        error = self.assertRaises(ledger.LedgerError, ledger.Ledger, path)
+        self.assertIn(path, str(error))

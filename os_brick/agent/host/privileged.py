@@ -55,7 +55,8 @@ _CONTROLLER = re.compile(r'nvme[0-9]{1,6}\Z')
 # address with one in it would bring options of its own
 _NQN = re.compile(r'nqn\.[A-Za-z0-9._:@+~-]{1,219}\Z')
 _ADDRESS = re.compile(r'[0-9A-Fa-f.:]{2,45}(%[A-Za-z0-9_.-]{1,15})?\Z')
-_reads = reads.Reads()
+_answers = reads.Reads(reads.first_block)
+_superblocks = reads.Reads(reads.superblocks)
 
 
 def _md(array: str) -> str:
@@ -78,6 +79,10 @@ def _address(text: str) -> str:
     except ValueError:
         raise commands.BadArgument('%r is no IP address' % text) from None
     return text
+
+
+def _seconds(milliseconds: int) -> float:
+    return commands.number(milliseconds, 1, 60000, 'time-out') / 1000
 
 
 def _namespace(device: str) -> str:
@@ -161,8 +166,18 @@ def send_keep_alive(controller: str, milliseconds: int) -> None:
 def answering(devices: Sequence[str], milliseconds: int) -> list[str]:
     """Return those namespaces that have answered a direct read by then."""
     wanted = [_namespace(device) for device in devices]
-    return _reads.answering(wanted, commands.number(
-        milliseconds, 1, 60000, 'time-out') / 1000)
+    return list(_answers.of(wanted, _seconds(milliseconds)))
+
+
+@default.entrypoint
+def superblocks(devices: Sequence[str],
+                milliseconds: int) -> dict[str, list[bytes]]:
+    """Return namespace -> its blocks that begin like a superblock of md.
+
+    One that has not answered by then is left out.
+    """
+    wanted = [_namespace(device) for device in devices]
+    return _superblocks.of(wanted, _seconds(milliseconds))
 
 
 @default.entrypoint
@@ -194,6 +209,12 @@ def re_add(array: str, device: str) -> None:
     """Put a former leg back; only what the bitmap marks is copied."""
     commands.run('mdadm', '--manage', _md(array), '--re-add',
                  '/dev/' + _namespace(device))
+
+
+@default.entrypoint
+def erase_superblock(device: str) -> None:
+    """Make a namespace one that md knows nothing of; md must not have it."""
+    commands.run('mdadm', '--zero-superblock', '/dev/' + _namespace(device))
 
 
 @default.entrypoint

@@ -18,28 +18,38 @@ while I/O stands still, what is not in memory yet may be what cannot be read.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from collections.abc import Iterable
 import mmap
 import os
 import threading
 import time
+from typing import Generic
+from typing import TypeVar
 
+from os_brick.agent.model import superblock
+
+T = TypeVar('T')
 #: Bytes; a multiple of every logical block size in use.
-LENGTH = 4096
+LENGTH = superblock.LENGTH
 #: Seconds after which a read that was asked for once is too old to count.
 AGE = 5.0
 DEVICES = '/dev/'
 
 
-class _Read:
+class _Read(Generic[T]):
     """One read, in a thread of its own.
 
-    :ivar succeeded: whether it did; None while it is under way.
+    :ivar ended: whether it has, with or without success.
+    :ivar result: what was read; None while it is under way, and where it
+        could not be read.
     """
 
-    def __init__(self, device: str) -> None:
-        self.succeeded: bool | None = None
-        self._device = device
+    def __init__(self, device: str, body: Callable[[str], T]) -> None:
+        self.ended = False
+        self.result: T | None = None
+        self._path = DEVICES + device
+        self._body = body
         self._begun = time.monotonic()
         self._thread = threading.Thread(
             target=self._run, name='reading ' + device, daemon=True)
@@ -51,55 +61,98 @@ class _Read:
     @property
     def old(self) -> bool:
         """It has ended, and its answer may be of another time."""
-        return (self.succeeded is not None
-                and time.monotonic() - self._begun >= AGE)
+        return self.ended and time.monotonic() - self._begun >= AGE
 
     def _run(self) -> None:
         try:
-            self.succeeded = read(DEVICES + self._device)
+            self.result = self._body(self._path)
         except OSError:
             # no path, no device: that is no answer
-            self.succeeded = False
+            self.result = None
+        self.ended = True
 
 
-class Reads:
-    """Those under way; for one thread at a time."""
+class Reads(Generic[T]):
+    """The reads of one kind that are under way; for any thread.
 
-    def __init__(self) -> None:
-        self._reads: dict[str, _Read] = {}
+    :param body: reads what is wanted from the device of that path.
+    """
 
-    def answering(self, devices: Iterable[str],
-                  seconds: float) -> list[str]:
-        """Return those devices whose read has succeeded by then.
+    def __init__(self, body: Callable[[str], T]) -> None:
+        self._body = body
+        self._reads: dict[str, _Read[T]] = {}
+        self._lock = threading.Lock()
+
+    def of(self, devices: Iterable[str], seconds: float) -> dict[str, T]:
+        """Return device -> what was read, for those that answer by then.
 
         One that is still under way is not begun again: the next call for the
         same device waits for it.
         """
         end = time.monotonic() + seconds
-        wanted = list(devices)
-        for device in wanted:
-            if device not in self._reads or self._reads[device].old:
-                self._reads[device] = _Read(device)
-        found = []
-        for device in wanted:
-            self._reads[device].wait(end - time.monotonic())
-            succeeded = self._reads[device].succeeded
-            if succeeded is not None:
-                del self._reads[device]
-            if succeeded:
-                found.append(device)
+        reads = {device: self._begin(device) for device in devices}
+        found = {}
+        for device, read_ in reads.items():
+            read_.wait(end - time.monotonic())
+            if not read_.ended:
+                continue
+            with self._lock:
+                if self._reads.get(device) is read_:
+                    del self._reads[device]
+            if read_.result is not None:
+                found[device] = read_.result
         return found
 
+    def _begin(self, device: str) -> _Read[T]:
+        with self._lock:
+            if device not in self._reads or self._reads[device].old:
+                self._reads[device] = _Read(device, self._body)
+            return self._reads[device]
 
-def read(path: str) -> bool:
+
+def first_block(path: str) -> bool | None:
     """Read the first blocks past every cache; True when they came.
 
     :raises OSError: they cannot be read.
     """
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECT | os.O_CLOEXEC)
-    try:
+    with _Device(path) as device:
+        return len(device.read(0)) == LENGTH or None
+
+
+def superblocks(path: str) -> list[bytes]:
+    """Return the blocks of a device in which md may have a superblock.
+
+    Those that do not begin like one are left out: they are the business of
+    whoever uses the device.
+
+    :raises OSError: they cannot be read.
+    """
+    with _Device(path) as device:
+        blocks = [device.read(place)
+                  for place in superblock.places(device.size)]
+    return [block for block in blocks if superblock.is_one(block)]
+
+
+class _Device:
+    """A block device that is open for direct reads."""
+
+    def __init__(self, path: str) -> None:
+        self._descriptor = os.open(
+            path, os.O_RDONLY | os.O_DIRECT | os.O_CLOEXEC)
         # O_DIRECT wants memory that is aligned
-        with mmap.mmap(-1, LENGTH) as blocks:
-            return os.preadv(descriptor, [blocks], 0) == LENGTH
-    finally:
-        os.close(descriptor)
+        self._blocks = mmap.mmap(-1, LENGTH)
+
+    def __enter__(self) -> _Device:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self._blocks.close()
+        os.close(self._descriptor)
+
+    @property
+    def size(self) -> int:
+        return os.lseek(self._descriptor, 0, os.SEEK_END)
+
+    def read(self, place: int) -> bytes:
+        length = os.preadv(self._descriptor, [self._blocks], place)
+        return self._blocks[:length]

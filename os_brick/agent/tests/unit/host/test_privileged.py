@@ -219,11 +219,23 @@ class TestCommands(PrivilegedCase):
         self.assertIn('not supported', str(error))
 
     def test_who_answers_a_read(self):
-        with mock.patch.object(privileged, '_reads') as reads:
-            reads.answering.return_value = ['nvme1n1']
+        with mock.patch.object(privileged, '_answers') as reads:
+            reads.of.return_value = {'nvme1n1': True}
             self.assertEqual(['nvme1n1'], privileged.answering(
                 ['nvme1n1', 'nvme2n1'], 200))
-        reads.answering.assert_called_once_with(['nvme1n1', 'nvme2n1'], 0.2)
+        reads.of.assert_called_once_with(['nvme1n1', 'nvme2n1'], 0.2)
+
+    def test_superblocks_of_those_that_answer(self):
+        with mock.patch.object(privileged, '_superblocks') as reads:
+            reads.of.return_value = {'nvme1n1': [b'block'], 'nvme2n1': []}
+            self.assertEqual(
+                {'nvme1n1': [b'block'], 'nvme2n1': []},
+                privileged.superblocks(['nvme1n1', 'nvme2n1', 'nvme3n1'],
+                                       1500))
+        reads.of.assert_called_once_with(
+            ['nvme1n1', 'nvme2n1', 'nvme3n1'], 1.5)
+        self.assertRaises(commands.BadArgument, privileged.superblocks,
+                          ['sda1'], 1500)
 
     def test_calls_that_hang_do_not_fill_the_helper(self):
         # a process of its own: other tests reset the options

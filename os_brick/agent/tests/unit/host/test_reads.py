@@ -24,6 +24,7 @@ from oslotest import base
 
 from os_brick.agent.host import reads
 from os_brick.agent.host import sockets
+from os_brick.agent.model import superblock
 
 PATIENCE = 30.0
 
@@ -32,13 +33,10 @@ class ReadsTest(base.BaseTestCase):
 
     def setUp(self) -> None:
         super().setUp()
-        self.reads = reads.Reads()
         self.begun: list[str] = []
         self.answer = {'nvme1n1': True}
         self.hangs: dict[str, threading.Event] = {}
-        patch = mock.patch.object(reads, 'read', self.read)
-        patch.start()
-        self.addCleanup(patch.stop)
+        self.reads = reads.Reads(self.read)
 
     def read(self, path: str) -> bool:
         device = path.removeprefix('/dev/')
@@ -49,33 +47,36 @@ class ReadsTest(base.BaseTestCase):
             raise OSError(errno.EIO, 'I/O error')
         return self.answer[device]
 
+    def answering(self, devices: list[str], seconds: float) -> list[str]:
+        return list(self.reads.of(devices, seconds))
+
     def test_one_that_hangs_does_not_hide_the_others(self) -> None:
         self.hangs['nvme2n1'] = threading.Event()
         self.addCleanup(self.hangs['nvme2n1'].set)
-        self.assertEqual(['nvme1n1'], self.reads.answering(
+        self.assertEqual(['nvme1n1'], self.answering(
             ['nvme2n1', 'nvme3n1', 'nvme1n1'], 0.5))
 
     def test_one_that_hangs_is_not_begun_again(self) -> None:
         """Its answer counts when it comes."""
         self.hangs['nvme1n1'] = threading.Event()
         for _call in range(3):
-            self.assertEqual([], self.reads.answering(['nvme1n1'], 0.01))
+            self.assertEqual([], self.answering(['nvme1n1'], 0.01))
         self.assertEqual(['nvme1n1'], self.begun)
         self.hangs['nvme1n1'].set()
         self.assertEqual(['nvme1n1'],
-                         self.reads.answering(['nvme1n1'], PATIENCE))
+                         self.answering(['nvme1n1'], PATIENCE))
         self.assertEqual(['nvme1n1'],
-                         self.reads.answering(['nvme1n1'], PATIENCE))
+                         self.answering(['nvme1n1'], PATIENCE))
         self.assertEqual(['nvme1n1'] * 2, self.begun)
 
     def test_an_old_answer_does_not_count(self) -> None:
         self.hangs['nvme1n1'] = threading.Event()
-        self.assertEqual([], self.reads.answering(['nvme1n1'], 0.01))
+        self.assertEqual([], self.answering(['nvme1n1'], 0.01))
         self.hangs['nvme1n1'].set()
         self.reads._reads['nvme1n1'].wait(PATIENCE)
         self.answer.clear()
         with mock.patch.object(reads, 'AGE', 0.0):
-            self.assertEqual([], self.reads.answering(['nvme1n1'], PATIENCE))
+            self.assertEqual([], self.answering(['nvme1n1'], PATIENCE))
         self.assertEqual(['nvme1n1'] * 2, self.begun)
 
 
@@ -88,14 +89,41 @@ class ReadTest(base.BaseTestCase):
         self.addCleanup(folder.cleanup)
         self.path = os.path.join(folder.name, 'device')
 
+    def write(self, size: int, *places: int) -> None:
+        with open(self.path, 'wb') as device:
+            device.truncate(size)
+            for place in places:
+                device.seek(place)
+                device.write(superblock.MAGIC.to_bytes(4, 'little') + b'SB')
+
     def test_the_first_blocks_are_read(self) -> None:
-        for length, whole in ((reads.LENGTH, True), (512, False)):
-            with open(self.path, 'wb') as device:
-                device.write(bytes(length))
-            self.assertEqual(whole, reads.read(self.path))
+        for length, whole in ((reads.LENGTH, True), (512, None)):
+            self.write(length)
+            self.assertEqual(whole, reads.first_block(self.path))
 
     def test_what_is_not_there(self) -> None:
-        self.assertRaises(FileNotFoundError, reads.read, self.path)
+        for body in (reads.first_block, reads.superblocks):
+            self.assertRaises(FileNotFoundError, body, self.path)
+
+    def test_superblocks_wherever_md_puts_one(self) -> None:
+        size = 1 << 20
+        for place in superblock.places(size):
+            self.write(size, place)
+            block, = reads.superblocks(self.path)
+            self.assertEqual((reads.LENGTH, b'SB'),
+                             (len(block), block[4:6]))
+        self.write(size, *superblock.places(size))
+        self.assertEqual(4, len(reads.superblocks(self.path)))
+
+    def test_what_is_no_superblock_is_nobodys_business(self) -> None:
+        with open(self.path, 'wb') as device:
+            device.write(b'secret' * 100000)
+        self.assertEqual([], reads.superblocks(self.path))
+
+    def test_a_device_too_small_for_one(self) -> None:
+        for size in (0, 512, 8191):
+            self.write(size)
+            self.assertEqual([], reads.superblocks(self.path))
 
 
 class SocketsTest(base.BaseTestCase):

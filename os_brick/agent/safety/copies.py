@@ -1,0 +1,156 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""Whether a copy may be put into an array: what its superblock tells; pure.
+
+A copy that left an array and comes back is *behind* it: it holds nothing that
+the array lacks, and what it lacks is copied to it.  A copy that was in charge
+itself meanwhile is *divergent*: it may hold acknowledged writes that are
+nowhere else.  md does not tell the two apart.  ``mdadm --re-add`` and
+``--add`` take either in, copy what the array's own bitmap marks, and call the
+result in sync (Linux 6.1, mdadm 4.2: also where the returning copy has fewer
+events than the array).
+
+Three things in a superblock do tell:
+
+* its count of events is higher than the array's;
+* it lists none of the legs that the array has now: it ran without them.  One
+  that was dropped by the array was last written while they were in it;
+* it was written later than the array itself.
+
+None of them is enough to call a copy good; each is enough not to touch it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from collections.abc import Mapping
+import dataclasses
+import enum
+
+from os_brick.agent import model
+from os_brick.agent.model import superblock
+
+
+class Standing(enum.Enum):
+    """What a copy is to an array."""
+
+    BLANK = 'blank'
+    BEHIND = 'behind'
+    DIVERGENT = 'divergent'
+    FOREIGN = 'foreign'
+    UNKNOWN = 'unknown'
+
+
+@dataclasses.dataclass(frozen=True)
+class Judgement:
+    """A copy's standing, and the sentence that says why.
+
+    Only BLANK and BEHIND may be put in.
+    """
+
+    standing: Standing
+    why: str = ''
+
+    @property
+    def usable(self) -> bool:
+        return self.standing in (Standing.BLANK, Standing.BEHIND)
+
+
+def judge(device: str, array: model.Array,
+          contents: Mapping[str, superblock.Content],
+          descends: bool = False) -> Judgement:
+    """Return what the copy on a namespace is to an array.
+
+    :param contents: device -> what was just read from it; one that did not
+        answer is not in it.
+    :param descends: it is known that the array's legs descend from those
+        that the copy left: each was copied from one that was in charge.
+    """
+    content = contents.get(device)
+    if content is None:
+        return Judgement(Standing.UNKNOWN, '%s did not answer a read of its '
+                         'superblock' % device)
+    if content.damaged:
+        return Judgement(Standing.FOREIGN, '%s carries what begins like a '
+                         'superblock of md, but %s' % (device,
+                                                       content.damaged))
+    if not content.superblocks:
+        return Judgement(Standing.BLANK)
+    legs = _of_legs(array, contents)
+    if not legs:
+        return Judgement(Standing.UNKNOWN, 'the superblock of no leg of %s '
+                         'could be read' % array.name)
+    for copy in content.superblocks:
+        found = _compare(device, copy, array, legs, descends)
+        if not found.usable:
+            return found
+    return Judgement(Standing.BEHIND)
+
+
+def _compare(device: str, copy: superblock.Superblock, array: model.Array,
+             legs: Collection[superblock.Superblock],
+             descends: bool) -> Judgement:
+    if copy.array_uuid not in {leg.array_uuid for leg in legs}:
+        return Judgement(Standing.FOREIGN, '%s carries the superblock of '
+                         'another array, %s' % (device, copy.array_uuid))
+    newest = max(leg.events for leg in legs)
+    if copy.events > newest:
+        return Judgement(Standing.DIVERGENT, '%s is ahead of %s: %d changes '
+                         'against %d' % (device, array.name, copy.events,
+                                         newest))
+    if not (descends or any(copy.has(leg.number) for leg in legs)):
+        return Judgement(Standing.DIVERGENT, '%s was in charge without any '
+                         'of the legs that %s has now' % (device, array.name))
+    if copy.updated > max(leg.updated for leg in legs):
+        return Judgement(Standing.UNKNOWN, '%s was written later than any '
+                         'leg of %s, perhaps by another host' % (
+                             device, array.name))
+    return Judgement(Standing.BEHIND)
+
+
+def _of_legs(array: model.Array,
+             contents: Mapping[str, superblock.Content]
+             ) -> list[superblock.Superblock]:
+    """The superblocks of the array's in-sync legs, as far as they are its.
+
+    Each leg counts by the superblock that is the array's.
+    """
+    return [copy for leg in array.in_sync
+            if (content := contents.get(leg.device)) is not None
+            for copy in content.superblocks
+            if array.uuid in (None, copy.array_uuid)]
+
+
+def intruder(array: model.Array,
+             contents: Mapping[str, superblock.Content]) -> str | None:
+    """Return what shows that another host writes to the array's legs.
+
+    md writes the same list of members to each of them.  One in sync that
+    does not name another one, or carries another array's superblock, was
+    written by somebody else since.
+    """
+    read = {leg.device: contents[leg.device] for leg in array.in_sync
+            if leg.device in contents}
+    own: dict[str, superblock.Superblock] = {}
+    for device, content in sorted(read.items()):
+        mine = [copy for copy in content.superblocks
+                if array.uuid in (None, copy.array_uuid)]
+        if not mine:
+            return ('leg %s of %s no longer carries its superblock'
+                    % (device, array.name))
+        own[device] = mine[0]
+    for device, copy in own.items():
+        for other, theirs in own.items():
+            if not copy.has(theirs.number):
+                return ('the superblock of leg %s of %s does not name leg %s'
+                        % (device, array.name, other))
+    return None

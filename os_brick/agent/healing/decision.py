@@ -32,6 +32,7 @@ from os_brick.agent.healing import volume_view
 from os_brick.agent import model
 from os_brick.agent.model import actions as act
 from os_brick.agent.model import snapshots
+from os_brick.agent.safety import ownership
 
 State = model.ReplicaState
 RequestKind = replica_record.RequestKind
@@ -82,18 +83,18 @@ class HealingDecision:
 
 def decide(volume: model.Volume, array: model.Array,
            snapshot: snapshots.HostSnapshot, records: ReplicaRecords,
-           now: float, policy: HealingPolicy, wanted: frozenset[str],
-           known: frozenset[str] = frozenset()) -> HealingDecision:
+           now: float, policy: HealingPolicy, staying: frozenset[str],
+           owned: ownership.Owned = ownership.Owned()) -> HealingDecision:
     """Return the next steps for one volume.
 
     :param now: agent time, which goes on across restarts and never back.
-    :param wanted: replicas of all volumes that are not to be let go.
-    :param known: all replicas of all volumes; a connection that carries
-        anything else is not disconnected.
+    :param staying: replicas of all volumes that are not to be let go.
+    :param owned: a connection that carries anything else is not
+        disconnected.
     """
     view = volume_view.VolumeView(volume, array, snapshot, records, now,
                                   policy)
-    plan = planning.Plan(view, wanted, known)
+    plan = planning.Plan(view, staying, owned)
     actions = tuple(plan.all())
     planning.save_failures(view, plan)
     requests = tuple(_replacements(view)) + tuple(_farewells(view, plan))

@@ -23,6 +23,7 @@ import dataclasses
 from os_brick.agent.healing import volume_view
 from os_brick.agent import model
 from os_brick.agent.model import actions as act
+from os_brick.agent.safety import ownership
 from os_brick.agent.safety import rules
 
 State = model.ReplicaState
@@ -34,15 +35,14 @@ class Plan:
     :ivar failed: replica -> why its namespace cannot be used, '' if it can.
     """
 
-    def __init__(self, view: volume_view.VolumeView, wanted: frozenset[str],
-                 known: frozenset[str]) -> None:
+    def __init__(self, view: volume_view.VolumeView, staying: frozenset[str],
+                 owned: ownership.Owned) -> None:
         self.view = view
         self.volume = view.volume
         self.array = view.array
         self.snapshot = view.snapshot
-        self.wanted = wanted
-        self.known = known | {replica.uuid
-                              for replica in view.volume.replicas}
+        self.staying = staying
+        self.owned = owned.and_of(view.volume)
         self.failed: dict[str, str] = {}
 
     def all(self) -> list[act.Action]:
@@ -96,12 +96,14 @@ class Plan:
                             or self.view.due(replica))):
                 continue
             for path in self.snapshot.paths(namespace):
+                # what other arrays wait for is not this volume's to end
+                mine = dataclasses.replace(self.owned, arrays=frozenset(
+                    [self.array.name]))
                 step = act.Disconnect(
                     'I/O to the lost replica %s hangs' % replica.uuid,
                     path.name)
                 if path.state == 'connecting' and rules.refusal(
-                        step, self.volume, self.snapshot,
-                        (self.array.name,), self.known) is None:
+                        step, self.volume, self.snapshot, mine) is None:
                     steps.append(step)
         return steps
 
@@ -279,8 +281,9 @@ class Plan:
                       if path.name in other.controllers]
             # one that is unknown may be in use without leaving a trace
             if not any(other.holders or other.in_use
-                       or other.uuid in self.wanted
-                       or other.uuid not in self.known for other in behind):
+                       or other.uuid in self.staying
+                       or other.uuid not in self.owned.replicas
+                       for other in behind):
                 found.append(path.name)
         return found
 

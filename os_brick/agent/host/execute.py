@@ -37,6 +37,7 @@ from os_brick.agent.host import privileged
 from os_brick.agent.host import sysfs
 from os_brick.agent import model
 from os_brick.agent.model import actions as act
+from os_brick.agent.safety import ownership
 from os_brick.agent.safety import rules
 
 LOG = logging.getLogger(__name__)
@@ -81,12 +82,9 @@ class Executor:
         self._mine = threading.Lock()
 
     def execute(self, action: act.Action, volume: model.Volume,
-                ours: Collection[str], known: Collection[str] = (),
-                urgent: bool = False) -> None:
+                owned: ownership.Owned, urgent: bool = False) -> None:
         """Do one action.
 
-        :param ours: names of the arrays that are the provisioner's volumes.
-        :param known: UUIDs of all replicas of the provisioner's volumes.
         :param urgent: it ends hanging I/O: do it without the lock rather
             than not at all.
         :raises NotDone: with the reason; nothing, or not all, was done.
@@ -98,7 +96,7 @@ class Executor:
                 snapshot = self._scanner.scan()
             except attributes.Exhausted as error:
                 raise Refused(str(error)) from error
-            why = rules.refusal(action, volume, snapshot, ours, known)
+            why = rules.refusal(action, volume, snapshot, owned)
             if why is not None:
                 raise Refused(why)
             try:

@@ -18,17 +18,16 @@ that waits (S9), and nobody else's property may be behind them (S4).
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
 from os_brick.agent import model
 from os_brick.agent.model import actions as act
 from os_brick.agent.model import snapshots
+from os_brick.agent.safety import ownership
 
 _NONE: frozenset[str] = frozenset()
 
 
 def foreign_use(name: str, snapshot: snapshots.HostSnapshot,
-                ours: Collection[str], known: Collection[str]) -> str | None:
+                owned: ownership.Owned) -> str | None:
     """Return who else uses a controller, None where nobody does (S4).
 
     A namespace that nothing holds and that is no replica may be in use
@@ -43,16 +42,15 @@ def foreign_use(name: str, snapshot: snapshots.HostSnapshot,
             return 'S4: %s is in use: %s' % (namespace.device,
                                              namespace.in_use)
         for holder in namespace.holders:
-            if snapshot.array(holder) is None or holder not in ours:
+            if snapshot.array(holder) is None or holder not in owned.arrays:
                 return 'S4: %s is in use by %s' % (namespace.device, holder)
-        if not namespace.holders and namespace.uuid not in known:
+        if not namespace.holders and namespace.uuid not in owned.replicas:
             return 'S4: %s is no replica of a volume' % namespace.device
     return None
 
 
 def disconnect(names: frozenset[str], snapshot: snapshots.HostSnapshot,
-               ours: Collection[str], known: Collection[str],
-               silent: bool = False) -> str | None:
+               owned: ownership.Owned, silent: bool = False) -> str | None:
     """Return why controllers must not be given up together.
 
     :param silent: they are live for the kernel and have fallen silent.
@@ -60,7 +58,7 @@ def disconnect(names: frozenset[str], snapshot: snapshots.HostSnapshot,
     for name in sorted(names):
         if snapshot.controller(name) is None:
             return 'the controller is gone'
-        foreign = foreign_use(name, snapshot, ours, known)
+        foreign = foreign_use(name, snapshot, owned)
         if foreign is not None:
             return foreign
     for namespace in snapshot.namespaces:
@@ -120,13 +118,13 @@ def waits(leg: model.Leg, snapshot: snapshots.HostSnapshot,
 
 
 def give_up(action: act.ResetConnection, snapshot: snapshots.HostSnapshot,
-            ours: Collection[str], known: Collection[str]) -> str | None:
+            owned: ownership.Owned) -> str | None:
     """Return why a silent connection must not be given up.
 
     Where all connections to its portal are closed, they all have to be such
     that they may be.
     """
-    return disconnect(given_up(action, snapshot), snapshot, ours, known,
+    return disconnect(given_up(action, snapshot), snapshot, owned,
                       silent=True)
 
 
@@ -140,9 +138,9 @@ def given_up(action: act.ResetConnection,
 
 
 def fast_fail(action: act.SetFastIoFail, snapshot: snapshots.HostSnapshot,
-              ours: Collection[str], known: Collection[str]) -> str | None:
+              owned: ownership.Owned) -> str | None:
     """Return why ``fast_io_fail_tmo`` must not be set."""
-    foreign = foreign_use(action.controller, snapshot, ours, known)
+    foreign = foreign_use(action.controller, snapshot, owned)
     if foreign is not None or action.seconds is None:
         return foreign
     without = frozenset([action.controller])

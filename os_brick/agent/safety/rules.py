@@ -28,40 +28,35 @@ between deciding and doing.
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
 from os_brick.agent import model
 from os_brick.agent.model import actions as act
 from os_brick.agent.model import snapshots
 from os_brick.agent.safety import connections
+from os_brick.agent.safety import ownership
 
 
 def refusal(action: act.Action, volume: model.Volume,
-            snapshot: snapshots.HostSnapshot, ours: Collection[str],
-            known: Collection[str] = ()) -> str | None:
-    """Return why an action must not be done, None where it may.
-
-    :param ours: names of all arrays that belong to the provisioner's volumes
-    :param known: UUIDs of all replicas of the provisioner's volumes
-    """
-    known = {*known, *(replica.uuid for replica in volume.replicas)}
+            snapshot: snapshots.HostSnapshot,
+            owned: ownership.Owned) -> str | None:
+    """Return why an action must not be done, None where it may."""
+    owned = owned.and_of(volume)
     if isinstance(action, act.Connect):
         if volume.replica(action.replica_uuid) is None:
             return 'S4: it is no replica of the volume'
         return None
     if isinstance(action, act.Disconnect):
         return connections.disconnect(frozenset([action.controller]),
-                                      snapshot, ours, known)
+                                      snapshot, owned)
     if isinstance(action, act.ResetConnection):
-        return connections.give_up(action, snapshot, ours, known)
+        return connections.give_up(action, snapshot, owned)
     if isinstance(action, act.SetFastIoFail):
-        return connections.fast_fail(action, snapshot, ours, known)
+        return connections.fast_fail(action, snapshot, owned)
     array = snapshot.array(getattr(action, 'array'))
     if array is None:
         return 'the array is gone'
-    # the name is enough for one in ``ours``: the list may be truncated
-    if array.name not in ours or not (model.belongs(array, volume)
-                                      or array.alias == volume.alias):
+    # the name is enough for one that is owned: the list may be truncated
+    if array.name not in owned.arrays or not (
+            model.belongs(array, volume) or array.alias == volume.alias):
         return 'S4: the array is not this volume\'s'
     hangs = lost_legs(array, snapshot)
     if hangs and isinstance(action, (act.AddLeg, act.ReplaceLeg, act.Resize,

@@ -117,20 +117,21 @@ class Agent:
                 for owner in ownership.owners(array, self.volumes, joined)}
         replicas = [replica for volume in self.volumes.values()
                     for replica in volume.replicas]
-        known = frozenset(replica.uuid for replica in replicas)
-        wanted = frozenset(replica.uuid for replica in replicas
-                           if replica.state is not State.TERMINATING)
+        owned = ownership.Owned(frozenset(ours), frozenset(
+            replica.uuid for replica in replicas))
+        staying = frozenset(replica.uuid for replica in replicas
+                            if replica.state is not State.TERMINATING)
         if self.guarded:
-            self._guard(ours, known, wanted)
+            self._guard(ours, owned, staying)
         for name, volume in ours.items():
             snapshot = self.kernel.snapshot()
             array = snapshot.array(name)
             assert array is not None
             decided = decision.decide(
                 volume, array, snapshot, self.memories.get(volume.uuid, {}),
-                self.kernel.now, self.policy, wanted, known)
+                self.kernel.now, self.policy, staying, owned)
             if decided.settled:
-                self._still_calm(volume, array, snapshot, wanted, known)
+                self._still_calm(volume, array, snapshot, staying, owned)
             self._live()
             self.memories[volume.uuid] = dict(decided.records)
             self.outbox += [(volume.uuid, report.replica_uuid, report.state)
@@ -139,30 +140,30 @@ class Agent:
                 for request in decided.requests:
                     self._ask(volume, request)
             for action in decided.actions:
-                self._act(action, volume, frozenset(ours), known)
+                self._act(action, volume, owned)
 
     def _still_calm(self, volume: model.Volume, array: model.Array,
-                    snapshot: snapshots.HostSnapshot, wanted: frozenset[str],
-                    known: frozenset[str]) -> None:
+                    snapshot: snapshots.HostSnapshot, staying: frozenset[str],
+                    owned: ownership.Owned) -> None:
         """Time alone must bring nothing to do: passes rely on it."""
         before = self.memories.get(volume.uuid, {})
         later = decision.decide(
             volume, array, snapshot, before, self.kernel.now + 1e6,
-            self.policy, wanted, known)
+            self.policy, staying, owned)
         if later.actions or later.requests or later.reports:
             raise Violation('calm, and yet: %s' % (later,))
 
     def _guard(self, ours: dict[str, model.Volume],
-               known: frozenset[str], wanted: frozenset[str]) -> None:
+               owned: ownership.Owned, staying: frozenset[str]) -> None:
         """Its own thread in earnest: what it waits for is a moment only."""
         while True:
             dealt = roles.decide(
-                self.kernel.snapshot(), frozenset(ours), self.guarding,
-                self.kernel.now, roles.GuardPolicy(), self._sight(), known,
-                known - wanted)
+                self.kernel.snapshot(), owned, self.guarding,
+                self.kernel.now, roles.GuardPolicy(), self._sight(),
+                owned.replicas - staying)
             self.guarding = dealt.memory
             for name, action in dealt.actions:
-                self._act(action, ours[name], frozenset(ours), known)
+                self._act(action, ours[name], owned)
             pause = (dealt.again_at or 0.0) - self.kernel.now
             if not 0.0 < pause <= 2.0:
                 return
@@ -228,13 +229,12 @@ class Agent:
             self.acknowledged.add(fault)
 
     def _act(self, action: act.Action, volume: model.Volume,
-             ours: frozenset[str], known: frozenset[str]) -> None:
+             owned: ownership.Owned) -> None:
         self._live()
         if self.between is not None:
             between, self.between = self.between, None
             between()
-        why = rules.refusal(action, volume, self.kernel.snapshot(), ours,
-                            known)
+        why = rules.refusal(action, volume, self.kernel.snapshot(), owned)
         if why is not None:
             self.failed.append('%s: refused: %s' % (action, why))
             return

@@ -21,7 +21,10 @@ from __future__ import annotations
 from os_brick.agent import model
 from os_brick.agent.model import actions as act
 from os_brick.agent.model import snapshots
+from os_brick.agent.safety import laws
 from os_brick.agent.safety import ownership
+
+Law = laws.Law
 
 _NONE: frozenset[str] = frozenset()
 
@@ -36,16 +39,18 @@ def foreign_use(name: str, snapshot: snapshots.HostSnapshot,
     behind = [namespace for namespace in snapshot.namespaces
               if name in namespace.controllers]
     if not behind:
-        return 'S4: %s carries no replica' % name
+        return Law.S4.refuses('%s carries no replica', name)
     for namespace in behind:
         if namespace.in_use:
-            return 'S4: %s is in use: %s' % (namespace.device,
-                                             namespace.in_use)
+            return Law.S4.refuses('%s is in use: %s', namespace.device,
+                                  namespace.in_use)
         for holder in namespace.holders:
             if snapshot.array(holder) is None or holder not in owned.arrays:
-                return 'S4: %s is in use by %s' % (namespace.device, holder)
+                return Law.S4.refuses('%s is in use by %s',
+                                      namespace.device, holder)
         if not namespace.holders and namespace.uuid not in owned.replicas:
-            return 'S4: %s is no replica of a volume' % namespace.device
+            return Law.S4.refuses('%s is no replica of a volume',
+                                  namespace.device)
     return None
 
 
@@ -74,7 +79,7 @@ def _give_up(namespace: model.Namespace, names: frozenset[str],
     """Why a namespace must not lose these of its paths."""
     for holder in namespace.holders:
         if _alone_in_waiting(snapshot.array(holder), names, snapshot):
-            return 'S9: no good leg of %s would be left to wait' % holder
+            return _nobody_waits(holder)
     live = {path.name for path in snapshot.paths(namespace) if path.live}
     if live - names:
         return None
@@ -84,12 +89,16 @@ def _give_up(namespace: model.Namespace, names: frozenset[str],
         if array is None or leg is None:
             return '%s is in use by %s' % (namespace.device, holder)
         if not leg.faulty and live and not silent:
-            return 'S3: %s is a working leg of %s' % (namespace.device,
-                                                      holder)
+            return Law.S3.refuses('%s is a working leg of %s',
+                                  namespace.device, holder)
         if not any(snapshot.good(other) and not _only_through(
                 other, names, snapshot) for other in array.legs):
-            return 'S1: %s has no other good leg' % holder
+            return Law.S1.refuses('%s has no other good leg', holder)
     return None
+
+
+def _nobody_waits(array: str) -> str:
+    return Law.S9.refuses('no good leg of %s would be left to wait', array)
 
 
 def _only_through(leg: model.Leg, names: frozenset[str],
@@ -152,5 +161,5 @@ def fast_fail(action: act.SetFastIoFail, snapshot: snapshots.HostSnapshot,
             if array is not None and not any(
                     snapshot.good(leg) and waits(leg, snapshot, without)
                     for leg in array.legs):
-                return 'S9: no good leg of %s would be left to wait' % holder
+                return _nobody_waits(holder)
     return None

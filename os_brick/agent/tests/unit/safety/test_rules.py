@@ -361,6 +361,14 @@ class RulesTest(base.BaseTestCase):
         self.legs[1] = leg(1, FAULTY)
         self.assert_allowed(changes[0])
 
+    def test_an_action_without_a_rule_is_refused(self) -> None:
+        @dataclasses.dataclass(frozen=True)
+        class Wipe(act.Action):
+            array: str
+            device: str
+
+        self.assert_refused('no rule', Wipe('', 'md1', 'nvme2n1'))
+
     def test_what_is_gone_is_said(self) -> None:
         for action in (act.Disconnect('', 'nvme9'),
                        act.FailLeg('', 'md8', 'nvme0n1'),

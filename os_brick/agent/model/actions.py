@@ -9,7 +9,7 @@
 #    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 #    License for the specific language governing permissions and limitations
 #    under the License.
-"""What the agent may do to this host, as values; doing it is host/actions.
+"""What the agent may do to this host, as values; ``host.execute`` does it.
 
 Every action carries the sentence that says why: the log, and whoever reads
 it at night, sees that sentence.

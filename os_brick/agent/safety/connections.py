@@ -9,7 +9,7 @@
 #    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 #    License for the specific language governing permissions and limitations
 #    under the License.
-"""The safety rules of connections; ``rules`` names them and asks for them.
+"""The safety rules of connections; ``rules`` asks for them.
 
 A connection may serve several legs, of several arrays, and several may be
 given up together: each array behind them has to keep a good leg (S1) and one

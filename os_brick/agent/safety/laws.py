@@ -63,7 +63,7 @@ class Law(enum.Enum):
     S13 = ('A leg that was cut with I/O under way returns only when its '
            'target can no longer execute what it was sent.')
     S14 = ('Nothing waits without a bound: a pass, a batch of the guard, a '
-           'call to the helper, a full or broken state directory.')
+           'call to what runs as root, a full or broken state directory.')
 
     def refuses(self, why: str, *words: object) -> str:
         """Return why an action is refused, with the number of the law.

@@ -18,7 +18,6 @@ host has come to rest, being asked to do anything is an error.
 
 from __future__ import annotations
 
-from collections.abc import Collection
 import json
 import os
 from typing import Any
@@ -33,6 +32,7 @@ from os_brick.agent import model
 from os_brick.agent.model import actions as act
 from os_brick.agent.model import snapshots
 from os_brick.agent import opts
+from os_brick.agent.safety import ownership
 from os_brick.agent.store import ledger
 from os_brick.agent.tests.unit.host import fakesys
 from os_brick.agent.vendors import local
@@ -57,8 +57,7 @@ class Hands:
         self.settled = False
 
     def execute(self, action: act.Action, volume: model.Volume,
-                ours: Collection[str], known: Collection[str] = (),
-                **_how: Any) -> None:
+                owned: ownership.Owned, **_how: Any) -> None:
         if isinstance(action, act.SetFastIoFail) and not self.settled:
             self._host.set_controller(
                 action.controller, fast_io_fail_tmo='off'

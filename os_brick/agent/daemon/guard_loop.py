@@ -200,9 +200,9 @@ class GuardLoop:
                 snapshot: snapshots.HostSnapshot,
                 now: float) -> roles.GuardDecision:
         return roles.decide(
-            snapshot, frozenset(self._arrays), self._memory, now,
+            snapshot, known.owned(self._arrays), self._memory, now,
             roles.GuardPolicy(self._conf.io_fail_timeout), self._symptoms,
-            known.replicas(), known.leaving)
+            known.leaving)
 
     def _ask(self, devices: frozenset[str]) -> None:
         """Find out which legs answer a read; it counts while I/O stands."""
@@ -225,8 +225,8 @@ class GuardLoop:
                                    'done')
             return
         try:
-            self._executor.execute(action, volume, self._arrays,
-                                   known.replicas(), urgent=True)
+            self._executor.execute(
+                action, volume, known.owned(self._arrays), urgent=True)
         except execute.NotDone as error:
             self._failed.add(subject)
             self._log_once.trouble(subject, 'not done: %s' % error)

@@ -77,7 +77,8 @@ class HealingLoop:
         self._arrays: dict[str, str] = {}
         self._legs = store.legs()
         self._doubts: set[str] = set()
-        self._known = self._wanted = frozenset[str]()
+        self._owned = ownership.Owned()
+        self._staying = frozenset[str]()
         self._known_volumes = ownership.KnownVolumes()
         self._matcher = ownership.Matcher()
         self._policy = decision.HealingPolicy()
@@ -109,12 +110,12 @@ class HealingLoop:
         silent = self._outbox.unavailable and not fresh
         known = self._learnt()
         self._publish(known)
-        self._known = known.replicas()
-        self._wanted = known.replicas(going=False)
+        self._staying = known.staying
         if time.monotonic() - asked > STALE:
             # the provisioner has taken its time
             snapshot = self._observe()
         self._arrays = self._match(snapshot)
+        self._owned = known.owned(self._arrays)
         busy = False
         served: list[outbox.Served] = []
         for name, uuid in sorted(self._arrays.items()):
@@ -225,7 +226,7 @@ class HealingLoop:
         before = self._ledger.records(volume.uuid)
         decided = decision.decide(
             volume, array, snapshot, before, self._now, self._policy,
-            self._wanted, self._known)
+            self._staying, self._owned)
         records = dict(decided.records)
         self._legs[volume.uuid] = frozenset(
             uuid for uuid, record in records.items() if record.joined)
@@ -276,8 +277,7 @@ class HealingLoop:
         if self._lock_held or self._stopping():
             return False
         try:
-            self._executor.execute(action, volume, self._arrays,
-                                   self._known)
+            self._executor.execute(action, volume, self._owned)
         except execute.NotDone as error:
             self._log_once.trouble(subject, 'not done: %s' % error)
             # all actions wait for the same lock

@@ -40,6 +40,7 @@ from os_brick.agent import model
 from os_brick.agent.model import actions as act
 from os_brick.agent.model import snapshots
 from os_brick.agent.safety import connections
+from os_brick.agent.safety import ownership
 from os_brick.agent.safety import rules
 
 SILENT = 'silent'
@@ -125,10 +126,10 @@ def without_silent(snapshot: snapshots.HostSnapshot,
 def cut_lost_legs(arrays: Iterable[model.Array],
                   snapshot: snapshots.HostSnapshot, memory: GuardMemory,
                   now: float, policy: GuardPolicy, symptoms: Symptoms,
-                  ours: frozenset[str], known: frozenset[str]) -> Cutoff:
+                  owned: ownership.Owned) -> Cutoff:
     """Cut the lost legs of arrays, each of which has a good one."""
-    return _Cutting(snapshot, memory, now, policy, symptoms, ours,
-                    known).of(arrays)
+    return _Cutting(snapshot, memory, now, policy, symptoms,
+                    owned).of(arrays)
 
 
 class _Cutting:
@@ -136,14 +137,13 @@ class _Cutting:
 
     def __init__(self, snapshot: snapshots.HostSnapshot, memory: GuardMemory,
                  now: float, policy: GuardPolicy, symptoms: Symptoms,
-                 ours: frozenset[str], known: frozenset[str]) -> None:
+                 owned: ownership.Owned) -> None:
         self._snapshot = snapshot
         self._before = memory
         self._now = now
         self._policy = policy
         self._symptoms = symptoms
-        self._ours = ours
-        self._known = known
+        self._owned = owned
         self._lost: dict[tuple[str, str], float] = {}
         self._resets = {name: moment for name, moment
                         in memory.resets.items()
@@ -282,8 +282,8 @@ class _Cutting:
         return None if leg.faulty else since + PATIENCE
 
     def _allowed(self, action: act.Action) -> bool:
-        return rules.refusal(action, _NOBODY, self._snapshot, self._ours,
-                             self._known) is None
+        return rules.refusal(action, _NOBODY, self._snapshot,
+                             self._owned) is None
 
 
 def _watched(path: model.Controller) -> bool:

@@ -37,6 +37,7 @@ from os_brick.agent import model
 from os_brick.agent.model import actions as act
 from os_brick.agent.model import snapshots
 from os_brick.agent.safety import connections
+from os_brick.agent.safety import ownership
 from os_brick.agent.safety import rules
 
 GuardMemory = cutoff.GuardMemory
@@ -60,19 +61,18 @@ class GuardDecision:
     again_at: float | None = None
 
 
-def decide(snapshot: snapshots.HostSnapshot, ours: frozenset[str],
+def decide(snapshot: snapshots.HostSnapshot, owned: ownership.Owned,
            memory: GuardMemory, now: float, policy: GuardPolicy,
            symptoms: Symptoms = Symptoms(),
-           known: frozenset[str] = frozenset(),
            leaving: frozenset[str] = frozenset()) -> GuardDecision:
-    """Deal the roles for the arrays named in ``ours``, and cut what is lost.
+    """Deal the roles for the arrays that are owned, and cut what is lost.
 
     :param now: seconds of a clock that never steps.
-    :param known: all replicas of the provisioner's volumes.
-    :param leaving: those of them that are soon to leave their arrays.
+    :param leaving: those replicas that are soon to leave their arrays.
     """
     snapshot = cutoff.without_silent(snapshot, symptoms.silent)
-    arrays = [array for array in snapshot.arrays if array.name in ours]
+    arrays = [array for array in snapshot.arrays
+              if array.name in owned.arrays]
     chosen: dict[str, str] = {}
     waiting: set[str] = set()
     for array in arrays:
@@ -88,7 +88,7 @@ def decide(snapshot: snapshots.HostSnapshot, ours: frozenset[str],
     for array in guarded:
         actions += _wait(array, chosen[array.name], snapshot)
     cut = cutoff.cut_lost_legs(whole, snapshot, dataclasses.replace(
-        memory, anchors=chosen), now, policy, symptoms, ours, known)
+        memory, anchors=chosen), now, policy, symptoms, owned)
     actions += cut.actions
     for array in whole:
         # md writes it to every leg and would hang together with one
@@ -96,8 +96,7 @@ def decide(snapshot: snapshots.HostSnapshot, ours: frozenset[str],
                 or rules.lost_legs(array, snapshot)):
             actions += _failfast(array, chosen[array.name], snapshot)
     for array in whole:
-        actions += _hurry(array, snapshot, waiting, policy.timeout, ours,
-                          known)
+        actions += _hurry(array, snapshot, waiting, policy.timeout, owned)
     return GuardDecision(tuple(actions), dataclasses.replace(
         cut.memory, found=_found(memory, snapshot, actions)), cut.probe,
         cut.again_at)
@@ -193,16 +192,16 @@ def _failfast(array: model.Array, anchor: str,
 
 
 def _hurry(array: model.Array, snapshot: snapshots.HostSnapshot,
-           waiting: set[str], timeout: float, ours: frozenset[str],
-           known: frozenset[str]) -> list[tuple[str, act.Action]]:
+           waiting: set[str], timeout: float,
+           owned: ownership.Owned) -> list[tuple[str, act.Action]]:
     """:param waiting: controllers that are to wait, or were dealt with."""
     actions: list[tuple[str, act.Action]] = []
     for leg in array.legs:
         for path in () if leg.faulty else _paths(leg, snapshot):
             # one that is stricter was set by the operator, and is kept
             if (path.name not in waiting and path.live
-                    and connections.foreign_use(path.name, snapshot, ours,
-                                                known) is None
+                    and connections.foreign_use(path.name, snapshot,
+                                                owned) is None
                     and path.has_fast_io_fail
                     and (path.fast_io_fail_tmo is None
                          or path.fast_io_fail_tmo > timeout)):

@@ -17,21 +17,26 @@ to remember.  It is called in every pass.  Each step's precondition is read
 off the host, so that a step done twice, or an agent killed between two
 steps, changes nothing.
 
-What a replica is, and is meant to be, is said in ``outlook``; what is
-remembered, in ``record``; what is done on the host, in ``steps``.
+What is remembered is defined in ``replica_record`` and brought up to date in
+``observing``; what a replica is, and is meant to be, is said in
+``volume_view``; what is done on the host, in ``planning``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from collections.abc import Mapping
 import dataclasses
 
+from os_brick.agent.healing import connecting
+from os_brick.agent.healing import observing
 from os_brick.agent.healing import planning
 from os_brick.agent.healing import replica_record
 from os_brick.agent.healing import volume_view
 from os_brick.agent import model
 from os_brick.agent.model import actions as act
 from os_brick.agent.model import snapshots
+from os_brick.agent.safety import ownership
 
 State = model.ReplicaState
 RequestKind = replica_record.RequestKind
@@ -62,8 +67,9 @@ class Request:
 
 @dataclasses.dataclass(frozen=True)
 class HealingDecision:
-    """:ivar targets_wanted: replicas whose targets are needed next time.
+    """What to do next for a volume, and what to remember.
 
+    :ivar targets_wanted: replicas whose targets are needed next time.
     :ivar actions: independent of one another: each is to be tried.
     :ivar due_in: seconds after which a replica's grace period ends, None
         where none runs.
@@ -82,22 +88,28 @@ class HealingDecision:
 
 def decide(volume: model.Volume, array: model.Array,
            snapshot: snapshots.HostSnapshot, records: ReplicaRecords,
-           now: float, policy: HealingPolicy, wanted: frozenset[str],
-           known: frozenset[str] = frozenset()) -> HealingDecision:
+           now: float, policy: HealingPolicy, staying: frozenset[str],
+           owned: ownership.Owned = ownership.Owned()) -> HealingDecision:
     """Return the next steps for one volume.
 
     :param now: agent time, which goes on across restarts and never back.
-    :param wanted: replicas of all volumes that are not to be let go.
-    :param known: all replicas of all volumes; a connection that carries
-        anything else is not disconnected.
+    :param staying: replicas of all volumes that are not to be let go.
+    :param owned: a connection that carries anything else is not
+        disconnected.
     """
     view = volume_view.VolumeView(volume, array, snapshot, records, now,
                                   policy)
-    plan = planning.Plan(view, wanted, known)
+    view = view.with_records(observing.observe(view))
+    plan = planning.Plan(view, staying, owned)
     actions = tuple(plan.all())
-    planning.save_failures(view, plan)
-    requests = tuple(_replacements(view)) + tuple(_farewells(view, plan))
-    reports = tuple(_reports(view))
+    view = view.with_records(replica_record.with_failures(
+        view.records, plan.failures()))
+    needless = {replica.uuid: connecting.needless(view, replica, staying,
+                                                  owned)
+                for replica in volume.replicas
+                if replica.state is State.TERMINATING}
+    requests = (*_replacements(view), *_farewells(view, needless))
+    records, reports = _reported(view)
     targets_wanted = frozenset(
         replica.uuid for replica in view.members
         if view.local(replica) is State.MISSING)
@@ -106,7 +118,7 @@ def decide(volume: model.Volume, array: model.Array,
         and view.local(replica) is State.AVAILABLE
         for replica in volume.replicas)
     return HealingDecision(
-        view.records, reports, requests, actions, targets_wanted, settled,
+        records, reports, requests, actions, targets_wanted, settled,
         min(filter(None, map(view.due_in, view.members)), default=None))
 
 
@@ -126,25 +138,27 @@ def around(volume: model.Volume, array: model.Array,
     return tuple(found)
 
 
-def _reports(view: volume_view.VolumeView) -> Iterator[Report]:
+def _reported(view: volume_view.VolumeView
+              ) -> tuple[ReplicaRecords, tuple[Report, ...]]:
+    """Return the reports that are due, and the records once they are made."""
+    records, reports = dict(view.records), []
     for replica in view.volume.replicas:
-        record = view.records[replica.uuid]
-        state = view.local(replica)
+        record, state = records[replica.uuid], view.local(replica)
         if replica.state is State.TERMINATING:
             continue
         if (state is State.MISSING and not record.joined
                 and not record.failed and not view.due(replica)):
             continue    # new, and on its way into the array
-        told = dataclasses.replace(record, reported=state,
-                                   reported_at=view.now)
-        if record.reported is None and replica.state is state:
-            view.records[replica.uuid] = told
-            continue
+        # what the provisioner said before it was told anything need not be
+        agreed = record.reported is None and replica.state is state
         overdue = (replica.state is not state and view.now
                    >= record.reported_at + view.policy.repeat)
-        if record.reported is not state or overdue:
-            view.records[replica.uuid] = told
-            yield Report(replica.uuid, state)
+        if agreed or record.reported is not state or overdue:
+            records[replica.uuid] = dataclasses.replace(
+                record, reported=state, reported_at=view.now)
+            if not agreed:
+                reports.append(Report(replica.uuid, state))
+    return records, tuple(reports)
 
 
 def _replacements(view: volume_view.VolumeView) -> Iterator[Request]:
@@ -159,13 +173,15 @@ def _replacements(view: volume_view.VolumeView) -> Iterator[Request]:
 
 
 def _farewells(view: volume_view.VolumeView,
-               plan: planning.Plan) -> Iterator[Request]:
+               needless: Mapping[str, list[str]]) -> Iterator[Request]:
+    """:param needless: replica that is to go -> controllers to give up."""
     for replica in view.volume.replicas:
         record = view.records[replica.uuid]
         if view.leg(replica) is not None:
             continue
         if replica.state is State.TERMINATING:
-            if not record.confirmed and _let_go(view, plan, replica):
+            if not record.confirmed and _let_go(
+                    view, needless[replica.uuid], replica):
                 yield Request(RequestKind.CONFIRM, replica.uuid,
                               'it has left the array')
         elif record.retired:
@@ -181,7 +197,7 @@ def _farewells(view: volume_view.VolumeView,
                           'its replacement is in sync')
 
 
-def _let_go(view: volume_view.VolumeView, plan: planning.Plan,
+def _let_go(view: volume_view.VolumeView, needless: list[str],
             replica: model.Replica) -> bool:
     """Nothing on this host holds on to the replica any more (S5)."""
     owners = {record.device for uuid, record in view.records.items()
@@ -190,6 +206,6 @@ def _let_go(view: volume_view.VolumeView, plan: planning.Plan,
            and leg.device not in owners for leg in view.array.legs):
         return False    # that leg may be this replica, its device vanished
     namespace = view.snapshot.namespace_of(replica.uuid)
-    return (not plan.needless(replica) and (
+    return (not needless and (
         namespace is None
         or not namespace.holders and not namespace.in_use))

@@ -20,41 +20,63 @@ from __future__ import annotations
 
 import dataclasses
 
+from os_brick.agent.healing import connecting
 from os_brick.agent.healing import volume_view
 from os_brick.agent import model
 from os_brick.agent.model import actions as act
+from os_brick.agent.model import snapshots
+from os_brick.agent.safety import ownership
 from os_brick.agent.safety import rules
 
 State = model.ReplicaState
 
 
-class Plan:
-    """The steps that one outlook asks for.
+@dataclasses.dataclass(frozen=True)
+class Arrival:
+    """A replica that is here, and no leg of its array.
 
-    :ivar failed: replica -> why its namespace cannot be used, '' if it can.
+    :ivar why: why its namespace cannot be used, '' if it can.
     """
 
-    def __init__(self, view: volume_view.VolumeView, wanted: frozenset[str],
-                 known: frozenset[str]) -> None:
-        self.view = view
-        self.volume = view.volume
-        self.array = view.array
-        self.snapshot = view.snapshot
-        self.wanted = wanted
-        self.known = known | {replica.uuid
-                              for replica in view.volume.replicas}
-        self.failed: dict[str, str] = {}
+    replica: model.Replica
+    namespace: model.Namespace
+    why: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """The steps that the view of a volume asks for.
+
+    :ivar staying: replicas of all volumes that are not to be let go.
+    :ivar owned: what on this host is the provisioner's.
+    """
+
+    view: volume_view.VolumeView
+    staying: frozenset[str]
+    owned: ownership.Owned
+
+    @property
+    def volume(self) -> model.Volume:
+        return self.view.volume
+
+    @property
+    def array(self) -> model.Array:
+        return self.view.array
+
+    @property
+    def snapshot(self) -> snapshots.HostSnapshot:
+        return self.view.snapshot
 
     def all(self) -> list[act.Action]:
         """What can be done at once, the array before the connections."""
         steps: list[act.Action] = []
         steps += self._fail_dead()
-        steps += self._release()
+        steps += connecting.release(self.view, self.owned)
         steps += self._remove()
         steps += (self._add() or self._exchange() or self._grow()
                   or self._let_go()[:1] or self._shrink())
-        steps += self._disconnect()
-        steps += self._connect()
+        steps += connecting.disconnect(self.view, self.staying, self.owned)
+        steps += connecting.connect(self.view)
         return steps
 
     # legs that are lost
@@ -81,28 +103,6 @@ class Plan:
             steps.append(act.FailLeg(
                 'replica %s: %s' % (replica.uuid, why), self.array.name,
                 leg.device))
-        return steps
-
-    def _release(self) -> list[act.Action]:
-        """End the I/O that hangs on a leg which will not be waited for."""
-        steps: list[act.Action] = []
-        for replica in self.volume.replicas:
-            leg = self.view.leg(replica)
-            namespace = self.snapshot.behind(leg) if leg else None
-            if (leg is None or namespace is None
-                    or not {'faulty', 'blocked'} <= leg.flags
-                    or self.snapshot.reachable(namespace)
-                    or not (self.view.doomed(replica)
-                            or self.view.due(replica))):
-                continue
-            for path in self.snapshot.paths(namespace):
-                step = act.Disconnect(
-                    'I/O to the lost replica %s hangs' % replica.uuid,
-                    path.name)
-                if path.state == 'connecting' and rules.refusal(
-                        step, self.volume, self.snapshot,
-                        (self.array.name,), self.known) is None:
-                    steps.append(step)
         return steps
 
     def _remove(self) -> list[act.Action]:
@@ -166,33 +166,49 @@ class Plan:
             leg.slot is not None or self.snapshot.behind(leg) is not None)]
 
     def _add(self) -> list[act.Action]:
-        if not self.view.healthy:
-            return []
-        steps = [step for replica in self.view.members
-                 for step in self._add_replica(replica)]
-        steps = steps[:max(self._free_places(), 0)]
-        if not steps and len(self._working()) < self.array.raid_disks:
-            # a copy that came back is worth more than one still to come
-            steps = [step for replica in self.view.leaving
-                     if replica.state is not State.TERMINATING
-                     and not self.view.records[replica.uuid].retired
-                     for step in self._add_replica(replica)][:1]
-        return steps
+        return self._add_members() or [
+            self._add_leg(arrival) for arrival in self._last_resorts()
+            if not arrival.why][:1]
 
-    def _add_replica(self, replica: model.Replica) -> list[act.Action]:
-        namespace = self.snapshot.namespace_of(replica.uuid)
-        if (self.view.leg(replica) is not None or namespace is None
-                or not self.snapshot.reachable(namespace)):
+    def _add_members(self) -> list[act.Action]:
+        return [self._add_leg(arrival) for arrival in self._newcomers()
+                if not arrival.why][:max(self._free_places(), 0)]
+
+    def _newcomers(self) -> list[Arrival]:
+        return self._arrivals(self.view.members)
+
+    def _last_resorts(self) -> list[Arrival]:
+        """A copy that came back is worth more than one still to come."""
+        if self._add_members() or len(
+                self._working()) >= self.array.raid_disks:
             return []
-        why = rules.unusable(namespace, self.array)
-        self.failed[replica.uuid] = why or ''
-        if why is not None:
-            return []
+        return self._arrivals([
+            replica for replica in self.view.leaving
+            if replica.state is not State.TERMINATING
+            and not self.view.records[replica.uuid].retired])
+
+    def _arrivals(self, replicas: list[model.Replica]) -> list[Arrival]:
+        found: list[Arrival] = []
+        for replica in replicas if self.view.healthy else ():
+            namespace = self.snapshot.namespace_of(replica.uuid)
+            if (self.view.leg(replica) is None and namespace is not None
+                    and self.snapshot.reachable(namespace)):
+                found.append(Arrival(replica, namespace, rules.unusable(
+                    namespace, self.array) or ''))
+        return found
+
+    def failures(self) -> dict[str, str]:
+        """Replica -> why its namespace cannot be used, '' if it can."""
+        return {arrival.replica.uuid: arrival.why for arrival
+                in self._newcomers() + self._last_resorts()}
+
+    def _add_leg(self, arrival: Arrival) -> act.Action:
+        replica = arrival.replica
         joined = self.view.records[replica.uuid].joined
-        return [act.AddLeg(
+        return act.AddLeg(
             'replica %s %s' % (replica.uuid,
                                'came back' if joined else 'is assigned'),
-            self.array.name, namespace.device, replica.uuid, joined)]
+            self.array.name, arrival.namespace.device, replica.uuid, joined)
 
     def _exchange(self) -> list[act.Action]:
         if not self._settled():
@@ -248,53 +264,3 @@ class Plan:
             return [act.Resize('the volume has %d replicas' % goal,
                                self.array.name, goal)]
         return []
-
-    # connections
-
-    def _connect(self) -> list[act.Action]:
-        steps: list[act.Action] = []
-        for replica in self.view.members:
-            target = replica.target
-            if target is None or self.view.reachable(replica):
-                continue
-            connected = {controller.portal
-                         for controller in self.snapshot.controllers
-                         if controller.nqn == target.nqn}
-            portals = tuple(portal for portal in target.portals
-                            if portal not in connected)
-            if portals:
-                steps.append(act.Connect(
-                    'replica %s is not connected' % replica.uuid,
-                    replica.uuid, target, portals))
-        return steps
-
-    def needless(self, replica: model.Replica) -> list[str]:
-        """Controllers of a doomed replica that nobody needs any more."""
-        namespace = self.snapshot.namespace_of(replica.uuid)
-        if namespace is None or self.view.leg(replica):
-            return []
-        found = []
-        for path in self.snapshot.paths(namespace):
-            behind = [other for other in self.snapshot.namespaces
-                      if path.name in other.controllers]
-            # one that is unknown may be in use without leaving a trace
-            if not any(other.holders or other.in_use
-                       or other.uuid in self.wanted
-                       or other.uuid not in self.known for other in behind):
-                found.append(path.name)
-        return found
-
-    def _disconnect(self) -> list[act.Action]:
-        return [act.Disconnect(
-            'replica %s was let go' % replica.uuid, controller)
-            for replica in self.view.leaving
-            if replica.state is State.TERMINATING
-            for controller in self.needless(replica)]
-
-
-def save_failures(view: volume_view.VolumeView, steps: Plan) -> None:
-    """Remember which namespaces cannot be used."""
-    for uuid, why in steps.failed.items():
-        if view.records[uuid].failed != why:
-            view.records[uuid] = dataclasses.replace(view.records[uuid],
-                                                     failed=why)

@@ -39,7 +39,11 @@ class RequestKind(enum.Enum):
 
 @dataclasses.dataclass(frozen=True)
 class HealingPolicy:
-    """Seconds; see the options of the same names."""
+    """How patient healing is: seconds; see the options of these names.
+
+    :ivar grace: ``replacement_grace_period``.
+    :ivar repeat: ``report_repeat_interval``.
+    """
 
     grace: float = 600.0
     repeat: float = 600.0
@@ -143,6 +147,17 @@ def answered(record: ReplicaRecord, ask: RequestKind) -> ReplicaRecord:
 def unusable(record: ReplicaRecord, why: str) -> ReplicaRecord:
     """Return the record to save after its target could not be connected."""
     return dataclasses.replace(record, failed=why)
+
+
+def with_failures(records: ReplicaRecords,
+                  failures: Mapping[str, str]) -> ReplicaRecords:
+    """Return the records once it was seen which namespaces can be used.
+
+    :param failures: replica -> why it cannot be used, '' if it can.
+    """
+    return {uuid: record if failures.get(uuid, record.failed) == record.failed
+            else dataclasses.replace(record, failed=failures[uuid])
+            for uuid, record in records.items()}
 
 
 def chain(records: ReplicaRecords, replica_uuid: str) -> list[str]:

@@ -27,8 +27,9 @@ T = TypeVar('T')
 
 @dataclasses.dataclass(frozen=True)
 class _Kept(Generic[T]):
-    """:ivar asked: the very values that were asked about the last time.
+    """What was found of a volume, and what it was found in.
 
+    :ivar asked: the very values that were asked about the last time.
     :ivar basis: and ``policy``: all that ``found`` was read off; while they
         stay, so does that.
     """

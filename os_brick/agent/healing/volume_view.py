@@ -31,74 +31,28 @@ State = model.ReplicaState
 ARRIVAL = 60.0
 
 
+@dataclasses.dataclass(frozen=True)
 class VolumeView:
-    """The arguments of one decision, and the questions to them."""
+    """One volume at one moment, and the questions to it.
 
-    def __init__(self, volume: model.Volume, array: model.Array,
-                 snapshot: snapshots.HostSnapshot,
-                 records: replica_record.ReplicaRecords, now: float,
-                 policy: replica_record.HealingPolicy) -> None:
-        self.volume = volume
-        self.array = array
-        self.snapshot = snapshot
-        self.records = dict(records)
-        self.now = now
-        self.policy = policy
-        self._remember(first=not records)
+    :ivar volume: as the provisioner has it.
+    :ivar array: its array on this host.
+    :ivar records: what is remembered of its replicas; one for each that is
+        listed, once they were observed.
+    :ivar now: agent time, which goes on across restarts and never back.
+    """
 
-    def _remember(self, first: bool) -> None:
-        waiting: list[model.Replica] = []
-        for replica in self.volume.replicas:
-            record = self.records.get(
-                replica.uuid,
-                replica_record.ReplicaRecord(joined=first, seen_at=self.now))
-            if record.confirmed and replica.state is not State.TERMINATING:
-                # let go, wiped for all we know, and assigned once more
-                record = replica_record.ReplicaRecord(seen_at=self.now)
-            record = dataclasses.replace(
-                record, terminating=replica.state is State.TERMINATING)
-            self.records[replica.uuid] = record
-            leg = self.array.leg_of(replica.uuid)
-            if (not record.joined and leg is None and not record.failed
-                    and self.reachable(replica)):
-                waiting.append(replica)
-                continue
-            self.records[replica.uuid] = replica_record.seen(
-                record, self.local(replica), leg.device if leg else None,
-                self.now, self.healthy)
-        for replica in self.volume.replicas:
-            self.records[replica.uuid] = self._succeed(
-                replica, self.records[replica.uuid])
-        for replica in waiting:
-            # for a place, or for us: that is not bad, unless it is for good
-            record = replica_record.seen(
-                self.records[replica.uuid], State.MISSING, None, self.now,
-                self.healthy and self.surplus(replica))
-            self.records[replica.uuid] = dataclasses.replace(
-                record, down=record.down if record.counted_at else 0.0)
+    volume: model.Volume
+    array: model.Array
+    snapshot: snapshots.HostSnapshot
+    records: replica_record.ReplicaRecords
+    now: float
+    policy: replica_record.HealingPolicy
 
-    def _succeed(self, replica: model.Replica,
-                 record: replica_record.ReplicaRecord
-                 ) -> replica_record.ReplicaRecord:
-        if record.requested_at is None:
-            return record
-        if record.successor is None:
-            taken = {other.successor for other in self.records.values()}
-            for other in self.volume.replicas:
-                if (other.uuid not in record.known
-                        and other.uuid not in taken
-                        and other.state is not State.TERMINATING
-                        and self.records[other.uuid].seen_at
-                        >= record.requested_at):
-                    return dataclasses.replace(record, successor=other.uuid)
-            return record
-        if self._chain_listed(replica):
-            return dataclasses.replace(record, retry_at=float('inf'))
-        if record.retry_at == float('inf'):
-            # gone, or not listed for once: ask anew, but not soon
-            return dataclasses.replace(record, retry_at=self.now + max(
-                self.policy.grace, self.policy.repeat))
-        return record
+    def with_records(self, records: replica_record.ReplicaRecords
+                     ) -> VolumeView:
+        """Return the same moment, with other records."""
+        return dataclasses.replace(self, records=records)
 
     # what is
 
@@ -123,29 +77,35 @@ class VolumeView:
 
     @property
     def healthy(self) -> bool:
+        """A leg of the array is good."""
         return any(self.snapshot.good(leg) for leg in self.array.legs)
 
     def reachable(self, replica: model.Replica) -> bool:
+        """Its namespace is here and its target answers, leg or not."""
         namespace = self.snapshot.namespace_of(replica.uuid)
         return namespace is not None and self.snapshot.reachable(namespace)
 
     # what is meant to be
 
-    def _chain_listed(self, replica: model.Replica) -> bool:
+    def chain_listed(self, replica: model.Replica) -> bool:
+        """What was assigned in its place is listed."""
         return any(self.volume.replica(uuid) is not None for uuid in
                    replica_record.chain(self.records, replica.uuid))
 
     def doomed(self, replica: model.Replica) -> bool:
+        """It is to leave the array."""
         return (replica.state is State.TERMINATING
-                or self._chain_listed(replica))
+                or self.chain_listed(replica))
 
     @property
     def members(self) -> list[model.Replica]:
+        """The replicas that belong into the array."""
         return [replica for replica in self.volume.replicas
                 if not self.doomed(replica)]
 
     @property
     def leaving(self) -> list[model.Replica]:
+        """The replicas that are doomed."""
         return [replica for replica in self.volume.replicas
                 if self.doomed(replica)]
 

@@ -37,6 +37,7 @@ from os_brick.agent.host import privileged
 from os_brick.agent.host import sysfs
 from os_brick.agent import model
 from os_brick.agent.model import actions as act
+from os_brick.agent.safety import ownership
 from os_brick.agent.safety import rules
 
 LOG = logging.getLogger(__name__)
@@ -81,12 +82,9 @@ class Executor:
         self._mine = threading.Lock()
 
     def execute(self, action: act.Action, volume: model.Volume,
-                ours: Collection[str], known: Collection[str] = (),
-                urgent: bool = False) -> None:
+                owned: ownership.Owned, urgent: bool = False) -> None:
         """Do one action.
 
-        :param ours: names of the arrays that are the provisioner's volumes.
-        :param known: UUIDs of all replicas of the provisioner's volumes.
         :param urgent: it ends hanging I/O: do it without the lock rather
             than not at all.
         :raises NotDone: with the reason; nothing, or not all, was done.
@@ -98,7 +96,7 @@ class Executor:
                 snapshot = self._scanner.scan()
             except attributes.Exhausted as error:
                 raise Refused(str(error)) from error
-            why = rules.refusal(action, volume, snapshot, ours, known)
+            why = rules.refusal(action, volume, snapshot, owned)
             if why is not None:
                 raise Refused(why)
             try:
@@ -192,30 +190,34 @@ class Executor:
                            tuple(listening))
 
     def _do(self, action: act.Action) -> None:
-        if isinstance(action, act.Connect):
-            self._connect(action)
-        elif isinstance(action, act.Disconnect):
-            privileged.disconnect(action.controller)
-        elif isinstance(action, act.SetFastIoFail):
-            privileged.set_fast_io_fail(
-                action.controller,
-                -1 if action.seconds is None else round(action.seconds))
-        elif isinstance(action, act.ResetConnection):
-            self._give_up(action)
-        elif isinstance(action, act.SetFailfast):
-            privileged.set_failfast(action.array, action.device, action.on)
-        elif isinstance(action, act.FailLeg):
-            privileged.fail(action.array, action.device)
-        elif isinstance(action, act.RemoveLeg):
-            privileged.remove(action.array, action.device)
-        elif isinstance(action, act.AddLeg):
-            self._add(action)
-        elif isinstance(action, act.ReplaceLeg):
-            privileged.replace(action.array, action.device, action.spare)
-        elif isinstance(action, act.Resize):
-            privileged.resize(action.array, action.raid_disks)
-        else:
+        if not isinstance(action, act.AnyAction):
             raise TypeError('unknown action %r' % (action,))
+        match action:
+            case act.Connect():
+                self._connect(action)
+            case act.Disconnect():
+                privileged.disconnect(action.controller)
+            case act.SetFastIoFail():
+                privileged.set_fast_io_fail(
+                    action.controller,
+                    -1 if action.seconds is None else round(action.seconds))
+            case act.ResetConnection():
+                self._give_up(action)
+            case act.SetFailfast():
+                privileged.set_failfast(action.array, action.device,
+                                        action.on)
+            case act.FailLeg():
+                privileged.fail(action.array, action.device)
+            case act.RemoveLeg():
+                privileged.remove(action.array, action.device)
+            case act.AddLeg():
+                self._add(action)
+            case act.ReplaceLeg():
+                privileged.replace(action.array, action.device, action.spare)
+            case act.Resize():
+                privileged.resize(action.array, action.raid_disks)
+            case _:
+                act.never(action)
 
     def _give_up(self, action: act.ResetConnection) -> None:
         """Close it; where the kernel cannot, the command does it."""

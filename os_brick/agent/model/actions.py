@@ -9,7 +9,7 @@
 #    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 #    License for the specific language governing permissions and limitations
 #    under the License.
-"""What the agent may do to this host, as values; doing it is host/actions.
+"""What the agent may do to this host, as values; ``host.execute`` does it.
 
 Every action carries the sentence that says why: the log, and whoever reads
 it at night, sees that sentence.
@@ -18,12 +18,18 @@ it at night, sees that sentence.
 from __future__ import annotations
 
 import dataclasses
+from typing import NoReturn
 
 from os_brick.agent.model import volumes
 
 
 @dataclasses.dataclass(frozen=True)
 class Action:
+    """What every action carries.
+
+    :ivar reason: why it is done, in one sentence.
+    """
+
     reason: str
 
 
@@ -126,6 +132,20 @@ class Resize(Action):
 
     array: str
     raid_disks: int
+
+
+#: What is done to an array by its name.
+ArrayAction = (SetFailfast | FailLeg | RemoveLeg | AddLeg | ReplaceLeg
+               | Resize)
+#: All kinds of them.  What treats each kind in its own way ends in ``never``,
+#: so that mypy finds what a new kind is missing.
+AnyAction = (Connect | Disconnect | SetFastIoFail | ResetConnection
+             | ArrayAction)
+
+
+def never(action: NoReturn) -> NoReturn:
+    """Say that no kind of action is left here; mypy proves it."""
+    raise TypeError('unknown action %r' % (action,))
 
 
 def words(action: Action) -> str:

@@ -9,7 +9,7 @@
 #    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 #    License for the specific language governing permissions and limitations
 #    under the License.
-"""The safety rules of connections; ``rules`` names them and asks for them.
+"""The safety rules of connections; ``rules`` asks for them.
 
 A connection may serve several legs, of several arrays, and several may be
 given up together: each array behind them has to keep a good leg (S1) and one
@@ -18,17 +18,19 @@ that waits (S9), and nobody else's property may be behind them (S4).
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
 from os_brick.agent import model
 from os_brick.agent.model import actions as act
 from os_brick.agent.model import snapshots
+from os_brick.agent.safety import laws
+from os_brick.agent.safety import ownership
+
+Law = laws.Law
 
 _NONE: frozenset[str] = frozenset()
 
 
 def foreign_use(name: str, snapshot: snapshots.HostSnapshot,
-                ours: Collection[str], known: Collection[str]) -> str | None:
+                owned: ownership.Owned) -> str | None:
     """Return who else uses a controller, None where nobody does (S4).
 
     A namespace that nothing holds and that is no replica may be in use
@@ -37,22 +39,23 @@ def foreign_use(name: str, snapshot: snapshots.HostSnapshot,
     behind = [namespace for namespace in snapshot.namespaces
               if name in namespace.controllers]
     if not behind:
-        return 'S4: %s carries no replica' % name
+        return Law.S4.refuses('%s carries no replica', name)
     for namespace in behind:
         if namespace.in_use:
-            return 'S4: %s is in use: %s' % (namespace.device,
-                                             namespace.in_use)
+            return Law.S4.refuses('%s is in use: %s', namespace.device,
+                                  namespace.in_use)
         for holder in namespace.holders:
-            if snapshot.array(holder) is None or holder not in ours:
-                return 'S4: %s is in use by %s' % (namespace.device, holder)
-        if not namespace.holders and namespace.uuid not in known:
-            return 'S4: %s is no replica of a volume' % namespace.device
+            if snapshot.array(holder) is None or holder not in owned.arrays:
+                return Law.S4.refuses('%s is in use by %s',
+                                      namespace.device, holder)
+        if not namespace.holders and namespace.uuid not in owned.replicas:
+            return Law.S4.refuses('%s is no replica of a volume',
+                                  namespace.device)
     return None
 
 
 def disconnect(names: frozenset[str], snapshot: snapshots.HostSnapshot,
-               ours: Collection[str], known: Collection[str],
-               silent: bool = False) -> str | None:
+               owned: ownership.Owned, silent: bool = False) -> str | None:
     """Return why controllers must not be given up together.
 
     :param silent: they are live for the kernel and have fallen silent.
@@ -60,7 +63,7 @@ def disconnect(names: frozenset[str], snapshot: snapshots.HostSnapshot,
     for name in sorted(names):
         if snapshot.controller(name) is None:
             return 'the controller is gone'
-        foreign = foreign_use(name, snapshot, ours, known)
+        foreign = foreign_use(name, snapshot, owned)
         if foreign is not None:
             return foreign
     for namespace in snapshot.namespaces:
@@ -76,7 +79,7 @@ def _give_up(namespace: model.Namespace, names: frozenset[str],
     """Why a namespace must not lose these of its paths."""
     for holder in namespace.holders:
         if _alone_in_waiting(snapshot.array(holder), names, snapshot):
-            return 'S9: no good leg of %s would be left to wait' % holder
+            return _nobody_waits(holder)
     live = {path.name for path in snapshot.paths(namespace) if path.live}
     if live - names:
         return None
@@ -86,12 +89,16 @@ def _give_up(namespace: model.Namespace, names: frozenset[str],
         if array is None or leg is None:
             return '%s is in use by %s' % (namespace.device, holder)
         if not leg.faulty and live and not silent:
-            return 'S3: %s is a working leg of %s' % (namespace.device,
-                                                      holder)
+            return Law.S3.refuses('%s is a working leg of %s',
+                                  namespace.device, holder)
         if not any(snapshot.good(other) and not _only_through(
                 other, names, snapshot) for other in array.legs):
-            return 'S1: %s has no other good leg' % holder
+            return Law.S1.refuses('%s has no other good leg', holder)
     return None
+
+
+def _nobody_waits(array: str) -> str:
+    return Law.S9.refuses('no good leg of %s would be left to wait', array)
 
 
 def _only_through(leg: model.Leg, names: frozenset[str],
@@ -120,13 +127,13 @@ def waits(leg: model.Leg, snapshot: snapshots.HostSnapshot,
 
 
 def give_up(action: act.ResetConnection, snapshot: snapshots.HostSnapshot,
-            ours: Collection[str], known: Collection[str]) -> str | None:
+            owned: ownership.Owned) -> str | None:
     """Return why a silent connection must not be given up.
 
     Where all connections to its portal are closed, they all have to be such
     that they may be.
     """
-    return disconnect(given_up(action, snapshot), snapshot, ours, known,
+    return disconnect(given_up(action, snapshot), snapshot, owned,
                       silent=True)
 
 
@@ -140,9 +147,9 @@ def given_up(action: act.ResetConnection,
 
 
 def fast_fail(action: act.SetFastIoFail, snapshot: snapshots.HostSnapshot,
-              ours: Collection[str], known: Collection[str]) -> str | None:
+              owned: ownership.Owned) -> str | None:
     """Return why ``fast_io_fail_tmo`` must not be set."""
-    foreign = foreign_use(action.controller, snapshot, ours, known)
+    foreign = foreign_use(action.controller, snapshot, owned)
     if foreign is not None or action.seconds is None:
         return foreign
     without = frozenset([action.controller])
@@ -154,5 +161,5 @@ def fast_fail(action: act.SetFastIoFail, snapshot: snapshots.HostSnapshot,
             if array is not None and not any(
                     snapshot.good(leg) and waits(leg, snapshot, without)
                     for leg in array.legs):
-                return 'S9: no good leg of %s would be left to wait' % holder
+                return _nobody_waits(holder)
     return None

@@ -23,12 +23,30 @@ again.
 from __future__ import annotations
 
 from collections.abc import Collection
+from collections.abc import Iterable
 from collections.abc import Mapping
 import dataclasses
 import functools
 
 from os_brick.agent import model
 from os_brick.agent.model import snapshots
+
+
+@dataclasses.dataclass(frozen=True)
+class Owned:
+    """What on this host is the provisioner's.
+
+    :ivar arrays: names of the arrays that are its volumes.
+    :ivar replicas: UUIDs of all replicas of its volumes.
+    """
+
+    arrays: frozenset[str] = frozenset()
+    replicas: frozenset[str] = frozenset()
+
+    def and_of(self, volume: model.Volume) -> Owned:
+        """Return the same, with the replicas of one more volume."""
+        return dataclasses.replace(self, replicas=self.replicas | {
+            replica.uuid for replica in volume.replicas})
 
 
 def owners(array: model.Array, volumes: Mapping[str, model.Volume],
@@ -54,8 +72,9 @@ def owners(array: model.Array, volumes: Mapping[str, model.Volume],
 
 @dataclasses.dataclass(frozen=True)
 class Matches:
-    """:ivar arrays: array name -> uuid of its volume.
+    """Which array is which volume's.
 
+    :ivar arrays: array name -> uuid of its volume.
     :ivar doubts: what it is about -> why it is left alone.
     """
 
@@ -139,8 +158,9 @@ def _alias(alias: str) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class KnownVolumes:
-    """:ivar volumes: volume UUID -> volume.
+    """The provisioner's volumes, as far as it has told of them.
 
+    :ivar volumes: volume UUID -> volume.
     :ivar legs: volume UUID -> replicas that were legs of its array.
     """
 
@@ -151,8 +171,8 @@ class KnownVolumes:
 
     @functools.cached_property
     def leaving(self) -> frozenset[str]:
-        """The replicas that are to go."""
-        return self.replicas() - self.replicas(going=False)
+        """The replicas that are to be let go."""
+        return self._replicas - self.staying
 
     @functools.cached_property
     def _replicas(self) -> frozenset[str]:
@@ -161,7 +181,8 @@ class KnownVolumes:
             for replica in volume.replicas)
 
     @functools.cached_property
-    def _staying(self) -> frozenset[str]:
+    def staying(self) -> frozenset[str]:
+        """The replicas of all volumes that are not to be let go."""
         return frozenset(
             replica.uuid for volume in self.volumes.values()
             for replica in volume.replicas
@@ -171,9 +192,12 @@ class KnownVolumes:
     def _index(self) -> Index:
         return Index(self.volumes, self.legs)
 
-    def replicas(self, going: bool = True) -> frozenset[str]:
-        """The replicas of all volumes, with those that are to go or not."""
-        return self._replicas if going else self._staying
+    def owned(self, arrays: Iterable[str]) -> Owned:
+        """Return what is the provisioner's.
+
+        :param arrays: names of the arrays that were matched.
+        """
+        return Owned(frozenset(arrays), self._replicas)
 
     def match(self, snapshot: snapshots.HostSnapshot,
               before: Mapping[str, str]) -> Matches:

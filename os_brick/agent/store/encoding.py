@@ -9,7 +9,7 @@
 #    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 #    License for the specific language governing permissions and limitations
 #    under the License.
-"""Volumes and memories as text, for the ledger.
+"""Volumes and records as text, for the ledger.
 
 A field that another version of the agent knew and this one does not is left
 out: an upgrade may be taken back.

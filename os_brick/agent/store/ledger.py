@@ -161,8 +161,8 @@ class Ledger:
         with self._db:
             self._db.executemany(
                 'INSERT OR REPLACE INTO memory VALUES (?, ?, ?)',
-                [(volume, replica, encoding.dump_record(memory))
-                 for replica, memory in records.items()])
+                [(volume, replica, encoding.dump_record(record))
+                 for replica, record in records.items()])
             self._db.executemany(
                 'INSERT INTO outbox (volume, replica, state) '
                 'VALUES (?, ?, ?)',

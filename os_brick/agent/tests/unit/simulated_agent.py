@@ -11,7 +11,7 @@
 #    under the License.
 """The agent's pass over the simulated host, with a judge at its elbow.
 
-The pass is that of ``cycle.py``: pull, guard, decide, save, report, ask,
+The pass is that of ``healing_loop``: pull, guard, decide, save, report, ask,
 act.  The judge looks at every request and action before and after it is
 carried out.
 """
@@ -46,11 +46,11 @@ class Killed(Exception):
     """SIGKILL, at the worst moment."""
 
 
-def on_disk(memories: dict[str, decision.ReplicaRecord]
+def on_disk(records: dict[str, decision.ReplicaRecord]
             ) -> dict[str, decision.ReplicaRecord]:
     """What the ledger gives back after a restart."""
-    stored = json.dumps({uuid: encoding.dump_record(memory)
-                         for uuid, memory in memories.items()})
+    stored = json.dumps({uuid: encoding.dump_record(record)
+                         for uuid, record in records.items()})
     return {uuid: encoding.load_record(content)
             for uuid, content in json.loads(stored).items()}
 
@@ -68,7 +68,7 @@ class Agent:
         self.judge = judge
         self.policy = policy
         self.guarded = guarded
-        self.memories: dict[str, dict[str, decision.ReplicaRecord]] = {}
+        self.records: dict[str, dict[str, decision.ReplicaRecord]] = {}
         self.outbox: list[tuple[str, str, State]] = []
         self.volumes: dict[str, model.Volume] = {}
         self.guarding = roles.GuardMemory()
@@ -84,8 +84,8 @@ class Agent:
         Which volume an array is of is taken to survive: without it nothing
         is guarded until the provisioner answers again.
         """
-        self.memories = {volume: on_disk(memories)
-                         for volume, memories in self.memories.items()}
+        self.records = {volume: on_disk(records)
+                        for volume, records in self.records.items()}
         self.guarding, self.life = roles.GuardMemory(), None
 
     def run(self) -> list[act.Action]:
@@ -110,59 +110,60 @@ class Agent:
         except provisioner.Silent:
             fresh = False
         snapshot = self.kernel.snapshot()
-        joined = {volume: [uuid for uuid, memory in memories.items()
-                           if memory.joined]
-                  for volume, memories in self.memories.items()}
+        joined = {volume: [uuid for uuid, record in records.items()
+                           if record.joined]
+                  for volume, records in self.records.items()}
         ours = {array.name: self.volumes[owner] for array in snapshot.arrays
                 for owner in ownership.owners(array, self.volumes, joined)}
         replicas = [replica for volume in self.volumes.values()
                     for replica in volume.replicas]
-        known = frozenset(replica.uuid for replica in replicas)
-        wanted = frozenset(replica.uuid for replica in replicas
-                           if replica.state is not State.TERMINATING)
+        owned = ownership.Owned(frozenset(ours), frozenset(
+            replica.uuid for replica in replicas))
+        staying = frozenset(replica.uuid for replica in replicas
+                            if replica.state is not State.TERMINATING)
         if self.guarded:
-            self._guard(ours, known, wanted)
+            self._guard(ours, owned, staying)
         for name, volume in ours.items():
             snapshot = self.kernel.snapshot()
             array = snapshot.array(name)
             assert array is not None
             decided = decision.decide(
-                volume, array, snapshot, self.memories.get(volume.uuid, {}),
-                self.kernel.now, self.policy, wanted, known)
+                volume, array, snapshot, self.records.get(volume.uuid, {}),
+                self.kernel.now, self.policy, staying, owned)
             if decided.settled:
-                self._still_calm(volume, array, snapshot, wanted, known)
+                self._still_calm(volume, array, snapshot, staying, owned)
             self._live()
-            self.memories[volume.uuid] = dict(decided.records)
+            self.records[volume.uuid] = dict(decided.records)
             self.outbox += [(volume.uuid, report.replica_uuid, report.state)
                             for report in decided.reports]
             if self._deliver() and fresh:
                 for request in decided.requests:
                     self._ask(volume, request)
             for action in decided.actions:
-                self._act(action, volume, frozenset(ours), known)
+                self._act(action, volume, owned)
 
     def _still_calm(self, volume: model.Volume, array: model.Array,
-                    snapshot: snapshots.HostSnapshot, wanted: frozenset[str],
-                    known: frozenset[str]) -> None:
+                    snapshot: snapshots.HostSnapshot, staying: frozenset[str],
+                    owned: ownership.Owned) -> None:
         """Time alone must bring nothing to do: passes rely on it."""
-        before = self.memories.get(volume.uuid, {})
+        before = self.records.get(volume.uuid, {})
         later = decision.decide(
             volume, array, snapshot, before, self.kernel.now + 1e6,
-            self.policy, wanted, known)
+            self.policy, staying, owned)
         if later.actions or later.requests or later.reports:
             raise Violation('calm, and yet: %s' % (later,))
 
     def _guard(self, ours: dict[str, model.Volume],
-               known: frozenset[str], wanted: frozenset[str]) -> None:
+               owned: ownership.Owned, staying: frozenset[str]) -> None:
         """Its own thread in earnest: what it waits for is a moment only."""
         while True:
             dealt = roles.decide(
-                self.kernel.snapshot(), frozenset(ours), self.guarding,
-                self.kernel.now, roles.GuardPolicy(), self._sight(), known,
-                known - wanted)
+                self.kernel.snapshot(), owned, self.guarding,
+                self.kernel.now, roles.GuardPolicy(), self._sight(),
+                owned.replicas - staying)
             self.guarding = dealt.memory
             for name, action in dealt.actions:
-                self._act(action, ours[name], frozenset(ours), known)
+                self._act(action, ours[name], owned)
             pause = (dealt.again_at or 0.0) - self.kernel.now
             if not 0.0 < pause <= 2.0:
                 return
@@ -201,13 +202,13 @@ class Agent:
         return True
 
     def _ask(self, volume: model.Volume, request: decision.Request) -> None:
-        memories = self.memories[volume.uuid]
+        records = self.records[volume.uuid]
         uuid = request.replica_uuid
-        memory = decision.asked(memories[uuid], request.ask, volume,
+        record = decision.asked(records[uuid], request.ask, volume,
                                 self.kernel.now)
-        memories[uuid] = memory
+        records[uuid] = record
         self._live()
-        fault = (uuid, memory.requested_at)
+        fault = (uuid, record.requested_at)
         if (request.ask is decision.RequestKind.REPLACE
                 and fault in self.acknowledged):
             raise Violation('S7: %s was requested before' % uuid)
@@ -223,18 +224,17 @@ class Agent:
             self.failed.append('%s %r' % (request, error))
             return
         self._live()
-        memories[uuid] = decision.answered(memory, request.ask)
+        records[uuid] = decision.answered(record, request.ask)
         if request.ask is decision.RequestKind.REPLACE:
             self.acknowledged.add(fault)
 
     def _act(self, action: act.Action, volume: model.Volume,
-             ours: frozenset[str], known: frozenset[str]) -> None:
+             owned: ownership.Owned) -> None:
         self._live()
         if self.between is not None:
             between, self.between = self.between, None
             between()
-        why = rules.refusal(action, volume, self.kernel.snapshot(), ours,
-                            known)
+        why = rules.refusal(action, volume, self.kernel.snapshot(), owned)
         if why is not None:
             self.failed.append('%s: refused: %s' % (action, why))
             return
@@ -244,9 +244,9 @@ class Agent:
         except simulator.KernelError as error:
             self.failed.append('%s: %s' % (action, error))
             if isinstance(action, act.Connect):
-                memories = self.memories[volume.uuid]
-                memories[action.replica_uuid] = decision.unusable(
-                    memories[action.replica_uuid], str(error))
+                records = self.records[volume.uuid]
+                records[action.replica_uuid] = decision.unusable(
+                    records[action.replica_uuid], str(error))
             return
         self.done.append(action)
         self.judge.after()

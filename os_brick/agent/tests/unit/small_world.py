@@ -146,12 +146,10 @@ class SmallHost:
                         slot, flags)
 
     def execute(self, action: act.Action, volume: model.Volume,
-                ours: object, known: object = (),
-                urgent: bool = False) -> None:
+                owned: ownership.Owned, urgent: bool = False) -> None:
         self.points()
         self.broken(action)
-        why = rules.refusal(action, volume, self.scan(),
-                            set(ours), set(known))   # type: ignore
+        why = rules.refusal(action, volume, self.scan(), owned)
         if why is not None:
             raise execute.Refused(why)
         self.did.append(action)

@@ -523,8 +523,8 @@ class TestOneAmongMany(CycleCase):
         self.host.broken = held
         self.turn(3)
         self.assertNotEqual([], tried)
-        for memory in self.book.records(small_world.uuid(1, 'f')).values():
-            self.assertEqual('', memory.failed)
+        for record in self.book.records(small_world.uuid(1, 'f')).values():
+            self.assertEqual('', record.failed)
 
     def test_a_target_that_cannot_be_connected_is_remembered(self):
         self.lose()
@@ -536,9 +536,9 @@ class TestOneAmongMany(CycleCase):
 
         self.host.broken = refused
         self.turn(3)
-        memories = self.book.records(small_world.uuid(1, 'f'))
+        records = self.book.records(small_world.uuid(1, 'f'))
         self.assertEqual('connection refused',
-                         memories[small_world.uuid(1, 'c')].failed)
+                         records[small_world.uuid(1, 'c')].failed)
 
     def test_a_namespace_that_cannot_be_added_is_remembered(self):
         """It is bad from then on, and replaced in the end."""

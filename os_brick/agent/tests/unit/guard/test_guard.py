@@ -25,6 +25,7 @@ from os_brick.agent.guard import roles
 from os_brick.agent import model
 from os_brick.agent.model import actions as act
 from os_brick.agent.model import snapshots
+from os_brick.agent.safety import ownership
 from os_brick.agent.safety import rules
 from os_brick.agent.tests.unit import simulated_agent
 from os_brick.agent.tests.unit import simulator
@@ -94,13 +95,13 @@ def decide(snapshot: snapshots.HostSnapshot,
            sight: roles.Symptoms = roles.Symptoms(),
            ours: frozenset[str] = OURS) -> roles.GuardDecision:
     """Decide, long after whatever was lost was lost."""
-    known = frozenset(namespace.uuid for namespace in snapshot.namespaces
-                      if namespace.uuid and set(namespace.holders) & ours)
-    first = roles.decide(snapshot, ours, memory, 100.0, roles.GuardPolicy(),
-                         sight, known)
-    return roles.decide(snapshot, ours, dataclasses.replace(
-        first.memory, resets=memory.resets), 200.0, roles.GuardPolicy(), sight,
-        known)
+    owned = ownership.Owned(ours, frozenset(
+        namespace.uuid for namespace in snapshot.namespaces
+        if namespace.uuid and set(namespace.holders) & ours))
+    first = roles.decide(snapshot, owned, memory, 100.0, roles.GuardPolicy(),
+                         sight)
+    return roles.decide(snapshot, owned, dataclasses.replace(
+        first.memory, resets=memory.resets), 200.0, roles.GuardPolicy(), sight)
 
 
 def apply(snapshot: snapshots.HostSnapshot,
@@ -178,7 +179,8 @@ class PropertyTest(unittest.TestCase):
         volume = model.Volume(simulator.uuid_of(99), 'v', None, tuple(
             model.Replica(leg.replica_uuid) for leg in array.legs
             if leg.replica_uuid))
-        return rules.refusal(action, volume, snapshot, OURS) is not None
+        return rules.refusal(action, volume, snapshot,
+                             ownership.Owned(OURS)) is not None
 
     @hypothesis.settings(max_examples=400, deadline=None)
     @hypothesis.given(hosts(), sights())
@@ -426,11 +428,11 @@ class GuardTest(base.BaseTestCase):
                 (ours, legs - {dead}, set[str](), ['nvme9']),
                 (ours, legs, set[str](), [])):
             decision = roles.decide(
-                snapshot, ours, roles.GuardMemory(), 0.0, roles.GuardPolicy(),
-                roles.Symptoms(ours, ours, stalled,
-                               answered=frozenset(answered)),
-                frozenset(leg.replica_uuid for leg in array.legs
-                          if leg.replica_uuid))
+                snapshot, ownership.Owned(ours, frozenset(
+                    leg.replica_uuid for leg in array.legs
+                    if leg.replica_uuid)), roles.GuardMemory(), 0.0,
+                roles.GuardPolicy(), roles.Symptoms(
+                    ours, ours, stalled, answered=frozenset(answered)))
             resets = [action for _array, action in decision.actions
                       if isinstance(action, act.ResetConnection)]
             self.assertEqual(asked, [reset.controller for reset in resets])
@@ -454,11 +456,12 @@ class GuardTest(base.BaseTestCase):
                 namespaces=snapshot.namespaces + (model.Namespace(
                     'nvme8n1', uuid, 1, ('nvme8',)),))
             decision = roles.decide(
-                host, ours, roles.GuardMemory(), 0.0, roles.GuardPolicy(),
-                roles.Symptoms(ours, ours, ours, silent, silent, answered),
-                frozenset([simulator.uuid_of(5), *(
-                    leg.replica_uuid for array in host.arrays
-                    for leg in array.legs if leg.replica_uuid)]))
+                host, ownership.Owned(ours, frozenset([
+                    simulator.uuid_of(5), *(
+                        leg.replica_uuid for array in host.arrays
+                        for leg in array.legs if leg.replica_uuid)])),
+                roles.GuardMemory(), 0.0, roles.GuardPolicy(),
+                roles.Symptoms(ours, ours, ours, silent, silent, answered))
             self.assertEqual([('nvme9', closed)], [
                 (action.controller, action.portal)
                 for _array, action in decision.actions
@@ -529,7 +532,8 @@ class GuardTest(base.BaseTestCase):
             dataclasses.replace(world.kernel.snapshot(), controllers=tuple(
                 dataclasses.replace(path, fast_io_fail_tmo=30.0) for path
                 in world.kernel.snapshot().controllers)),
-            frozenset(['md1']), roles.GuardMemory(), 0.0, roles.GuardPolicy())
+            ownership.Owned(frozenset(['md1'])), roles.GuardMemory(), 0.0,
+            roles.GuardPolicy())
         for _array, action in decision.actions:
             if isinstance(action, act.SetFastIoFail):
                 self.assertIn('30 s was set', action.reason)
@@ -554,7 +558,8 @@ class GuardTest(base.BaseTestCase):
                 for one in snapshot.namespaces))
         for _time, flags in enumerate(([False], [])):
             actions = [action for _array, action in roles.decide(
-                snapshot, frozenset(['md1']), world.agent.guarding,
+                snapshot, ownership.Owned(frozenset(['md1'])),
+                world.agent.guarding,
                 world.kernel.now, roles.GuardPolicy()).actions
                 if isinstance(action, act.SetFailfast)]
             self.assertEqual(flags, [action.on for action in actions])
@@ -568,8 +573,8 @@ class GuardTest(base.BaseTestCase):
 
         def actions() -> list[act.Action]:
             return [action for _array, action in roles.decide(
-                snapshot, frozenset(['md1']), roles.GuardMemory(), 0.0,
-                roles.GuardPolicy(1.5)).actions]
+                snapshot, ownership.Owned(frozenset(['md1'])),
+                roles.GuardMemory(), 0.0, roles.GuardPolicy(1.5)).actions]
 
         for action in actions():
             self.assertEqual(2.0, getattr(action, 'seconds', 2.0))

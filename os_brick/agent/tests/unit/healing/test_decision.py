@@ -231,9 +231,9 @@ class StoryTest(base.BaseTestCase):
         world.passes(20)
         world.vendor.hides = set()
         world.passes(5)
-        memory = world.agent.memories[world.volume.uuid][A]
-        self.assertIsNone(memory.successor)
-        self.assertEqual(float('inf'), memory.retry_at)
+        record = world.agent.records[world.volume.uuid][A]
+        self.assertIsNone(record.successor)
+        self.assertEqual(float('inf'), record.retry_at)
 
     def test_two_of_three_are_lost_and_there_is_room_for_one(self) -> None:
         """The provisioner lists no more than four replicas at once."""
@@ -287,8 +287,8 @@ class StoryTest(base.BaseTestCase):
         world.passes(1)
         world.kernel.lose(world.targets[0])
         world.passes(40)
-        memory = world.agent.memories[world.volume.uuid][C]
-        self.assertIn('too small', memory.failed)
+        record = world.agent.records[world.volume.uuid][C]
+        self.assertIn('too small', record.failed)
         self.assertIn(('report MISSING', C), world.vendor.log)
         self.assertIn(('replace', C), world.vendor.log)
         self.assertEqual([B], [member.medium.uuid
@@ -305,9 +305,9 @@ class StoryTest(base.BaseTestCase):
         world.passes(1)
         world.kernel.lose(world.targets[0])
         world.passes(30)
-        memory = world.agent.memories[world.volume.uuid][
+        record = world.agent.records[world.volume.uuid][
             simulator.uuid_of(500)]
-        self.assertIn('in use by md9', memory.failed)
+        self.assertIn('in use by md9', record.failed)
 
     def test_replica_back_after_its_replacement_was_assigned(self) -> None:
         """It is not added in the place that its successor has taken."""
@@ -387,7 +387,7 @@ class StoryTest(base.BaseTestCase):
         self.assertEqual((), unknown.requests)
         decided = decision.decide(
             volume, array, snapshot,
-            world.agent.memories[world.volume.uuid], 10.0,
+            world.agent.records[world.volume.uuid], 10.0,
             world.agent.policy, frozenset())
         self.assertEqual((), decided.requests)
         self.assertEqual(['FailLeg'], kinds(list(decided.actions)))

@@ -31,12 +31,14 @@ from os_brick.agent.host import execute
 from os_brick.agent.host import sysfs
 from os_brick.agent import model
 from os_brick.agent.model import actions as act
+from os_brick.agent.safety import ownership
 from os_brick.agent.tests.unit.host import fakesys
 from os_brick.agent.tests.unit import small_world
 
 A, B, C = (small_world.uuid(1, letter) for letter in 'abc')
 VOLUME = model.Volume(small_world.uuid(1, 'f'), 'volume', None, (
     model.Replica(A), model.Replica(B), model.Replica(C)))
+OWNED = ownership.Owned(frozenset(['md127']), frozenset([A, B, C]))
 HOLDER = textwrap.dedent('''
     import sys
     import warnings
@@ -94,7 +96,7 @@ class ActionsCase(base.BaseTestCase):
         return folder.name
 
     def do(self, action: act.Action) -> None:
-        self.executor.execute(action, VOLUME, ('md127',), (A, B, C))
+        self.executor.execute(action, VOLUME, OWNED)
 
     def refused(self, action: act.Action, *words: str,
                 kind: type[Exception] = execute.Refused) -> None:
@@ -135,7 +137,7 @@ class TestRules(ActionsCase):
     def test_s4_a_foreign_array_is_not_touched(self):
         error = self.assertRaises(
             execute.Refused, self.executor.execute,
-            act.RemoveLeg('', 'md127', 'nvme1n1'), VOLUME, ())
+            act.RemoveLeg('', 'md127', 'nvme1n1'), VOLUME, ownership.Owned())
         self.assertIn('S4', str(error))
 
     def test_s2_what_cannot_be_looked_at_is_not_free(self):
@@ -366,7 +368,7 @@ class TestLock(ActionsCase):
         self.attach()
         self.put(execute, 'URGENT_PATIENCE', 0.1)
         self.conf.set_override('lock_timeout', 3600.0)
-        self.executor.execute(self.action, VOLUME, ('md127',), (A, B, C),
+        self.executor.execute(self.action, VOLUME, OWNED,
                               urgent=True)
         self.assertEqual(1, len(self.called()))
 
@@ -389,7 +391,7 @@ class TestLock(ActionsCase):
         self.addCleanup(ended.set)
         self.assertTrue(hangs.wait(60.0))
         self.refused(self.action, 'another action', kind=execute.LockHeld)
-        self.executor.execute(self.action, VOLUME, ('md127',), (A, B, C),
+        self.executor.execute(self.action, VOLUME, OWNED,
                               urgent=True)
         self.assertEqual(['fail', 'set_fast_io_fail'],
                          [call[0] for call in self.called()])

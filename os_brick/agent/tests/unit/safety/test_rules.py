@@ -61,7 +61,7 @@ class RulesTest(base.BaseTestCase):
         self.namespaces = [namespace(0), namespace(1), namespace(2, '')]
         self.controllers = [controller(number) for number in range(4)]
         self.raid_disks = 2
-        self.known: tuple[str, ...] = ()
+        self.known = frozenset[str]()
 
     def refusal(self, action: act.Action,
                 ours: tuple[str, ...] = ('md1',)) -> str | None:
@@ -70,7 +70,8 @@ class RulesTest(base.BaseTestCase):
                             data_offset=MIB)
         snapshot = snapshots.HostSnapshot(
             tuple(self.controllers), tuple(self.namespaces), (array,))
-        return rules.refusal(action, self.volume, snapshot, ours, self.known)
+        return rules.refusal(action, self.volume, snapshot,
+                             ownership.Owned(frozenset(ours), self.known))
 
     def mark(self, uuid: str, state: State) -> None:
         self.volume = dataclasses.replace(self.volume, replicas=tuple(
@@ -240,7 +241,7 @@ class RulesTest(base.BaseTestCase):
         self.legs[0] = leg(0, FAULTY, None)
         self.namespaces.append(dataclasses.replace(
             namespace(3, ''), controllers=('nvme0',)))
-        self.known = (X,)
+        self.known = frozenset([X])
         self.assert_allowed(act.Disconnect('', 'nvme0'))
 
     def test_S4_idle_connection_of_another_product_stays(self) -> None:
@@ -359,6 +360,14 @@ class RulesTest(base.BaseTestCase):
                 self.assert_refused('md would wait for nvme1n1', change)
         self.legs[1] = leg(1, FAULTY)
         self.assert_allowed(changes[0])
+
+    def test_an_action_without_a_rule_is_refused(self) -> None:
+        @dataclasses.dataclass(frozen=True)
+        class Wipe(act.Action):
+            array: str
+            device: str
+
+        self.assert_refused('no rule', Wipe('', 'md1', 'nvme2n1'))
 
     def test_what_is_gone_is_said(self) -> None:
         for action in (act.Disconnect('', 'nvme9'),

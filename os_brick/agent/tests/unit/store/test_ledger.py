@@ -9,7 +9,7 @@
 #    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 #    License for the specific language governing permissions and limitations
 #    under the License.
-"""What outlives a restart: memories, reports in order, and agent time."""
+"""What outlives a restart: records, reports in order, and agent time."""
 
 from __future__ import annotations
 
@@ -128,14 +128,14 @@ class TestTime(LedgerCase):
 class TestMemories(LedgerCase):
 
     def test_every_field_outlives_a_restart(self):
-        memory = decision.ReplicaRecord(
+        record = decision.ReplicaRecord(
             joined=True, reported=State.MISSING, reported_at=1.5,
             bad_since=2.5, requested_at=3.5, known=(A, B),
             retry_at=float('inf'), attempts=4, successor=B, retired=True,
             failed='no portal of "nqn" answers: é')
-        self.book.save(VOLUME, {A: memory, B: decision.ReplicaRecord()})
+        self.book.save(VOLUME, {A: record, B: decision.ReplicaRecord()})
         self.reopen()
-        self.assertEqual({A: memory, B: decision.ReplicaRecord()},
+        self.assertEqual({A: record, B: decision.ReplicaRecord()},
                          self.book.records(VOLUME))
         self.assertEqual({}, self.book.records(OTHER))
 
@@ -147,7 +147,7 @@ class TestMemories(LedgerCase):
         self.assertEqual(decision.ReplicaRecord(joined=True),
                          encoding.load_record(json.dumps(content)))
 
-    def test_memories_and_reports_are_kept_both_or_neither(self):
+    def test_records_and_reports_are_kept_both_or_neither(self):
         reports = [decision.Report(A, State.MISSING),
                    mock.Mock(replica_uuid=B, state=mock.Mock(
                        value=object()))]

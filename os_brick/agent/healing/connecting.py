@@ -1,0 +1,101 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""Which connections of one volume to make, and which to give up; pure.
+
+A connection may serve other volumes, and others than the provisioner: it is
+given up only where nobody else needs it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from os_brick.agent.healing import volume_view
+from os_brick.agent import model
+from os_brick.agent.model import actions as act
+from os_brick.agent.safety import ownership
+from os_brick.agent.safety import rules
+
+State = model.ReplicaState
+
+
+def connect(view: volume_view.VolumeView) -> list[act.Action]:
+    """Connect the portals of members that are not reached."""
+    steps: list[act.Action] = []
+    for replica in view.members:
+        target = replica.target
+        if target is None or view.reachable(replica):
+            continue
+        connected = {controller.portal
+                     for controller in view.snapshot.controllers
+                     if controller.nqn == target.nqn}
+        portals = tuple(portal for portal in target.portals
+                        if portal not in connected)
+        if portals:
+            steps.append(act.Connect(
+                'replica %s is not connected' % replica.uuid,
+                replica.uuid, target, portals))
+    return steps
+
+
+def release(view: volume_view.VolumeView,
+            owned: ownership.Owned) -> list[act.Action]:
+    """End the I/O that hangs on a leg which will not be waited for."""
+    # what other arrays wait for is not this volume's to end
+    mine = dataclasses.replace(owned, arrays=frozenset([view.array.name]))
+    steps: list[act.Action] = []
+    for replica in view.volume.replicas:
+        leg = view.leg(replica)
+        namespace = view.snapshot.behind(leg) if leg else None
+        if (leg is None or namespace is None
+                or not {'faulty', 'blocked'} <= leg.flags
+                or view.snapshot.reachable(namespace)
+                or not (view.doomed(replica) or view.due(replica))):
+            continue
+        for path in view.snapshot.paths(namespace):
+            step = act.Disconnect(
+                'I/O to the lost replica %s hangs' % replica.uuid, path.name)
+            if path.state == 'connecting' and rules.refusal(
+                    step, view.volume, view.snapshot, mine) is None:
+                steps.append(step)
+    return steps
+
+
+def disconnect(view: volume_view.VolumeView, staying: frozenset[str],
+               owned: ownership.Owned) -> list[act.Action]:
+    """Give up the connections of replicas that were let go."""
+    return [act.Disconnect(
+        'replica %s was let go' % replica.uuid, controller)
+        for replica in view.leaving
+        if replica.state is State.TERMINATING
+        for controller in needless(view, replica, staying, owned)]
+
+
+def needless(view: volume_view.VolumeView, replica: model.Replica,
+             staying: frozenset[str], owned: ownership.Owned) -> list[str]:
+    """Return the controllers of a replica that nobody needs any more.
+
+    :param staying: replicas of all volumes that are not to be let go.
+    """
+    namespace = view.snapshot.namespace_of(replica.uuid)
+    if namespace is None or view.leg(replica):
+        return []
+    known = owned.and_of(view.volume).replicas
+    found = []
+    for path in view.snapshot.paths(namespace):
+        behind = [other for other in view.snapshot.namespaces
+                  if path.name in other.controllers]
+        # one that is unknown may be in use without leaving a trace
+        if not any(other.holders or other.in_use or other.uuid in staying
+                   or other.uuid not in known for other in behind):
+            found.append(path.name)
+    return found

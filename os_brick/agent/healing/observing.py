@@ -1,0 +1,123 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""Taking in what is seen now of a volume's replicas; pure.
+
+``observe`` turns what was remembered into what is remembered from now on: who
+is a leg, for how long it has been bad, and what was assigned in its place.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from os_brick.agent.healing import replica_record
+from os_brick.agent.healing import volume_view
+from os_brick.agent import model
+
+State = model.ReplicaState
+ReplicaRecord = replica_record.ReplicaRecord
+ReplicaRecords = replica_record.ReplicaRecords
+
+
+def observe(view: volume_view.VolumeView) -> ReplicaRecords:
+    """Return the records of the view, brought up to its moment.
+
+    There is one for each replica that is listed.
+    """
+    records = _looked_at(view)
+    records = _assigned(view.with_records(records))
+    return _waited(view.with_records(records))
+
+
+def _looked_at(view: volume_view.VolumeView) -> ReplicaRecords:
+    """Take in each replica for itself."""
+    records = dict(view.records)
+    for replica in view.volume.replicas:
+        record = _listed(view, replica)
+        if not _waits(view, replica, record):
+            leg = view.array.leg_of(replica.uuid)
+            record = replica_record.seen(
+                record, view.local(replica), leg.device if leg else None,
+                view.now, view.healthy)
+        records[replica.uuid] = record
+    return records
+
+
+def _listed(view: volume_view.VolumeView,
+            replica: model.Replica) -> ReplicaRecord:
+    """Take in what the provisioner says of it."""
+    terminating = replica.state is State.TERMINATING
+    record = view.records.get(replica.uuid)
+    if record is None:
+        # all that the very first look finds were there before the agent
+        record = ReplicaRecord(joined=not view.records, seen_at=view.now)
+    if record.confirmed and not terminating:
+        # let go, wiped for all we know, and assigned once more
+        record = ReplicaRecord(seen_at=view.now)
+    return dataclasses.replace(record, terminating=terminating)
+
+
+def _waits(view: volume_view.VolumeView, replica: model.Replica,
+           record: ReplicaRecord) -> bool:
+    """It is new, here, and no leg yet: it waits for a place, or for us."""
+    return (not record.joined and not record.failed
+            and view.array.leg_of(replica.uuid) is None
+            and view.reachable(replica))
+
+
+def _assigned(view: volume_view.VolumeView) -> ReplicaRecords:
+    """Find what was assigned in the place of each, one after the other.
+
+    What one has got, the next one cannot get.
+    """
+    for replica in view.volume.replicas:
+        view = view.with_records({
+            **view.records, replica.uuid: _succeeded(view, replica)})
+    return view.records
+
+
+def _succeeded(view: volume_view.VolumeView,
+               replica: model.Replica) -> ReplicaRecord:
+    record = view.records[replica.uuid]
+    if record.requested_at is None:
+        return record
+    if record.successor is None:
+        taken = {other.successor for other in view.records.values()}
+        for other in view.volume.replicas:
+            if (other.uuid not in record.known
+                    and other.uuid not in taken
+                    and other.state is not State.TERMINATING
+                    and view.records[other.uuid].seen_at
+                    >= record.requested_at):
+                return dataclasses.replace(record, successor=other.uuid)
+        return record
+    if view.chain_listed(replica):
+        return dataclasses.replace(record, retry_at=float('inf'))
+    if record.retry_at == float('inf'):
+        # gone, or not listed for once: ask anew, but not soon
+        return dataclasses.replace(record, retry_at=view.now + max(
+            view.policy.grace, view.policy.repeat))
+    return record
+
+
+def _waited(view: volume_view.VolumeView) -> ReplicaRecords:
+    """Count no time against those that wait, unless it is for good."""
+    records = dict(view.records)
+    for replica in view.volume.replicas:
+        record = records[replica.uuid]
+        if _waits(view, replica, record):
+            record = replica_record.seen(
+                record, State.MISSING, None, view.now,
+                view.healthy and view.surplus(replica))
+            records[replica.uuid] = dataclasses.replace(
+                record, down=record.down if record.counted_at else 0.0)
+    return records

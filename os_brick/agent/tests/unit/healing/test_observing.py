@@ -1,0 +1,91 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+from __future__ import annotations
+
+import dataclasses
+import types
+
+from oslotest import base
+
+from os_brick.agent.healing import observing
+from os_brick.agent.healing import replica_record
+from os_brick.agent.healing import volume_view
+from os_brick.agent import model
+from os_brick.agent.tests.unit import simulated_agent
+from os_brick.agent.tests.unit import simulator
+
+A, B, C = (simulator.uuid_of(number) for number in range(3))
+
+
+def view(world: simulated_agent.World,
+         records: replica_record.ReplicaRecords) -> volume_view.VolumeView:
+    snapshot = world.kernel.snapshot()
+    array = snapshot.array('md1')
+    assert array is not None
+    return volume_view.VolumeView(
+        world.vendor.list()[world.volume.uuid], array, snapshot,
+        types.MappingProxyType(dict(records)), world.kernel.now,
+        replica_record.HealingPolicy(60.0, 60.0))
+
+
+class TestObserve(base.BaseTestCase):
+
+    def test_the_first_look_finds_legs(self) -> None:
+        world = simulated_agent.world()
+        world.vendor.give(world.volume)
+        records = observing.observe(view(world, {}))
+        self.assertEqual({A: True, B: True, C: True}, {
+            uuid: record.joined for uuid, record in records.items()})
+
+    def test_one_that_is_listed_later_is_new(self) -> None:
+        world = simulated_agent.world()
+        records = observing.observe(view(world, {}))
+        world.vendor.give(world.volume)
+        later = observing.observe(view(world, records))
+        self.assertFalse(later[C].joined)
+        self.assertEqual(world.kernel.now, later[C].seen_at)
+
+    def test_the_clock_runs_between_two_looks(self) -> None:
+        """And the view it was asked with stays what it was."""
+        world = simulated_agent.world()
+        records = observing.observe(view(world, {}))
+        world.kernel.lose(world.targets[0])
+        world.kernel.advance(5.0)
+        lost = observing.observe(view(world, records))
+        self.assertEqual(0.0, lost[A].down)
+        world.kernel.advance(7.0)
+        second = view(world, lost)
+        later = observing.observe(second)
+        self.assertEqual((7.0, 0.0), (later[A].down, later[B].down))
+        self.assertEqual(0.0, second.records[A].down)
+        self.assertEqual(later, observing.observe(second))
+
+    def test_two_requests_do_not_get_the_same_replica(self) -> None:
+        world = simulated_agent.world()
+        records = observing.observe(view(world, {}))
+        asked = {uuid: replica_record.asked(
+            record, replica_record.RequestKind.REPLACE, model.Volume(
+                world.volume.uuid, 'v', replicas=(model.Replica(A),
+                                                  model.Replica(B))),
+            world.kernel.now) for uuid, record in records.items()}
+        world.vendor.give(world.volume)
+        for target in world.targets[:2]:
+            world.kernel.lose(target)
+        world.kernel.advance(5.0)
+        later = observing.observe(view(world, asked))
+        self.assertEqual((C, None), (later[A].successor, later[B].successor))
+
+    def test_a_view_is_frozen(self) -> None:
+        world = simulated_agent.world()
+        self.assertRaises(dataclasses.FrozenInstanceError, setattr,
+                          view(world, {}), 'records', {})

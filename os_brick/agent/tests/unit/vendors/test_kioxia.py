@@ -117,9 +117,16 @@ class GetVolumesTestCase(fixture.KioxiaTestCase):
         self.assertEqual(1, self.calls().count('GET volumes'))
 
     def test_alias_with_unusual_characters(self):
-        volume = self.volume('vol 1/ä?#%')
+        volume = self.volume('vol 1ä?#%')
         self.assertEqual(1, len(self.probed().get_volumes(
             HOST, [self.array(volume)], [])))
+
+    def test_an_alias_that_cannot_be_an_array_costs_its_volume_alone(self):
+        bad, good = self.volume('vol/1'), self.volume('vol-2')
+        found = self.probed().get_volumes(
+            HOST, [self.array(bad, 'md1'), self.array(good, 'md2')], [])
+        self.assertEqual([good['uuid']], [one.uuid for one in found])
+        self.assertIn("'vol/1'", self.log.output)
 
     def test_array_named_by_the_uuid_of_its_volume(self):
         volume = self.volume()

@@ -188,7 +188,7 @@ class KioxiaDriver(base.ProvisionerDriver):
         for parsed in listed:
             self._served.pop(parsed.volume.uuid, None)
         return [parsed.with_targets(self._targets.resolve(
-            host, parsed, wanted)) for parsed in listed]
+            host, parsed, wanted, arrays)) for parsed in listed]
 
     def report_replica_state(self, volume: model.Volume,
                              replica: model.Replica,

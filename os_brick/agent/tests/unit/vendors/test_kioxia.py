@@ -11,6 +11,7 @@
 #    under the License.
 """The KumoScale driver's mapping, over HTTPS against the double."""
 
+import dataclasses
 import hashlib
 import json
 import time
@@ -145,7 +146,7 @@ class GetVolumesTestCase(fixture.KioxiaTestCase):
         driver.report_replica_state(found, found.replicas[0], State.MISSING)
         self.assertEqual([
             'POST host_probe', 'GET %s/volumes_by_alias/vol-1' % tenant,
-            'POST %s/publish' % tenant, 'GET targets',
+            'GET targets', 'POST %s/publish' % tenant, 'GET targets',
             'GET backends/backend-0',
             'PATCH %s/replica/%s/%s/Missing' % (
                 tenant, found.uuid, found.replicas[0].uuid)], self.calls())
@@ -272,11 +273,38 @@ class TargetsTestCase(fixture.KioxiaTestCase):
         targets = self.targets(driver, volume, array, [new['uuid']])
         self.assertEqual([None, None, self.expected(volume)[2]], targets)
         self.assertEqual(
-            ['POST publish', 'GET targets', 'GET backends/backend-2'],
-            self.calls()[2:])
+            ['GET targets', 'POST publish', 'GET targets',
+             'GET backends/backend-2'], self.calls()[2:])
         body = {'hostId': HOST.uuid, 'volId': volume['uuid']}
-        self.assertEqual(body, self.double.requests[2].body)
-        self.assertEqual(body, self.double.requests[3].query)
+        self.assertEqual(body, self.double.requests[3].body)
+        self.assertEqual(body, self.double.requests[4].query)
+
+    def test_s12_no_leg_lives_and_nothing_is_published(self):
+        """md calls the last leg in sync also when its target is lost."""
+        volume = self.volume()
+        self.world.published.clear()
+        self.assertEqual([None, None], self.targets(self.probed(), volume))
+        dead = dataclasses.replace(self.array(volume), legs=())
+        self.probed().get_volumes(
+            HOST, [dead], [volume['_replicas'][0]['uuid']])
+        self.assertNotIn('POST publish', self.calls())
+        self.assertEqual(set(), self.world.published)
+        self.assertIn('no leg of its array is in sync', self.log.output)
+
+    def test_s12_withdrawn_access_is_not_asked_for(self):
+        volume = self.volume()
+        lost = volume['_replicas'][0]['uuid']
+        driver = self.probed()
+        self.world.published.clear()
+        for _ in range(20):
+            self.assertEqual([None, None], self.targets(
+                driver, volume, wanted=[lost]))
+        for kind in ('error500', 'html', 'truncated', 'empty'):
+            self.spoil(kind, path='^targets', count=None)
+            self.targets(driver, volume, wanted=[lost])
+            self.double.faults.clear()
+        self.assertNotIn('POST publish', self.calls())
+        self.assertEqual(1, self.log.output.count('access was withdrawn'))
 
     def test_refused_publication(self):
         volume = self.volume()
@@ -290,7 +318,9 @@ class TargetsTestCase(fixture.KioxiaTestCase):
         self.assertNotIn('NoLicense', self.log.output)
         array = self.array(volume)
         self.world.add_replica('', volume['uuid'], {})
-        self.assertIsNone(self.targets(self.probed(), volume, array)[2])
+        self.assertIsNone(self.targets(
+            self.probed(), volume, array,
+            [volume['_replicas'][2]['uuid']])[2])
         self.assertIn('NoLicense: refused on request', self.log.output)
 
     def test_no_target_leaves_the_volume(self):

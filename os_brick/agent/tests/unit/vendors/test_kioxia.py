@@ -363,6 +363,51 @@ class ReplicaTestCase(fixture.KioxiaTestCase):
         self.replica = self.found.replicas[0]
         self.before = len(self.calls())
 
+    def test_s6_what_no_provisioner_said_declines_nothing(self):
+        """A gateway's answer, whatever its status, is neither yes nor no."""
+        calls = (
+            lambda: self.provisioner.report_replica_state(
+                self.found, self.replica, State.MISSING),
+            lambda: self.provisioner.request_replacement(
+                self.found, self.replica),
+            lambda: self.provisioner.retire_replica(
+                self.found, self.replica),
+            lambda: self.provisioner.confirm_replica_removed(
+                self.found, self.replica))
+        for kind in ('gateway400', 'gateway404', 'body'):
+            for text in ('<html>no route</html>', '[]', '"NotExists"', '{}',
+                         '{"message": "no Route matched"}',
+                         '{"status": 404, "error": "Not Found", "path": ""}',
+                         '{"status": "404", "description": "none"}',
+                         '{"status": "Failure", "message": "not found"}',
+                         '{"status": null, "description": ""}'):
+                for call in calls:
+                    self.spoil(kind, path='^replica', count=None, value=text)
+                    self.assertRaises(base.BadAnswer, call)
+                    self.double.faults.clear()
+        for call in calls:
+            self.spoil('gateway404', path='^replica', count=None)
+            self.assertRaises(base.BadAnswer, call)
+            self.double.faults.clear()
+        self.assertEqual('Available', self.state())
+
+    def test_s6_its_own_word_declines_whatever_the_http_status(self):
+        for kind in ('gateway400', 'gateway404'):
+            self.spoil(kind, path='^replica', value=(
+                '{"status": "InvalidState", "description": "Terminating"}'))
+            self.assertRaises(
+                base.Rejected, self.provisioner.report_replica_state,
+                self.found, self.replica, State.MISSING)
+
+    def test_an_address_that_is_no_provisioner_is_left(self):
+        self.spoil('gateway404', path='^replica', count=None, server=0)
+        self.assertRaises(
+            base.BadAnswer, self.provisioner.report_replica_state,
+            self.found, self.replica, State.MISSING)
+        self.provisioner.report_replica_state(
+            self.found, self.replica, State.MISSING)
+        self.assertEqual('Missing', self.state())
+
     def state(self):
         return self.kept['_replicas'][0]['replicaState']
 

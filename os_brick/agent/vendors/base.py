@@ -110,7 +110,8 @@ class ProvisionerDriver(abc.ABC):
         :raises Unavailable, Unauthorized, BadAnswer: when nothing can be
             said.  A volume whose description cannot be believed is left out
             and logged once by the driver; the others are returned.  A volume
-            left out is unknown to the agent, never gone.
+            left out is unknown to the agent, never gone.  So is a replica
+            that two volumes list, for both of them.
         """
 
     @abc.abstractmethod

@@ -258,7 +258,7 @@ def _own_word(found: answers.Json) -> str:
         return ''
     word = found.get('status')
     if word == 'Success':
-        return word
+        return 'Success'
     if (isinstance(word, str) and _WORD.match(word)
             and isinstance(found.get('description'), str)):
         return word

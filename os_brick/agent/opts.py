@@ -83,6 +83,13 @@ OPTS: list[cfg.Opt] = [
     cfg.StrOpt('run_dir', default='/run/nvme-agent',
                help='Directory of the lock file and of the socket by which '
                     'os-brick announces an attachment.'),
+    cfg.StrOpt('nudge_group', default='',
+               help='Group whose members may announce an attachment on that '
+                    'socket: the one that nova-compute runs in. The agent '
+                    'must be a member of it (SupplementaryGroups of the '
+                    'unit). Empty: only root and the own group of the agent; '
+                    'a new array is then noticed by the kernel events '
+                    'alone.'),
     cfg.StrOpt('host_nqn', default='',
                help='NVMe qualified name of this host; empty: read from '
                     '/etc/nvme/hostnqn, as os-brick does.'),

@@ -36,6 +36,7 @@ from os_brick.agent import model
 from os_brick.agent.model import actions as act
 from os_brick.agent.model import events
 from os_brick.agent.model import snapshots
+from os_brick.agent.provisioner import answers
 from os_brick.agent.provisioner import outbox
 from os_brick.agent.safety import ownership
 from os_brick.agent.store import ledger
@@ -72,7 +73,9 @@ class HealingLoop:
         self._outbox = outbox.Outbox(driver, store, self._log_once, stopping)
         self._last = snapshots.HostSnapshot()
         self._events: list[model.Event] = []
-        self._volumes = store.volumes()
+        self._answers = answers.Answers(
+            conf.provisioner_driver, store.volumes(), self._log_once)
+        self._volumes = self._answers.believed
         self._targets_wanted: frozenset[str] = frozenset()
         self._arrays: dict[str, str] = {}
         self._legs = store.legs()
@@ -177,27 +180,15 @@ class HealingLoop:
 
         A volume that is not in the answer is unknown, not gone (S8).
         """
-        answer: dict[str, model.Volume] = {}
-
         def call() -> None:
-            for volume in self._driver.get_volumes(
-                    self._host, snapshot.arrays, self._targets_wanted):
-                if not isinstance(volume, model.Volume):
-                    raise base.BadAnswer('the driver returned %r, which is '
-                                         'no volume' % (volume,))
-                if volume.replicas:
-                    known = self._volumes.get(volume.uuid)
-                    answer[volume.uuid] = (known if known == volume
-                                           else volume)
+            self._answers.take(self._driver.get_volumes(
+                self._host, snapshot.arrays, self._targets_wanted),
+                set(self._arrays.values()))
 
         if self._stopping() or not self._outbox.ask('volumes', call):
             return False
-        # one that is neither here nor listed has no say about arrays to come
-        here = set(self._arrays.values())
-        self._volumes = {uuid: volume for uuid, volume
-                         in {**self._volumes, **answer}.items()
-                         if uuid in answer or uuid in here}
-        self._ledger.keep_volumes(self._volumes.values())
+        self._volumes = self._answers.believed
+        self._ledger.keep_volumes(self._answers.words.values())
         return True
 
     def _learnt(self) -> ownership.KnownVolumes:

@@ -65,7 +65,8 @@ class AgentService(service.Service):  # type: ignore[misc]
         self._gap = GAP
         self._loop = loopingcall.DynamicLoopingCall(self._one_pass)
         self._watch = watch.Watch(
-            os.path.join(conf.run_dir, 'nudge.sock'), self._changed)
+            os.path.join(conf.run_dir, 'nudge.sock'), self._changed,
+            conf.nudge_group)
         guard.wake_passes = self._wake.set
 
     def start(self) -> None:

@@ -21,10 +21,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 import contextlib
+import grp
 import logging
 import os
 import select
 import socket
+import time
 from typing import TextIO
 
 import pyudev
@@ -35,13 +37,23 @@ LOG = logging.getLogger(__name__)
 MDSTAT = '/proc/mdstat'
 #: Seconds between two tries to open /proc/mdstat, before md is loaded.
 AGAIN = 5.0
+#: Seconds for which the socket is not listened to after a nudge, so that who
+#: may write to it cannot make each second cost the provisioner a call.
+NUDGE_GAP = 5.0
+#: Nudges that are taken at once; the others wait until the gap is over.
+_AT_ONCE = 64
 
 
 class Watch:
-    """:param wake: called, from the watching thread, on any change."""
+    """:param wake: called, from the watching thread, on any change.
 
-    def __init__(self, socket_path: str, wake: Callable[[], None]) -> None:
+    :param group: whose members may write to the socket; '': the agent's own.
+    """
+
+    def __init__(self, socket_path: str, wake: Callable[[], None],
+                 group: str = '') -> None:
         self._path = socket_path
+        self._group = group
         self._wake = wake
         self._worker = worker.Worker('watching for changes', self._run)
         self._bell, self._ringer = socket.socketpair(socket.AF_UNIX,
@@ -78,31 +90,56 @@ class Watch:
         try:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self._path)
+            # the mode that the socket's file gets, less the umask
+            os.fchmod(nudges.fileno(), 0o660)
             nudges.bind(self._path)
-            os.chmod(self._path, 0o666)
+            os.chmod(self._path, 0o660)
         except OSError as error:
             LOG.warning('%s: %s; an attachment is seen with the next pass '
                         'only', self._path, error.strerror or error)
             return None
+        self._open_to_group()
         nudges.setblocking(False)
         return nudges
+
+    def _open_to_group(self) -> None:
+        if not self._group:
+            return
+        try:
+            os.chown(self._path, -1, grp.getgrnam(self._group).gr_gid)
+        except (KeyError, OSError) as error:
+            LOG.warning(
+                '%s cannot be given to the group %s (option nudge_group): '
+                '%s; os-brick cannot announce an attachment', self._path,
+                self._group, error if isinstance(error, OSError)
+                else 'there is no such group')
 
     def _loop(self, poller: select.poll, nudges: socket.socket | None,
               uevents: pyudev.Monitor | None,
               opened: contextlib.ExitStack) -> None:
         mdstat: TextIO | None = None
+        deaf_until: float | None = None
         while not self._worker.stopping.is_set():
             if mdstat is None:
                 mdstat = _open_mdstat()
                 if mdstat is not None:
                     opened.enter_context(mdstat)
                     poller.register(mdstat, select.POLLPRI | select.POLLERR)
+            waits = [] if mdstat is not None else [AGAIN]
+            if deaf_until is not None:
+                waits.append(max(0.0, deaf_until - time.monotonic()))
             ready = {descriptor for descriptor, _event in poller.poll(
-                AGAIN * 1000 if mdstat is None else None)}
+                1000 * min(waits) if waits else None)}
             changed = False
             if nudges is not None and nudges.fileno() in ready:
                 _drain(nudges)
                 changed = True
+                poller.unregister(nudges)
+                deaf_until = time.monotonic() + NUDGE_GAP
+            elif nudges is not None and deaf_until is not None and (
+                    time.monotonic() >= deaf_until):
+                poller.register(nudges, select.POLLIN)
+                deaf_until = None
             if uevents is not None and uevents.fileno() in ready:
                 changed |= _of_ours(uevents)
             if mdstat is not None and mdstat.fileno() in ready:
@@ -148,7 +185,7 @@ def _open_mdstat() -> TextIO | None:
 
 
 def _drain(nudges: socket.socket) -> None:
-    while True:
+    for _nudge in range(_AT_ONCE):
         try:
             nudges.recv(64)
         except BlockingIOError:

@@ -291,4 +291,4 @@ def _watched(path: model.Controller) -> bool:
     return path.portal is not None and path.portal.transport == 'tcp'
 
 
-_NOBODY = model.Volume('00000000-0000-0000-0000-000000000000', '')
+_NOBODY = model.Volume('00000000-0000-0000-0000-000000000000', 'nobody')

@@ -46,15 +46,20 @@ def close(address: str, port: int) -> int:
     :raises OSError: the kernel refused it, or cannot do it.
     """
     far = ipaddress.ip_address(address.partition('%')[0])
-    family = socket.AF_INET if far.version == 4 else socket.AF_INET6
+    if isinstance(far, ipaddress.IPv4Address):
+        # a connection may have been made to it as one mapped into IPv6
+        ends = [(socket.AF_INET, far.packed),
+                (socket.AF_INET6, bytes(10) + b'\xff\xff' + far.packed)]
+    else:
+        ends = [(socket.AF_INET6, far.packed)]
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW,
                        _SOCK_DIAG) as kernel:
         kernel.settimeout(PATIENCE)
         kernel.bind((0, 0))
-        found = [one for one in _connections(kernel, family)
-                 if _far_end(one, far.max_prefixlen // 8) == (
-                     far.packed, port)]
-        return sum(_end(kernel, family, one) for one in found)
+        found = [(family, one) for family, packed in ends
+                 for one in _connections(kernel, family)
+                 if _far_end(one, len(packed)) == (packed, port)]
+        return sum(_end(kernel, family, one) for family, one in found)
 
 
 def _far_end(connection: bytes, length: int) -> tuple[bytes, int]:

@@ -23,6 +23,7 @@ from os_brick.agent.model.devices import Leg
 from os_brick.agent.model.devices import Namespace
 from os_brick.agent.model.events import Event
 from os_brick.agent.model.volumes import Host
+from os_brick.agent.model.volumes import normalise_address
 from os_brick.agent.model.volumes import normalise_uuid
 from os_brick.agent.model.volumes import Portal
 from os_brick.agent.model.volumes import Replica
@@ -32,6 +33,6 @@ from os_brick.agent.model.volumes import Volume
 
 __all__ = [
     'Array', 'belongs', 'Controller', 'Event', 'Host', 'IoCounters', 'Leg',
-    'Namespace', 'normalise_uuid', 'Portal', 'Replica', 'ReplicaState',
-    'Target', 'Volume',
+    'Namespace', 'normalise_address', 'normalise_uuid', 'Portal', 'Replica',
+    'ReplicaState', 'Target', 'Volume',
 ]

@@ -24,6 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 import dataclasses
+import logging
 import os
 import sqlite3
 import time
@@ -45,6 +46,7 @@ CREATE TABLE IF NOT EXISTS volume (
     uuid TEXT PRIMARY KEY, boot TEXT, content TEXT);
 CREATE INDEX IF NOT EXISTS outbox_volume ON outbox (volume, seq);
 """
+LOG = logging.getLogger(__name__)
 _BOOT_ID = '/proc/sys/kernel/random/boot_id'
 
 
@@ -133,10 +135,17 @@ class Ledger:
         A reboot takes all arrays away, and what is attached afterwards the
         provisioner has given out anew.
         """
-        return {uuid: encoding.load_volume(content)
-                for uuid, content in self._db.execute(
-                    'SELECT uuid, content FROM volume WHERE boot = ?',
-                    (_boot(),))}
+        found = {}
+        for uuid, content in self._db.execute(
+                'SELECT uuid, content FROM volume WHERE boot = ?',
+                (_boot(),)):
+            try:
+                found[uuid] = encoding.load_volume(content)
+            except (KeyError, TypeError, ValueError) as error:
+                # kept by a release that took what this one refuses
+                LOG.warning('volume %s: what was kept of it is not used: %s',
+                            uuid, error)
+        return found
 
     def keep_volumes(self, volumes: Iterable[model.Volume]) -> None:
         """Keep the provisioner's last word; costs nothing while it stays."""

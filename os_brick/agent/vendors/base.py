@@ -103,10 +103,15 @@ class ProvisionerDriver(abc.ABC):
             whose legs are its replicas, or whose alias is its alias.
         :param targets_for: UUIDs of replicas whose ``target`` is wanted;
             for the others it may be None, so that it need not be looked up.
+            Looking up must not give this host access that was withdrawn
+            from it, as another host may have the volume by now: such a
+            replica is lost, and access is asked for anew only for a volume
+            whose array has a leg in sync that is not among these.
         :raises Unavailable, Unauthorized, BadAnswer: when nothing can be
             said.  A volume whose description cannot be believed is left out
             and logged once by the driver; the others are returned.  A volume
-            left out is unknown to the agent, never gone.
+            left out is unknown to the agent, never gone.  So is a replica
+            that two volumes list, for both of them.
         """
 
     @abc.abstractmethod

@@ -107,6 +107,8 @@ class KioxiaDriver(base.ProvisionerDriver):
         # volume -> its replicas that may have got another one since it was
         # last listed
         self._served: dict[str, set[str]] = {}
+        # volume -> all that was listed last, also what the agent left out
+        self._listed: dict[str, frozenset[str]] = {}
 
     def set_up(self) -> None:
         conf = self._conf
@@ -187,8 +189,10 @@ class KioxiaDriver(base.ProvisionerDriver):
         listed = self._volumes.of(arrays)
         for parsed in listed:
             self._served.pop(parsed.volume.uuid, None)
+            self._listed[parsed.volume.uuid] = frozenset(
+                replica.uuid for replica in parsed.volume.replicas)
         return [parsed.with_targets(self._targets.resolve(
-            host, parsed, wanted)) for parsed in listed]
+            host, parsed, wanted, arrays)) for parsed in listed]
 
     def report_replica_state(self, volume: model.Volume,
                              replica: model.Replica,
@@ -237,6 +241,7 @@ class KioxiaDriver(base.ProvisionerDriver):
         if current is None:
             return []
         known = {known.uuid for known in volume.replicas}
+        known |= self._listed.get(volume.uuid, frozenset())
         # one whose backend was lost is no replacement
         known |= {lost.uuid for lost in current.unplaced
                   if lost.state not in _COMING}

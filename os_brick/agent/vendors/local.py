@@ -23,6 +23,9 @@ so far, this time included (``returned: true`` is 1).  A count, not a flag,
 because a flag left in the file would give it back again after its next
 failure.
 
+Several hosts may have a copy of the file, and each has a ledger of its own:
+a spare is handed out only on the one host that the file names for it.
+
 What the inventory gives is a volume's wish: it has as many replicas as are
 listed, a replica that is taken out of the list is let go, and one that was
 replaced may be taken out at leisure.  A volume that is taken out altogether
@@ -76,6 +79,8 @@ class LocalDriver(base.ProvisionerDriver):
     def __init__(self, conf: cfg.ConfigOpts) -> None:
         self._conf = conf
         self._warned: dict[str, str] = {}
+        self._host: model.Host | None = None
+        self._nobodys = ''
         # what the last answer was made of, and the answer
         self._answer: tuple[_Basis, tuple[model.Volume, ...]] | None = None
 
@@ -107,9 +112,13 @@ class LocalDriver(base.ProvisionerDriver):
     def get_volumes(self, host: model.Host, arrays: Collection[model.Array],
                     targets_for: Collection[str]) -> Sequence[model.Volume]:
         """Return every volume of the inventory, targets always given."""
+        self._host = host
         if self._source.refresh():
             self._keep_good()
         inventory = self._source.inventory
+        if inventory.nobodys and inventory.nobodys != self._nobodys:
+            LOG.warning('%s', inventory.nobodys)
+        self._nobodys = inventory.nobodys
         basis = (inventory, self._ledger.entries())
         if self._answer is None or not all(map(operator.is_,
                                                self._answer[0], basis)):
@@ -152,7 +161,7 @@ class LocalDriver(base.ProvisionerDriver):
                 'not be replaced' % (replica.uuid, volume.alias, self._path))
         choice = pool.choose(inventory, listing,
                              self._ledger.entries(),
-                             self._ledger.used(), replica.uuid)
+                             self._ledger.used(), replica.uuid, self._host)
         if choice.spare is None:
             raise base.Rejected(
                 'no spare in %s can take the place of replica %s of volume '

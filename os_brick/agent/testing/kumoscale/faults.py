@@ -34,6 +34,8 @@ KINDS = {
     'empty': 'an empty list',
     'refusal': 'that status word, and nothing is done',
     'body': 'HTTP 200 with that text',
+    'gateway400': 'HTTP 400 with that text, of something on the way',
+    'gateway404': 'HTTP 404 with that text, of something on the way',
 }
 
 _ANSWERS = {
@@ -46,6 +48,8 @@ _ANSWERS = {
     'refusal': (200, '{"status": "{value}", '
                 '"description": "refused on request"}'),
     'body': (200, '{value}'),
+    'gateway400': (400, '{value}'),
+    'gateway404': (404, '{value}'),
 }
 
 

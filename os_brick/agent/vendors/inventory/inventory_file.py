@@ -38,7 +38,7 @@ _SECONDS = re.compile(r'[0-9]{1,12}(\.[0-9]{1,6})?')
 # NVMe base specification, "NVMe Qualified Names": at most 223 bytes.
 _NQN = re.compile(r'nqn\.[0-9]{4}-[0-9]{2}\.[!-~]{1,211}')
 _REPLICA = ('uuid', 'nqn', 'portals', 'failure_domain', 'size')
-_SPARE = _REPLICA + ('volumes', 'tags', 'returned')
+_SPARE = _REPLICA + ('volumes', 'tags', 'returned', 'host')
 _DOWN_TIME = 'max_replica_down_time'
 _VOLUME = ('uuid', 'alias', 'replicas', 'size', 'tags', _DOWN_TIME)
 
@@ -69,12 +69,15 @@ class Spare:
     :ivar tags: it may serve volumes with one of these; with neither
         ``volumes`` nor ``tags`` it may serve any.
     :ivar returned: how many times the operator gave it back after use.
+    :ivar host: name or NQN of the only host that may take it; '': the file
+        does not say, and none may.
     """
 
     backing: Backing
     volumes: frozenset[str] = frozenset()
     tags: frozenset[str] = frozenset()
     returned: int = 0
+    host: str = ''
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,8 +94,11 @@ class Listing:
 
 @dataclasses.dataclass(frozen=True)
 class Inventory:
+    """:ivar nobodys: a clause that names the spares of no host, or ''."""
+
     volumes: tuple[Listing, ...]
     spares: tuple[Spare, ...]
+    nobodys: str = dataclasses.field(default='', compare=False)
 
     def volume(self, uuid: str) -> Listing | None:
         for volume in self.volumes:
@@ -133,17 +139,27 @@ class _Parser:
 
     def __init__(self, path: str) -> None:
         self._path = path
+        self._host = ''
         self._lines: dict[tuple[str, str], int] = {}
 
     def inventory(self, root: yaml.Node) -> Inventory:
-        fields = self._fields(root, 'the file', ('volumes', 'spares'),
-                              ('volumes',))
+        fields = self._fields(root, 'the file', (
+            'volumes', 'spares', 'host'), ('volumes',))
+        if 'host' in fields:
+            self._host = self._text(fields['host'], 'host')
         volumes = tuple(self._volume(node) for node in self._items(
             fields['volumes'], 'volumes'))
         known = {name for one in volumes for name in (one.uuid, one.alias)}
         spares = tuple(self._spare(node, known) for node in self._items(
             fields['spares'], 'spares')) if 'spares' in fields else ()
-        return Inventory(volumes, spares)
+        lines = [self._lines['namespace', spare.backing.uuid]
+                 for spare in spares if not spare.host]
+        return Inventory(volumes, spares, '%s, line %s: no host is named '
+                         'that may take the spare, so that none does: every '
+                         'host with this file would take it (field host, of '
+                         'the spare or of the file)' % (
+                             self._path, ', '.join(map(str, lines)))
+                         if lines else '')
 
     def _volume(self, node: yaml.Node) -> Listing:
         fields = self._fields(node, 'a volume', _VOLUME,
@@ -174,7 +190,9 @@ class _Parser:
                            'volume of this file' % (backing.uuid, item.value))
         return Spare(backing, self._words(fields, 'volumes'),
                      self._words(fields, 'tags'),
-                     self._returned(fields.get('returned')))
+                     self._returned(fields.get('returned')),
+                     self._text(fields['host'], 'host')
+                     if 'host' in fields else self._host)
 
     def _backing(self, fields: dict[str, yaml.Node]) -> Backing:
         uuid = self._uuid(fields['uuid'])

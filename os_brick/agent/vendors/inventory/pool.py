@@ -136,7 +136,8 @@ class Choice:
 def choose(inventory: inventory_file.Inventory,
            listing: inventory_file.Listing,
            entries: Collection[assignments.Assignment],
-           used: Mapping[str, int], bad: str) -> Choice:
+           used: Mapping[str, int], bad: str,
+           host: model.Host | None) -> Choice:
     """Return the best free spare for the place of the replica ``bad``.
 
     Best is: in a failure domain without a surviving replica, then set aside
@@ -144,6 +145,7 @@ def choose(inventory: inventory_file.Inventory,
 
     :param entries: those of all volumes.
     :param used: how many times each namespace was let go after use.
+    :param host: this host; None: not known, and no spare is its own.
     """
     names = {volume.uuid: volume.alias for volume in inventory.volumes}
     ours = [entry for entry in entries if entry.volume == listing.uuid]
@@ -155,7 +157,7 @@ def choose(inventory: inventory_file.Inventory,
     fit = []
     why_not = {}
     for spare in inventory.spares:
-        why = (_unfit(spare, listing, needed)
+        why = (_not_ours(spare, host) or _unfit(spare, listing, needed)
                or _taken(spare, entries, names, used))
         if why:
             why_not[spare.backing.uuid] = why
@@ -178,6 +180,16 @@ def together(one: inventory_file.Backing,
     addresses = {portal.address for portal in one.target.portals}
     return one.target.nqn == other.target.nqn or any(
         portal.address in addresses for portal in other.target.portals)
+
+
+def _not_ours(spare: inventory_file.Spare, host: model.Host | None) -> str:
+    """Several hosts may have this file, and only one may take a spare."""
+    if not spare.host:
+        return 'no host is named that may take it'
+    if host is None or (spare.host.lower() != host.name.lower()
+                        and spare.host != host.nqn):
+        return 'it is for the host %s' % spare.host
+    return ''
 
 
 def _unfit(spare: inventory_file.Spare, listing: inventory_file.Listing,

@@ -17,12 +17,17 @@ address is sent to the next, and what is safe to repeat is also sent again
 after it may have.  While no address can be reached, further calls fail at
 once until ``wake`` or until ``quiet`` seconds have passed, so that an outage
 costs one attempt for each pass and not one for each volume.
+
+An answer is the provisioner's own when it is JSON in its shape.  An HTTP
+status is any gateway's on the way: it never tells that a call was declined,
+nor that it was carried out, and what was to be told is told again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Mapping
+import re
 import time
 import urllib.parse
 
@@ -35,6 +40,7 @@ _ROUNDS = 2
 _BACK_OFF = 0.5
 _BUSY = (408, 425, 429)
 NOT_THERE = ('NotExists', 'DeviceNotFound')
+_WORD = re.compile(r'[A-Za-z][A-Za-z ]{0,63}\Z')
 _WORDS = NOT_THERE + ('AlreadyPublished', 'VolumeNotPublished')
 
 
@@ -110,7 +116,13 @@ class Rest:
             raise
         self._silence = ''
         self._slow = 0
-        return self._judge('%s %s' % (method, path), answer)
+        try:
+            return self._judge('%s %s' % (method, path), answer)
+        except base.BadAnswer:
+            # what stands at this address may not be a provisioner
+            self._current = (self._current + 1) % len(
+                self._settings.addresses)
+            raise
 
     def _anywhere(self, method: str, path: str, body: answers.Json,
                   query: Mapping[str, str] | None,
@@ -208,20 +220,46 @@ class Rest:
                 said = self._wire.excerpt(
                     answer.body.decode('utf-8', 'replace'))
                 problem = '%s: %s' % (error, said)
-        word = found.get('status') if isinstance(found, dict) else None
+        word = _own_word(found)
         if isinstance(found, dict):
             said = self._wire.excerpt(found.get('description', ''))
         if answer.status >= 500 and word not in _WORDS or (
                 answer.status in _BUSY):
             raise base.Unavailable('%s: HTTP %d: %s' % (
                 what, answer.status, said))
-        if word is not None and word != 'Success':
-            raise Refused(str(word), '%s: %s: %s' % (
+        if word not in ('', 'Success'):
+            raise Refused(word, '%s: %s: %s' % (
                 what, self._wire.excerpt(word), said))
         if answer.status >= 400:
-            raise Refused('HTTP %d' % answer.status, '%s: HTTP %d: %s' % (
-                what, answer.status, said))
+            raise base.BadAnswer(
+                '%s: HTTP %d, not in the words of a provisioner: %s' % (
+                    what, answer.status, said or self._wire.excerpt(
+                        answer.body.decode('utf-8', 'replace'))))
         if problem:
             raise base.BadAnswer('%s: the answer is no JSON: %s' % (
                 what, problem))
+        if isinstance(found, dict) and 'status' in found and not word:
+            raise base.BadAnswer(
+                '%s: the answer is not in the words of a provisioner: %s' % (
+                    what, self._wire.excerpt(repr(found))))
+        if not what.startswith('GET ') and found is not None and not word:
+            raise base.BadAnswer(
+                '%s: the answer has no status: %s' % (
+                    what, self._wire.excerpt(repr(found))))
         return found
+
+
+def _own_word(found: answers.Json) -> str:
+    """Return the status word of an answer in KumoScale's shape, else ''.
+
+    A refusal of its own comes with a description.
+    """
+    if not isinstance(found, dict):
+        return ''
+    word = found.get('status')
+    if word == 'Success':
+        return 'Success'
+    if (isinstance(word, str) and _WORD.match(word)
+            and isinstance(found.get('description'), str)):
+        return word
+    return ''

@@ -16,6 +16,12 @@ replica's backend, each with its own NQN; newer ones have one target for the
 whole volume, whose NQN the portals of all backends share.  Looked up only for
 replicas that have to be connected, and kept for some passes: a replica that
 stays away must not cost its requests in every pass.
+
+A publication also gives back what Cinder has withdrawn, from a host that was
+declared dead, say, whose volume another host writes to by now.  Therefore
+(S12) it is asked for only while the volume's array has a leg that is in sync
+and not itself looked for, and while the provisioner still lists a target of
+the volume for this host.
 """
 
 from __future__ import annotations
@@ -81,10 +87,13 @@ class Targets:
                 del self._kept[replica]
 
     def resolve(self, host: model.Host, parsed: answers.Parsed,
-                wanted: Collection[str]) -> dict[str, model.Target]:
+                wanted: Collection[str], arrays: Collection[model.Array] = ()
+                ) -> dict[str, model.Target]:
         """Return the targets of those replicas of a volume that have one.
 
         What cannot be found out is logged; the volume is served without.
+
+        :param arrays: those of this host.
         """
         found: dict[str, model.Target] = {}
         missing: list[str] = []
@@ -99,7 +108,8 @@ class Targets:
         if missing:
             subject = 'volume %s, targets' % parsed.volume.alias
             try:
-                nqns = self._nqns(host, parsed, missing)
+                nqns = self._nqns(host, parsed, missing,
+                                  _held(parsed, wanted, arrays))
             except (base.ProvisionerError, ValueError) as error:
                 self._log_once.trouble(subject, str(error))
                 return found
@@ -131,17 +141,21 @@ class Targets:
         found[uuid] = target
 
     def _nqns(self, host: model.Host, parsed: answers.Parsed,
-              missing: Collection[str]) -> dict[str, str]:
+              missing: Collection[str],
+              held: Collection[str]) -> dict[str, str]:
         """Replica -> NQN.
 
-        Published first: a new replica's target may be listed, or let this
-        host in, only after that.
+        Published first, where that may be: a new replica's target may be
+        listed, or let this host in, only after that.
+
+        :param held: replicas by which the array lives.
         """
         refusal: base.Rejected | None = None
-        try:
-            publish(self._rest, self._prefix, host, parsed.volume.uuid)
-        except base.Rejected as refused:
-            refusal = refused   # older replicas may be listed all the same
+        if self._may_publish(host, parsed, held):
+            try:
+                publish(self._rest, self._prefix, host, parsed.volume.uuid)
+            except base.Rejected as refused:
+                refusal = refused   # older replicas may be listed all the same
         listed = self._list(host, parsed.volume.uuid)
         nqns = _match(listed, parsed, missing)
         subject = 'volume %s, publication' % parsed.volume.alias
@@ -153,6 +167,29 @@ class Targets:
                 len(parsed.volume.replicas) > 1):
             nqns = dict.fromkeys(missing, listed[0].nqn)
         return nqns
+
+    def _may_publish(self, host: model.Host, parsed: answers.Parsed,
+                     held: Collection[str]) -> bool:
+        """This host has the volume: its array lives, and it is listed (S12).
+
+        Without a UUID of this host the provisioner lists every host's
+        targets, and the array alone tells.
+        """
+        subject = 'volume %s, access' % parsed.volume.alias
+        if not held:
+            self._log_once.trouble(
+                subject, 'it is not published again: no leg of its array is '
+                'in sync and connected, and what was withdrawn from this '
+                'host is not asked for')
+            return False
+        if host.uuid and not self._list(host, parsed.volume.uuid):
+            self._log_once.trouble(
+                subject, 'it is not published again: the provisioner lists '
+                'no target of it for this host any more, so that its access '
+                'was withdrawn')
+            return False
+        self._log_once.fine(subject)
+        return True
 
     def _list(self, host: model.Host, volume: str) -> list[answers.Subsystem]:
         query = {'volId': volume}
@@ -166,6 +203,20 @@ class Targets:
                 self._rest.get('backends/' + urllib.parse.quote(
                     persistent_id, safe='')), persistent_id)
         return self._portals[persistent_id]
+
+
+def _held(parsed: answers.Parsed, wanted: Collection[str],
+          arrays: Collection[model.Array]) -> frozenset[str]:
+    """Return the replicas by which the volume's array lives.
+
+    md never drops the last leg and goes on calling it in sync when its
+    target is lost; but a replica that is looked for is not connected.
+    """
+    return frozenset(
+        leg.replica_uuid for array in arrays
+        if model.belongs(array, parsed.volume) for leg in array.in_sync
+        if leg.replica_uuid in parsed.backends
+        and leg.replica_uuid not in wanted)
 
 
 def _match(listed: list[answers.Subsystem], parsed: answers.Parsed,

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 import json
+import socket
 from typing import Any
 
 from os_brick.agent.tests.functional.lab import connector
@@ -29,6 +30,7 @@ def text(volumes: Iterable[connector.Volume],
     :param spare_size: bytes to claim for every spare; its true size if None.
     """
     return json.dumps({
+        'host': socket.gethostname(),
         'volumes': [
             {'uuid': volume.uuid, 'alias': volume.alias,
              'replicas': [_backing(target, namespace)

@@ -386,6 +386,22 @@ class TestSilence(CycleCase):
     def test_s8_empty_list(self):
         self.answers(lambda volumes: [])
 
+    def test_s8_a_replica_that_two_volumes_list(self):
+        """It is unknown for both: not replaced, retired or confirmed."""
+        self.turn()
+        self.driver.answer = lambda volumes: [
+            volumes[0], dataclasses.replace(
+                volumes[1], replicas=volumes[1].replicas + (
+                    volumes[0].replicas[1],))]
+        self.lose()
+        self.turn(20)
+        self.assertEqual([], [action for action in self.host.did
+                              if isinstance(action, (act.AddLeg,
+                                                     act.FailLeg))])
+        for name in ('replace', 'retire', 'confirm'):
+            self.assertEqual([], self.said(name))
+        self.assertEqual({'A', 'B'}, self.legs(2))
+
     def test_s8_a_volume_left_out(self):
         self.answers(lambda volumes: volumes[:1])
 

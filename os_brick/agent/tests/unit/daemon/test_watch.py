@@ -13,12 +13,13 @@
 
 from __future__ import annotations
 
+import grp
 import os
 import queue
 import socket
-import stat
 import tempfile
 import threading
+import time
 from unittest import mock
 
 import fixtures
@@ -69,6 +70,60 @@ class WatchCase(base.BaseTestCase):
 
     def assertWoken(self) -> None:
         self.woken.get(timeout=PATIENCE)
+
+
+class TestNudges(WatchCase):
+
+    def nudge(self, count: int = 1) -> None:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as hook:
+            hook.setblocking(False)
+            for _number in range(count):
+                try:
+                    hook.sendto(b'attached', self.socket)
+                except BlockingIOError:
+                    return
+
+    def test_a_flood_of_nudges_wakes_once_in_each_gap(self):
+        self.put('NUDGE_GAP', 30.0)
+        self.begin()
+        for _number in range(20):
+            self.nudge(20)
+            time.sleep(0.01)
+        self.assertWoken()
+        time.sleep(0.1)
+        self.assertEqual(0, self.woken.qsize())
+        # what the kernel tells is followed all the same
+        self.uevents.send('md127')
+        self.assertWoken()
+
+    def test_a_nudge_within_the_gap_is_not_lost(self):
+        self.put('NUDGE_GAP', 0.2)
+        self.begin()
+        for _number in range(3):
+            self.nudge()
+            self.assertWoken()
+
+    def test_the_socket_is_open_to_its_group_alone(self):
+        self.begin()
+        self.assertEqual(0o660, os.stat(self.socket).st_mode & 0o777)
+
+    def test_the_group_is_the_operators(self):
+        with mock.patch.object(watch.os, 'chown') as chown:
+            seen = watch.Watch(self.socket, lambda: None,
+                               grp.getgrgid(0).gr_name)
+            self.addCleanup(seen.stop)
+            seen.ensure_running()
+            self.assertTrue(self.waiting.wait(PATIENCE))
+        chown.assert_called_once_with(self.socket, -1, 0)
+
+    def test_a_group_that_cannot_be_used_is_said(self):
+        log = self.useFixture(fixtures.FakeLogger())
+        seen = watch.Watch(self.socket, lambda: None, 'no-such-group')
+        self.addCleanup(seen.stop)
+        seen.ensure_running()
+        self.assertTrue(self.waiting.wait(PATIENCE))
+        self.assertIn('nudge_group', log.output)
+        self.assertEqual(0o660, os.stat(self.socket).st_mode & 0o777)
 
 
 class Uevents:
@@ -150,10 +205,6 @@ class TestDatagram(WatchCase):
         self.assertWoken()
         self.nudge()
         self.assertWoken()
-
-    def test_everybody_may_nudge(self):
-        self.begin()
-        self.assertEqual(0o666, stat.S_IMODE(os.stat(self.socket).st_mode))
 
     def test_what_a_killed_agent_left_is_replaced(self):
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as old:

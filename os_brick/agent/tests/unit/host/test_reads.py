@@ -165,6 +165,24 @@ class SocketsTest(base.BaseTestCase):
             other.setblocking(False)
             self.assertRaises(BlockingIOError, other.recv, 1)
 
+    def test_one_that_is_mapped_into_ipv6_ends_with_its_ipv4_end(self) -> None:
+        """A portal has its IPv4 spelling, however it was connected."""
+        asked = []
+
+        def connections(kernel, family):
+            asked.append(family)
+            near, far = bytes(16), (
+                bytes(10) + b'\xff\xff' + bytes([192, 0, 2, 1]))
+            return [sockets._ENDS.pack(1, 4420, near, far)] if (
+                family == socket.AF_INET6) else []
+
+        with mock.patch.object(socket, 'socket', return_value=mock.MagicMock()
+                               ), mock.patch.object(
+                sockets, '_connections', connections), mock.patch.object(
+                sockets, '_end', return_value=1):
+            self.assertEqual(1, sockets.close('192.0.2.1', 4420))
+        self.assertEqual([socket.AF_INET, socket.AF_INET6], asked)
+
     def test_a_refusal_is_an_error(self) -> None:
         refusal = sockets._HEADER.pack(20, sockets._ERROR, 0, 1, 0) + (
             (-errno.EPERM).to_bytes(4, 'little', signed=True))

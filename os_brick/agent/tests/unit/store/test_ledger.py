@@ -181,6 +181,14 @@ class TestVolumes(LedgerCase):
         self.assertEqual(dataclasses.replace(
             self.volume, replicas=replicas), kept[VOLUME])
 
+    def test_what_is_refused_by_now_costs_that_volume_alone(self):
+        self.book.keep_volumes([self.volume, model.Volume(OTHER, 'other')])
+        with self.book._db:
+            self.book._db.execute(
+                'UPDATE volume SET content = replace(content, "other", "a/b")')
+        self.reopen()
+        self.assertEqual([VOLUME], list(self.book.volumes()))
+
     def test_it_does_not_outlive_a_reboot(self):
         self.book.keep_volumes([self.volume])
         with mock.patch.object(ledger, '_boot', lambda: 'another'):

@@ -11,6 +11,7 @@
 #    under the License.
 """The KumoScale driver's mapping, over HTTPS against the double."""
 
+import dataclasses
 import hashlib
 import json
 import time
@@ -117,9 +118,16 @@ class GetVolumesTestCase(fixture.KioxiaTestCase):
         self.assertEqual(1, self.calls().count('GET volumes'))
 
     def test_alias_with_unusual_characters(self):
-        volume = self.volume('vol 1/ä?#%')
+        volume = self.volume('vol 1ä?#%')
         self.assertEqual(1, len(self.probed().get_volumes(
             HOST, [self.array(volume)], [])))
+
+    def test_an_alias_that_cannot_be_an_array_costs_its_volume_alone(self):
+        bad, good = self.volume('vol/1'), self.volume('vol-2')
+        found = self.probed().get_volumes(
+            HOST, [self.array(bad, 'md1'), self.array(good, 'md2')], [])
+        self.assertEqual([good['uuid']], [one.uuid for one in found])
+        self.assertIn("'vol/1'", self.log.output)
 
     def test_array_named_by_the_uuid_of_its_volume(self):
         volume = self.volume()
@@ -138,7 +146,7 @@ class GetVolumesTestCase(fixture.KioxiaTestCase):
         driver.report_replica_state(found, found.replicas[0], State.MISSING)
         self.assertEqual([
             'POST host_probe', 'GET %s/volumes_by_alias/vol-1' % tenant,
-            'POST %s/publish' % tenant, 'GET targets',
+            'GET targets', 'POST %s/publish' % tenant, 'GET targets',
             'GET backends/backend-0',
             'PATCH %s/replica/%s/%s/Missing' % (
                 tenant, found.uuid, found.replicas[0].uuid)], self.calls())
@@ -265,11 +273,38 @@ class TargetsTestCase(fixture.KioxiaTestCase):
         targets = self.targets(driver, volume, array, [new['uuid']])
         self.assertEqual([None, None, self.expected(volume)[2]], targets)
         self.assertEqual(
-            ['POST publish', 'GET targets', 'GET backends/backend-2'],
-            self.calls()[2:])
+            ['GET targets', 'POST publish', 'GET targets',
+             'GET backends/backend-2'], self.calls()[2:])
         body = {'hostId': HOST.uuid, 'volId': volume['uuid']}
-        self.assertEqual(body, self.double.requests[2].body)
-        self.assertEqual(body, self.double.requests[3].query)
+        self.assertEqual(body, self.double.requests[3].body)
+        self.assertEqual(body, self.double.requests[4].query)
+
+    def test_s12_no_leg_lives_and_nothing_is_published(self):
+        """md calls the last leg in sync also when its target is lost."""
+        volume = self.volume()
+        self.world.published.clear()
+        self.assertEqual([None, None], self.targets(self.probed(), volume))
+        dead = dataclasses.replace(self.array(volume), legs=())
+        self.probed().get_volumes(
+            HOST, [dead], [volume['_replicas'][0]['uuid']])
+        self.assertNotIn('POST publish', self.calls())
+        self.assertEqual(set(), self.world.published)
+        self.assertIn('no leg of its array is in sync', self.log.output)
+
+    def test_s12_withdrawn_access_is_not_asked_for(self):
+        volume = self.volume()
+        lost = volume['_replicas'][0]['uuid']
+        driver = self.probed()
+        self.world.published.clear()
+        for _ in range(20):
+            self.assertEqual([None, None], self.targets(
+                driver, volume, wanted=[lost]))
+        for kind in ('error500', 'html', 'truncated', 'empty'):
+            self.spoil(kind, path='^targets', count=None)
+            self.targets(driver, volume, wanted=[lost])
+            self.double.faults.clear()
+        self.assertNotIn('POST publish', self.calls())
+        self.assertEqual(1, self.log.output.count('access was withdrawn'))
 
     def test_refused_publication(self):
         volume = self.volume()
@@ -283,7 +318,9 @@ class TargetsTestCase(fixture.KioxiaTestCase):
         self.assertNotIn('NoLicense', self.log.output)
         array = self.array(volume)
         self.world.add_replica('', volume['uuid'], {})
-        self.assertIsNone(self.targets(self.probed(), volume, array)[2])
+        self.assertIsNone(self.targets(
+            self.probed(), volume, array,
+            [volume['_replicas'][2]['uuid']])[2])
         self.assertIn('NoLicense: refused on request', self.log.output)
 
     def test_no_target_leaves_the_volume(self):
@@ -325,6 +362,51 @@ class ReplicaTestCase(fixture.KioxiaTestCase):
             HOST, [self.array(self.kept)], [])
         self.replica = self.found.replicas[0]
         self.before = len(self.calls())
+
+    def test_s6_what_no_provisioner_said_declines_nothing(self):
+        """A gateway's answer, whatever its status, is neither yes nor no."""
+        calls = (
+            lambda: self.provisioner.report_replica_state(
+                self.found, self.replica, State.MISSING),
+            lambda: self.provisioner.request_replacement(
+                self.found, self.replica),
+            lambda: self.provisioner.retire_replica(
+                self.found, self.replica),
+            lambda: self.provisioner.confirm_replica_removed(
+                self.found, self.replica))
+        for kind in ('gateway400', 'gateway404', 'body'):
+            for text in ('<html>no route</html>', '[]', '"NotExists"', '{}',
+                         '{"message": "no Route matched"}',
+                         '{"status": 404, "error": "Not Found", "path": ""}',
+                         '{"status": "404", "description": "none"}',
+                         '{"status": "Failure", "message": "not found"}',
+                         '{"status": null, "description": ""}'):
+                for call in calls:
+                    self.spoil(kind, path='^replica', count=None, value=text)
+                    self.assertRaises(base.BadAnswer, call)
+                    self.double.faults.clear()
+        for call in calls:
+            self.spoil('gateway404', path='^replica', count=None)
+            self.assertRaises(base.BadAnswer, call)
+            self.double.faults.clear()
+        self.assertEqual('Available', self.state())
+
+    def test_s6_its_own_word_declines_whatever_the_http_status(self):
+        for kind in ('gateway400', 'gateway404'):
+            self.spoil(kind, path='^replica', value=(
+                '{"status": "InvalidState", "description": "Terminating"}'))
+            self.assertRaises(
+                base.Rejected, self.provisioner.report_replica_state,
+                self.found, self.replica, State.MISSING)
+
+    def test_an_address_that_is_no_provisioner_is_left(self):
+        self.spoil('gateway404', path='^replica', count=None, server=0)
+        self.assertRaises(
+            base.BadAnswer, self.provisioner.report_replica_state,
+            self.found, self.replica, State.MISSING)
+        self.provisioner.report_replica_state(
+            self.found, self.replica, State.MISSING)
+        self.assertEqual('Missing', self.state())
 
     def state(self):
         return self.kept['_replicas'][0]['replicaState']

@@ -88,8 +88,9 @@ class FlowTestCase(fixture.KioxiaTestCase,  # type: ignore[misc]
         self.assertNotIn('POST replica/%s' % VOLUME, self.asked())
         self.turn(15)
         asked = self.asked()
-        order = ['POST replica/%s' % VOLUME, 'POST publish', 'GET targets',
-                 'GET backends/backend-2', 'PATCH %s%s/Available' % (path, C),
+        order = ['POST replica/%s' % VOLUME, 'GET targets', 'POST publish',
+                 'GET targets', 'GET backends/backend-2',
+                 'PATCH %s%s/Available' % (path, C),
                  'PATCH %s%s' % (path, B), 'DELETE %s%s' % (path, B)]
         self.assertEqual(order, [
             call for number, call in enumerate(asked)
@@ -135,6 +136,22 @@ class FlowTestCase(fixture.KioxiaTestCase,  # type: ignore[misc]
         self.assertNotIn('POST replica/%s' % VOLUME, self.asked())
         self.assertIn(C, self.legs())
         self.assertEqual('Available', self.listed()[C])
+
+    def test_s12_a_host_that_lost_the_volume_does_not_take_it_back(self):
+        """It was declared dead, and its machine runs elsewhere by now."""
+        for letter in 'AB':
+            self.host.live[self.host.name(1, letter)] = False
+        self.world.unpublish('', {'volId': VOLUME, 'hostId': HOST.uuid})
+        self.turn(30)
+        self.assertNotIn('POST publish', self.asked())
+        self.assertFalse([entry for entry in self.world.published
+                          if entry[0] == HOST.uuid])
+
+    def test_s12_access_that_was_withdrawn_while_a_leg_still_lives(self):
+        self.lose_b()
+        self.world.unpublish('', {'volId': VOLUME, 'hostId': HOST.uuid})
+        self.turn(30)
+        self.assertNotIn('POST publish', self.asked())
 
     def test_nonsense_in_the_middle(self):
         """S8: what is not understood is unknown, and healing goes on."""

@@ -240,7 +240,8 @@ conf([], default_config_files=[])
 conf.set_override('local_inventory_file', inventory)
 driver = local.LocalDriver(conf)
 driver.set_up()
-volume, = driver.get_volumes(None, (), ())
+host = model.Host('nqn.2014-08.org.example:host', None, 'host')
+volume, = driver.get_volumes(host, (), ())
 calls = []
 real = getattr(assignments.Assignments, method)
 

@@ -24,12 +24,13 @@ class LogOnce:
     def __init__(self) -> None:
         self._said: dict[str, str] = {}
 
-    def trouble(self, subject: str, text: str) -> bool:
+    def trouble(self, subject: str, text: str,
+                level: int = logging.WARNING) -> bool:
         """Say it; False when it was said before."""
         if self._said.get(subject) == text:
             return False
         self._said[subject] = text
-        LOG.warning('%s: %s', subject, text)
+        LOG.log(level, '%s: %s', subject, text)
         return True
 
     def defect(self, subject: str, error: Exception) -> None:

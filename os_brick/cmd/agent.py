@@ -48,6 +48,7 @@ from os_brick.agent import opts  # noqa: E402
 from os_brick.agent.provisioner import drivers  # noqa: E402
 from os_brick.agent.store import ledger  # noqa: E402
 from os_brick.agent.vendors import base  # noqa: E402
+from os_brick.cmd import use  # noqa: E402
 from os_brick import opts as brick_opts  # type: ignore[attr-defined]  # noqa
 
 LOG = logging.getLogger(__name__)
@@ -62,11 +63,22 @@ class CannotStart(Exception):
 def main() -> int:
     """Entry point of the console script; returns the exit status."""
     try:
+        if sys.argv[1:2] == ['use']:
+            return _use(sys.argv[2:])
         return _main(sys.argv[1:])
-    except (CannotStart, base.ProvisionerError, identity.IdentityError,
+    except (CannotStart, use.CannotUse,
+            base.ProvisionerError, identity.IdentityError,
             ledger.LedgerError, cfg.Error, ValueError) as error:
         print('nvme-agent: %s' % error, file=sys.stderr)
         return 1
+
+
+def _use(argv: list[str]) -> int:
+    if len(argv) < 2 or argv[0].startswith('-') or argv[1].startswith('-'):
+        raise CannotStart(use.USAGE)
+    _read(CONF, argv[2:])
+    print(use.choose(CONF, *argv[:2]))
+    return 0
 
 
 def _read(conf: cfg.ConfigOpts, argv: list[str],

@@ -45,6 +45,8 @@ from os_brick.agent.vendors import base
 #: Seconds after which a look at the host is taken again before acting.
 STALE = 0.5
 LOG = logging.getLogger(__name__)
+_HELD = ('No copy of it is added, replaced or let go until the operator says '
+         'which one is to be used: see "Copies in doubt" in the documentation')
 _LEVELS = {events.INFO: logging.INFO, events.WARN: logging.WARNING,
            events.FATAL: logging.CRITICAL}
 
@@ -78,6 +80,8 @@ class HealingLoop:
         self._volumes = self._answers.believed
         self._targets_wanted: frozenset[str] = frozenset()
         self._arrays: dict[str, str] = {}
+        self._served_before: frozenset[str] = frozenset()
+        self._attached: frozenset[str] = frozenset()
         self._legs = store.legs()
         self._doubts: set[str] = set()
         self._owned = ownership.Owned()
@@ -119,6 +123,10 @@ class HealingLoop:
             snapshot = self._observe()
         self._arrays = self._match(snapshot)
         self._owned = known.owned(self._arrays)
+        here = frozenset(self._arrays.values())
+        self._attached = here - self._served_before
+        self._served_before = here
+        self._take_in_choices()
         busy = False
         served: list[outbox.Served] = []
         for name, uuid in sorted(self._arrays.items()):
@@ -217,8 +225,10 @@ class HealingLoop:
         before = self._ledger.records(volume.uuid)
         decided = decision.decide(
             volume, array, snapshot, before, self._now, self._policy,
-            self._staying, self._owned)
+            self._staying, self._owned, volume.uuid in self._attached,
+            volume.uuid in self._ledger.owing())
         records = dict(decided.records)
+        self._sound(volume, array, decided.alarm)
         self._legs[volume.uuid] = frozenset(
             uuid for uuid, record in records.items() if record.joined)
         if decided.reports or records != before:
@@ -240,6 +250,29 @@ class HealingLoop:
         if decided.settled and records == before:
             self._settled.keep(volume, array, snapshot, self._policy, served)
         return served
+
+    def _take_in_choices(self) -> None:
+        """Take the operator's word which copy of a volume is the one."""
+        for uuid, replica in self._ledger.choices().items():
+            LOG.warning('volume %s: by the operator\'s word replica %s is the '
+                        'one; what other copies hold beyond it may be '
+                        'overwritten', uuid, replica)
+            self._ledger.take_in(uuid, decision.chosen(
+                self._ledger.records(uuid), replica))
+
+    def _sound(self, volume: model.Volume, array: model.Array,
+               alarm: str) -> None:
+        """Say once, and to the provisioner, that a copy is in doubt (S10)."""
+        subject = 'volume %s, its copies' % volume.alias
+        if not alarm:
+            self._log_once.fine(subject)
+            return
+        if self._log_once.trouble(subject, '%s. %s' % (alarm, _HELD),
+                                  logging.CRITICAL):
+            self._events.append(model.Event(
+                'COPIES_IN_DOUBT', events.FATAL, 'array %s (%s): %s. %s' % (
+                    volume.alias, array.name, alarm, _HELD),
+                (('array', array.name), ('alias', volume.alias))))
 
     def _tell_all(self, served: Iterable[outbox.Served], fresh: bool) -> bool:
         """Tell of each volume; True when something was accepted."""
@@ -271,6 +304,11 @@ class HealingLoop:
             self._executor.execute(action, volume, self._owned)
         except execute.NotDone as error:
             self._log_once.trouble(subject, 'not done: %s' % error)
+            if isinstance(error, execute.Divergent) and isinstance(
+                    action, act.AddLeg):
+                self._keep(volume, records, action.replica_uuid,
+                           decision.diverged(records[action.replica_uuid],
+                                             str(error)))
             # all actions wait for the same lock
             self._lock_held = isinstance(error, execute.LockHeld)
             if isinstance(
@@ -292,5 +330,11 @@ class HealingLoop:
     def _unusable(self, replica: str, volume: model.Volume,
                   records: dict[str, decision.ReplicaRecord],
                   why: str) -> None:
-        records[replica] = decision.unusable(records[replica], why)
-        self._ledger.save(volume.uuid, {replica: records[replica]})
+        self._keep(volume, records, replica,
+                   decision.unusable(records[replica], why))
+
+    def _keep(self, volume: model.Volume,
+              records: dict[str, decision.ReplicaRecord], replica: str,
+              record: decision.ReplicaRecord) -> None:
+        records[replica] = record
+        self._ledger.save(volume.uuid, {replica: record})

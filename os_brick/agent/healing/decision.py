@@ -29,6 +29,7 @@ from collections.abc import Mapping
 import dataclasses
 
 from os_brick.agent.healing import connecting
+from os_brick.agent.healing import custody
 from os_brick.agent.healing import observing
 from os_brick.agent.healing import planning
 from os_brick.agent.healing import replica_record
@@ -46,6 +47,8 @@ HealingPolicy = replica_record.HealingPolicy
 answered = replica_record.answered
 asked = replica_record.asked
 unusable = replica_record.unusable
+diverged = replica_record.diverged
+chosen = replica_record.chosen
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,6 +78,7 @@ class HealingDecision:
         where none runs.
     :ivar settled: all is as it should be, for as long as nothing changes; time
         alone changes nothing.
+    :ivar alarm: why no copy may be touched, '' where that is not so (S10).
     """
 
     records: ReplicaRecords
@@ -84,23 +88,31 @@ class HealingDecision:
     targets_wanted: frozenset[str] = frozenset()
     settled: bool = False
     due_in: float | None = None
+    alarm: str = ''
 
 
 def decide(volume: model.Volume, array: model.Array,
            snapshot: snapshots.HostSnapshot, records: ReplicaRecords,
            now: float, policy: HealingPolicy, staying: frozenset[str],
-           owned: ownership.Owned = ownership.Owned()) -> HealingDecision:
+           owned: ownership.Owned = ownership.Owned(),
+           attached: bool = False, owing: bool = False) -> HealingDecision:
     """Return the next steps for one volume.
 
     :param now: agent time, which goes on across restarts and never back.
     :param staying: replicas of all volumes that are not to be let go.
     :param owned: a connection that carries anything else is not
         disconnected.
+    :param attached: the array has come up since the last decision.
+    :param owing: reports of the volume are still to be sent.
     """
     view = volume_view.VolumeView(volume, array, snapshot, records, now,
                                   policy)
     view = view.with_records(observing.observe(view))
+    view = view.with_records(custody.follow(view, attached, owing))
     plan = planning.Plan(view, staying, owned)
+    alarm = custody.alarm(view)
+    if alarm:
+        return _held(view, plan, alarm)
     actions = tuple(plan.all())
     view = view.with_records(replica_record.with_failures(
         view.records, plan.failures()))
@@ -110,9 +122,7 @@ def decide(volume: model.Volume, array: model.Array,
                 if replica.state is State.TERMINATING}
     requests = (*_replacements(view), *_farewells(view, needless))
     records, reports = _reported(view)
-    targets_wanted = frozenset(
-        replica.uuid for replica in view.members
-        if view.local(replica) is State.MISSING)
+    targets_wanted = _targets_wanted(view)
     settled = not (actions or requests or reports or targets_wanted) and all(
         replica.state is State.AVAILABLE
         and view.local(replica) is State.AVAILABLE
@@ -120,6 +130,37 @@ def decide(volume: model.Volume, array: model.Array,
     return HealingDecision(
         records, reports, requests, actions, targets_wanted, settled,
         min(filter(None, map(view.due_in, view.members)), default=None))
+
+
+def _held(view: volume_view.VolumeView, plan: planning.Plan,
+          alarm: str) -> HealingDecision:
+    """Touch no copy; connect, so that all of them can be looked at.
+
+    Of a current copy that the array lacks nothing is told: for the
+    provisioner it is to stay what it was.  A stale one is not AVAILABLE.
+    """
+    records, reports = _reported(view)
+    hidden = {uuid for uuid, record in view.records.items()
+              if record.current and uuid not in custody.in_sync(view)
+              or record.divergent}
+    records = {uuid: view.records[uuid] if uuid in hidden else record
+               for uuid, record in records.items()}
+    return HealingDecision(
+        records, tuple(report for report in reports
+                       if report.replica_uuid not in hidden),
+        actions=tuple(connecting.connect(view)),
+        targets_wanted=_targets_wanted(view), alarm=alarm)
+
+
+def _targets_wanted(view: volume_view.VolumeView) -> frozenset[str]:
+    """Replicas to be connected; none where no leg is live from here (S12).
+
+    Then access may have been withdrawn, and is not to be asked for again.
+    """
+    if not view.healthy:
+        return frozenset()
+    return frozenset(replica.uuid for replica in view.members
+                     if view.local(replica) is State.MISSING)
 
 
 def around(volume: model.Volume, array: model.Array,
@@ -144,6 +185,8 @@ def _reported(view: volume_view.VolumeView
     records, reports = dict(view.records), []
     for replica in view.volume.replicas:
         record, state = records[replica.uuid], view.local(replica)
+        if record.stale:
+            state = State.MISSING
         if replica.state is State.TERMINATING:
             continue
         if (state is State.MISSING and not record.joined

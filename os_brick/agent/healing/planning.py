@@ -204,11 +204,12 @@ class Plan:
 
     def _add_leg(self, arrival: Arrival) -> act.Action:
         replica = arrival.replica
-        joined = self.view.records[replica.uuid].joined
+        record = self.view.records[replica.uuid]
         return act.AddLeg(
-            'replica %s %s' % (replica.uuid,
-                               'came back' if joined else 'is assigned'),
-            self.array.name, arrival.namespace.device, replica.uuid, joined)
+            'replica %s %s' % (replica.uuid, 'came back' if record.joined
+                               else 'is assigned'),
+            self.array.name, arrival.namespace.device, replica.uuid,
+            record.joined, record.given_up)
 
     def _exchange(self) -> list[act.Action]:
         if not self._settled():

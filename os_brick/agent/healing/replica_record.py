@@ -68,6 +68,11 @@ class ReplicaRecord:
     :ivar successor: the replica that was assigned in its place.
     :ivar terminating: it was marked so when it was last listed.
     :ivar failed: why its target or namespace cannot be used, '' if it can.
+    :ivar current: it held every acknowledged write when it was last seen.
+    :ivar stale: the array came up on it while another one was current.
+    :ivar divergent: why it may hold acknowledged writes that the array lacks,
+        '' where nothing says so.
+    :ivar given_up: the operator said that another copy is the one.
     """
 
     joined: bool = False
@@ -87,6 +92,10 @@ class ReplicaRecord:
     terminating: bool = False
     confirmed: bool = False
     failed: str = ''
+    current: bool = False
+    stale: bool = False
+    divergent: str = ''
+    given_up: bool = False
 
 
 ReplicaRecords = Mapping[str, ReplicaRecord]
@@ -168,3 +177,21 @@ def chain(records: ReplicaRecords, replica_uuid: str) -> list[str]:
         found.append(record.successor)
         record = records.get(record.successor)
     return found
+
+
+def diverged(record: ReplicaRecord, why: str) -> ReplicaRecord:
+    """Return the record to save after its superblock was read (S10)."""
+    return dataclasses.replace(record, divergent=why)
+
+
+def chosen(records: ReplicaRecords, replica_uuid: str) -> ReplicaRecords:
+    """Return the records after the operator said which copy is the one.
+
+    What the others hold beyond it may be overwritten.  Their grace periods
+    begin anew: until now nothing could be done for them.
+    """
+    return {uuid: dataclasses.replace(
+        record, current=uuid == replica_uuid, stale=uuid != replica_uuid,
+        given_up=uuid != replica_uuid, divergent='', down=0.0,
+        counted_at=None)
+        for uuid, record in records.items()}

@@ -37,6 +37,9 @@ from os_brick.agent.host import privileged
 from os_brick.agent.host import sysfs
 from os_brick.agent import model
 from os_brick.agent.model import actions as act
+from os_brick.agent.model import snapshots
+from os_brick.agent.model import superblock
+from os_brick.agent.safety import copies
 from os_brick.agent.safety import ownership
 from os_brick.agent.safety import rules
 
@@ -50,6 +53,7 @@ URGENT_PATIENCE = 1.0
 # Milliseconds.  The kernel adds up to a second of its own.
 GIVE_UP_AFTER = 1000
 ANSWER_WITHIN = 200
+READ_WITHIN = 2000
 _Lock = contextlib.AbstractContextManager[object]
 
 
@@ -59,6 +63,10 @@ class NotDone(Exception):
 
 class Refused(NotDone):
     """A safety rule forbade it, or the world has moved on."""
+
+
+class Divergent(Refused):
+    """The copy may hold acknowledged writes that the array lacks (S10)."""
 
 
 class LockHeld(NotDone):
@@ -96,14 +104,40 @@ class Executor:
                 snapshot = self._scanner.scan()
             except attributes.Exhausted as error:
                 raise Refused(str(error)) from error
-            why = rules.refusal(action, volume, snapshot, owned)
-            if why is not None:
-                raise Refused(why)
+            self._last_look(action, volume, snapshot, owned)
             try:
                 self._do(action)
             except (commands.CommandFailed,
                     commands.BadArgument) as error:
                 raise NotDone(str(error)) from error
+
+    def _last_look(self, action: act.Action, volume: model.Volume,
+                   snapshot: snapshots.HostSnapshot,
+                   owned: ownership.Owned) -> None:
+        """:raises Refused: a rule forbids it, by what was read just now."""
+        wanted = rules.to_be_read(action, snapshot)
+        contents = self._superblocks(wanted) if wanted else {}
+        why = rules.refusal(action, volume, snapshot, owned, contents)
+        if why is None:
+            return
+        if isinstance(action, act.AddLeg):
+            found = rules.judged(action, snapshot, contents)
+            if found.standing is copies.Standing.DIVERGENT:
+                raise Divergent(found.why)
+            if found.standing is copies.Standing.FOREIGN:
+                # that will not change by itself: it is of no use
+                raise NotDone(why)
+        raise Refused(why)
+
+    def _superblocks(self, devices: Collection[str]
+                     ) -> dict[str, superblock.Content]:
+        """Return what is on those namespaces that answer in time."""
+        try:
+            found = privileged.superblocks(sorted(devices), READ_WITHIN)
+        except (commands.CommandFailed, commands.BadArgument) as error:
+            raise NotDone(str(error)) from error
+        return {device: superblock.read(tuple(blocks))
+                for device, blocks in found.items()}
 
     def answering(self, devices: Collection[str]) -> frozenset[str]:
         """Return those namespaces that have answered a direct read.
@@ -248,7 +282,9 @@ class Executor:
             raise NotDone('; '.join(errors))
 
     def _add(self, action: act.AddLeg) -> None:
-        if action.returning:
+        if action.erase:
+            privileged.erase_superblock(action.device)
+        elif action.returning:
             try:
                 privileged.re_add(action.array, action.device)
                 return

@@ -109,12 +109,15 @@ class AddLeg(Action):
     """Add a namespace to an array.
 
     :ivar returning: it was a leg before: try the bitmap (--re-add) first.
+    :ivar erase: the operator gave up what it holds beyond the array: its
+        superblock is erased before.
     """
 
     array: str
     device: str
     replica_uuid: str
     returning: bool
+    erase: bool = False
 
 
 @dataclasses.dataclass(frozen=True)

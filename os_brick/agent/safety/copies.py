@@ -21,7 +21,8 @@ events than the array).
 
 Three things in a superblock do tell:
 
-* its count of events is higher than the array's;
+* its count of events is higher than the array's, by more than the one that
+  md takes back when an array becomes clean (md.c, md_update_sb);
 * it lists none of the legs that the array has now: it ran without them.  One
   that was dropped by the array was last written while they were in it;
 * it was written later than the array itself.
@@ -66,14 +67,11 @@ class Judgement:
 
 
 def judge(device: str, array: model.Array,
-          contents: Mapping[str, superblock.Content],
-          descends: bool = False) -> Judgement:
+          contents: Mapping[str, superblock.Content]) -> Judgement:
     """Return what the copy on a namespace is to an array.
 
     :param contents: device -> what was just read from it; one that did not
         answer is not in it.
-    :param descends: it is known that the array's legs descend from those
-        that the copy left: each was copied from one that was in charge.
     """
     content = contents.get(device)
     if content is None:
@@ -90,24 +88,26 @@ def judge(device: str, array: model.Array,
         return Judgement(Standing.UNKNOWN, 'the superblock of no leg of %s '
                          'could be read' % array.name)
     for copy in content.superblocks:
-        found = _compare(device, copy, array, legs, descends)
+        found = _compare(device, copy, array, legs)
         if not found.usable:
             return found
     return Judgement(Standing.BEHIND)
 
 
 def _compare(device: str, copy: superblock.Superblock, array: model.Array,
-             legs: Collection[superblock.Superblock],
-             descends: bool) -> Judgement:
+             legs: Collection[superblock.Superblock]) -> Judgement:
     if copy.array_uuid not in {leg.array_uuid for leg in legs}:
         return Judgement(Standing.FOREIGN, '%s carries the superblock of '
                          'another array, %s' % (device, copy.array_uuid))
     newest = max(leg.events for leg in legs)
-    if copy.events > newest:
+    if copy.events > newest + 1:
         return Judgement(Standing.DIVERGENT, '%s is ahead of %s: %d changes '
                          'against %d' % (device, array.name, copy.events,
                                          newest))
-    if not (descends or any(copy.has(leg.number) for leg in legs)):
+    # md gives the number of a removed device away: its own says nothing
+    if not any(copy.has(leg.number) for leg in legs
+               if leg.number != copy.number
+               or leg.device_uuid == copy.device_uuid):
         return Judgement(Standing.DIVERGENT, '%s was in charge without any '
                          'of the legs that %s has now' % (device, array.name))
     if copy.updated > max(leg.updated for leg in legs):

@@ -11,7 +11,7 @@
 #    under the License.
 """May this action be done to this host now: one rule for each kind of it.
 
-The rules hold what the ``laws`` forbid an action: S1 to S4 and S9.  The
+The rules hold what the ``laws`` forbid an action: S1 to S4, S9 and S10.  The
 deciding parts obey them by construction; ``refusal`` is asked again with a
 fresh snapshot immediately before every action, because the world moves
 between deciding and doing.
@@ -21,20 +21,30 @@ An action of a kind that has no rule is refused.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from os_brick.agent import model
 from os_brick.agent.model import actions as act
 from os_brick.agent.model import snapshots
+from os_brick.agent.model import superblock
 from os_brick.agent.safety import connections
+from os_brick.agent.safety import copies
 from os_brick.agent.safety import laws
 from os_brick.agent.safety import ownership
 
 Law = laws.Law
+_NOTHING_READ: Mapping[str, superblock.Content] = {}
 
 
 def refusal(action: act.Action, volume: model.Volume,
-            snapshot: snapshots.HostSnapshot,
-            owned: ownership.Owned) -> str | None:
-    """Return why an action must not be done, None where it may."""
+            snapshot: snapshots.HostSnapshot, owned: ownership.Owned,
+            contents: Mapping[str, superblock.Content] = _NOTHING_READ
+            ) -> str | None:
+    """Return why an action must not be done, None where it may.
+
+    :param contents: namespace -> what was read from it just now; see
+        ``to_be_read``.
+    """
     if not isinstance(action, act.AnyAction):
         return 'no rule allows an action of this kind'
     owned = owned.and_of(volume)
@@ -50,14 +60,14 @@ def refusal(action: act.Action, volume: model.Volume,
             return connections.fast_fail(action, snapshot, owned)
         case (act.SetFailfast() | act.FailLeg() | act.RemoveLeg()
               | act.AddLeg() | act.ReplaceLeg() | act.Resize()):
-            return _array_refusal(action, volume, snapshot, owned)
+            return _array_refusal(action, volume, snapshot, owned, contents)
         case _:
             act.never(action)
 
 
 def _array_refusal(action: act.ArrayAction, volume: model.Volume,
-                   snapshot: snapshots.HostSnapshot,
-                   owned: ownership.Owned) -> str | None:
+                   snapshot: snapshots.HostSnapshot, owned: ownership.Owned,
+                   contents: Mapping[str, superblock.Content]) -> str | None:
     array = snapshot.array(action.array)
     if array is None:
         return 'the array is gone'
@@ -73,7 +83,7 @@ def _array_refusal(action: act.ArrayAction, volume: model.Volume,
         case act.RemoveLeg():
             return _remove(action, array)
         case act.AddLeg():
-            return _add(action, array, volume, snapshot)
+            return _add(action, array, volume, snapshot, contents)
         case act.ReplaceLeg():
             return _replace(action, array, volume, snapshot)
         case act.Resize():
@@ -133,7 +143,8 @@ def _remove(action: act.RemoveLeg, array: model.Array) -> str | None:
 
 
 def _add(action: act.AddLeg, array: model.Array, volume: model.Volume,
-         snapshot: snapshots.HostSnapshot) -> str | None:
+         snapshot: snapshots.HostSnapshot,
+         contents: Mapping[str, superblock.Content]) -> str | None:
     hangs = _md_would_wait(array, snapshot)
     if hangs is not None:
         return hangs
@@ -147,7 +158,38 @@ def _add(action: act.AddLeg, array: model.Array, volume: model.Volume,
             namespace.device, namespace.uuid, volume.alias)
     if not any(snapshot.good(leg) for leg in array.legs):
         return 'no leg of the array is in sync and live'
-    return unusable(namespace, array)
+    why = unusable(namespace, array)
+    if why is not None:
+        return why
+    found = judged(action, snapshot, contents)
+    if found.usable or (action.erase and found.standing
+                        is copies.Standing.DIVERGENT):
+        return None
+    return Law.S10.refuses('%s', found.why)
+
+
+def to_be_read(action: act.Action,
+               snapshot: snapshots.HostSnapshot) -> frozenset[str]:
+    """Return the namespaces whose superblocks an action depends on."""
+    array = (snapshot.array(action.array)
+             if isinstance(action, act.AddLeg) else None)
+    if array is None or not isinstance(action, act.AddLeg):
+        return frozenset()
+    return frozenset([action.device, *(leg.device for leg in array.in_sync
+                                       if snapshot.good(leg))])
+
+
+def judged(action: act.AddLeg, snapshot: snapshots.HostSnapshot,
+           contents: Mapping[str, superblock.Content]) -> copies.Judgement:
+    """Return what the namespace that is to be added is to the array."""
+    array = snapshot.array(action.array)
+    if array is None:
+        return copies.Judgement(copies.Standing.UNKNOWN, 'the array is gone')
+    intruder = copies.intruder(array, contents)
+    if intruder is not None:
+        return copies.Judgement(copies.Standing.UNKNOWN, intruder
+                                + ': another host may be writing to it')
+    return copies.judge(action.device, array, contents)
 
 
 def _replace(action: act.ReplaceLeg, array: model.Array,

@@ -44,6 +44,8 @@ CREATE TABLE IF NOT EXISTS outbox (
     volume TEXT, replica TEXT, state TEXT);
 CREATE TABLE IF NOT EXISTS volume (
     uuid TEXT PRIMARY KEY, boot TEXT, content TEXT);
+CREATE TABLE IF NOT EXISTS choice (
+    volume TEXT PRIMARY KEY, replica TEXT);
 CREATE INDEX IF NOT EXISTS outbox_volume ON outbox (volume, seq);
 """
 LOG = logging.getLogger(__name__)
@@ -168,15 +170,36 @@ class Ledger:
              reports: Iterable[decision.Report] = ()) -> None:
         """Keep the records and queue the reports, both or neither."""
         with self._db:
-            self._db.executemany(
-                'INSERT OR REPLACE INTO memory VALUES (?, ?, ?)',
-                [(volume, replica, encoding.dump_record(record))
-                 for replica, record in records.items()])
+            self._write_records(volume, records)
             self._db.executemany(
                 'INSERT INTO outbox (volume, replica, state) '
                 'VALUES (?, ?, ?)',
                 [(volume, report.replica_uuid, report.state.value)
                  for report in reports])
+
+    def _write_records(self, volume: str,
+                       records: decision.ReplicaRecords) -> None:
+        self._db.executemany(
+            'INSERT OR REPLACE INTO memory VALUES (?, ?, ?)',
+            [(volume, replica, encoding.dump_record(record))
+             for replica, record in records.items()])
+
+    def choose(self, volume: str, replica: str) -> None:
+        """Keep the operator's word which copy of a volume is the one."""
+        with self._db:
+            self._db.execute('INSERT OR REPLACE INTO choice VALUES (?, ?)',
+                             (volume, replica))
+
+    def choices(self) -> dict[str, str]:
+        """Volume -> the replica that the operator chose, not taken in yet."""
+        return dict(self._db.execute('SELECT volume, replica FROM choice'))
+
+    def take_in(self, volume: str, records: decision.ReplicaRecords) -> None:
+        """Keep the records that follow from a choice, and drop the choice."""
+        with self._db:
+            self._write_records(volume, records)
+            self._db.execute('DELETE FROM choice WHERE volume = ?',
+                             (volume,))
 
     def pending(self, volume: str | None = None) -> list[Pending]:
         """The reports that are still to be sent, oldest first."""

@@ -33,6 +33,7 @@ from os_brick.agent.store import encoding
 from os_brick.agent.tests.unit import simulated_judge
 from os_brick.agent.tests.unit import simulated_provisioner as provisioner
 from os_brick.agent.tests.unit import simulator
+from os_brick.agent.tests.unit import superblocks
 
 State = model.ReplicaState
 MIB = simulator.MIB
@@ -234,7 +235,10 @@ class Agent:
         if self.between is not None:
             between, self.between = self.between, None
             between()
-        why = rules.refusal(action, volume, self.kernel.snapshot(), owned)
+        snapshot = self.kernel.snapshot()
+        why = rules.refusal(action, volume, snapshot, owned,
+                            superblocks.contents(snapshot, snapshot.array(
+                                getattr(action, 'array', ''))))
         if why is not None:
             self.failed.append('%s: refused: %s' % (action, why))
             return

@@ -36,6 +36,7 @@ from os_brick.agent import opts
 from os_brick.agent.safety import ownership
 from os_brick.agent.safety import rules
 from os_brick.agent.store import ledger
+from os_brick.agent.tests.unit import superblocks
 from os_brick.agent.vendors import base
 
 State = model.ReplicaState
@@ -117,7 +118,8 @@ class SmallHost:
                 HOST.nqn, 'live' if live else 'connecting'))
             namespaces.append(model.Namespace(
                 name + 'n1', uuid(number, letter), SIZE, (name,),
-                ('md%d' % number,) if letter in self.legs[number] else ()))
+                ('md%d' % number,) if letter in self.legs.get(number, ())
+                else ()))
         return snapshots.HostSnapshot(
             tuple(controllers), tuple(namespaces),
             tuple(self.array(number) for number in self.legs))
@@ -149,7 +151,10 @@ class SmallHost:
                 owned: ownership.Owned, urgent: bool = False) -> None:
         self.points()
         self.broken(action)
-        why = rules.refusal(action, volume, self.scan(), owned)
+        snapshot = self.scan()
+        why = rules.refusal(action, volume, snapshot, owned,
+                            superblocks.contents(snapshot, snapshot.array(
+                                getattr(action, 'array', ''))))
         if why is not None:
             raise execute.Refused(why)
         self.did.append(action)

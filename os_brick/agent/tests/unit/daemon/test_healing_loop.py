@@ -187,6 +187,89 @@ class TestHealing(CycleCase):
         self.assertEqual(1, len(self.lines('done: FailLeg')))
 
 
+class TestCopiesInDoubt(CycleCase):
+    """S10: a stale or a divergent copy stops all but guarding and telling."""
+
+    def setUp(self):
+        super().setUp()
+        self.diverged: set[str] = set()
+        self.host.broken = self.judge
+
+    def judge(self, action: act.Action) -> None:
+        if isinstance(action, act.AddLeg) and not action.erase and (
+                action.device in self.diverged):
+            raise execute.Divergent('%s is ahead' % action.device)
+
+    def reattach(self, *letters: str) -> None:
+        """Stop the array; assemble it anew of these legs."""
+        legs = self.host.legs.pop(1)
+        self.turn()
+        self.host.legs[1] = {letter: legs.get(letter, (
+            'AB'.index(letter), {'in_sync'})) for letter in letters}
+
+    def untouched(self) -> None:
+        for name in ('replace', 'retire', 'confirm'):
+            self.assertEqual([], self.said(name))
+        self.assertEqual([], [action for action in self.host.did
+                              if isinstance(action, act.AddLeg)])
+
+    def test_S10_a_divergent_copy_is_neither_added_nor_replaced(self):
+        self.turn()
+        del self.host.legs[1]['B']
+        self.diverged = {self.host.name(1, 'B') + 'n1'}
+        self.turn(10)
+        # also not when it is lost again, and longer than the grace period
+        self.lose()
+        self.turn(20)
+        self.restart()
+        self.turn(20)
+        self.untouched()
+        self.assertEqual({'A'}, self.legs())
+        line, = [line for line in self.lines('is ahead')
+                 if 'No copy of it' in line and 'event' not in line][:1]
+        self.assertIn('volume volume1, its copies', line)
+
+    def test_S10_it_is_told_as_an_event(self):
+        events = []
+        self.driver.report_event = events.append
+        self.turn()
+        del self.host.legs[1]['B']
+        self.diverged = {self.host.name(1, 'B') + 'n1'}
+        self.turn(10)
+        self.assertEqual(1, [event.kind for event in events].count(
+            'COPIES_IN_DOUBT'))
+
+    def test_S10_an_array_that_came_up_on_an_old_copy(self):
+        self.turn()
+        self.lose('A')
+        self.turn(2)
+        self.host.legs[1] = {'B': self.host.legs[1]['B']}
+        self.turn()
+        self.host.live[self.host.name(1, 'A')] = True
+        told = list(self.said('report'))
+        self.host.did.clear()
+        self.reattach('A')
+        self.lose('B')
+        self.turn(30)
+        self.untouched()
+        self.assertNotIn(('volume1', 'a', 'AVAILABLE'),
+                         self.said('report')[len(told):])
+
+    def test_the_operators_word_ends_it(self):
+        self.turn()
+        del self.host.legs[1]['B']
+        self.diverged = {self.host.name(1, 'B') + 'n1'}
+        self.turn(5)
+        volume, = self.book.volumes()
+        self.book.choose(volume, small_world.uuid(1, 'a'))
+        self.turn(5)
+        self.assertEqual({'A', 'B'}, self.legs())
+        self.assertEqual([True], [
+            action.erase for action in self.host.did
+            if isinstance(action, act.AddLeg)])
+        self.assertEqual({}, self.book.choices())
+
+
 class TestReports(CycleCase):
     """S6: every change, at least once, in order; nothing old after new."""
 

@@ -13,6 +13,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import socket
 import subprocess
@@ -31,9 +32,11 @@ from os_brick.agent.host import execute
 from os_brick.agent.host import sysfs
 from os_brick.agent import model
 from os_brick.agent.model import actions as act
+from os_brick.agent.model import superblock
 from os_brick.agent.safety import ownership
 from os_brick.agent.tests.unit.host import fakesys
 from os_brick.agent.tests.unit import small_world
+from os_brick.agent.tests.unit import superblocks
 
 A, B, C = (small_world.uuid(1, letter) for letter in 'abc')
 VOLUME = model.Volume(small_world.uuid(1, 'f'), 'volume', None, (
@@ -83,6 +86,16 @@ class ActionsCase(base.BaseTestCase):
         self.privileged = self.put(execute, 'privileged', mock.Mock(
             CommandFailed=commands.CommandFailed,
             BadArgument=commands.BadArgument))
+        self.blocks: dict[str, list[bytes]] = {}
+        self.privileged.superblocks.side_effect = self.superblocks
+
+    def superblocks(self, devices: list[str],
+                    _milliseconds: int) -> dict[str, list[bytes]]:
+        snapshot = sysfs.Scanner(self.host.root).scan()
+        found = superblocks.contents(snapshot, snapshot.array('md127'))
+        return {device: self.blocks.get(device, [
+            superblocks.block(copy) for copy in found[device].superblocks])
+            for device in devices}
 
     def put(self, where, name, value):
         patch = mock.patch.object(where, name, value)
@@ -106,7 +119,7 @@ class ActionsCase(base.BaseTestCase):
 
     def called(self) -> list[tuple[object, ...]]:
         return [(name,) + arguments for name, arguments, _words
-                in self.privileged.mock_calls]
+                in self.privileged.mock_calls if name != 'superblocks']
 
 
 class TestRules(ActionsCase):
@@ -132,6 +145,60 @@ class TestRules(ActionsCase):
         with mock.patch.object(self.scanner, 'scan', look):
             self.refused(action, 'S2', 'in use by md127')
         self.assertEqual([True], seen)
+        self.assertEqual([], self.called())
+
+    def carry(self, *copies: superblock.Superblock) -> act.AddLeg:
+        """Let nvme3n1 carry these, and return what would add it."""
+        self.blocks['nvme3n1'] = [superblocks.block(copy) for copy in copies]
+        return act.AddLeg('', 'md127', 'nvme3n1', C, True)
+
+    def test_S10_what_was_in_charge_itself_is_not_added(self):
+        legs = self.scanner.scan().array('md127').uuid
+        action = self.carry(superblocks.of(5, 1, array=legs))
+        self.refused(action, 'without any of the legs',
+                     kind=execute.Divergent)
+        self.assertEqual([], self.called())
+        self.do(dataclasses.replace(action, erase=True))
+        self.assertEqual([('erase_superblock', 'nvme3n1'),
+                          ('add', 'md127', 'nvme3n1')], self.called())
+
+    def test_S10_what_is_behind_is_added(self):
+        legs = self.scanner.scan().array('md127').uuid
+        self.do(self.carry(superblocks.of(5, 1, [0, 1], array=legs)))
+        self.assertEqual([('re_add', 'md127', 'nvme3n1')], self.called())
+
+    def test_S10_another_arrays_copy_is_of_no_use(self):
+        """Not Refused: it counts against the replica, not the moment."""
+        error = self.assertRaises(execute.NotDone, self.do, self.carry(
+            superblocks.of(5, 1, [0, 1],
+                           array='0d5a1d3e-0000-4000-8000-000000000bad')))
+        self.assertNotIsInstance(error, execute.Refused)
+        self.assertIn('S10', str(error))
+        self.assertEqual([], self.called())
+
+    def test_S10_nothing_is_added_unread(self):
+        """Neither the copy nor a leg has answered in time; or no helper."""
+        action = self.carry()
+        read = self.superblocks
+        for missing in ('nvme3n1', 'nvme1n1 nvme2n1'):
+            self.privileged.superblocks.side_effect = (
+                lambda devices, _limit: {
+                    device: blocks for device, blocks
+                    in read(devices, _limit).items()
+                    if device not in missing})
+            if missing != 'nvme3n1':
+                action = self.carry(superblocks.of(5, 1, [0, 1]))
+            self.refused(action, 'S10')
+        self.privileged.superblocks.side_effect = commands.CommandFailed('no')
+        self.assertRaises(execute.NotDone, self.do, action)
+        self.assertEqual([], self.called())
+
+    def test_what_another_host_writes_to_is_not_added_to(self):
+        action = self.carry()
+        legs = self.scanner.scan().array('md127').uuid
+        self.blocks['nvme1n1'] = [superblocks.block(
+            superblocks.of(0, 12, array=legs))]
+        self.refused(action, 'another host may be writing')
         self.assertEqual([], self.called())
 
     def test_s4_a_foreign_array_is_not_touched(self):

@@ -20,9 +20,11 @@ from oslotest import base
 from os_brick.agent import model
 from os_brick.agent.model import actions as act
 from os_brick.agent.model import snapshots
+from os_brick.agent.model import superblock
 from os_brick.agent.safety import ownership
 from os_brick.agent.safety import rules
 from os_brick.agent.tests.unit import simulator
+from os_brick.agent.tests.unit import superblocks
 
 State = model.ReplicaState
 MIB = simulator.MIB
@@ -61,6 +63,7 @@ class RulesTest(base.BaseTestCase):
         self.namespaces = [namespace(0), namespace(1), namespace(2, '')]
         self.controllers = [controller(number) for number in range(4)]
         self.raid_disks = 2
+        self.contents: dict[str, superblock.Content] = {}
         self.known = frozenset[str]()
 
     def refusal(self, action: act.Action,
@@ -70,8 +73,10 @@ class RulesTest(base.BaseTestCase):
                             data_offset=MIB)
         snapshot = snapshots.HostSnapshot(
             tuple(self.controllers), tuple(self.namespaces), (array,))
+        contents = {**superblocks.contents(snapshot, array), **self.contents}
         return rules.refusal(action, self.volume, snapshot,
-                             ownership.Owned(frozenset(ours), self.known))
+                             ownership.Owned(frozenset(ours), self.known),
+                             contents)
 
     def mark(self, uuid: str, state: State) -> None:
         self.volume = dataclasses.replace(self.volume, replicas=tuple(

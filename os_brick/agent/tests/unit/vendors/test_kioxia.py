@@ -279,7 +279,7 @@ class TargetsTestCase(fixture.KioxiaTestCase):
         self.assertEqual(body, self.double.requests[3].body)
         self.assertEqual(body, self.double.requests[4].query)
 
-    def test_s12_no_leg_lives_and_nothing_is_published(self):
+    def test_no_leg_lives_and_nothing_is_published(self):
         """md calls the last leg in sync also when its target is lost."""
         volume = self.volume()
         self.world.published.clear()
@@ -291,7 +291,7 @@ class TargetsTestCase(fixture.KioxiaTestCase):
         self.assertEqual(set(), self.world.published)
         self.assertIn('no leg of its array is in sync', self.log.output)
 
-    def test_s12_withdrawn_access_is_not_asked_for(self):
+    def test_withdrawn_access_is_not_asked_for(self):
         volume = self.volume()
         lost = volume['_replicas'][0]['uuid']
         driver = self.probed()

@@ -137,7 +137,7 @@ class FlowTestCase(fixture.KioxiaTestCase,  # type: ignore[misc]
         self.assertIn(C, self.legs())
         self.assertEqual('Available', self.listed()[C])
 
-    def test_s12_a_host_that_lost_the_volume_does_not_take_it_back(self):
+    def test_a_host_that_lost_the_volume_does_not_take_it_back(self):
         """It was declared dead, and its machine runs elsewhere by now."""
         for letter in 'AB':
             self.host.live[self.host.name(1, letter)] = False
@@ -147,7 +147,7 @@ class FlowTestCase(fixture.KioxiaTestCase,  # type: ignore[misc]
         self.assertFalse([entry for entry in self.world.published
                           if entry[0] == HOST.uuid])
 
-    def test_s12_access_that_was_withdrawn_while_a_leg_still_lives(self):
+    def test_access_that_was_withdrawn_while_a_leg_still_lives(self):
         self.lose_b()
         self.world.unpublish('', {'volId': VOLUME, 'hostId': HOST.uuid})
         self.turn(30)

@@ -1,0 +1,115 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""Which copies hold every acknowledged write, and when that is in doubt; pure.
+
+While an array runs, md knows: its in-sync legs do.  Across a detach nobody
+does but the agent.  os-brick assembles whichever legs connect, and a leg that
+was dropped long ago may be the first.  Therefore the agent remembers of each
+replica whether it was *current*, and whoever was current has to be among the
+legs with which the array comes up again.  Where none is, the array runs on a
+*stale* copy, and the writes that it lacks may be nowhere but on the copies
+that the agent would otherwise replace (S10).
+
+A volume that moves from host to host is remembered by none of them whole.  So
+the provisioner's word counts, too: that all legs in sync are MISSING and
+another replica is AVAILABLE is what another host's agent told it last.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from os_brick.agent.healing import replica_record
+from os_brick.agent.healing import volume_view
+from os_brick.agent import model
+
+State = model.ReplicaState
+
+
+def follow(view: volume_view.VolumeView, attached: bool,
+           owing: bool) -> replica_record.ReplicaRecords:
+    """Return the records once it is noted who is current.
+
+    :param attached: the array has come up since the last look.
+    :param owing: the provisioner has not been told all that is to be told.
+    """
+    legs = in_sync(view)
+    if not legs:
+        return view.records
+    before = {uuid for uuid, record in view.records.items()
+              if record.current}
+    after = _current(view, legs, before, attached, owing)
+    return {uuid: _noted(record, uuid in legs, uuid in after,
+                         after.isdisjoint(legs))
+            for uuid, record in view.records.items()}
+
+
+def in_sync(view: volume_view.VolumeView) -> frozenset[str]:
+    """The replicas that are in-sync legs, as md sees it."""
+    return frozenset(uuid for uuid in view.records
+                     if any(leg.replica_uuid == uuid
+                            for leg in view.array.in_sync))
+
+
+def _current(view: volume_view.VolumeView, legs: frozenset[str],
+             before: set[str], attached: bool, owing: bool
+             ) -> frozenset[str]:
+    if not attached:
+        if before.isdisjoint(legs) and any(view.records[uuid].stale
+                                           for uuid in legs):
+            return frozenset(before)
+        return legs    # md has had it in hand all the while
+    states = {replica.uuid: replica.state for replica in view.volume.replicas}
+    if before and before.isdisjoint(legs):
+        kept = {uuid for uuid in before if states.get(uuid) not in (
+            None, State.MISSING, State.TERMINATING)}
+        here = any(states.get(uuid) is State.AVAILABLE for uuid in legs)
+        # others have gone on with it, on another host
+        if (here and not kept) or before.isdisjoint(states):
+            return legs
+        return frozenset(before)
+    better = frozenset(uuid for uuid, state in states.items()
+                       if state is State.AVAILABLE) - legs
+    if better and not owing and all(states.get(uuid) is State.MISSING
+                                    for uuid in legs):
+        return better
+    return legs
+
+
+def _noted(record: replica_record.ReplicaRecord, leg: bool, current: bool,
+           stale: bool) -> replica_record.ReplicaRecord:
+    if leg and stale:
+        return dataclasses.replace(record, current=False, stale=True)
+    if leg:
+        return dataclasses.replace(record, current=True, stale=False,
+                                   divergent='', given_up=False)
+    return dataclasses.replace(record, current=current)
+
+
+def alarm(view: volume_view.VolumeView) -> str:
+    """Return why nothing may be done to the volume, '' where it may.
+
+    Until that is settled, no copy is added, replaced, retired or confirmed.
+    """
+    stale = sorted(uuid for uuid in in_sync(view)
+                   if view.records[uuid].stale)
+    if stale:
+        current = sorted(uuid for uuid, record in view.records.items()
+                         if record.current)
+        return ('the array came up on an old copy, replica %s; replica %s '
+                'held every acknowledged write when it was last seen' % (
+                    ', '.join(stale), ', '.join(current) or 'none here'))
+    return '; '.join(
+        'replica %s may hold acknowledged writes that the array lacks: %s'
+        % (replica.uuid, view.records[replica.uuid].divergent)
+        for replica in view.volume.replicas
+        if view.records[replica.uuid].divergent)

@@ -1,0 +1,124 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""Copies of which md cannot say who is ahead: on a real kernel (S10)."""
+
+from __future__ import annotations
+
+import pathlib
+
+from os_brick.agent.tests.functional.lab import connector
+from os_brick.agent.tests.functional.lab import host
+from os_brick.agent.tests.functional.lab import process
+from os_brick.agent.tests.functional.lab import session as session_lib
+from os_brick.agent.tests.functional.lab import targets
+from os_brick.agent.tests.functional.lab import waiting
+from os_brick.agent.tests.functional import story
+
+HELD = 'No copy of it is added, replaced or let go'
+
+
+class CopiesInDoubtTest(story.StoryTestCase):
+    """A is dropped, B goes on; then the array comes up on A alone."""
+
+    def fill(self, volume: connector.Volume, at: int) -> None:
+        """Write a MiB; it is acknowledged when this returns."""
+        process.run('dd', 'if=/dev/urandom', 'of=' + volume.path, 'bs=64k',
+                    'count=16', 'seek=%d' % at, 'oflag=direct',
+                    'conv=fsync,notrunc')
+
+    def device(self, volume: connector.Volume,
+               target: targets.Target) -> str:
+        array = host.array(volume.alias)
+        assert array is not None
+        leg = array.leg(self.uuid(target))
+        assert leg is not None
+        return '/dev/' + leg.device
+
+    def test_s10_a_copy_that_was_in_charge_is_not_taken_in(self) -> None:
+        """mdadm would: it copies A's dirty bits only, and calls it whole."""
+        volume = self.session.attach('vol-fork')
+        first, second = [target for target, _ns in volume.replicas]
+        first_device, second_device = (
+            self.device(volume, target) for target in (first, second))
+        self.fill(volume, 0)
+        process.run('mdadm', '--manage', volume.path, '--fail', first_device)
+        waiting.wait_until(lambda: process.succeeds(
+            'mdadm', '--manage', volume.path, '--remove', first_device),
+            'A leaves the array', story.LONG)
+        self.fill(volume, 16)
+        process.run('mdadm', '--stop', volume.path)
+        process.run('mdadm', '--assemble', '--run', volume.path,
+                    first_device)
+        self.fill(volume, 64)
+        self.fill(volume, 128)
+        agent = self.watched(volume, grace=2)
+        agent.wait_for_log('may hold acknowledged writes', story.LONG)
+        # lost again, for longer than the grace period, and over a restart
+        second.kill()
+        agent.wait_for_log('was lost', story.LONG)
+        agent.kill()
+        agent.skip_log()
+        agent.start()
+        agent.wait_for_log(HELD, story.LONG)
+        second.revive()
+        agent.wait_for_log('is live again', story.LONG)
+        self.assertEqual({self.uuid(first)}, self.legs(volume))
+        self.assertNotIn('asking the provisioner', agent.log())
+        # the operator says which one it is: the other is copied anew
+        said = process.run(*agent.command(
+            'use', volume.alias, self.uuid(first), '--config-file',
+            str(agent.config_path)))
+        self.assertIn('taken for the one', said)
+        self.wait_whole(volume, first, second)
+        self.assert_equal(volume)
+
+    def assert_equal(self, volume: connector.Volume) -> None:
+        array = host.array(volume.alias)
+        assert array is not None
+        md = pathlib.Path('/sys/class/block', array.name, 'md')
+        (md / 'sync_action').write_text('check')
+        waiting.wait_until(
+            lambda: (md / 'sync_action').read_text().strip() == 'idle',
+            'the check has ended', story.LONG)
+        self.assertEqual('0', (md / 'mismatch_cnt').read_text().strip())
+
+    def test_s10_an_array_that_came_up_on_an_old_copy(self) -> None:
+        volume = self.session.attach('vol-stale')
+        first, second = [target for target, _ns in volume.replicas]
+        agent = self.watched(volume, grace=600)
+        agent.wait_for_log('serves host', story.LONG)
+        self.fill(volume, 0)
+        first.kill()
+        self.fill(volume, 16)
+        agent.wait_for_log('replica %s is MISSING' % self.uuid(first),
+                           story.LONG)
+        waiting.wait_until(lambda: self.legs(volume) == {self.uuid(second)},
+                           'only B is in sync', story.LONG)
+        self.session.detach(volume)
+        agent.wait_for_log('was stopped', story.LONG)
+        second.kill()
+        first.revive()
+        agent.skip_log()
+        before = len(agent.log())
+        session_lib.attacher().attach(volume)
+        self.assertEqual({self.uuid(first)}, self.legs(volume))
+        agent.wait_for_log('came up on an old copy, replica %s; replica %s'
+                           % (self.uuid(first), self.uuid(second)),
+                           story.LONG)
+        second.revive()
+        waiting.wait_until(lambda: self.connected(second),
+                           'the agent connects B', story.LONG)
+        agent.wait_for_log(self.uuid(second), story.LONG)
+        self.assertEqual({self.uuid(first)}, self.legs(volume))
+        self.assertNotIn('asking the provisioner', agent.log())
+        self.assertNotIn('replica %s is AVAILABLE' % self.uuid(first),
+                         agent.log()[before:])

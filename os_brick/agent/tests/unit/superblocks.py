@@ -1,0 +1,70 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""Superblocks of md for tests: as values, and as md would write them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+import uuid as uuid_lib
+
+from os_brick.agent import model
+from os_brick.agent.model import snapshots
+from os_brick.agent.model import superblock
+
+ARRAY = '0d5a1d3e-0000-4000-8000-00000000a44a'
+
+
+def of(number: int, events: int = 10, others: Collection[int] = (),
+       updated: float = 1000.0, array: str = ARRAY) -> superblock.Superblock:
+    """Return that of a device which lists itself and others as members."""
+    return superblock.Superblock(
+        array, str(uuid_lib.UUID(int=number + 1)), events, updated, number, 2,
+        tuple((known, slot) for slot, known
+              in enumerate(sorted({number, *others}))))
+
+
+def content(*copies: superblock.Superblock) -> superblock.Content:
+    return superblock.Content(tuple(copies))
+
+
+def contents(snapshot: snapshots.HostSnapshot, array: model.Array | None
+             ) -> dict[str, superblock.Content]:
+    """What is read where all is as it should be.
+
+    The legs that are in sync list each other; whatever else there is, is
+    blank.
+    """
+    found = {namespace.device: superblock.Content()
+             for namespace in snapshot.namespaces}
+    legs = [leg.device for leg in array.in_sync] if array else []
+    for number, device in enumerate(legs):
+        found[device] = content(of(
+            number, others=range(len(legs)),
+            array=array.uuid or ARRAY if array else ARRAY))
+    return found
+
+
+def block(copy: superblock.Superblock) -> bytes:
+    """Return what md writes of it, and what follows in the same block."""
+    roles = [0xffff] * 128
+    for number, slot in copy.roles:
+        roles[number] = slot
+    tail = b''.join(role.to_bytes(2, 'little') for role in roles)
+
+    def packed(checksum: int) -> bytes:
+        return superblock._HEADER.pack(
+            superblock.MAGIC, 1, uuid_lib.UUID(copy.array_uuid).bytes,
+            copy.raid_disks, copy.number,
+            uuid_lib.UUID(copy.device_uuid).bytes, int(copy.updated),
+            copy.events, checksum, len(roles)) + tail
+    return packed(superblock._checksum(packed(0))).ljust(
+        superblock.LENGTH, b'\0')

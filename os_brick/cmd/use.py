@@ -1,0 +1,79 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""nvme-agent use VOLUME REPLICA: say which copy of a volume is the one.
+
+The word is left in the agent's state directory; the daemon takes it in with
+its next pass.  Nothing on this host is touched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+import os
+
+from oslo_config import cfg
+
+from os_brick.agent import model
+from os_brick.agent.store import ledger
+
+USAGE = ('usage: nvme-agent use VOLUME REPLICA [--config-file FILE]\n'
+         'VOLUME is the name of the array or the UUID of the volume, REPLICA '
+         'the UUID of the copy that is to be used')
+
+
+class CannotUse(Exception):
+    """Why the choice was not taken, for the operator."""
+
+
+def choose(conf: cfg.ConfigOpts, name: str, replica: str) -> str:
+    """Leave the operator's word for the daemon; return what was done.
+
+    :param name: of the volume, or its UUID.
+    :raises CannotUse: the agent knows no such volume or replica.
+    :raises ledger.LedgerError: the state directory cannot be used.
+    """
+    path = os.path.join(conf.state_dir, 'agent.sqlite')
+    if not os.path.exists(path):
+        raise CannotUse('there is no %s (option state_dir): the agent has '
+                        'not run here' % path)
+    store = ledger.Ledger(path)
+    try:
+        volume = _volume(store.volumes(), name)
+        uuid = _uuid(replica)
+        known = store.records(volume.uuid)
+        if uuid not in known:
+            raise CannotUse('volume %s has no replica %s here; it has: %s' % (
+                volume.alias, uuid, ', '.join(sorted(known)) or 'none'))
+        store.choose(volume.uuid, uuid)
+    finally:
+        store.close()
+    return ('volume %s: replica %s is taken for the one with the next pass; '
+            'what the other copies hold beyond it may be overwritten'
+            % (volume.alias, uuid))
+
+
+def _uuid(text: str) -> str:
+    try:
+        return model.normalise_uuid(text)
+    except ValueError:
+        raise CannotUse('"%s" is no UUID of a replica' % text) from None
+
+
+def _volume(volumes: Mapping[str, model.Volume], name: str) -> model.Volume:
+    found = [volume for volume in volumes.values()
+             if name in (volume.alias, volume.uuid)]
+    if len(found) != 1:
+        raise CannotUse('there %s volume "%s"; the agent knows: %s' % (
+            'is no' if not found else 'is more than one', name, ', '.join(
+                sorted(volume.alias for volume in volumes.values()))
+            or 'none'))
+    return found[0]

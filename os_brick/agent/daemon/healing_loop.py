@@ -39,6 +39,7 @@ from os_brick.agent.model import snapshots
 from os_brick.agent.provisioner import answers
 from os_brick.agent.provisioner import outbox
 from os_brick.agent.safety import ownership
+from os_brick.agent.safety import rules
 from os_brick.agent.store import ledger
 from os_brick.agent.vendors import base
 
@@ -288,9 +289,39 @@ class HealingLoop:
         accepted = False
         if (not owing or self._outbox.deliver(one.volume)) and fresh:
             for request in one.requests:
-                accepted |= self._outbox.request(one.volume, one.records,
-                                                 request, self._now)
+                if self._may_ask(one.volume, request):
+                    accepted |= self._outbox.request(
+                        one.volume, one.records, request, self._now)
         return accepted
+
+    def _may_ask(self, volume: model.Volume,
+                 request: decision.Request) -> bool:
+        """A copy is given up only on what its fellows answer now (S11)."""
+        if request.ask is decision.RequestKind.REPLACE:
+            return True
+        subject = 'volume %s, letting go of replica %s' % (
+            volume.alias, request.replica_uuid)
+        why = self._giving_up(volume, request.replica_uuid)
+        if why is None:
+            self._log_once.forget(subject)
+            return True
+        self._subjects.add(subject)
+        self._log_once.trouble(subject, 'put off: %s' % why)
+        return False
+
+    def _giving_up(self, volume: model.Volume,
+                   replica: str) -> str | None:
+        snapshot = self._observe()
+        array = next((array for array in snapshot.arrays
+                      if self._arrays.get(array.name) == volume.uuid), None)
+        answered: frozenset[str] = frozenset()
+        wanted = rules.have_to_answer(replica, array) if array else None
+        if wanted:
+            try:
+                answered = self._executor.answering_patiently(wanted)
+            except execute.NotDone as error:
+                return str(error)
+        return rules.giving_up(replica, array, snapshot, answered)
 
     def _execute(self, action: act.Action, volume: model.Volume,
                  records: dict[str, decision.ReplicaRecord]) -> bool:

@@ -146,9 +146,25 @@ class Executor:
 
         :raises NotDone: when it could not be tried.
         """
+        return self._answering(devices, ANSWER_WITHIN)
+
+    def answering_patiently(self, devices: Collection[str]
+                            ) -> frozenset[str]:
+        """Return the same, after waiting for those that take their time.
+
+        :raises NotDone: when it could not be tried.
+        """
+        return self._answering(devices, READ_WITHIN)
+
+    def _answering(self, devices: Collection[str],
+                   milliseconds: int) -> frozenset[str]:
+        """Return those that have answered by then.
+
+        :raises NotDone: when it could not be tried.
+        """
         try:
             return frozenset(privileged.answering(sorted(devices),
-                                                  ANSWER_WITHIN))
+                                                  milliseconds))
         except (commands.CommandFailed, commands.BadArgument) as error:
             raise NotDone(str(error)) from error
 

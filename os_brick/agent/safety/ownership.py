@@ -23,7 +23,6 @@ again.
 from __future__ import annotations
 
 from collections.abc import Collection
-from collections.abc import Iterable
 from collections.abc import Mapping
 import dataclasses
 import functools
@@ -37,7 +36,7 @@ class Owned:
     """What on this host is the provisioner's.
 
     :ivar arrays: names of the arrays that are its volumes.
-    :ivar replicas: UUIDs of all replicas of its volumes.
+    :ivar replicas: UUIDs of all replicas of the volumes of these arrays.
     """
 
     arrays: frozenset[str] = frozenset()
@@ -54,7 +53,7 @@ def owners(array: model.Array, volumes: Mapping[str, model.Volume],
     """Return the UUIDs of the volumes that claim an array; one, or trouble.
 
     :param remembered: volume UUID -> replicas that were its legs.  They count
-        only where no list known the array: a truncated list must not make
+        only where no list claims the array: a truncated list must not make
         the agent abandon an array that it guards (S8, S9).
     """
     found = [uuid for uuid, volume in volumes.items()
@@ -192,12 +191,18 @@ class KnownVolumes:
     def _index(self) -> Index:
         return Index(self.volumes, self.legs)
 
-    def owned(self, arrays: Iterable[str]) -> Owned:
+    def owned(self, arrays: Mapping[str, str]) -> Owned:
         """Return what is the provisioner's.
 
-        :param arrays: names of the arrays that were matched.
+        A replica of a volume that has no array here is not: a virtual machine
+        may have its namespace open as it is, without a trace.
+
+        :param arrays: name of an array -> the volume it was matched with.
         """
-        return Owned(frozenset(arrays), self._replicas)
+        return Owned(frozenset(arrays), frozenset(
+            replica.uuid for uuid in {*arrays.values()}
+            if uuid in self.volumes
+            for replica in self.volumes[uuid].replicas))
 
     def match(self, snapshot: snapshots.HostSnapshot,
               before: Mapping[str, str]) -> Matches:

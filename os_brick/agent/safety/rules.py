@@ -11,7 +11,8 @@
 #    under the License.
 """May this action be done to this host now: one rule for each kind of it.
 
-The rules hold what the ``laws`` forbid an action: S1 to S4, S9 and S10.  The
+The rules hold what the ``laws`` forbid an action: S1 to S4 and S9 to
+S11.  The
 deciding parts obey them by construction; ``refusal`` is asked again with a
 fresh snapshot immediately before every action, because the world moves
 between deciding and doing.
@@ -21,6 +22,7 @@ An action of a kind that has no rule is refused.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from collections.abc import Mapping
 
 from os_brick.agent import model
@@ -232,6 +234,40 @@ _LEG_GONE = 'the leg is gone'
 
 def _no_other_good() -> str:
     return Law.S1.refuses('no other leg of the array is in sync and live')
+
+
+def giving_up(replica_uuid: str, array: model.Array | None,
+              snapshot: snapshots.HostSnapshot,
+              answered: Collection[str]) -> str | None:
+    """Return why a copy must not be retired or confirmed now (S11).
+
+    That is for ever: whoever holds the data then has to have shown it just
+    now.  One that is reachable could still be fallen back on, and goes only
+    while the array is whole without it.
+
+    :param answered: devices that have answered a read within seconds; see
+        ``have_to_answer``.
+    """
+    if array is None:
+        return Law.S11.refuses('the array is gone')
+    legs = have_to_answer(replica_uuid, array)
+    if not legs:
+        return Law.S11.refuses('no other leg of %s is in sync', array.name)
+    silent = sorted(legs.difference(answered))
+    if silent:
+        return Law.S11.refuses('%s of %s did not answer a read just now',
+                               ', '.join(silent), array.name)
+    namespace = snapshot.namespace_of(replica_uuid)
+    if (not array.whole and namespace is not None
+            and snapshot.reachable(namespace)):
+        return Law.S11.refuses('%s is not whole without it', array.name)
+    return None
+
+
+def have_to_answer(replica_uuid: str, array: model.Array) -> frozenset[str]:
+    """Return the legs that hold the data once a copy was given up."""
+    return frozenset(leg.device for leg in array.in_sync
+                     if leg.replica_uuid != replica_uuid)
 
 
 def other_good(array: model.Array, leg: model.Leg,

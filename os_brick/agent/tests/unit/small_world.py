@@ -19,6 +19,7 @@ before a call has an effect, or after it had, and before its caller knows.
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Collection
 import dataclasses
 import os
 import tempfile
@@ -95,6 +96,7 @@ class SmallHost:
         self.live: dict[str, bool] = {}
         self.legs: dict[int, dict[str, tuple[int | None, set[str]]]] = {}
         self.did: list[act.Action] = []
+        self.silent: set[str] = set()
         self.broken: Callable[[act.Action], None] = lambda action: None
         for number in range(1, volumes + 1):
             self.legs[number] = {'A': (0, {'in_sync'}), 'B': (1, {'in_sync'})}
@@ -160,6 +162,12 @@ class SmallHost:
         self.did.append(action)
         self._do(action)
         self.points()
+
+    def answering_patiently(self, devices: Collection[str]
+                            ) -> frozenset[str]:
+        return frozenset(device for device in devices
+                         if device not in self.silent
+                         and self.live.get(device[:-2]))
 
     def _do(self, action: act.Action) -> None:
         if isinstance(action, act.Connect):

@@ -187,6 +187,38 @@ class TestHealing(CycleCase):
         self.assertEqual(1, len(self.lines('done: FailLeg')))
 
 
+class TestGivingUp(CycleCase):
+    """A copy is given up only when the others have answered just now."""
+
+    def test_no_confirmation_while_the_others_are_silent(self):
+        """The kernel calls them live: that is belief, not evidence."""
+        self.lose()
+        for silent in ('AC', 'A', 'C'):
+            self.build()
+            self.lose()
+            self.host.silent = {self.host.name(1, letter) + 'n1'
+                                for letter in silent}
+            self.turn(20)
+            self.assertEqual([], self.said('retire') + self.said('confirm'))
+            self.assertEqual(1, len(self.lines('put off', 'answer a read')),
+                             self.log.output)
+            self.host.silent = set()
+            self.turn(5)
+            self.assertEqual([('volume1', 'b')], self.said('retire'))
+            self.assertEqual([('volume1', 'b')], self.said('confirm'))
+            self.log = self.useFixture(fixtures.FakeLogger(
+                level=logging.INFO))
+
+    def test_no_confirmation_unread(self):
+        self.lose()
+
+        def broken(_devices):
+            raise execute.NotDone('the helper is gone')
+        self.host.answering_patiently = broken
+        self.turn(20)
+        self.assertEqual([], self.said('retire') + self.said('confirm'))
+
+
 class TestCopiesInDoubt(CycleCase):
     """S10: a stale or a divergent copy stops all but guarding and telling."""
 

@@ -18,6 +18,7 @@ from oslotest import base
 from os_brick.agent.healing import decision
 from os_brick.agent import model
 from os_brick.agent.model import actions as act
+from os_brick.agent.tests.unit.healing import test_observing
 from os_brick.agent.tests.unit import simulated_agent
 from os_brick.agent.tests.unit import simulator
 
@@ -266,6 +267,21 @@ class StoryTest(base.BaseTestCase):
         world.passes(30)
         self.assertNotIn('replace', [what for what, _ in world.vendor.log])
         self.assert_whole(world, A, B)
+
+    def test_no_target_is_asked_for_while_no_leg_is_live(self) -> None:
+        """Access may have been withdrawn from this host."""
+        world = simulated_agent.world()
+        world.passes(2)
+        view = test_observing.view(world, {})
+        for lost in ((0,), (0, 1)):
+            for number in lost:
+                world.kernel.lose(world.targets[number])
+            view = test_observing.view(world, {})
+            decided = decision.decide(
+                view.volume, view.array, view.snapshot, {}, 0.0, view.policy,
+                frozenset())
+            self.assertEqual({A} if len(lost) == 1 else set(),
+                             decided.targets_wanted)
 
     def test_grace_stands_still_while_no_leg_is_good(self) -> None:
         """One target comes back a little before the other."""

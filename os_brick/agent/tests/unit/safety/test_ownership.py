@@ -22,6 +22,7 @@ from oslotest import base
 
 from os_brick.agent import model
 from os_brick.agent.model import snapshots
+from os_brick.agent.safety import connections
 from os_brick.agent.safety import ownership
 
 UUIDS = ['%08d-0000-4000-8000-000000000000' % number for number in range(6)]
@@ -95,3 +96,31 @@ class TestMatching(base.BaseTestCase):
             for _turn in range(3):
                 matcher.match(nobody, snapshot, {})
         self.assertEqual(1, match.call_count)
+
+
+A, B, RAW = ('00000000-0000-4000-8000-00000000000%s' % n for n in 'abc')
+VOL, SINGLE = ('00000000-0000-4000-8000-0000000000f%d' % n for n in (1, 2))
+
+
+class TestRawNamespace(base.BaseTestCase):
+
+    def test_s4_a_raw_namespace_of_a_single_replica_volume(self):
+        """Its guest has it open without md, and no holder shows that."""
+        portal = model.Portal('192.0.2.1', 4420)
+        snapshot = snapshots.HostSnapshot(
+            controllers=(model.Controller('nvme0', 'nqn.x', portal, None,
+                                          'live'),),
+            namespaces=(
+                model.Namespace('nvme0n1', A, 1 << 20, ('nvme0',), ('md1',)),
+                model.Namespace('nvme0n2', RAW, 1 << 20, ('nvme0',))),
+            arrays=(model.Array(
+                'md1', 'vol', None, 2, 1, 'active', 'idle', 1 << 19,
+                (model.Leg('nvme0n1', 0, frozenset({'in_sync'}), A),)),))
+        known = ownership.KnownVolumes({
+            VOL: model.Volume(VOL, 'vol', replicas=(
+                model.Replica(A), model.Replica(B))),
+            SINGLE: model.Volume(SINGLE, 'single', replicas=(
+                model.Replica(RAW),))})
+        self.assertEqual({'md1': VOL}, known.match(snapshot, {}).arrays)
+        self.assertIsNotNone(connections.foreign_use(
+            'nvme0', snapshot, known.owned({'md1': VOL})))

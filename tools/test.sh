@@ -76,6 +76,7 @@ mkdir -p "$results"
 summary=()
 passed=0
 failed=0
+unsteady=
 running=
 
 # Stop at ^C or a CI's TERM, but say what is known so far.
@@ -293,6 +294,7 @@ lab() {
     fi
     if [ $status -ne 0 ] && [ "$bad" -eq 0 ]; then bad=1; fi
     note lab "$good" "$bad" "$skipped" "$text"
+    unsteady=$(grep -a '^lab: unsteady' "$results/lab.log")
 }
 
 # timeout(1) runs programs, not functions: it calls this script again.
@@ -347,5 +349,6 @@ echo
 say "logs: $results"
 printf '%-13s %7s %7s %8s\n' part passed failed skipped
 printf '%s\n' "${summary[@]}"
+[ -z "$unsteady" ] || printf '%s\n' "$unsteady"
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ] && [ $interrupted = no ]

@@ -44,26 +44,59 @@ def read(stream: pathlib.Path) -> dict[str, str]:
     return found
 
 
-def main() -> int:
-    """Print the summary; exit 0 only if tests ran and none failed."""
-    results = pathlib.Path(sys.argv[1])
+def once_more(first: dict[str, str],
+              again: dict[str, str]) -> dict[str, str]:
+    """Return what counts after the failed tests were run again."""
+    return {name: again.get(name, status) if status not in OK else status
+            for name, status in first.items()}
+
+
+def failures(statuses: dict[str, str]) -> list[str]:
+    """Return the names of the tests that failed."""
+    return [name for name, status in statuses.items()
+            if status not in OK and status != 'skip']
+
+
+def _statuses(results: pathlib.Path) -> dict[str, str]:
     stream = results / 'subunit'
-    statuses = read(stream) if stream.exists() else {}
+    return read(stream) if stream.exists() else {}
+
+
+def main() -> int:
+    """Print the summary; exit 0 only if tests ran and none failed.
+
+    Arguments: the folder of the results, and that of the failed tests' second
+    run, where there was one.  The names of those that failed are left in
+    ``failed`` in the first.
+    """
+    results = pathlib.Path(sys.argv[1])
+    statuses = first = _statuses(results)
+    if len(sys.argv) > 2:
+        statuses = once_more(first, _statuses(pathlib.Path(sys.argv[2])))
     passed = [name for name, status in statuses.items() if status in OK]
     skipped = [name for name, status in statuses.items() if status == 'skip']
-    failed = [name for name in statuses
-              if name not in passed and name not in skipped]
+    failed = failures(statuses)
     for name in failed:
         unfinished = ' (did not end)' if statuses[name] == 'inprogress' else ''
         print('lab: FAILED%s %s' % (unfinished, name))
-        folder = results / 'evidence' / '.'.join(name.split('.')[-2:])
-        if folder.is_dir():
-            print('lab:   evidence in %s' % folder)
+        _point_to_evidence(results, name)
+    for name in failures(first):
+        if name not in failed:
+            print('lab: unsteady, failed once and passed alone: %s' % name)
+            _point_to_evidence(results, name)
     if not passed and not failed:
         print('lab: FAILED: no test was run')
     print('lab: %d passed, %d failed, %d skipped'
           % (len(passed), len(failed), len(skipped)))
+    (results / 'failed').write_text(''.join(
+        name + '\n' for name in failed), encoding='utf-8')
     return 0 if passed and not failed else 1
+
+
+def _point_to_evidence(results: pathlib.Path, name: str) -> None:
+    folder = results / 'evidence' / '.'.join(name.split('.')[-2:])
+    if folder.is_dir():
+        print('lab:   evidence in %s' % folder)
 
 
 if __name__ == '__main__':

@@ -126,5 +126,5 @@ def list_opts() -> list[tuple[str, Sequence[cfg.Opt]]]:
             opt.default = list(privileged.CAPABILITIES)
             opt.sample_default = 'CAP_SYS_ADMIN, CAP_NET_ADMIN'
     vendors = itertools.chain.from_iterable(
-        drivers.load_class(name).options() for name in drivers.EMBEDDED)
+        driver.options() for driver in drivers.embedded())
     return [('DEFAULT', OPTS + list(vendors)), (PRIVSEP_GROUP, privsep)]

@@ -9,9 +9,16 @@
 #    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 #    License for the specific language governing permissions and limitations
 #    under the License.
-"""Finding the provisioner's driver by its entry point."""
+"""Finding the provisioner's driver by its entry point.
+
+Whoever provides a driver, stevedore loads it.  What stevedore keeps of an
+entry point does not say whose it is, and so ``importlib.metadata`` is asked
+who provides what.
+"""
 
 from __future__ import annotations
+
+from importlib import metadata
 
 from oslo_config import cfg
 import stevedore
@@ -19,28 +26,73 @@ from stevedore import exception as stevedore_exception
 
 from os_brick.agent.vendors import base
 
-EMBEDDED = ('local', 'kioxia')
+DISTRIBUTION = 'os-brick-nvme-agent'
+#: The drivers of the agent itself, as they are among its entry points.
+EMBEDDED = {
+    'local': 'os_brick.agent.vendors.local:LocalDriver',
+    'kioxia': 'os_brick.agent.vendors.kioxia:KioxiaDriver',
+}
 
 
 def installed() -> list[str]:
     """Return the names of all drivers that are installed."""
-    manager: stevedore.ExtensionManager[object] = (
-        stevedore.ExtensionManager(base.NAMESPACE))
-    return sorted({*EMBEDDED, *(entry.name for entry
-                                in manager.list_entry_points())})
+    return sorted({entry.name for entry in _provided()})
 
 
 def load_class(name: str) -> type[base.ProvisionerDriver]:
     """Return the driver class of that name.
 
-    :raises base.ConfigurationError: there is none, or it cannot be loaded.
+    :raises base.ConfigurationError: there is none, or more than one, or it
+        cannot be loaded.
     """
-    if name == 'local':
-        from os_brick.agent.vendors import local
-        return local.LocalDriver
-    if name == 'kioxia':
-        from os_brick.agent.vendors import kioxia
-        return kioxia.KioxiaDriver
+    entries = [entry for entry in _provided() if entry.name == name]
+    if len(entries) > 1:
+        raise base.ConfigurationError(
+            'option provisioner_driver: "%s" is provided more than once: %s'
+            % (name, ', '.join(sorted('%s by %s' % (entry.value, _whose(entry))
+                                      for entry in entries))))
+    found = _load(name, entries)
+    if not (isinstance(found, type)
+            and issubclass(found, base.ProvisionerDriver)):
+        raise base.ConfigurationError(
+            'option provisioner_driver: "%s" is no ProvisionerDriver' % name)
+    return found
+
+
+def embedded() -> list[type[base.ProvisionerDriver]]:
+    """Return the agent's own drivers, whatever else is installed."""
+    return [_entry(name).load() for name in EMBEDDED]
+
+
+def _provided() -> list[metadata.EntryPoint]:
+    """All drivers there are, those of the agent also in its source tree."""
+    found = list(metadata.entry_points(group=base.NAMESPACE))
+    if _in_source_tree():
+        found += map(_entry, EMBEDDED)
+    return found
+
+
+def _in_source_tree() -> bool:
+    """The agent is not installed, and has no entry points."""
+    try:
+        return not metadata.distribution(DISTRIBUTION).entry_points
+    except metadata.PackageNotFoundError:
+        return True
+
+
+def _entry(name: str) -> metadata.EntryPoint:
+    return metadata.EntryPoint(name, EMBEDDED[name], base.NAMESPACE)
+
+
+def _whose(entry: metadata.EntryPoint) -> str:
+    if entry.dist is None:
+        return 'the source tree of %s' % DISTRIBUTION
+    return '%s %s' % (entry.dist.name, entry.dist.version)
+
+
+def _load(name: str, entries: list[metadata.EntryPoint]) -> object:
+    if entries and entries[0].dist is None:
+        return entries[0].load()    # stevedore finds what is installed only
     try:
         manager: stevedore.DriverManager[object] = stevedore.DriverManager(
             base.NAMESPACE, name, warn_on_missing_entrypoint=False,
@@ -51,14 +103,9 @@ def load_class(name: str) -> type[base.ProvisionerDriver]:
             'are: %s' % (name, ', '.join(installed()))) from None
     except stevedore_exception.MultipleMatches as error:
         raise base.ConfigurationError(
-            'option provisioner_driver: "%s" is installed more than once: %s'
+            'option provisioner_driver: "%s" is provided more than once: %s'
             % (name, error)) from None
-    found: object = manager.driver
-    if not (isinstance(found, type)
-            and issubclass(found, base.ProvisionerDriver)):
-        raise base.ConfigurationError(
-            'option provisioner_driver: "%s" is no ProvisionerDriver' % name)
-    return found
+    return manager.driver
 
 
 def _fail(manager: object, entry: object, error: BaseException) -> None:

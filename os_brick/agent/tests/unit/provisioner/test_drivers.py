@@ -13,18 +13,27 @@
 
 from __future__ import annotations
 
+import configparser
+import contextlib
 import os
+import pathlib
+import sys
 import tempfile
 from unittest import mock
+
+import fixtures
 
 from oslo_config import cfg
 from oslotest import base as test_base
 import stevedore
+from stevedore import _cache
 from stevedore import exception as stevedore_exception
 
+from os_brick.agent import opts
 from os_brick.agent.provisioner import drivers
 from os_brick.agent.tests.unit import small_world
 from os_brick.agent.vendors import base
+from os_brick.agent.vendors import kioxia
 from os_brick.agent.vendors import local
 
 
@@ -56,13 +65,6 @@ class TestDrivers(test_base.BaseTestCase):
     def setUp(self) -> None:
         super().setUp()
         self.manager = self.put(stevedore, 'DriverManager')
-        entries = self.put(stevedore, 'ExtensionManager')
-        entries.return_value.list_entry_points.return_value = [
-            mock.Mock(), mock.Mock()]
-        for entry, name in zip(
-                entries.return_value.list_entry_points.return_value,
-                ('zeta', 'acme')):
-            entry.name = name
 
     def put(self, where, name):
         patch = mock.patch.object(where, name)
@@ -84,16 +86,7 @@ class TestDrivers(test_base.BaseTestCase):
         self.assertIsInstance(driver, Acme)
         self.assertEqual(1, self.conf.acme_port)
 
-    def test_the_embedded_one_needs_no_entry_point(self):
-        self.assertIs(local.LocalDriver, drivers.load_class('local'))
-        self.manager.assert_not_called()
-
-    def test_an_unknown_one_is_answered_with_those_installed(self):
-        self.manager.side_effect = stevedore_exception.NoMatches('none')
-        with mock.patch.object(drivers, 'EMBEDDED', ('local',)):
-            self.refused('"acme"', 'acme, local, zeta')
-
-    def test_one_installed_twice(self):
+    def test_one_that_stevedore_finds_twice(self):
         self.manager.side_effect = stevedore_exception.MultipleMatches(
             'one, two')
         self.refused('"acme"', 'more than once', 'one, two')
@@ -153,3 +146,103 @@ class TestDrivers(test_base.BaseTestCase):
         error = self.assertRaises(cfg.ConfigFileValueError, drivers.load,
                                   conf)
         self.assertIn('acme_port', str(error))
+
+
+class TestInstalled(test_base.BaseTestCase):
+    """Distributions as pip leaves them, and the agent's own among them."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.site = self.useFixture(fixtures.TempDir()).path
+        opts.list_opts()    # whatever it imports, before sys.path is changed
+        self.useFixture(fixtures.MonkeyPatch('sys.path', [self.site] + [
+            path for path in sys.path if not any(pathlib.Path(path).glob(
+                'os_brick_nvme_agent-*.dist-info'))]))
+        # neither what stevedore has kept nor what it would keep of this
+        cache = _cache.Cache(self.useFixture(fixtures.TempDir()).path)
+        self.useFixture(fixtures.MonkeyPatch(
+            'stevedore._cache.get_group_all', cache.get_group_all))
+        self.useFixture(fixtures.MonkeyPatch(
+            'stevedore.ExtensionManager.ENTRY_POINT_CACHE', {}))
+
+    def install(self, name: str, version: str, **entries: str) -> None:
+        folder = os.path.join(self.site, '%s-%s.dist-info' % (
+            name.replace('-', '_'), version))
+        os.mkdir(folder)
+        with open(os.path.join(folder, 'METADATA'), 'w',
+                  encoding='ascii') as stream:
+            stream.write('Metadata-Version: 2.1\nName: %s\nVersion: %s\n'
+                         % (name, version))
+        with open(os.path.join(folder, 'entry_points.txt'), 'w',
+                  encoding='ascii') as stream:
+            if entries:
+                stream.write('[%s]\n' % base.NAMESPACE)
+            for entry in entries.items():
+                stream.write('%s = %s\n' % entry)
+
+    def refused(self, name: str) -> str:
+        return str(self.assertRaises(base.ConfigurationError,
+                                     drivers.load_class, name))
+
+    def test_the_agents_own_come_by_its_entry_points(self):
+        self.install('os-brick-nvme-agent', '1.0',
+                     local='%s:Acme' % __name__)
+        self.assertIs(Acme, drivers.load_class('local'))
+        self.assertEqual(['local'], drivers.installed())
+        self.assertIn('installed are: local', self.refused('kioxia'))
+
+    def test_without_any_the_source_tree_has_its_own(self):
+        for install in (contextlib.nullcontext, lambda: self.install(
+                'os-brick-nvme-agent', '1.0')):
+            install()
+            self.assertIs(local.LocalDriver, drivers.load_class('local'))
+            self.assertIs(kioxia.KioxiaDriver, drivers.load_class('kioxia'))
+            self.assertEqual(['kioxia', 'local'], drivers.installed())
+
+    def test_the_driver_of_another_distribution(self):
+        self.install('acme-agent', '3', acme='%s:Acme' % __name__)
+        self.assertIs(Acme, drivers.load_class('acme'))
+        self.assertEqual(['acme', 'kioxia', 'local'], drivers.installed())
+
+    def test_an_unknown_one_is_answered_with_those_installed(self):
+        self.install('acme-agent', '3', acme='%s:Acme' % __name__)
+        self.assertIn('there is no driver "zeta"; installed are: acme, '
+                      'kioxia, local', self.refused('zeta'))
+
+    def test_a_name_that_two_provide_is_refused_by_both_names(self):
+        self.install('acme-agent', '3', acme='%s:Acme' % __name__)
+        # the same object, which stevedore would not call a conflict
+        self.install('acme-fork', '3.1', acme='%s:Acme' % __name__)
+        error = self.refused('acme')
+        self.assertIn('"acme" is provided more than once', error)
+        self.assertIn('acme-agent 3,', error)
+        self.assertIn('acme-fork 3.1', error)
+
+    def test_a_name_of_the_agents_own_is_no_exception(self):
+        self.install('acme-agent', '3', local='%s:Acme' % __name__)
+        error = self.refused('local')
+        self.assertIn('acme-agent 3', error)
+        self.assertIn('the source tree of os-brick-nvme-agent', error)
+        self.install('os-brick-nvme-agent', '1.0', **drivers.EMBEDDED)
+        error = self.refused('local')
+        self.assertIn('acme-agent 3', error)
+        self.assertIn('LocalDriver by os-brick-nvme-agent 1.0', error)
+        self.assertIs(kioxia.KioxiaDriver, drivers.load_class('kioxia'))
+
+    def test_the_sample_file_holds_the_agents_own_all_the_same(self):
+        before = [(group, [option.name for option in options])
+                  for group, options in opts.list_opts()]
+        self.install('acme-agent', '3', local='%s:Acme' % __name__)
+        self.assertEqual(before, [
+            (group, [option.name for option in options])
+            for group, options in opts.list_opts()])
+
+    def test_the_table_is_what_setup_cfg_says(self):
+        path = pathlib.Path(__file__).parents[5] / 'setup.cfg'
+        if not path.exists():
+            self.skipTest('not run from a source tree')
+        parser = configparser.ConfigParser(delimiters=('=',))
+        parser.read(path)
+        lines = parser['entry_points'][base.NAMESPACE].strip().splitlines()
+        self.assertEqual(drivers.EMBEDDED, dict(
+            line.split(' = ') for line in lines))

@@ -82,6 +82,7 @@ class GuardLoop:
         self._memory = roles.GuardMemory()
         self._mode = 'off'
         self._due = 0.0
+        self._unseen = False
         self._failed: set[str] = set()
         self._worker = worker.Worker('guarding I/O', self._run)
 
@@ -121,24 +122,35 @@ class GuardLoop:
 
     def look(self) -> float:
         """Look once, act where needed; return when to look again."""
-        woken = self._bell.is_set()
-        self._bell.clear()
+        if self._bell.is_set():
+            self._bell.clear()
+            self._unseen = True
         self._follow(self._conf.io_guard)
         now = self._clock()
         activity_now = self._reader.read(self._arrays)
         moved = activity_now.states != self._activity.states
+        self._unseen |= moved or now >= self._due
         self._activity = activity_now
-        self._io_history = stall.look(self._io_history,
-                                      activity_now.counters, now)
-        clues = self._clues()
-        pause = self._suspect(now)
-        if (moved or woken or now >= self._due
-                or clues != self._clues()) and self._guard(now):
-            pause = min(pause, ALERT)
-        if moved:
-            self.wake_passes()
+        try:
+            pause = self._look_closer(now)
+        finally:
+            if moved:
+                self.wake_passes()
         # due may be sooner than the next regular look
         return max(GAP, min(pause, self._due - self._clock()))
+
+    def _look_closer(self, now: float) -> float:
+        """Act where needed; what fails is left for the next look."""
+        self._io_history = stall.look(self._io_history,
+                                      self._activity.counters, now)
+        clues = self._clues()
+        pause = self._suspect(now)
+        self._unseen |= clues != self._clues()
+        if self._unseen:
+            if self._guard(now):
+                pause = min(pause, ALERT)
+            self._unseen = False
+        return pause
 
     def _suspect(self, now: float) -> float:
         """Find out what stands still, and when to look again."""

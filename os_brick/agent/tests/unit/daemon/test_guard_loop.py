@@ -208,6 +208,61 @@ class TestLost(GuardianCase):
         self.assertEqual(1, len(self.did(act.Disconnect)))
 
 
+class TestFailedLook(GuardianCase):
+    """A look that fails has seen nothing: the next one makes up for it."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.looks(1.0)
+        self.woken.clear()
+
+    def fail_once(self) -> None:
+        """The next look's scan fails, and nothing announces another one."""
+        with mock.patch.object(self.guardian, '_scan', side_effect=(
+                attributes.Exhausted('this host cannot be looked at'))):
+            self.assertRaises(attributes.Exhausted, self.guardian.look)
+        self.time += 0.1
+
+    def test_a_loss_is_not_missed(self) -> None:
+        self.flow = model.IoCounters(0, 1)
+        self.lose('A')
+        self.fail_once()
+        self.looks(0.6)
+        self.assertEqual(1, len(self.did(act.FailLeg)))
+
+    def test_the_passes_are_woken_all_the_same(self) -> None:
+        self.lose('B')
+        self.fail_once()
+        self.looks(1.0)
+        self.assertEqual(1, len(self.woken))
+
+    def test_a_wake_up_is_not_missed(self) -> None:
+        self.guardian.wake()
+        self.fail_once()
+        with mock.patch.object(self.guardian, '_scan',
+                               side_effect=self.scan) as scan:
+            self.looks(5.0)
+        scan.assert_called_once_with()
+
+    def test_a_wake_up_before_the_connections_are_read(self) -> None:
+        self.guardian.wake()
+        with mock.patch.object(self.guardian, '_reader', mock.Mock(
+                read=mock.Mock(side_effect=attributes.Exhausted('none')))):
+            self.assertRaises(attributes.Exhausted, self.guardian.look)
+        with mock.patch.object(self.guardian, '_scan',
+                               side_effect=self.scan) as scan:
+            self.guardian.look()
+        scan.assert_called_once_with()
+
+    def test_what_is_due_stays_due(self) -> None:
+        self.time += self.conf.poll_interval
+        self.fail_once()
+        with mock.patch.object(self.guardian, '_scan',
+                               side_effect=self.scan) as scan:
+            self.guardian.look()
+        scan.assert_called_once_with()
+
+
 class TestSilent(GuardianCase):
     """The kernel calls the connection live; nothing comes back from it."""
 

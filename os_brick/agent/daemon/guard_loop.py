@@ -49,6 +49,27 @@ GAP = 0.05
 AGAIN, LATER = 1.0, 10.0
 
 
+@dataclasses.dataclass(frozen=True)
+class _Guarded:
+    """The arrays that are guarded.
+
+    :ivar arrays: array name -> uuid of its volume.
+    :ivar known: the volumes that they were matched with; what is published
+        later may lack one.
+    """
+
+    arrays: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    known: ownership.KnownVolumes = dataclasses.field(
+        default_factory=ownership.KnownVolumes)
+
+    @property
+    def owned(self) -> ownership.Owned:
+        return self.known.owned(self.arrays)
+
+    def volume(self, name: str) -> model.Volume:
+        return self.known.volumes[self.arrays[name]]
+
+
 class GuardLoop:
     """:param scan: looks at all of this host.
 
@@ -78,7 +99,7 @@ class GuardLoop:
         self._io_history = stall.IoHistory()
         self._symptoms = roles.Symptoms()
         self._last = snapshots.HostSnapshot()
-        self._arrays: Mapping[str, str] = {}
+        self._guarded = _Guarded()
         self._memory = roles.GuardMemory()
         self._mode = 'off'
         self._due = 0.0
@@ -127,7 +148,7 @@ class GuardLoop:
             self._unseen = True
         self._follow(self._conf.io_guard)
         now = self._clock()
-        activity_now = self._reader.read(self._arrays)
+        activity_now = self._reader.read(self._guarded.arrays)
         moved = activity_now.states != self._activity.states
         self._unseen |= moved or now >= self._due
         self._activity = activity_now
@@ -188,15 +209,16 @@ class GuardLoop:
             return False
         known = self._known_volumes
         snapshot = self._last = snapshots.carry_over(self._last, self._scan())
-        self._arrays = dict(known.match(snapshot, self._arrays).arrays)
-        decision = self._decide(known, snapshot, now)
+        self._guarded = _Guarded(dict(known.match(
+            snapshot, self._guarded.arrays).arrays), known)
+        decision = self._decide(snapshot, now)
         if decision.probe and self._mode == 'on':
             self._ask(decision.probe)
-            decision = self._decide(known, snapshot, now)
+            decision = self._decide(snapshot, now)
         self._memory = decision.memory
         failed, self._failed = self._failed, set()
         for name, action in decision.actions:
-            self._act(name, action, known)
+            self._act(name, action)
         for subject in failed - self._failed:
             self._log_once.forget(subject)
         if self._failed and self._mode == 'on':
@@ -208,13 +230,12 @@ class GuardLoop:
         self._log_once.fine('io_guard')
         return bool(decision.probe or decision.again_at is not None)
 
-    def _decide(self, known: ownership.KnownVolumes,
-                snapshot: snapshots.HostSnapshot,
+    def _decide(self, snapshot: snapshots.HostSnapshot,
                 now: float) -> roles.GuardDecision:
         return roles.decide(
-            snapshot, known.owned(self._arrays), self._memory, now,
+            snapshot, self._guarded.owned, self._memory, now,
             roles.GuardPolicy(self._conf.io_fail_timeout), self._symptoms,
-            known.leaving)
+            self._guarded.known.leaving)
 
     def _ask(self, devices: frozenset[str]) -> None:
         """Find out which legs answer a read; it counts while I/O stands."""
@@ -226,9 +247,8 @@ class GuardLoop:
             self._log_once.trouble('reading %s' % ', '.join(sorted(devices)),
                                    str(error))
 
-    def _act(self, name: str, action: act.Action,
-             known: ownership.KnownVolumes) -> None:
-        volume = known.volumes[self._arrays[name]]
+    def _act(self, name: str, action: act.Action) -> None:
+        volume = self._guarded.volume(name)
         words = act.words(action)
         subject = 'volume %s, %s' % (volume.alias, words)
         if self._mode != 'on':
@@ -238,7 +258,7 @@ class GuardLoop:
             return
         try:
             self._executor.execute(
-                action, volume, known.owned(self._arrays), urgent=True)
+                action, volume, self._guarded.owned, urgent=True)
         except execute.NotDone as error:
             self._failed.add(subject)
             self._log_once.trouble(subject, 'not done: %s' % error)
@@ -249,9 +269,9 @@ class GuardLoop:
             LOG.info('volume %s: done: %s', volume.alias, words)
 
     def _restore(self) -> None:
-        if self._mode != 'on' or not self._arrays:
+        if self._mode != 'on' or not self._guarded.arrays:
             return
         for name, action in roles.restore(
-                self._scan(), frozenset(self._arrays),
+                self._scan(), frozenset(self._guarded.arrays),
                 self._conf.io_fail_timeout, self._memory):
-            self._act(name, action, self._known_volumes)
+            self._act(name, action)

@@ -133,6 +133,13 @@ class TestRoles(GuardianCase):
         self.guardian.stop()
         self.assertEqual({'nvme11': None}, self.fast)
 
+    def test_it_leaves_none_of_a_volume_that_was_dropped(self) -> None:
+        """Known is what the arrays were matched with, not what came later."""
+        self.looks(1.0)
+        self.guardian.publish(ownership.KnownVolumes())
+        self.guardian.stop()
+        self.assertEqual({'nvme11': None}, self.fast)
+
     def test_switched_off_it_leaves_no_leg_failing_fast(self) -> None:
         self.looks(1.0)
         self.conf.set_override('io_guard', 'off')

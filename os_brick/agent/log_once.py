@@ -33,7 +33,7 @@ class LogOnce:
         LOG.log(level, '%s: %s', subject, text)
         return True
 
-    def defect(self, subject: str, error: Exception) -> None:
+    def defect(self, subject: str, error: BaseException) -> None:
         """Say it with a traceback; to be called while it is handled."""
         if self.trouble(subject, 'defect: %s: %s' % (type(error).__name__,
                                                      error)):

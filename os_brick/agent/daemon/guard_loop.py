@@ -132,7 +132,8 @@ class GuardLoop:
             except attributes.Exhausted as error:
                 self._log_once.trouble('io_guard', str(error))
                 pause = AGAIN
-            except Exception as error:
+            except BaseException as error:
+                # without a thread there is no guard until the next pass
                 self._log_once.defect('io_guard', error)
                 pause = AGAIN
             ended = self._clock()

@@ -34,11 +34,13 @@ from oslo_service import service
 from os_brick.agent.daemon import guard_loop
 from os_brick.agent.daemon import watch
 from os_brick.agent.host import attributes
+from os_brick.agent import log_once
 
 LOG = logging.getLogger(__name__)
 #: Seconds between two passes at least: where one asks for the next or
 #: wake-ups are a storm, and where they are not.
 SOON, GAP = 1.0, 0.2
+FAILED = 'a pass failed, the next one is on time'
 
 
 class AgentService(service.Service):  # type: ignore[misc]
@@ -59,6 +61,7 @@ class AgentService(service.Service):  # type: ignore[misc]
         self._run_pass = run_pass
         self._guard = guard
         self._stopping = stopping
+        self._log_once = log_once.LogOnce()
         self._wake = threading.Event()
         self._delay = 0.0
         self._ended = -SOON
@@ -108,10 +111,12 @@ class AgentService(service.Service):  # type: ignore[misc]
         try:
             wanted = self._run_pass()
         except attributes.Exhausted as error:
-            LOG.error('a pass failed, the next one is on time: %s', error)
-        except Exception:
-            LOG.exception('a pass failed; the next one is on time')
+            LOG.error('%s: %s', FAILED, error)
+        except BaseException as error:
+            # a SystemExit of the driver would end the thread without a word
+            self._log_once.defect(FAILED, error)
         else:
+            self._log_once.forget(FAILED)
             notify('WATCHDOG=1')
         interval = (self._conf.poll_interval
                     + random.uniform(0, self._conf.poll_jitter))

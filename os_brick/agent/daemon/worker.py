@@ -63,3 +63,6 @@ class Worker:
                                       'with the next pass' % (
                                           type(error).__name__, error)):
                 LOG.debug('%s ended', self._name, exc_info=True)
+        except BaseException as error:
+            # of a SystemExit, say, Python itself says nothing in a thread
+            self._log_once.defect(self._name, error)

@@ -84,7 +84,7 @@ class Outbox:
             raise
         except base.ProvisionerError:
             raise
-        except Exception as error:
+        except BaseException as error:
             LOG.debug('defect in the driver', exc_info=True)
             raise base.ProvisionerError('defect in the driver: %s: %s' % (
                 type(error).__name__, error)) from error

@@ -417,6 +417,23 @@ class TestThread(GuardianCase):
         self.assertEqual(1, self.log.output.count('defect: ZeroDivision'))
         self.assertEqual({'nvme11': None}, self.fast)
 
+    def test_what_would_exit_leaves_no_host_unguarded(self) -> None:
+        looked = threading.Event()
+        errors: list[BaseException] = [SystemExit(3), SystemExit(3)]
+
+        def look() -> float:
+            if errors:
+                raise errors.pop()
+            looked.set()
+            return PATIENCE
+
+        with mock.patch.object(guard_loop, 'AGAIN', 0.01), \
+                mock.patch.object(self.guardian, 'look', look):
+            self.guardian.ensure_running()
+            self.assertTrue(looked.wait(PATIENCE))
+            self.guardian.stop()
+        self.assertEqual(1, self.log.output.count('defect: SystemExit: 3'))
+
     def test_what_cannot_be_looked_at_is_said_and_changes_nothing(
             self) -> None:
         """S9, with no descriptor left: nothing is taken for gone."""

@@ -44,7 +44,7 @@ class CycleCase(small_world.WorldCase):
     def lose(self, letter: str = 'B', number: int = 1) -> None:
         self.host.live[self.host.name(number, letter)] = False
 
-    def refuse(self, *names: str, error: Exception | None = None,
+    def refuse(self, *names: str, error: BaseException | None = None,
                volume: str | None = None) -> None:
         """Let these calls of the provisioner fail from now on."""
         error = error or base.Unavailable('192.0.2.99 does not answer')
@@ -371,7 +371,7 @@ class TestReports(CycleCase):
 
     def test_one_volumes_report_does_not_hold_up_another_volume(self):
         for error in (base.Unavailable('no answer'), base.BadAnswer('<html>'),
-                      KeyError('defect')):
+                      KeyError('defect'), SystemExit(3)):
             self.build()
             self.settled()
             self.refuse('report', error=error, volume='volume1')

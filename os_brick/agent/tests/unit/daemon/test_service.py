@@ -147,6 +147,32 @@ class TestPasses(ServiceCase):
         self.assertIn('ZeroDivisionError', self.log.output)
         self.assertNotIn('WATCHDOG=1', self.notes)
 
+    def test_a_pass_that_would_exit_does_not_end_the_loop(self):
+        """Python says nothing of a SystemExit that ends a thread."""
+        errors = [SystemExit(3), SystemExit(3), GeneratorExit('why')]
+
+        def exiting():
+            self.passes.put(1)
+            if errors:
+                raise errors.pop(0)
+
+        agent = self.begin(exiting)
+        for number in range(4):
+            self.wait_for_a_pass()
+            if number == 2:
+                self.assertNotIn('WATCHDOG=1', self.notes)
+            agent._wake.set()
+        agent.stop()
+        waiting = threading.Thread(target=agent.wait, daemon=True)
+        waiting.start()
+        waiting.join(PATIENCE)
+        self.assertFalse(waiting.is_alive())
+        self.assertEqual([1], self.cleaned)
+        self.assertEqual(1, self.log.output.count(
+            'a pass failed, the next one is on time: defect: SystemExit: 3'))
+        self.assertIn('defect: GeneratorExit: why', self.log.output)
+        self.assertIn('WATCHDOG=1', self.notes)
+
     def test_a_host_that_cannot_be_looked_at_is_said_in_one_line(self):
         def exhausted():
             self.passes.put(1)

@@ -344,7 +344,8 @@ class HealingLoop:
             self._lock_held = isinstance(error, execute.LockHeld)
             if isinstance(
                     action, (act.Connect, act.AddLeg)) and not isinstance(
-                    error, (execute.LockHeld, execute.Refused)):
+                    error, (execute.LockHeld, execute.Refused,
+                            execute.HostUnfit)):
                 self._unusable(action.replica_uuid, volume, records,
                                str(error))
             return False

@@ -31,6 +31,10 @@ class CommandFailed(Exception):
     """A program failed; the text says which, on what, and its own words."""
 
 
+class CannotRun(CommandFailed):
+    """This host has no such program, or does not let it run."""
+
+
 class BadArgument(Exception):
     """An argument does not look like what it is meant to be."""
 
@@ -68,7 +72,7 @@ def run(*command: str) -> str:
             stderr=subprocess.STDOUT, text=True, errors='replace',
             umask=0o022, env={'PATH': PROGRAMS, 'LC_ALL': 'C'})
     except OSError as error:
-        raise CommandFailed('%s cannot be run: %s' % (
+        raise CannotRun('%s cannot be run: %s' % (
             ' '.join(command), error.strerror)) from None
     try:
         output, _none = process.communicate(timeout=COMMAND_TIMEOUT)

@@ -69,6 +69,10 @@ class Divergent(Refused):
     """The copy may hold acknowledged writes that the array lacks (S10)."""
 
 
+class HostUnfit(NotDone):
+    """This host cannot do it, whatever the replica: no program, say."""
+
+
 class LockHeld(NotDone):
     """os-brick is attaching or detaching; no action can be done now."""
 
@@ -107,6 +111,8 @@ class Executor:
             self._last_look(action, volume, snapshot, owned)
             try:
                 self._do(action)
+            except commands.CannotRun as error:
+                raise HostUnfit(str(error)) from error
             except (commands.CommandFailed,
                     commands.BadArgument) as error:
                 raise NotDone(str(error)) from error
@@ -291,6 +297,8 @@ class Executor:
                 privileged.connect(action.target.nqn, portal.address,
                                    portal.port, portal.transport,
                                    self._host.nqn)
+            except commands.CannotRun:
+                raise
             except (commands.CommandFailed,
                     commands.BadArgument) as error:
                 errors.append(str(error))
@@ -304,6 +312,8 @@ class Executor:
             try:
                 privileged.re_add(action.array, action.device)
                 return
+            except commands.CannotRun:
+                raise
             except commands.CommandFailed:
                 # its bitmap or event count no longer fits: copy all of it
                 pass

@@ -160,6 +160,8 @@ def _add(action: act.AddLeg, array: model.Array, volume: model.Volume,
             namespace.device, namespace.uuid, volume.alias)
     if not any(snapshot.good(leg) for leg in array.legs):
         return 'no leg of the array is in sync and live'
+    if array.array_state == 'readonly':
+        return 'the array is read-only'
     why = unusable(namespace, array)
     if why is not None:
         return why

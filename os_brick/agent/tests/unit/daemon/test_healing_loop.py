@@ -219,6 +219,19 @@ class TestGivingUp(CycleCase):
         self.assertEqual([], self.said('retire') + self.said('confirm'))
 
 
+class TestWhoseFault(CycleCase):
+    """A host that cannot do it uses up no spares."""
+
+    def test_a_missing_program_consumes_no_spare(self):
+        def broken(action):
+            if isinstance(action, act.AddLeg):
+                raise execute.HostUnfit('mdadm cannot be run')
+        self.host.broken = broken
+        self.lose()
+        self.turn(200)
+        self.assertEqual(1, len(self.said('replace')))
+
+
 class TestCopiesInDoubt(CycleCase):
     """S10: a stale or a divergent copy stops all but guarding and telling."""
 

@@ -147,6 +147,18 @@ class TestRules(ActionsCase):
         self.assertEqual([True], seen)
         self.assertEqual([], self.called())
 
+    def test_a_program_that_is_missing_is_not_the_replicas_fault(self):
+        missing = commands.CannotRun('mdadm cannot be run: No such file')
+        self.privileged.add.side_effect = missing
+        self.privileged.re_add.side_effect = missing
+        self.privileged.connect.side_effect = missing
+        target = model.Target('nqn.x', (model.Portal('192.0.2.1', 4420,
+                                                     'rdma'),))
+        for action in (act.AddLeg('', 'md127', 'nvme3n1', C, False),
+                       act.AddLeg('', 'md127', 'nvme3n1', C, True),
+                       act.Connect('', C, target, target.portals)):
+            self.refused(action, 'mdadm', kind=execute.HostUnfit)
+
     def carry(self, *copies: superblock.Superblock) -> act.AddLeg:
         """Let nvme3n1 carry these, and return what would add it."""
         self.blocks['nvme3n1'] = [superblocks.block(copy) for copy in copies]

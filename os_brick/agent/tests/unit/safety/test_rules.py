@@ -63,12 +63,13 @@ class RulesTest(base.BaseTestCase):
         self.namespaces = [namespace(0), namespace(1), namespace(2, '')]
         self.controllers = [controller(number) for number in range(4)]
         self.raid_disks = 2
+        self.array_state = 'active'
         self.contents: dict[str, superblock.Content] = {}
         self.known = frozenset[str]()
 
     def refusal(self, action: act.Action,
                 ours: tuple[str, ...] = ('md1',)) -> str | None:
-        array = model.Array('md1', 'v', None, self.raid_disks, 0, 'active',
+        array = model.Array('md1', 'v', None, self.raid_disks, 0, self.array_state,
                             'idle', 32 * MIB, tuple(self.legs),
                             data_offset=MIB)
         snapshot = snapshots.HostSnapshot(
@@ -148,6 +149,11 @@ class RulesTest(base.BaseTestCase):
 
     def test_S2_a_free_replica_is_added(self) -> None:
         self.assert_allowed(self.add)
+
+    def test_nothing_is_added_to_what_is_read_only(self) -> None:
+        """That would be blamed on the replica, and use up the spares."""
+        self.array_state = 'readonly'
+        self.assertEqual('the array is read-only', self.refusal(self.add))
 
     def test_S2_stranger_is_not_added(self) -> None:
         self.namespaces.append(namespace(3, ''))

@@ -205,19 +205,26 @@ class _Cutting:
         """Close all connections to its portal, where all may be closed."""
         closed = act.ResetConnection(reason, path.name, path.portal)
         asked = act.ResetConnection(reason, path.name, None)
-        vouched = [action for action in (closed, asked) if (
-            action is asked or _watched(path)) and self._vouched(action)]
+        vouched: list[act.ResetConnection] = []
+        for action in (closed, asked) if _watched(path) else (asked,):
+            unheard = self._unheard(action)
+            self._probe.update(*unheard)
+            if not unheard:
+                vouched.append(action)
         if path.state != SILENT and _watched(path):
             return None    # not yet; what was asked now answers in time
         return next(filter(self._allowed, vouched), None)
 
-    def _vouched(self, action: act.ResetConnection) -> bool:
-        """Whatever is cut off by it has a substitute that does answer.
+    def _unheard(self, action: act.ResetConnection) -> list[frozenset[str]]:
+        """Return the legs that have to answer a read before it is done.
 
-        That is another path, or another leg of the same array.  Legs that
-        have not been asked are asked.
+        Whatever is cut off by it needs a substitute that does answer: another
+        path, or another leg of the same array.  For each that has none, its
+        array's other good legs, one of which has to answer; there may be
+        none, and then it is not to be done.
         """
-        names, vouched = connections.given_up(action, self._snapshot), True
+        names = connections.given_up(action, self._snapshot)
+        unheard: list[frozenset[str]] = []
         for namespace in self._snapshot.namespaces:
             if names.isdisjoint(namespace.controllers) or any(
                     path.name not in names and self._reliable(path)
@@ -227,13 +234,13 @@ class _Cutting:
                 leg = array.leg(namespace.device) if array else None
                 if array is None or leg is None or leg.faulty:
                     continue
-                others = {other.device for other in array.legs
-                          if other.device != leg.device
-                          and self._snapshot.good(other)}
+                others = frozenset(
+                    other.device for other in array.legs
+                    if other.device != leg.device
+                    and self._snapshot.good(other))
                 if not others & self._symptoms.answered:
-                    self._probe |= others
-                    vouched = False
-        return vouched
+                    unheard.append(others)
+        return unheard
 
     def _reliable(self, path: model.Controller) -> bool:
         return path.live and path.portal not in self._symptoms.doubted

@@ -13,7 +13,7 @@
 
 It never waits for a provisioner.  One look is a few small reads (``reader``);
 only when something has changed, stands still or is overdue is the host
-scanned and ``guard`` asked what to do.
+scanned and ``guard.roles`` asked what to do.
 """
 
 from __future__ import annotations
@@ -71,8 +71,9 @@ class _Guarded:
 
 
 class GuardLoop:
-    """:param scan: looks at all of this host.
+    """The thread that looks, and has done what the guard decides.
 
+    :param scan: looks at all of this host.
     :param unanswered: says which portals acknowledge nothing, and for how
         many seconds.
     :param wake: called when a connection changed, for the passes.

@@ -11,8 +11,8 @@
 #    under the License.
 """One pass: observe, pull, decide, act, report and ask.
 
-What keeps I/O moving waits for none of this: see ``guardian``, to which each
-pass publishes what is known.  Each provisioner call and each volume is
+What keeps I/O moving waits for none of this: see ``guard_loop``, to which
+each pass publishes what is known.  Each provisioner call and each volume is
 served for itself: what fails is logged once, until it changes, and the pass
 goes on to the next.
 """

@@ -14,7 +14,7 @@
 Three things are watched by one thread: /proc/mdstat, which poll(2) reports on
 any change of an array; the kernel's uevents of NVMe and md devices; and the
 datagram socket on which os-brick's hook announces an attachment.  A loss of a
-connection the kernel announces to nobody: see ``guardian``.
+connection the kernel announces to nobody: see ``guard_loop``.
 """
 
 from __future__ import annotations
@@ -45,8 +45,9 @@ _AT_ONCE = 64
 
 
 class Watch:
-    """:param wake: called, from the watching thread, on any change.
+    """The thread that waits for a change of this host.
 
+    :param wake: called, from the watching thread, on any change.
     :param group: whose members may write to the socket; '': the agent's own.
     """
 

@@ -23,8 +23,9 @@ LOG = logging.getLogger(__name__)
 
 
 class Worker:
-    """:param name: what it does, for the log: 'watching for changes'.
+    """A thread, and what it runs until it is stopped.
 
+    :param name: what it does, for the log: 'watching for changes'.
     :param body: runs until ``stopping`` is set.
     :ivar stopping: set when the thread is to end.
     """

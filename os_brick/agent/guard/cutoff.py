@@ -54,7 +54,10 @@ RESET_AGAIN = 10.0
 
 @dataclasses.dataclass(frozen=True)
 class GuardPolicy:
-    """:ivar fail_timeout: seconds; see the option ``io_fail_timeout``."""
+    """What the operator wants of the guard.
+
+    :ivar fail_timeout: seconds; see the option ``io_fail_timeout``.
+    """
 
     fail_timeout: float = 1.0
 
@@ -104,7 +107,13 @@ class GuardMemory:
 
 @dataclasses.dataclass(frozen=True)
 class Cutoff:
-    """:ivar actions: (array name, action) pairs; see ``guard.Decision``."""
+    """What is done about lost legs: a part of ``roles.GuardDecision``.
+
+    :ivar actions: (array name, action) pairs, to be done in this order.
+    :ivar memory: for the next decision.
+    :ivar probe: devices that are to be asked whether they answer a read.
+    :ivar again_at: when to decide anew at the latest, None: no hurry.
+    """
 
     actions: list[tuple[str, act.Action]]
     memory: GuardMemory

@@ -25,7 +25,7 @@ The laws:
   ends in an error, and md drops the leg, when one of the paths breaks.
 * An anchor stays while it is good and not about to leave the array.  A new
   one is made to wait before the old one may fail fast.
-* A leg that is lost is cut off while another one is good: see ``release``.
+* A leg that is lost is cut off while another one is good: see ``cutoff``.
 """
 
 from __future__ import annotations
@@ -47,8 +47,9 @@ Symptoms = cutoff.Symptoms
 
 @dataclasses.dataclass(frozen=True)
 class GuardDecision:
-    """:ivar actions: (array name, action) pairs, to be done in this order.
+    """What the guard has done now, and what it wants to know.
 
+    :ivar actions: (array name, action) pairs, to be done in this order.
     :ivar memory: for the next decision.
     :ivar probe: devices of which the guard wants to know whether they
         answer a read, before it decides about a silent leg.

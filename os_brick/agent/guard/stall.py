@@ -22,7 +22,7 @@ The laws:
   slow target is not silent: its TCP acknowledges at once what its disks take
   seconds for.
 
-Neither is enough to act upon: ``guard`` wants both, and another leg that
+Neither is enough to act upon: ``cutoff`` wants both, and another leg that
 answers.
 
 A silent target should be given up within 1.25 seconds: that long after the

@@ -69,8 +69,8 @@ class RulesTest(base.BaseTestCase):
 
     def refusal(self, action: act.Action,
                 ours: tuple[str, ...] = ('md1',)) -> str | None:
-        array = model.Array('md1', 'v', None, self.raid_disks, 0, self.array_state,
-                            'idle', 32 * MIB, tuple(self.legs),
+        array = model.Array('md1', 'v', None, self.raid_disks, 0,
+                            self.array_state, 'idle', 32 * MIB, tuple(self.legs),
                             data_offset=MIB)
         snapshot = snapshots.HostSnapshot(
             tuple(self.controllers), tuple(self.namespaces), (array,))

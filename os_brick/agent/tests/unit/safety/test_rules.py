@@ -69,9 +69,9 @@ class RulesTest(base.BaseTestCase):
 
     def refusal(self, action: act.Action,
                 ours: tuple[str, ...] = ('md1',)) -> str | None:
-        array = model.Array('md1', 'v', None, self.raid_disks, 0,
-                            self.array_state, 'idle', 32 * MIB, tuple(self.legs),
-                            data_offset=MIB)
+        array = model.Array(
+            'md1', 'v', None, self.raid_disks, 0, self.array_state, 'idle',
+            32 * MIB, tuple(self.legs), data_offset=MIB)
         snapshot = snapshots.HostSnapshot(
             tuple(self.controllers), tuple(self.namespaces), (array,))
         contents = {**superblocks.contents(snapshot, array), **self.contents}

@@ -22,4 +22,6 @@ openstackdocs_use_storyboard = False
 html_theme = 'openstackdocs'
 root_doc = 'index'
 pygments_style = 'native'
+# a figure or a log is no Python; what is code says its language
+highlight_language = 'none'
 exclude_patterns = []

@@ -268,7 +268,7 @@ unit() {
 }
 
 lab() {
-    local status line good=0 bad=0 skipped=0 text limit=2760 left
+    local status line good=0 bad=0 skipped=0 text limit=3100 left
     if [ ! -x tools/lab.sh ]; then
         note lab 0 1 - 'tools/lab.sh is missing'
         return

@@ -83,6 +83,7 @@ class HealingLoop:
         self._arrays: dict[str, str] = {}
         self._served_before: frozenset[str] = frozenset()
         self._attached: frozenset[str] = frozenset()
+        self._owing: frozenset[str] = frozenset()
         self._legs = store.legs()
         self._doubts: set[str] = set()
         self._owned = ownership.Owned()
@@ -128,6 +129,8 @@ class HealingLoop:
         self._attached = here - self._served_before
         self._served_before = here
         self._take_in_choices()
+        # a volume's own reports are all that serving it adds to these
+        self._owing = self._ledger.owing()
         busy = False
         served: list[outbox.Served] = []
         for name, uuid in sorted(self._arrays.items()):
@@ -227,7 +230,7 @@ class HealingLoop:
         decided = decision.decide(
             volume, array, snapshot, before, self._now, self._policy,
             self._staying, self._owned, volume.uuid in self._attached,
-            volume.uuid in self._ledger.owing())
+            volume.uuid in self._owing)
         records = dict(decided.records)
         self._sound(volume, array, decided.alarm)
         self._legs[volume.uuid] = frozenset(

@@ -109,10 +109,10 @@ def decide(volume: model.Volume, array: model.Array,
                                   policy)
     view = view.with_records(observing.observe(view))
     view = view.with_records(custody.follow(view, attached, owing))
-    plan = planning.Plan(view, staying, owned)
     alarm = custody.alarm(view)
     if alarm:
-        return _held(view, plan, alarm)
+        return _held(view, alarm)
+    plan = planning.Plan(view, staying, owned)
     actions = tuple(plan.all())
     view = view.with_records(replica_record.with_failures(
         view.records, plan.failures()))
@@ -132,8 +132,7 @@ def decide(volume: model.Volume, array: model.Array,
         min(filter(None, map(view.due_in, view.members)), default=None))
 
 
-def _held(view: volume_view.VolumeView, plan: planning.Plan,
-          alarm: str) -> HealingDecision:
+def _held(view: volume_view.VolumeView, alarm: str) -> HealingDecision:
     """Touch no copy; connect, so that all of them can be looked at.
 
     Of a current copy that the array lacks nothing is told: for the

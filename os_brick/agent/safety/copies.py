@@ -126,7 +126,13 @@ def _of_legs(array: model.Array,
     """
     return [copy for leg in array.in_sync
             if (content := contents.get(leg.device)) is not None
-            for copy in content.superblocks
+            for copy in _own(content, array)]
+
+
+def _own(content: superblock.Content,
+         array: model.Array) -> list[superblock.Superblock]:
+    """The superblocks on a leg that are the array's."""
+    return [copy for copy in content.superblocks
             if array.uuid in (None, copy.array_uuid)]
 
 
@@ -142,8 +148,7 @@ def intruder(array: model.Array,
             if leg.device in contents}
     own: dict[str, superblock.Superblock] = {}
     for device, content in sorted(read.items()):
-        mine = [copy for copy in content.superblocks
-                if array.uuid in (None, copy.array_uuid)]
+        mine = _own(content, array)
         if not mine:
             return ('leg %s of %s no longer carries its superblock'
                     % (device, array.name))

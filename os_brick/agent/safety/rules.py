@@ -175,9 +175,10 @@ def _add(action: act.AddLeg, array: model.Array, volume: model.Volume,
 def to_be_read(action: act.Action,
                snapshot: snapshots.HostSnapshot) -> frozenset[str]:
     """Return the namespaces whose superblocks an action depends on."""
-    array = (snapshot.array(action.array)
-             if isinstance(action, act.AddLeg) else None)
-    if array is None or not isinstance(action, act.AddLeg):
+    if not isinstance(action, act.AddLeg):
+        return frozenset()
+    array = snapshot.array(action.array)
+    if array is None:
         return frozenset()
     return frozenset([action.device, *(leg.device for leg in array.in_sync
                                        if snapshot.good(leg))])

@@ -456,7 +456,7 @@ class TestStateDirectory(CycleCase):
         self.assertEqual([], self.lines('Traceback'))
         said = [words[0] for words in self.driver.said]
         self.assertIn('report', said)
-        self.assertNotIn('request', said)
+        self.assertNotIn('replace', said)
         self.assertEqual(1, len(self.lines('goes on from memory')))
         self.assertEqual(1, len(self.lines('not asked')))
         other.execute('ROLLBACK')

@@ -22,6 +22,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
+from collections.abc import Mapping
 import contextlib
 import logging
 import time
@@ -245,6 +246,7 @@ class HealingLoop:
                 subject = 'volume %s, replica %s' % (volume.alias, uuid)
                 self._subjects.add(subject)
                 self._log_once.trouble(subject, record.failed)
+        self._say_held(volume, decided.held)
         done = False
         for action in decided.actions:
             done |= self._execute(action, volume, records)
@@ -254,6 +256,19 @@ class HealingLoop:
         if decided.settled and records == before:
             self._settled.keep(volume, array, snapshot, self._policy, served)
         return served
+
+    def _say_held(self, volume: model.Volume,
+                  held: Mapping[str, float]) -> None:
+        """Say once for how long a copy is not put back yet (S13)."""
+        for replica, seconds in held.items():
+            subject = 'volume %s, return of replica %s' % (volume.alias,
+                                                           replica)
+            self._subjects.add(subject)
+            if not self._log_once.troubled(subject):
+                self._log_once.trouble(
+                    subject, 'it is here, and is put back in %.0f s, when '
+                    'its target can no longer execute what it was sent '
+                    'before' % seconds, logging.INFO)
 
     def _take_in_choices(self) -> None:
         """Take the operator's word which copy of a volume is the one."""

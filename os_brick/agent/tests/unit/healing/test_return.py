@@ -44,11 +44,10 @@ class ReturnTest(base.BaseTestCase):
             if member.medium.uuid == A:
                 self.world.raid.fault(member)
 
-    def added_after(self, seconds: int = 60, uuid: str = A) -> int:
+    def added_after(self, seconds: int = 60) -> int:
         """Pass every second until it is put back; return after how many."""
         for passed in range(1, seconds + 1):
-            if any(isinstance(action, act.AddLeg)
-                   and action.replica_uuid == uuid
+            if any(isinstance(action, act.AddLeg) and action.replica_uuid == A
                    for action in self.world.passes(1, 1.0)):
                 return passed
         self.fail('it was not put back in %d s' % seconds)
@@ -129,11 +128,13 @@ class ReturnTest(base.BaseTestCase):
         self.world.kernel.lose(self.world.targets[1])
         self.world.passes(30)
         self.world.kernel.restore(self.world.targets[1])
-        self.world.agent.restart()
         self.world.vendor.silent = False
-        self.added_after(uuid=B)
-        self.assertNotIn('replace', [what for what, _ in
-                                     self.world.vendor.log])
+        decided = self.decide(self.records, True)
+        self.assertEqual(({B: HOLD}, ()), (decided.held, decided.requests))
+        self.world.kernel.now += HOLD
+        decided = self.decide(decided.records)
+        self.assertEqual(({}, ()), (decided.held, decided.requests))
+        self.assertEqual([act.AddLeg], list(map(type, decided.actions)))
 
     def test_a_new_replica_has_nothing_to_wait_for(self) -> None:
         self.world.kernel.lose(self.world.targets[0])

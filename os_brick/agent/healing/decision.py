@@ -80,6 +80,7 @@ class HealingDecision:
         alone changes nothing.
     :ivar alarm: why no copy may be touched, '' where that is not so (S10).
     :ivar held: replica -> seconds for which it is not put back yet (S13).
+    :ivar doubt: why the provisioner's word is not acted on, '' if it is (S8).
     """
 
     records: ReplicaRecords
@@ -91,6 +92,7 @@ class HealingDecision:
     due_in: float | None = None
     alarm: str = ''
     held: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    doubt: str = ''
 
 
 def decide(volume: model.Volume, array: model.Array,
@@ -114,6 +116,8 @@ def decide(volume: model.Volume, array: model.Array,
     alarm = custody.alarm(view)
     if alarm:
         return _held(view, alarm)
+    if view.nonsense:
+        return HealingDecision(view.records, doubt=view.nonsense)
     plan = planning.Plan(view, staying, owned)
     actions = tuple(plan.all())
     view = view.with_records(replica_record.with_failures(

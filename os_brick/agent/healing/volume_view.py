@@ -102,6 +102,16 @@ class VolumeView:
 
     # what is meant to be
 
+    @property
+    def nonsense(self) -> str:
+        """Why the provisioner's word is not acted on, '' if it is (S8)."""
+        if self.volume.replica_count is None and all(
+                replica.state is State.TERMINATING
+                for replica in self.volume.replicas):
+            return ('all its replicas are marked TERMINATING, which makes no '
+                    'sense for a volume that is attached: it is not acted on')
+        return ''
+
     def chain_listed(self, replica: model.Replica) -> bool:
         """What was assigned in its place is listed."""
         return any(self.volume.replica(uuid) is not None for uuid in

@@ -11,9 +11,9 @@
 #    under the License.
 """May this action be done to this host now: one rule for each kind of it.
 
-The rules hold what the ``laws`` forbid an action: S1 to S4 and S9 to
-S11.  The deciding parts obey them by construction; ``refusal`` is asked again with a
-fresh snapshot immediately before every action, because the world moves
+The rules hold what the ``laws`` forbid an action: S1 to S4 and S9 to S11.
+The deciding parts obey them by construction; ``refusal`` is asked again with
+a fresh snapshot immediately before every action, because the world moves
 between deciding and doing.
 
 An action of a kind that has no rule is refused.
@@ -56,19 +56,18 @@ def refusal(action: act.Action, volume: model.Volume,
         case act.Connect():
             return _connect(action, volume)
         case act.Disconnect():
-            return connections.disconnect(
-                frozenset([action.controller]), snapshot, owned
-                ) or farewell.disconnect(action, volume, snapshot, owned,
-                                         answered)
+            why = connections.disconnect(frozenset([action.controller]),
+                                         snapshot, owned)
+            return why or farewell.disconnect(action, volume, snapshot,
+                                              owned, answered)
         case act.ResetConnection():
             return connections.give_up(action, snapshot, owned)
         case act.SetFastIoFail():
             return connections.fast_fail(action, snapshot, owned)
         case (act.SetFailfast() | act.FailLeg() | act.RemoveLeg()
               | act.AddLeg() | act.ReplaceLeg() | act.Resize()):
-            return _array_refusal(action, volume, snapshot, owned, contents
-                                  ) or _unheard(action, volume, snapshot,
-                                                owned, answered)
+            why = _array_refusal(action, volume, snapshot, owned, contents)
+            return why or _unheard(action, volume, snapshot, owned, answered)
         case _:
             act.never(action)
 

@@ -35,8 +35,8 @@ from os_brick.agent import model
 from os_brick.agent.model import actions as act
 from os_brick.agent.model import snapshots
 from os_brick.agent import opts
-from os_brick.agent.safety import ownership
 from os_brick.agent.safety import farewell
+from os_brick.agent.safety import ownership
 from os_brick.agent.safety import rules
 from os_brick.agent.store import ledger
 from os_brick.agent.tests.unit import superblocks

@@ -231,7 +231,6 @@ class TestHeldBack(CycleCase):
         self.turn(2)
         self.assertEqual({'A', 'B'}, self.legs())
 
-
     def test_S8_nonsense_is_said_once_and_not_acted_on(self):
         self.turn()
         self.driver.volumes[1] = dataclasses.replace(

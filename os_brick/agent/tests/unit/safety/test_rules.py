@@ -78,9 +78,8 @@ class RulesCase(base.BaseTestCase):
         contents = {**superblocks.contents(snapshot, array), **self.contents}
         return rules.refusal(action, self.volume, snapshot,
                              ownership.Owned(frozenset(ours), self.known),
-                             contents, frozenset(
-                                 one.device for one in self.namespaces
-                                 ) - self.silent)
+                             contents, {one.device for one
+                                        in self.namespaces} - self.silent)
 
     def mark(self, uuid: str, state: State) -> None:
         self.volume = dataclasses.replace(self.volume, replicas=tuple(

@@ -38,12 +38,13 @@ import dataclasses
 
 from os_brick.agent import model
 from os_brick.agent.model import actions as act
+from os_brick.agent.model import devices
 from os_brick.agent.model import snapshots
 from os_brick.agent.safety import connections
 from os_brick.agent.safety import ownership
 from os_brick.agent.safety import rules
 
-SILENT = 'silent'
+SILENT = devices.SILENT
 #: Seconds a path must be lost before a leg with I/O under way is cut off.
 SETTLE = 0.5
 #: Seconds without I/O; the kernel's first attempt to reconnect is after 10.
@@ -257,7 +258,7 @@ class _Cutting:
     def _cut(self, array: model.Array, leg: model.Leg,
              paths: tuple[model.Controller, ...]) -> list[act.Action]:
         """A leg in resync is written to, and so waited for, like any."""
-        if not paths or any(path.state != 'connecting' for path in paths):
+        if not paths or not all(path.cuttable for path in paths):
             return []    # the kernel has not given it up yet
         key = (array.name, leg.device)
         since = self._lost[key] = self._before.lost.get(key, self._now)

@@ -21,6 +21,15 @@ import dataclasses
 from os_brick.agent.model import volumes
 
 
+#: What the guard calls a connection that is live for the kernel alone.
+SILENT = 'silent'
+#: The kernel's words (drivers/nvme/host/sysfs.c, nvme_sysfs_show_state) up to
+#: Linux 6.12; there may be more one day.
+STATES = frozenset((
+    'new', 'live', 'resetting', 'connecting', 'deleting', 'deleting (no IO)',
+    'dead', SILENT))
+
+
 @dataclasses.dataclass(frozen=True)
 class Controller:
     """One NVMe-oF connection as the kernel shows it.
@@ -41,6 +50,15 @@ class Controller:
     @property
     def live(self) -> bool:
         return self.state == 'live'
+
+    @property
+    def cuttable(self) -> bool:
+        """The kernel has given it up: disconnecting it ends what hangs.
+
+        Before, that hangs itself. A state that is not known is one in which
+        the kernel may hold I/O on purpose: it is lost, and waited for.
+        """
+        return self.state == 'connecting'
 
 
 @dataclasses.dataclass(frozen=True)

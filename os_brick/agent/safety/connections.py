@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from os_brick.agent import model
 from os_brick.agent.model import actions as act
+from os_brick.agent.model import devices
 from os_brick.agent.model import snapshots
 from os_brick.agent.safety import laws
 from os_brick.agent.safety import ownership
@@ -61,8 +62,12 @@ def disconnect(names: frozenset[str], snapshot: snapshots.HostSnapshot,
     :param silent: they are live for the kernel and have fallen silent.
     """
     for name in sorted(names):
-        if snapshot.controller(name) is None:
+        controller = snapshot.controller(name)
+        if controller is None:
             return 'the controller is gone'
+        if controller.state not in devices.STATES:
+            return '%s is in the state %r, which is not known' % (
+                name, controller.state)
         foreign = foreign_use(name, snapshot, owned)
         if foreign is not None:
             return foreign

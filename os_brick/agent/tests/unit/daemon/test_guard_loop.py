@@ -46,6 +46,7 @@ class GuardianCase(small_world.WorldCase):
         self.fast: dict[str, float | None] = {}
         self.flow = model.IoCounters(0, 0)
         self.quiet: dict[model.Portal, float] = {}
+        self.words: dict[str, str] = {}
         self.answering = {'nvme10n1', 'nvme11n1'}
         self.woken: list[float] = []
         self.real_do = self.host._do
@@ -84,13 +85,15 @@ class GuardianCase(small_world.WorldCase):
     def scan(self) -> snapshots.HostSnapshot:
         snapshot = self.host.scan()
         return dataclasses.replace(snapshot, controllers=tuple(
-            dataclasses.replace(one,
-                                fast_io_fail_tmo=self.fast.get(one.name))
+            dataclasses.replace(
+                one, fast_io_fail_tmo=self.fast.get(one.name),
+                state=self.words.get(one.name, one.state))
             for one in snapshot.controllers))
 
     def beat(self, arrays: object) -> activity.Activity:
         return activity.Activity(
-            {name: 'live' if live else 'connecting'
+            {name: self.words.get(
+                name, 'live' if live else 'connecting')
              for name, live in self.host.live.items()},
             {name: self.flow for name in arrays})   # type: ignore
 
@@ -172,6 +175,25 @@ class TestLost(GuardianCase):
                          [type(action).__name__ for action
                           in self.host.did[-2:]])
         self.assertIsNone(self.fast['nvme11'])
+
+    def test_an_unknown_state_is_lost_named_and_looked_at_again(
+            self) -> None:
+        self.looks(1.0)
+        self.flow = model.IoCounters(0, 1)
+        self.words['nvme10'] = 'fencing'
+        self.looks(30.0)
+        self.assertEqual([], self.did(act.FailLeg))
+        self.assertEqual(1, self.log.output.count("state 'fencing'"))
+        # the other leg waits now
+        self.assertIsNone(self.fast['nvme11'])
+        self.words['nvme10'] = 'fenced'
+        self.looks(30.0)
+        self.assertEqual(1, self.log.output.count("state 'fenced'"))
+        self.assertEqual([], self.did(act.Disconnect))
+        del self.words['nvme10']
+        self.lose('A')
+        self.looks(1.1)
+        self.assertEqual(1, len(self.did(act.Disconnect)))
 
     def test_a_blip_costs_nothing(self) -> None:
         self.looks(1.0)

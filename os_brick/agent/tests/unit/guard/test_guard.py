@@ -25,6 +25,7 @@ from os_brick.agent.guard import roles
 from os_brick.agent import model
 from os_brick.agent.model import actions as act
 from os_brick.agent.model import snapshots
+from os_brick.agent.safety import connections
 from os_brick.agent.safety import ownership
 from os_brick.agent.safety import rules
 from os_brick.agent.tests.unit import simulated_agent
@@ -32,7 +33,7 @@ from os_brick.agent.tests.unit import simulator
 
 OURS = frozenset(['md0', 'md1'])
 TRANSPORTS = ('tcp', 'tcp', 'rdma')
-STATES = ('live', 'live', 'live', 'connecting', 'resetting')
+STATES = ('live', 'live', 'live', 'connecting', 'resetting', 'fencing')
 
 
 def portal(number: int) -> model.Portal:
@@ -269,6 +270,20 @@ class PropertyTest(unittest.TestCase):
             for action in todo:
                 snapshot = apply(snapshot, action)
         self.fail('still changing: %s' % (todo,))
+
+    @hypothesis.settings(max_examples=200, deadline=None)
+    @hypothesis.given(hosts(), sights())
+    def test_what_the_kernel_calls_by_an_unknown_word_is_not_cut(
+            self, snapshot: snapshots.HostSnapshot,
+            sight: roles.Symptoms) -> None:
+        unknown = {controller.name for controller in snapshot.controllers
+                   if controller.state == 'fencing'}
+        for _name, action in decide(snapshot, sight=sight).actions:
+            if isinstance(action, act.Disconnect):
+                self.assertNotIn(action.controller, unknown)
+            elif isinstance(action, act.ResetConnection):
+                self.assertFalse(unknown & connections.given_up(
+                    action, snapshot))
 
     @hypothesis.settings(max_examples=200, deadline=None)
     @hypothesis.given(hosts(), st.booleans())

@@ -36,6 +36,8 @@ ALERT = 0.1
 #: Seconds after which what could not be done is tried again, while I/O
 #: stands still and while it does not.
 AGAIN, LATER = 1.0, 10.0
+#: Seconds for which the answer to a read vouches for a leg.
+FRESH = 1.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,6 +70,7 @@ class Kept:
     :ivar symptoms: what was made of both.
     :ivar snapshot: the last scan of this host.
     :ivar guarded: the arrays that were found in it.
+    :ivar answers: leg -> when it was asked for a read that it answered.
     :ivar memory: what the guard remembers of its decisions.
     :ivar failed: what could not be done, for the log.
     :ivar unseen: something has changed that no scan has seen yet.
@@ -79,10 +82,17 @@ class Kept:
     symptoms: roles.Symptoms = roles.Symptoms()
     snapshot: snapshots.HostSnapshot = snapshots.HostSnapshot()
     guarded: Guarded = Guarded()
+    answers: Mapping[str, float] = dataclasses.field(default_factory=dict)
     memory: roles.GuardMemory = roles.GuardMemory()
     failed: frozenset[str] = frozenset()
     unseen: bool = False
     due: float = 0.0
+
+    def answered(self, now: float) -> frozenset[str]:
+        """The legs that have just answered a read."""
+        self.answers = {device: asked for device, asked
+                        in self.answers.items() if now - asked <= FRESH}
+        return frozenset(self.answers)
 
 
 @dataclasses.dataclass
@@ -146,7 +156,7 @@ class Looker:
                       if io.under_way), standing,
             kept.io_history.stalled(now, timeout),
             stall.silent(quiet, timeout / 2), stall.silent(quiet, timeout),
-            kept.symptoms.answered if standing else frozenset())
+            kept.answered(now))
         if standing:
             return min(ALERT, stall.silent_in(quiet, timeout))
         pause = float(self._conf.connection_check_interval)
@@ -169,8 +179,8 @@ class Looker:
         kept.guarded = Guarded(dict(known.match(
             kept.snapshot, kept.guarded.arrays).arrays), known)
         decision = self._decide(this.now)
-        if decision.probe and this.mode == 'on':
-            self._ask(decision.probe)
+        if decision.probe:
+            self._ask(this, decision.probe)
             decision = self._decide(this.now)
         kept.memory = decision.memory
         for name, action in decision.actions:
@@ -199,16 +209,22 @@ class Looker:
             roles.GuardPolicy(self._conf.io_fail_timeout), kept.symptoms,
             kept.guarded.known.leaving)
 
-    def _ask(self, devices: frozenset[str]) -> None:
-        """Find out which legs answer a read; it counts while I/O stands."""
-        symptoms = self.kept.symptoms
+    def _ask(self, this: Look, devices: frozenset[str]) -> None:
+        """Find out which legs answer a read.
+
+        Who only observes asks nobody, and takes it that they would.
+        """
+        kept, found = self.kept, devices
         try:
-            self.kept.symptoms = dataclasses.replace(
-                symptoms, answered=symptoms.answered
-                | self._executor.answering(devices))
+            if this.mode == 'on':
+                found = self._executor.answering(devices)
         except execute.NotDone as error:
             self._log_once.trouble('reading %s' % ', '.join(sorted(devices)),
                                    str(error))
+            return
+        kept.answers = {**kept.answers, **dict.fromkeys(found, this.now)}
+        kept.symptoms = dataclasses.replace(
+            kept.symptoms, answered=kept.answered(this.now))
 
     def _act(self, this: Look, name: str, action: act.Action) -> None:
         volume = self.kept.guarded.volume(name)

@@ -13,8 +13,10 @@
 
 The laws:
 
-* Only while another leg of the array is good: in sync, and its target
-  answers.  With no good leg left nothing is touched, and I/O waits.
+* Only while another leg of the array is good: in sync, its connection live,
+  and a read of it answered within the last second.  With none left nothing is
+  touched, and I/O waits.  The same holds for every other array behind the
+  connections that are cut.
 * Queued I/O of a leg that waits ends only when its dead controllers are
   disconnected (Linux drivers/nvme/host/multipath.c: a head with a
   reconnecting path queues).  One that fails fast needs no help, unless its
@@ -33,6 +35,7 @@ The laws:
 from __future__ import annotations
 
 from collections.abc import Iterable
+from collections.abc import Iterator
 from collections.abc import Mapping
 import dataclasses
 
@@ -77,7 +80,7 @@ class Symptoms:
     :ivar stalled: of these, such of which none ends (see ``stall``).
     :ivar doubted: portals that have not acknowledged anything for a while.
     :ivar silent: of these, such that are taken for silent (see ``stall``).
-    :ivar answered: devices that have answered a read meanwhile.
+    :ivar answered: devices that have answered a read within a second.
     """
 
     busy: frozenset[str] = frozenset()
@@ -159,10 +162,12 @@ class _Cutting:
                         in memory.resets.items()
                         if now - moment < RESET_AGAIN}
         self._probe: set[str] = set()
+        self._unheard_of: dict[frozenset[str], list[frozenset[str]]] = {}
+        self._disconnected: set[str] = set()
         self._again: list[float] = []
 
     def of(self, arrays: Iterable[model.Array]) -> Cutoff:
-        actions: list[tuple[str, act.Action]] = []
+        found: list[tuple[str, act.Action]] = []
         for array in arrays:
             for leg in array.legs:
                 namespace = self._snapshot.behind(leg)
@@ -171,7 +176,11 @@ class _Cutting:
                 paths = self._snapshot.paths(namespace)
                 for action in (self._give_up(array, leg, paths)
                                + self._cut(array, leg, paths)):
-                    actions.append((array.name, action))
+                    found.append((array.name, action))
+        # all legs are failed before the connection that they share is cut
+        actions = [one for kind in (act.ResetConnection, act.FailLeg,
+                                    act.Disconnect)
+                   for one in found if isinstance(one[1], kind)]
         return Cutoff(actions, dataclasses.replace(
             self._before, lost=self._lost, resets=self._resets),
             frozenset(self._probe), min(self._again, default=None))
@@ -217,7 +226,8 @@ class _Cutting:
         asked = act.ResetConnection(reason, path.name, None)
         vouched: list[act.ResetConnection] = []
         for action in (closed, asked) if _watched(path) else (asked,):
-            unheard = self._unheard(action)
+            unheard = self._unheard(connections.given_up(
+                action, self._snapshot))
             self._probe.update(*unheard)
             if not unheard:
                 vouched.append(action)
@@ -225,32 +235,31 @@ class _Cutting:
             return None    # not yet; what was asked now answers in time
         return next(filter(self._allowed, vouched), None)
 
-    def _unheard(self, action: act.ResetConnection) -> list[frozenset[str]]:
-        """Return the legs that have to answer a read before it is done.
+    def _unheard(self, names: frozenset[str]) -> list[frozenset[str]]:
+        """Return the legs that have to answer a read before these are cut.
 
         Whatever is cut off by it needs a substitute that does answer: another
         path, or another leg of the same array.  For each that has none, its
         array's other good legs, one of which has to answer; there may be
         none, and then it is not to be done.
         """
-        names = connections.given_up(action, self._snapshot)
-        unheard: list[frozenset[str]] = []
-        for namespace in self._snapshot.namespaces:
-            if names.isdisjoint(namespace.controllers) or any(
-                    path.name not in names and self._reliable(path)
-                    for path in self._snapshot.paths(namespace)):
+        if names not in self._unheard_of:
+            self._unheard_of[names] = list(self._find_unheard(names))
+        return self._unheard_of[names]
+
+    def _find_unheard(self, names: frozenset[str]
+                      ) -> Iterator[frozenset[str]]:
+        for namespace in self._snapshot.through(*names):
+            if any(path.name not in names and self._reliable(path)
+                   for path in self._snapshot.paths(namespace)):
                 continue
             for array in map(self._snapshot.array, namespace.holders):
                 leg = array.leg(namespace.device) if array else None
                 if array is None or leg is None or leg.faulty:
                     continue
-                others = frozenset(
-                    other.device for other in array.legs
-                    if other.device != leg.device
-                    and self._snapshot.good(other))
+                others = self._others(array, leg)
                 if not others & self._symptoms.answered:
-                    unheard.append(others)
-        return unheard
+                    yield others
 
     def _reliable(self, path: model.Controller) -> bool:
         return path.live and path.portal not in self._symptoms.doubted
@@ -266,19 +275,46 @@ class _Cutting:
         if due is None or due > self._now:
             self._again += [] if due is None else [due]
             return []
+        if not leg.faulty and not self._heard(array, leg):
+            return []
         actions: list[act.Action] = []
         words = ', '.join('%s %s' % (path.name, path.state)
                           for path in paths)
         if not leg.faulty:
             actions.append(act.FailLeg(
-                'its target is lost (%s) and another leg is in sync' % words,
-                array.name, leg.device))
+                'its target is lost (%s), and another leg is in sync and '
+                'answers' % words, array.name, leg.device))
+        unheard = self._unheard(frozenset(path.name for path in paths))
+        if unheard:
+            self._probe.update(*unheard)
+            return actions
+        return actions + self._disconnect(paths)
+
+    def _heard(self, array: model.Array, leg: model.Leg) -> bool:
+        """Another leg has answered a read; else all of them are asked."""
+        others = self._others(array, leg)
+        if others & self._symptoms.answered:
+            return True
+        self._probe |= others
+        return False
+
+    def _others(self, array: model.Array,
+                leg: model.Leg) -> frozenset[str]:
+        return frozenset(other.device for other in array.legs
+                         if other.device != leg.device
+                         and self._snapshot.good(other))
+
+    def _disconnect(self, paths: tuple[model.Controller, ...]
+                    ) -> list[act.Action]:
+        """Each once, be it of how many arrays."""
+        actions: list[act.Action] = []
         for path in paths:
             action = act.Disconnect(
                 'I/O waits in vain for its target; it is connected again '
                 'when the target answers', path.name)
-            if self._allowed(action):
+            if path.name not in self._disconnected and self._allowed(action):
                 actions.append(action)
+            self._disconnected.add(path.name)
         return actions
 
     def _due(self, array: model.Array, leg: model.Leg,

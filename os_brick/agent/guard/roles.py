@@ -85,12 +85,12 @@ def decide(snapshot: snapshots.HostSnapshot, owned: ownership.Owned,
     guarded = [array for array in arrays if array.name in chosen]
     whole = [array for array in guarded
              if any(snapshot.good(leg) for leg in array.legs)]
-    actions: list[tuple[str, act.Action]] = []
-    for array in guarded:
-        actions += _wait(array, chosen[array.name], snapshot)
     cut = cutoff.cut_lost_legs(whole, snapshot, dataclasses.replace(
         memory, anchors=chosen), now, policy, symptoms, owned)
-    actions += cut.actions
+    in_need = {name for name, _action in cut.actions}
+    waits = _wait(guarded, chosen, snapshot, in_need)
+    actions = [one for one in waits if one[0] in in_need] + cut.actions + [
+        one for one in waits if one[0] not in in_need]
     for array in whole:
         # md writes it to every leg and would hang together with one
         if not (array.name in symptoms.stalled
@@ -153,13 +153,20 @@ def _anchor(array: model.Array, snapshot: snapshots.HostSnapshot,
     return good[0].device if good else None
 
 
-def _wait(array: model.Array, anchor: str,
-          snapshot: snapshots.HostSnapshot) -> list[tuple[str, act.Action]]:
-    return [(array.name, act.SetFastIoFail(
-        'leg %s is the anchor of the array: its I/O waits for a lost path%s'
-        % (anchor, _was_set(path)), path.name, None))
-        for path in _paths(array.leg(anchor), snapshot)
-        if path.fast_io_fail_tmo is not None]
+def _wait(arrays: list[model.Array], anchors: dict[str, str],
+          snapshot: snapshots.HostSnapshot, in_need: set[str]
+          ) -> list[tuple[str, act.Action]]:
+    """Let the anchors wait, each connection once, first where it is cut."""
+    waits: dict[str, tuple[str, act.Action]] = {}
+    for array in sorted(arrays, key=lambda array: array.name not in in_need):
+        anchor = anchors[array.name]
+        for path in _paths(array.leg(anchor), snapshot):
+            if path.fast_io_fail_tmo is not None:
+                waits.setdefault(path.name, (array.name, act.SetFastIoFail(
+                    'leg %s is the anchor of the array: its I/O waits for a '
+                    'lost path%s' % (anchor, _was_set(path)), path.name,
+                    None)))
+    return list(waits.values())
 
 
 def _was_set(path: model.Controller) -> str:

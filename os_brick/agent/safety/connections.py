@@ -28,6 +28,7 @@ from os_brick.agent.safety import ownership
 Law = laws.Law
 
 _NONE: frozenset[str] = frozenset()
+GONE = 'the controller is gone'
 
 
 def foreign_use(name: str, snapshot: snapshots.HostSnapshot,
@@ -37,8 +38,7 @@ def foreign_use(name: str, snapshot: snapshots.HostSnapshot,
     A namespace that nothing holds and that is no replica may be in use
     without leaving a trace: a virtual machine that has it open.
     """
-    behind = [namespace for namespace in snapshot.namespaces
-              if name in namespace.controllers]
+    behind = snapshot.through(name)
     if not behind:
         return Law.S4.refuses('%s carries no replica', name)
     for namespace in behind:
@@ -64,18 +64,17 @@ def disconnect(names: frozenset[str], snapshot: snapshots.HostSnapshot,
     for name in sorted(names):
         controller = snapshot.controller(name)
         if controller is None:
-            return 'the controller is gone'
+            return GONE
         if controller.state not in devices.STATES:
             return '%s is in the state %r, which is not known' % (
                 name, controller.state)
         foreign = foreign_use(name, snapshot, owned)
         if foreign is not None:
             return foreign
-    for namespace in snapshot.namespaces:
-        if not names.isdisjoint(namespace.controllers):
-            why = _give_up(namespace, names, snapshot, silent)
-            if why is not None:
-                return why
+    for namespace in snapshot.through(*names):
+        why = _give_up(namespace, names, snapshot, silent)
+        if why is not None:
+            return why
     return None
 
 
@@ -154,13 +153,13 @@ def given_up(action: act.ResetConnection,
 def fast_fail(action: act.SetFastIoFail, snapshot: snapshots.HostSnapshot,
               owned: ownership.Owned) -> str | None:
     """Return why ``fast_io_fail_tmo`` must not be set."""
+    if snapshot.controller(action.controller) is None:
+        return GONE
     foreign = foreign_use(action.controller, snapshot, owned)
     if foreign is not None or action.seconds is None:
         return foreign
     without = frozenset([action.controller])
-    for namespace in snapshot.namespaces:
-        if action.controller not in namespace.controllers:
-            continue
+    for namespace in snapshot.through(action.controller):
         for holder in namespace.holders:
             array = snapshot.array(holder)
             if array is not None and not any(

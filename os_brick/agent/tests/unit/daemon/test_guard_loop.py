@@ -368,6 +368,27 @@ class TestSilent(GuardianCase):
         self.assertEqual([], self.did(act.ResetConnection))
         self.assertEqual([], self.did(act.FailLeg))
 
+    def test_an_answer_counts_for_a_second(self) -> None:
+        """What has answered once may be silent now: it is asked again."""
+        self.looks(1.0)
+        self.flow = model.IoCounters(0, 1)
+        self.quiet = {small_world.portal(1, 'B'): self.time}
+        self.looks(1.1)
+        self.assertTrue(self.asked)
+        self.answering.clear()
+        self.host.live['nvme11'] = True
+        self.quiet.clear()
+        # the array stands still all the time
+        self.looks(300.0)
+        self.lose('B')
+        self.asked.clear()
+        self.looks(5.0)
+        self.assertEqual([], self.did(act.FailLeg))
+        self.assertIn(frozenset(['nvme10n1']), self.asked)
+        self.answering = {'nvme10n1'}
+        self.looks(0.5)
+        self.assertEqual(1, len(self.did(act.FailLeg)))
+
     def test_S9_the_other_leg_has_to_answer_a_read(self) -> None:
         self.silent('A')
         self.answering.clear()

@@ -205,14 +205,37 @@ class PropertyTest(unittest.TestCase):
                 leg = array.leg(action.device)
                 assert leg is not None
                 self.assertFalse(snapshot.good(leg), 'S3')
+                self._vouched(array, leg, snapshot, sight)
             elif isinstance(action, (
                     act.Disconnect, act.ResetConnection)) or (
                     isinstance(action, act.SetFastIoFail)
                     and action.seconds is not None):
                 self.assertNotIn(getattr(action, 'controller'), foreign)
+                if isinstance(action, act.Disconnect):
+                    self._spared(action, snapshot, sight)
                 for controller in snapshot.controllers:
                     if controller.portal == getattr(action, 'portal', 0):
                         self.assertNotIn(controller.name, foreign)
+
+    def _vouched(self, array: model.Array, leg: model.Leg,
+                 snapshot: snapshots.HostSnapshot,
+                 sight: roles.Symptoms) -> None:
+        """Another leg does what is asked of it, just now."""
+        self.assertTrue([
+            other for other in array.legs if snapshot.good(other)
+            and other.device != leg.device
+            and other.device in sight.answered], 'S1')
+
+    def _spared(self, action: act.Disconnect,
+                snapshot: snapshots.HostSnapshot,
+                sight: roles.Symptoms) -> None:
+        """So it is with every array whose I/O it ends."""
+        for one in snapshot.namespaces:
+            array = snapshot.array(one.holders[0])
+            leg = array.leg(one.device) if array else None
+            if (action.controller in one.controllers and array and leg
+                    and not leg.faulty and not snapshot.reachable(one)):
+                self._vouched(array, leg, snapshot, sight)
 
     def _justified(self, name: str, action: act.ResetConnection,
                    snapshot: snapshots.HostSnapshot,
@@ -581,6 +604,32 @@ class GuardTest(base.BaseTestCase):
             for action in actions:
                 snapshot = apply(snapshot, action)
 
+    def test_a_lost_leg_is_cut_for_one_that_answers(self) -> None:
+        """Be the loss short or long, and TCP or RDMA: live is a belief."""
+        plain = simulated_agent.world().kernel.snapshot()
+        other = [one.device for one in plain.namespaces
+                 if 'nvme9' in one.controllers]
+        ours = frozenset(['md1'])
+        for transport in ('tcp', 'rdma'):
+            snapshot = dataclasses.replace(plain, controllers=tuple(
+                dataclasses.replace(
+                    one, state='connecting' if one.name == 'nvme7'
+                    else one.state, portal=one.portal and dataclasses.replace(
+                        one.portal, transport=transport))
+                for one in plain.controllers))
+            for sight in (roles.Symptoms(ours), roles.Symptoms()):
+                silent = decide(snapshot, sight=sight, ours=ours)
+                self.assertEqual([], [
+                    action for _array, action in silent.actions
+                    if isinstance(action, (act.FailLeg, act.Disconnect))])
+                self.assertEqual(frozenset(other), silent.probe)
+                heard = decide(snapshot, ours=ours, sight=dataclasses.replace(
+                    sight, answered=frozenset(other)))
+                self.assertEqual([act.FailLeg, act.Disconnect], [
+                    type(action) for _array, action in heard.actions
+                    if isinstance(action, (act.FailLeg, act.Disconnect))])
+                self.assertEqual(frozenset(), heard.probe)
+
     def test_fractions_of_a_second_settle(self) -> None:
         """The kernel takes whole seconds only."""
         world = simulated_agent.world()
@@ -613,7 +662,9 @@ class GuardTest(base.BaseTestCase):
                 for controller in snapshot.controllers))
         ours = frozenset(['md1', 'md2'])
         actions = [action for _array, action in decide(
-            snapshot, sight=roles.Symptoms(ours), ours=ours).actions]
+            snapshot, sight=roles.Symptoms(ours, answered=frozenset(
+                one.device for one in snapshot.namespaces)),
+            ours=ours).actions]
         self.assertIn(act.FailLeg, [type(action) for action in actions])
         self.assertNotIn(act.Disconnect,
                          [type(action) for action in actions])

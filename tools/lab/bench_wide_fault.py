@@ -31,7 +31,6 @@ import shutil
 import sys
 import time
 
-from os_brick.agent.tests.functional.lab import agent as agent_lib
 from os_brick.agent.tests.functional.lab import connector
 from os_brick.agent.tests.functional.lab import host
 from os_brick.agent.tests.functional.lab import inventory

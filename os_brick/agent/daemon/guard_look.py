@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Mapping
+from collections.abc import Sequence
 import dataclasses
 import logging
 
@@ -23,7 +24,9 @@ from oslo_config import cfg
 from os_brick.agent.guard import roles
 from os_brick.agent.guard import stall
 from os_brick.agent.host import activity
+from os_brick.agent.host import batch
 from os_brick.agent.host import execute
+from os_brick.agent.host import not_done
 from os_brick.agent import log_once
 from os_brick.agent import model
 from os_brick.agent.model import actions as act
@@ -183,8 +186,7 @@ class Looker:
             self._ask(this, decision.probe)
             decision = self._decide(this.now)
         kept.memory = decision.memory
-        for name, action in decision.actions:
-            self._act(this, name, action)
+        self._act(this, decision.actions)
         self._settle(this)
         if decision.probe:
             kept.due = this.now + ALERT
@@ -226,34 +228,52 @@ class Looker:
         kept.symptoms = dataclasses.replace(
             kept.symptoms, answered=kept.answered(this.now))
 
-    def _act(self, this: Look, name: str, action: act.Action) -> None:
-        volume = self.kept.guarded.volume(name)
-        words = act.words(action)
-        subject = 'volume %s, %s' % (volume.alias, words)
-        if this.mode != 'on':
+    def _act(self, this: Look,
+             actions: Sequence[tuple[str, act.Action]]) -> None:
+        """Have them done in one batch, and say what became of each."""
+        guarded = self.kept.guarded
+        steps = [batch.Step(action, guarded.volume(name))
+                 for name, action in actions]
+        if this.mode == 'on' and steps:
+            outcomes = self._executor.execute_all(steps, guarded.owned)
+            for step, outcome in zip(steps, outcomes):
+                self._say(this, step, outcome)
+            return
+        for step in steps:
+            subject = _subject(step)
             this.failed.add(subject)
             self._log_once.trouble(subject, 'io_guard=observe: it would be '
                                    'done')
-            return
-        try:
-            self._executor.execute(
-                action, volume, self.kept.guarded.owned, urgent=True)
-        except execute.NotDone as error:
-            this.failed.add(subject)
-            self._log_once.trouble(subject, 'not done: %s' % error)
-        except Exception as error:
-            this.failed.add(subject)
-            self._log_once.defect(subject, error)
-        else:
-            LOG.info('volume %s: done: %s', volume.alias, words)
+
+    def _say(self, this: Look, step: batch.Step,
+             outcome: batch.Outcome) -> None:
+        subject = _subject(step)
+        match outcome:
+            case None:
+                LOG.info('volume %s: done: %s', step.volume.alias,
+                         act.words(step.action))
+            case not_done.Ended():
+                LOG.debug('%s: not needed: %s', subject, outcome)
+            case not_done.UnderWay() | not_done.PutOff():
+                this.failed.add(subject)
+                LOG.info('%s: not done yet: %s', subject, outcome)
+            case not_done.NotDone():
+                this.failed.add(subject)
+                self._log_once.trouble(subject, 'not done: %s' % outcome)
+            case _:
+                this.failed.add(subject)
+                self._log_once.defect(subject, outcome)
 
     def restore(self, this: Look) -> None:
         """Leave no leg failing fast: there will be no guard."""
         kept = self.kept
         if this.mode != 'on' or not kept.guarded.arrays:
             return
-        for name, action in roles.restore(
-                self._scan(), frozenset(kept.guarded.arrays),
-                self._conf.io_fail_timeout, kept.memory):
-            self._act(this, name, action)
+        self._act(this, roles.restore(
+            self._scan(), frozenset(kept.guarded.arrays),
+            self._conf.io_fail_timeout, kept.memory))
         kept.failed |= this.failed
+
+
+def _subject(step: batch.Step) -> str:
+    return 'volume %s, %s' % (step.volume.alias, act.words(step.action))

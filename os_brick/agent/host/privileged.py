@@ -63,10 +63,10 @@ def _md(array: str) -> str:
     return '/dev/' + commands.match(_ARRAY, array, 'md array')
 
 
-def _set_state(array: str, device: str, word: str) -> None:
-    """Tell md something of a leg, by its kernel name: its node may be gone."""
-    commands.write(word, BLOCK, commands.match(_ARRAY, array, 'md array'),
-                   'md', 'dev-' + _namespace(device), 'state')
+def _state(array: str, device: str) -> tuple[str, ...]:
+    """Where md is told of a leg by its kernel name: its node may be gone."""
+    return (BLOCK, commands.match(_ARRAY, array, 'md array'), 'md',
+            'dev-' + _namespace(device), 'state')
 
 
 def _controller(name: str) -> str:
@@ -114,9 +114,26 @@ def connect(nqn: str, address: str, port: int, transport: str,
 
 @default.entrypoint
 def disconnect(controller: str) -> None:
-    """Disconnect one controller, as ``nvme disconnect`` does."""
-    commands.write('1', CONTROLLERS, _controller(controller),
-                   'delete_controller', limit=commands.COMMAND_TIMEOUT)
+    """Disconnect one controller, as ``nvme disconnect`` does.
+
+    What takes longer goes on by itself, and does not hold os-brick's lock.
+    """
+    commands.write('1', *_delete(controller))
+
+
+@default.entrypoint
+def disconnect_all(controllers: Sequence[str],
+                   milliseconds: int) -> list[str]:
+    """Disconnect several at once; say of each why it failed, or ''.
+
+    :param milliseconds: for all of them together; what takes longer goes on.
+    """
+    return commands.write_all('1', list(map(_delete, controllers)),
+                              _seconds(milliseconds))
+
+
+def _delete(controller: str) -> tuple[str, ...]:
+    return CONTROLLERS, _controller(controller), 'delete_controller'
 
 
 @default.entrypoint
@@ -130,7 +147,8 @@ def set_fast_io_fail(controller: str, seconds: int) -> None:
 @default.entrypoint
 def set_failfast(array: str, device: str, on: bool) -> None:
     """Set or clear md's failfast flag of a leg."""
-    _set_state(array, device, 'failfast' if on is True else '-failfast')
+    commands.write('failfast' if on is True else '-failfast',
+                   *_state(array, device))
 
 
 @default.entrypoint
@@ -187,7 +205,19 @@ def fail(array: str, device: str) -> None:
     It waits for whatever is being done to the array; what comes after it
     ends that.
     """
-    _set_state(array, device, 'faulty')
+    commands.write('faulty', *_state(array, device))
+
+
+@default.entrypoint
+def fail_all(legs: Sequence[Sequence[str]], milliseconds: int) -> list[str]:
+    """Make md drop several legs at once; say of each why it failed, or ''.
+
+    :param legs: pairs of array and device.
+    :param milliseconds: for all of them together; what takes longer goes on.
+    """
+    return commands.write_all(
+        'faulty', [_state(array, device) for array, device in legs],
+        _seconds(milliseconds))
 
 
 @default.entrypoint

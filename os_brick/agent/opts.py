@@ -73,6 +73,12 @@ OPTS: list[cfg.Opt] = [
                  help='Seconds between two looks at the state of the NVMe-oF '
                       'connections and at the I/O of the arrays. The kernel '
                       'announces no loss.'),
+    cfg.BoolOpt('lock_memory', default=True,
+                help='Whether the agent and its privileged helper are kept '
+                     'in memory (mlockall), so that they can act while the '
+                     'disk stands still from which they would be read. It '
+                     'costs about 10 MB for each of them, and needs '
+                     'LimitMEMLOCK=infinity in the unit.'),
     cfg.FloatOpt('lock_timeout', default=30.0, min=1.0, mutable=True,
                  help='Seconds to wait for os-brick to finish attaching or '
                       'detaching a volume before an action is put off to '

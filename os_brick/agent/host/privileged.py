@@ -31,6 +31,7 @@ from oslo_privsep import capabilities
 from oslo_privsep import priv_context
 
 from os_brick.agent.host import commands
+from os_brick.agent.host import memory
 from os_brick.agent.host import reads
 from os_brick.agent.host import sockets
 
@@ -92,6 +93,12 @@ def _namespace(device: str) -> str:
 @default.entrypoint
 def ready() -> None:
     """Do nothing; the first call starts the helper."""
+
+
+@default.entrypoint
+def lock_memory() -> str:
+    """Keep the helper in memory; return why it cannot be, or ''."""
+    return memory.lock()
 
 
 @default.entrypoint

@@ -13,10 +13,13 @@
 #
 # How long writers stand still when one target that carries a leg of 16
 # volumes dies: by a reset or by silence, as the anchor and not, with
-# os-brick's lock free and held.
+# os-brick's lock free and held.  By name, too: outages of both targets that
+# end together or one after the other, and a target that dies while the agent
+# is dead.
 #
 #   tools/bench-wide-fault.sh [--volumes N] [--repeat N] [--set OPTION=VALUE]
-#                             [reset] [silence]
+#                             [reset] [silence] [outage] [outage-silent]
+#                             [agent-dead]
 #
 # Prints a table; leaves wide-fault.jsonl and the agent's log in .lab/bench.
 # Takes about a quarter of an hour where the machine is emulated.

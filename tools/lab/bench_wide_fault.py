@@ -23,12 +23,12 @@ from collections.abc import Iterator
 import contextlib
 import dataclasses
 import fcntl
-import itertools
 import json
 import pathlib
 import re
 import shutil
 import sys
+import threading
 import time
 
 from os_brick.agent.tests.functional.lab import connector
@@ -46,7 +46,20 @@ SIZE, SPAN = 16 << 20, 1 << 20
 PAUSE = 0.05
 LOCK = connector.LOCK_PATH / 'os-brick-connect_volume'
 COLUMNS = ('fault', 'of', 'lock', 'longest pause', 'median', 'errors',
-           'reported', 'warnings')
+           'degraded', 'reported', 'warnings')
+#: What is tried: for each fault of what, and with os-brick's lock how.
+CASES = {
+    'reset': [('anchor', 'free'), ('anchor', 'held'), ('other', 'free'),
+              ('other', 'held')],
+    'silence': [('anchor', 'free'), ('anchor', 'held'), ('other', 'free'),
+                ('other', 'held')],
+    'outage': [('together', 'free'), ('staggered', 'free')],
+    'outage-silent': [('together', 'free'), ('staggered', 'free')],
+    'agent-dead': [('anchor', 'free'), ('other', 'free')],
+}
+#: Seconds that an outage lasts, that one target is back after the other, and
+#: that systemd waits before it starts the agent again.
+OUTAGE, LATER, RESTART = 8.0, 3.0, 5.0
 
 
 @dataclasses.dataclass
@@ -54,6 +67,7 @@ class Result:
     """Of one fault; seconds since it.
 
     :ivar pauses: the longest write of each writer.
+    :ivar degraded: how many arrays were, at some time.
     :ivar reported: when the last volume was; None: not within the limit.
     :ivar warnings: lines of the agent's log that are worse than INFO.
     """
@@ -63,6 +77,7 @@ class Result:
     lock: str
     pauses: list[float]
     errors: int
+    degraded: int
     reported: float | None
     warnings: int
 
@@ -70,8 +85,9 @@ class Result:
         return (self.fault, self.role, self.lock,
                 '%.2f s' % max(self.pauses),
                 '%.2f s' % sorted(self.pauses)[len(self.pauses) // 2],
-                str(self.errors), 'never' if self.reported is None
-                else '%.1f s' % self.reported, str(self.warnings))
+                str(self.errors), str(self.degraded),
+                '' if self.reported is None else '%.1f s' % self.reported,
+                str(self.warnings))
 
 
 def table(results: list[Result]) -> str:
@@ -80,6 +96,31 @@ def table(results: list[Result]) -> str:
     return '\n'.join('  '.join(
         cell.ljust(width) for cell, width in zip(row, widths)).rstrip()
         for row in rows)
+
+
+class Degraded:
+    """Watches which arrays were degraded at some time."""
+
+    def __init__(self) -> None:
+        self.seen: set[str] = set()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> Degraded:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._stop.wait(0.2):
+            self.seen.update(
+                name for name, health in re.findall(
+                    r'^(md\S*) :.*\n.*\[([U_]+)\]',
+                    pathlib.Path('/proc/mdstat').read_text(), re.MULTILINE)
+                if '_' in health)
 
 
 class Bench:
@@ -113,22 +154,45 @@ class Bench:
         mark = len(self.agent.log())
         errors = self._errors()
         begun = [writer.status().finished for writer in self.writers]
-        with self._held() if lock == 'held' else contextlib.nullcontext():
+        reported = None
+        with self._held() if lock == 'held' else contextlib.nullcontext(), \
+                Degraded() as degraded:
             broken, wall = time.monotonic(), time.time()
-            victim.kill() if fault == 'reset' else victim.lose_power()
+            self._break(fault, role, victim)
             for writer, finished in zip(self.writers, begun):
                 self._past(writer, finished)
-            reported = self._reported(victim, mark, wall)
+            if fault in ('reset', 'silence'):
+                reported = self._reported(victim, mark, wall)
         log = self.agent.log()[mark:]
         result = Result(
             fault, role, lock,
             [max((write.latency for write in writer.writes()
                   if write.start + write.latency > broken), default=0.0)
              for writer in self.writers],
-            self._errors() - errors, reported,
+            self._errors() - errors, len(degraded.seen), reported,
             len(re.findall(r' (?:WARNING|ERROR|CRITICAL) ', log)))
         self._session.rack.restore()
         return result
+
+    def _break(self, fault: str, role: str, victim: targets.Target) -> None:
+        if fault.startswith('outage'):
+            for target in self.targets:
+                target.kill() if fault == 'outage' else target.lose_power()
+            time.sleep(OUTAGE)
+            for target in self.targets:
+                target.revive()
+                target.restore_power()
+                if role == 'staggered':
+                    time.sleep(LATER)
+        elif fault == 'agent-dead':
+            self.agent.kill()
+            victim.kill()
+            time.sleep(RESTART)
+            self.agent.start()
+        elif fault == 'reset':
+            victim.kill()
+        else:
+            victim.lose_power()
 
     def verify(self) -> int:
         """Return how many writers' blocks are wrong somewhere."""
@@ -163,7 +227,7 @@ class Bench:
             found = [self._waits(target) for target in self.targets]
             return found if any(found) else None
         found = waiting.wait_until(waits, 'somebody waits', LIMIT)
-        return self.targets[found.index(True) if role == 'anchor'
+        return self.targets[found.index(True) if role != 'other'
                             or all(found) else found.index(False)]
 
     @staticmethod
@@ -210,8 +274,9 @@ def main() -> int:
                         help='how often each fault is tried')
     parser.add_argument('--set', action='append', default=[],
                         metavar='OPTION=VALUE', help='of the agent')
-    parser.add_argument('faults', nargs='*', metavar='FAULT', help='a word '
-                        'of reset, silence; default: both')
+    parser.add_argument('faults', nargs='*', metavar='FAULT',
+                        help='of %s; default: reset, silence' % ', '.join(
+                            CASES))
     options = parser.parse_args()
     session = session_lib.Session()
     results: list[Result] = []
@@ -219,14 +284,15 @@ def main() -> int:
         bench = Bench(session, options.volumes,
                       dict(word.split('=', 1) for word in options.set))
         with options.out.open('w') as out:
-            for _number, *case in itertools.product(
-                    range(options.repeat), options.faults
-                    or ('reset', 'silence'), ('anchor', 'other'),
-                    ('free', 'held')):
-                results.append(bench.run(*case))
-                out.write(json.dumps(dataclasses.asdict(results[-1])) + '\n')
-                out.flush()
-                print('bench: %s' % '  '.join(results[-1].row()), flush=True)
+            for _number in range(options.repeat):
+                for fault in options.faults or ('reset', 'silence'):
+                    for role, lock in CASES[fault]:
+                        results.append(bench.run(fault, role, lock))
+                        out.write(json.dumps(dataclasses.asdict(
+                            results[-1])) + '\n')
+                        out.flush()
+                        print('bench: %s' % '  '.join(results[-1].row()),
+                              flush=True)
         wrong = bench.verify()
         print('bench: %d volumes, %d of them with blocks that are wrong' % (
             options.volumes, wrong), flush=True)

@@ -23,6 +23,7 @@ from oslo_config import cfg
 
 from os_brick.agent.guard import roles
 from os_brick.agent.guard import stall
+from os_brick.agent.guard import tuning
 from os_brick.agent.host import activity
 from os_brick.agent.host import batch
 from os_brick.agent.host import execute
@@ -75,6 +76,7 @@ class Kept:
     :ivar guarded: the arrays that were found in it.
     :ivar answers: leg -> when it was asked for a read that it answered.
     :ivar memory: what the guard remembers of its decisions.
+    :ivar tuned: what it remembers of the times of connections.
     :ivar failed: what could not be done, for the log.
     :ivar unseen: something has changed that no scan has seen yet.
     :ivar due: when to scan though nothing changes, by the clock.
@@ -87,6 +89,7 @@ class Kept:
     guarded: Guarded = Guarded()
     answers: Mapping[str, float] = dataclasses.field(default_factory=dict)
     memory: roles.GuardMemory = roles.GuardMemory()
+    tuned: tuning.TuningMemory = tuning.TuningMemory()
     failed: frozenset[str] = frozenset()
     unseen: bool = False
     due: float = 0.0
@@ -186,7 +189,10 @@ class Looker:
             self._ask(this, decision.probe)
             decision = self._decide(this.now)
         kept.memory = decision.memory
-        self._act(this, decision.actions)
+        calm = not (decision.probe or decision.again_at is not None
+                    or kept.symptoms.standing)
+        tuned = self._tuned() if calm else []
+        self._act(this, [*decision.actions, *tuned])
         self._settle(this)
         if decision.probe:
             kept.due = this.now + ALERT
@@ -194,6 +200,16 @@ class Looker:
             kept.due = min(kept.due, decision.again_at)
         self._log_once.fine('io_guard')
         return bool(decision.probe or decision.again_at is not None)
+
+    def _tuned(self) -> list[tuple[str, act.Action]]:
+        """Set the times of connections, while nothing is wrong."""
+        kept = self.kept
+        return tuning.decide(kept.snapshot, kept.guarded.owned, kept.tuned,
+                             self._times())
+
+    def _times(self) -> tuning.Times:
+        return tuning.Times(float(self._conf.keep_alive_timeout),
+                            float(self._conf.reconnect_delay))
 
     def _settle(self, this: Look) -> None:
         """See to what could not be done: that it is tried again."""
@@ -208,7 +224,9 @@ class Looker:
         kept = self.kept
         return roles.decide(
             kept.snapshot, kept.guarded.owned, kept.memory, now,
-            roles.GuardPolicy(self._conf.io_fail_timeout), kept.symptoms,
+            roles.GuardPolicy(self._conf.io_fail_timeout,
+                              self._conf.legs_fail_fast == 'none'),
+            kept.symptoms,
             kept.guarded.known.leaving)
 
     def _ask(self, this: Look, devices: frozenset[str]) -> None:
@@ -238,6 +256,11 @@ class Looker:
             outcomes = self._executor.execute_all(steps, guarded.owned)
             for step, outcome in zip(steps, outcomes):
                 self._say(this, step, outcome)
+            self.kept.tuned = tuning.after(
+                self.kept.snapshot, self.kept.tuned, [
+                    step.action for step, outcome in zip(steps, outcomes)
+                    if not isinstance(outcome, not_done.Refused
+                                      | not_done.PutOff)])
             return
         for step in steps:
             subject = _subject(step)
@@ -269,9 +292,13 @@ class Looker:
         kept = self.kept
         if this.mode != 'on' or not kept.guarded.arrays:
             return
-        self._act(this, roles.restore(
-            self._scan(), frozenset(kept.guarded.arrays),
-            self._conf.io_fail_timeout, kept.memory))
+        snapshot = self._scan()
+        self._act(this, [
+            *roles.restore(snapshot, frozenset(kept.guarded.arrays),
+                           self._conf.io_fail_timeout, kept.memory),
+            *tuning.restore(snapshot, kept.guarded.owned, kept.tuned,
+                            self._times())])
+        kept.tuned = tuning.TuningMemory()
         kept.failed |= this.failed
 
 

@@ -36,9 +36,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from collections.abc import Iterator
-from collections.abc import Mapping
 import dataclasses
 
+from os_brick.agent.guard import sight
 from os_brick.agent import model
 from os_brick.agent.model import actions as act
 from os_brick.agent.model import devices
@@ -52,61 +52,11 @@ SILENT = devices.SILENT
 SETTLE = 0.5
 #: Seconds without I/O; the kernel's first attempt to reconnect is after 10.
 PATIENCE = 15.0
+#: Seconds for which no leg of an array must have answered for an outage of
+#: all of them, and for which, after one, the others may return.
+OUTAGE, RETURN = 1.0, 4.0
 #: Seconds before the kernel is asked again to give a connection up.
 RESET_AGAIN = 10.0
-
-
-@dataclasses.dataclass(frozen=True)
-class GuardPolicy:
-    """What the operator wants of the guard.
-
-    :ivar fail_timeout: seconds; see the option ``io_fail_timeout``.
-    """
-
-    fail_timeout: float = 1.0
-
-    @property
-    def timeout(self) -> float:
-        """The kernel takes whole seconds; 0 would fail I/O at every blip."""
-        return float(max(1, round(self.fail_timeout)))
-
-
-@dataclasses.dataclass(frozen=True)
-class Symptoms:
-    """What was seen besides the snapshot.
-
-    :ivar busy: arrays that have I/O under way.
-    :ivar standing: of these, such of which no I/O has ended for a moment.
-    :ivar stalled: of these, such of which none ends (see ``stall``).
-    :ivar doubted: portals that have not acknowledged anything for a while.
-    :ivar silent: of these, such that are taken for silent (see ``stall``).
-    :ivar answered: devices that have answered a read within a second.
-    """
-
-    busy: frozenset[str] = frozenset()
-    standing: frozenset[str] = frozenset()
-    stalled: frozenset[str] = frozenset()
-    doubted: frozenset[model.Portal] = frozenset()
-    silent: frozenset[model.Portal] = frozenset()
-    answered: frozenset[str] = frozenset()
-
-
-@dataclasses.dataclass(frozen=True)
-class GuardMemory:
-    """What the guard remembers from one decision to the next.
-
-    :ivar anchors: array name -> device of its anchor.
-    :ivar lost: (array name, device) -> since when all its paths are lost.
-    :ivar resets: controller -> when the kernel was asked to give it up.
-    :ivar found: controller -> the ``fast_io_fail_tmo`` that was set before.
-    """
-
-    anchors: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    lost: Mapping[tuple[str, str], float] = dataclasses.field(
-        default_factory=dict)
-    resets: Mapping[str, float] = dataclasses.field(default_factory=dict)
-    found: Mapping[str, float | None] = dataclasses.field(
-        default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,7 +70,7 @@ class Cutoff:
     """
 
     actions: list[tuple[str, act.Action]]
-    memory: GuardMemory
+    memory: sight.GuardMemory
     probe: frozenset[str]
     again_at: float | None
 
@@ -137,10 +87,11 @@ def without_silent(snapshot: snapshots.HostSnapshot,
 
 
 def cut_lost_legs(arrays: Iterable[model.Array],
-                  snapshot: snapshots.HostSnapshot, memory: GuardMemory,
-                  now: float, policy: GuardPolicy, symptoms: Symptoms,
+                  snapshot: snapshots.HostSnapshot, memory: sight.GuardMemory,
+                  now: float, policy: sight.GuardPolicy,
+                  symptoms: sight.Symptoms,
                   owned: ownership.Owned) -> Cutoff:
-    """Cut the lost legs of arrays, each of which has a good one."""
+    """Cut the lost legs of those arrays that have a good one."""
     return _Cutting(snapshot, memory, now, policy, symptoms,
                     owned).of(arrays)
 
@@ -148,8 +99,9 @@ def cut_lost_legs(arrays: Iterable[model.Array],
 class _Cutting:
     """One decision about all arrays."""
 
-    def __init__(self, snapshot: snapshots.HostSnapshot, memory: GuardMemory,
-                 now: float, policy: GuardPolicy, symptoms: Symptoms,
+    def __init__(self, snapshot: snapshots.HostSnapshot,
+                 memory: sight.GuardMemory, now: float,
+                 policy: sight.GuardPolicy, symptoms: sight.Symptoms,
                  owned: ownership.Owned) -> None:
         self._snapshot = snapshot
         self._before = memory
@@ -164,11 +116,17 @@ class _Cutting:
         self._probe: set[str] = set()
         self._unheard_of: dict[frozenset[str], list[frozenset[str]]] = {}
         self._disconnected: set[str] = set()
+        self._mute: set[str] = set()
+        self._light = dict(memory.light)
         self._again: list[float] = []
 
     def of(self, arrays: Iterable[model.Array]) -> Cutoff:
         found: list[tuple[str, act.Action]] = []
         for array in arrays:
+            if not any(map(self._snapshot.good, array.legs)):
+                self._mute.add(array.name)
+                continue
+            self._lighten(array)
             for leg in array.legs:
                 namespace = self._snapshot.behind(leg)
                 if namespace is None:
@@ -182,8 +140,19 @@ class _Cutting:
                                     act.Disconnect)
                    for one in found if isinstance(one[1], kind)]
         return Cutoff(actions, dataclasses.replace(
-            self._before, lost=self._lost, resets=self._resets),
+            self._before, lost=self._lost, resets=self._resets,
+            dark={name: self._before.dark.get(name, self._now)
+                  for name in self._mute}, light=self._light),
             frozenset(self._probe), min(self._again, default=None))
+
+    def _lighten(self, array: model.Array) -> None:
+        """Note that a leg is good again after an outage of all."""
+        name = array.name
+        since = self._before.dark.get(name)
+        if since is not None and self._now - since >= OUTAGE:
+            self._light[name] = self._now
+        elif self._now - self._light.get(name, self._now) > RETURN:
+            del self._light[name]
 
     def _give_up(self, array: model.Array, leg: model.Leg,
                  paths: tuple[model.Controller, ...]) -> list[act.Action]:
@@ -276,6 +245,10 @@ class _Cutting:
             self._again += [] if due is None else [due]
             return []
         if not leg.faulty and not self._heard(array, leg):
+            self._mute.add(array.name)
+            self._light.pop(array.name, None)
+            return []
+        if not leg.faulty and self._still_to_return(array):
             return []
         actions: list[act.Action] = []
         words = ', '.join('%s %s' % (path.name, path.state)
@@ -289,6 +262,14 @@ class _Cutting:
             self._probe.update(*unheard)
             return actions
         return actions + self._disconnect(paths)
+
+    def _still_to_return(self, array: model.Array) -> bool:
+        """After an outage of all, what lacks nothing is not dropped yet."""
+        until = self._light.get(array.name, -RETURN) + RETURN
+        if until <= self._now:
+            return False
+        self._again.append(until)
+        return True
 
     def _heard(self, array: model.Array, leg: model.Leg) -> bool:
         """Another leg has answered a read; else all of them are asked."""

@@ -33,6 +33,7 @@ from __future__ import annotations
 import dataclasses
 
 from os_brick.agent.guard import cutoff
+from os_brick.agent.guard import sight
 from os_brick.agent import model
 from os_brick.agent.model import actions as act
 from os_brick.agent.model import snapshots
@@ -40,9 +41,9 @@ from os_brick.agent.safety import connections
 from os_brick.agent.safety import ownership
 from os_brick.agent.safety import rules
 
-GuardMemory = cutoff.GuardMemory
-GuardPolicy = cutoff.GuardPolicy
-Symptoms = cutoff.Symptoms
+GuardMemory = sight.GuardMemory
+GuardPolicy = sight.GuardPolicy
+Symptoms = sight.Symptoms
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,6 +75,9 @@ def decide(snapshot: snapshots.HostSnapshot, owned: ownership.Owned,
     snapshot = cutoff.without_silent(snapshot, symptoms.silent)
     arrays = [array for array in snapshot.arrays
               if array.name in owned.arrays]
+    if policy.all_wait:
+        return _all_wait(arrays, snapshot, owned, memory, now, policy,
+                         symptoms)
     chosen: dict[str, str] = {}
     waiting: set[str] = set()
     for array in arrays:
@@ -85,7 +89,7 @@ def decide(snapshot: snapshots.HostSnapshot, owned: ownership.Owned,
     guarded = [array for array in arrays if array.name in chosen]
     whole = [array for array in guarded
              if any(snapshot.good(leg) for leg in array.legs)]
-    cut = cutoff.cut_lost_legs(whole, snapshot, dataclasses.replace(
+    cut = cutoff.cut_lost_legs(arrays, snapshot, dataclasses.replace(
         memory, anchors=chosen), now, policy, symptoms, owned)
     in_need = {name for name, _action in cut.actions}
     waits = _wait(guarded, chosen, snapshot, in_need)
@@ -101,6 +105,37 @@ def decide(snapshot: snapshots.HostSnapshot, owned: ownership.Owned,
     return GuardDecision(tuple(actions), dataclasses.replace(
         cut.memory, found=_found(memory, snapshot, actions)), cut.probe,
         cut.again_at)
+
+
+def _all_wait(arrays: list[model.Array], snapshot: snapshots.HostSnapshot,
+              owned: ownership.Owned, memory: GuardMemory, now: float,
+              policy: GuardPolicy, symptoms: Symptoms) -> GuardDecision:
+    """Let every leg wait, and cut what is lost: there is no anchor."""
+    cut = cutoff.cut_lost_legs(arrays, snapshot, memory, now, policy,
+                               symptoms, owned)
+    waits: dict[str, tuple[str, act.Action]] = {}
+    failfast: list[tuple[str, act.Action]] = []
+    for array in arrays:
+        for leg in array.legs:
+            for path in () if leg.faulty else _paths(leg, snapshot):
+                if (path.fast_io_fail_tmo is not None
+                        and connections.foreign_use(path.name, snapshot,
+                                                    owned) is None):
+                    waits.setdefault(path.name, (
+                        array.name, act.SetFastIoFail(
+                            'no leg fails fast: its I/O waits for a lost '
+                            'path%s' % _was_set(path), path.name, None)))
+            if (leg.failfast and not leg.faulty
+                    and array.name not in symptoms.stalled
+                    and any(map(snapshot.good, array.legs))
+                    and not rules.lost_legs(array, snapshot)):
+                failfast.append((array.name, act.SetFailfast(
+                    'no leg fails fast: its I/O waits for a lost path',
+                    array.name, leg.device, False)))
+    actions = cut.actions + list(waits.values()) + failfast
+    return GuardDecision(tuple(actions), dataclasses.replace(
+        cut.memory, anchors={}, found=_found(memory, snapshot, actions)),
+        cut.probe, cut.again_at)
 
 
 def _found(memory: GuardMemory, snapshot: snapshots.HostSnapshot,

@@ -52,6 +52,12 @@ class Effects:
     def set_fast_io_fail(self, controller: str, seconds: int) -> None:
         privileged.set_fast_io_fail(controller, seconds)
 
+    def set_keep_alive(self, controller: str, seconds: int) -> None:
+        privileged.set_keep_alive(controller, seconds)
+
+    def set_reconnect_delay(self, controller: str, seconds: int) -> None:
+        privileged.set_reconnect_delay(controller, seconds)
+
     def set_failfast(self, array: str, device: str, on: bool) -> None:
         privileged.set_failfast(array, device, on)
 

@@ -194,6 +194,12 @@ class Executor:
                 self._effects.set_fast_io_fail(
                     action.controller,
                     -1 if action.seconds is None else round(action.seconds))
+            case act.SetKeepAlive():
+                self._effects.set_keep_alive(action.controller,
+                                             round(action.seconds))
+            case act.SetReconnectDelay():
+                self._effects.set_reconnect_delay(action.controller,
+                                                  round(action.seconds))
             case act.ResetConnection():
                 self._give_up(action)
             case act.SetFailfast():

@@ -30,6 +30,7 @@ from oslo_config import cfg
 from oslo_privsep import capabilities
 from oslo_privsep import priv_context
 
+from os_brick.agent.host import admin
 from os_brick.agent.host import commands
 from os_brick.agent.host import memory
 from os_brick.agent.host import reads
@@ -149,6 +150,22 @@ def set_fast_io_fail(controller: str, seconds: int) -> None:
     commands.number(seconds, -1, 3600, 'fast_io_fail_tmo')
     commands.write(str(seconds), CONTROLLERS, _controller(controller),
                    'fast_io_fail_tmo')
+
+
+@default.entrypoint
+def set_keep_alive(controller: str, seconds: int) -> None:
+    """Set the keep-alive time-out of a live connection; it may be refused."""
+    admin.set_keep_alive(
+        '/dev/' + _controller(controller),
+        1000 * commands.number(seconds, 1, 3600, 'keep-alive time-out'))
+
+
+@default.entrypoint
+def set_reconnect_delay(controller: str, seconds: int) -> None:
+    """Set the seconds between two attempts of the kernel to reconnect."""
+    commands.number(seconds, 1, 3600, 'reconnect_delay')
+    commands.write(str(seconds), CONTROLLERS, _controller(controller),
+                   'reconnect_delay')
 
 
 @default.entrypoint

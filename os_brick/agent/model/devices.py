@@ -37,6 +37,10 @@ class Controller:
     :ivar state: the kernel's word: live, connecting, resetting, deleting...
     :ivar fast_io_fail_tmo: seconds, None where it is off or not known.
     :ivar has_fast_io_fail: False on kernels without the attribute.
+    :ivar keep_alive: seconds without an answer after which either end gives
+        it up, None where it is not known; 0: never.
+    :ivar reconnect_delay: seconds between two attempts to reconnect, None
+        where it is not known.
     """
 
     name: str
@@ -46,6 +50,8 @@ class Controller:
     state: str
     fast_io_fail_tmo: float | None = None
     has_fast_io_fail: bool = True
+    keep_alive: float | None = None
+    reconnect_delay: float | None = None
 
     @property
     def live(self) -> bool:

@@ -167,3 +167,17 @@ def fast_fail(action: act.SetFastIoFail, snapshot: snapshots.HostSnapshot,
                     for leg in array.legs):
                 return _nobody_waits(holder)
     return None
+
+
+def tune(action: act.SetKeepAlive | act.SetReconnectDelay,
+         snapshot: snapshots.HostSnapshot,
+         owned: ownership.Owned) -> str | None:
+    """Return why a time of a connection must not be set."""
+    controller = snapshot.controller(action.controller)
+    if controller is None:
+        return GONE
+    if action.seconds < 1:
+        return Law.S14.refuses('%g s would be no bound', action.seconds)
+    if not controller.live:
+        return '%s is not live' % controller.name
+    return foreign_use(action.controller, snapshot, owned)

@@ -60,6 +60,8 @@ def refusal(action: act.Action, volume: model.Volume,
             return connections.give_up(action, snapshot, owned)
         case act.SetFastIoFail():
             return connections.fast_fail(action, snapshot, owned)
+        case act.SetKeepAlive() | act.SetReconnectDelay():
+            return connections.tune(action, snapshot, owned)
         case (act.SetFailfast() | act.FailLeg() | act.RemoveLeg()
               | act.AddLeg() | act.ReplaceLeg() | act.Resize()):
             return _array_refusal(action, volume, snapshot, owned, contents)

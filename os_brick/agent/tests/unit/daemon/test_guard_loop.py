@@ -385,8 +385,11 @@ class TestSilent(GuardianCase):
         self.looks(5.0)
         self.assertEqual([], self.did(act.FailLeg))
         self.assertIn(frozenset(['nvme10n1']), self.asked)
+        # and then the other one may return first
         self.answering = {'nvme10n1'}
-        self.looks(0.5)
+        self.looks(3.0)
+        self.assertEqual([], self.did(act.FailLeg))
+        self.looks(1.5)
         self.assertEqual(1, len(self.did(act.FailLeg)))
 
     def test_S9_the_other_leg_has_to_answer_a_read(self) -> None:

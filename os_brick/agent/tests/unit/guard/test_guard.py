@@ -630,6 +630,69 @@ class GuardTest(base.BaseTestCase):
                     if isinstance(action, (act.FailLeg, act.Disconnect))])
                 self.assertEqual(frozenset(), heard.probe)
 
+    def outage(self, returning: str, all_wait: bool, seconds: float,
+               after: float) -> list[type[act.Action]]:
+        """What is cut when a leg is back for so long after an outage."""
+        plain = simulated_agent.world().kernel.snapshot()
+        owned = ownership.Owned(frozenset(['md1']), frozenset(
+            one.uuid for one in plain.namespaces if one.uuid))
+        policy = roles.GuardPolicy(all_wait=all_wait)
+        memory = roles.GuardMemory()
+
+        def look(live: set[str], now: float) -> roles.GuardDecision:
+            snapshot = dataclasses.replace(plain, controllers=tuple(
+                dataclasses.replace(
+                    one, state='live' if one.name in live else 'connecting')
+                for one in plain.controllers))
+            return roles.decide(
+                snapshot, owned, memory, now, policy, roles.Symptoms(
+                    owned.arrays, answered=frozenset(
+                        one.device for one in snapshot.namespaces
+                        if snapshot.reachable(one))))
+
+        memory = look({'nvme7', 'nvme9'}, 100.0).memory
+        memory = look(set(), 101.0).memory
+        memory = look(set(), 101.0 + seconds).memory
+        begun = look({returning}, 101.1 + seconds)
+        memory = begun.memory
+        self.assertEqual(frozenset(), begun.probe)
+        later = look({returning}, 101.1 + seconds + after)
+        if not later.actions:
+            self.assertIsNotNone(later.again_at)
+        return [type(action) for _array, action in later.actions
+                if isinstance(action, act.FailLeg | act.Disconnect)]
+
+    def test_after_an_outage_of_all_the_others_may_return(self) -> None:
+        cut = [act.FailLeg, act.Disconnect]
+        for returning in ('nvme7', 'nvme9'):
+            self.assertEqual([], self.outage(returning, True, 20.0, 3.5))
+            self.assertEqual(cut, self.outage(returning, True, 20.0, 4.1))
+            # a moment without either is no outage
+            self.assertEqual(cut, self.outage(returning, True, 0.5, 0.6))
+
+    def test_no_leg_fails_fast_where_none_may(self) -> None:
+        world = simulated_agent.world()
+        world.passes(1)
+        snapshot = world.kernel.snapshot()
+        self.assertEqual({None, 1.0}, {
+            one.fast_io_fail_tmo for one in snapshot.controllers
+            if one.name in ('nvme7', 'nvme9')})
+        owned = ownership.Owned(frozenset(['md1']), frozenset(
+            one.uuid for one in snapshot.namespaces if one.uuid))
+        policy = roles.GuardPolicy(all_wait=True)
+        for _look in range(2):
+            decision = roles.decide(snapshot, owned, roles.GuardMemory(), 0.0,
+                                    policy)
+            for _array, action in decision.actions:
+                snapshot = apply(snapshot, action)
+        self.assertEqual((), decision.actions)
+        array = snapshot.array('md1')
+        assert array is not None
+        self.assertFalse(any(leg.failfast for leg in array.legs))
+        self.assertEqual({None}, {
+            one.fast_io_fail_tmo for one in snapshot.controllers
+            if one.name in ('nvme7', 'nvme9')})
+
     def test_fractions_of_a_second_settle(self) -> None:
         """The kernel takes whole seconds only."""
         world = simulated_agent.world()

@@ -13,6 +13,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import resource
 import subprocess
@@ -67,8 +68,8 @@ class LockTest(base.BaseTestCase):
     def test_a_limit_is_said_and_nothing_is_locked(self) -> None:
         libc = mock.Mock()
         limit = (65536, 65536)
-        with mock.patch.object(memory.ctypes, 'CDLL', return_value=libc), \
-                mock.patch.object(memory.resource, 'getrlimit',
+        with mock.patch.object(ctypes, 'CDLL', return_value=libc), \
+                mock.patch.object(resource, 'getrlimit',
                                   return_value=limit), \
                 mock.patch.object(memory, '_effective', return_value=0):
             self.assertIn('65536', memory.lock())
@@ -77,8 +78,8 @@ class LockTest(base.BaseTestCase):
     def test_half_a_lock_is_taken_back(self) -> None:
         libc = mock.Mock()
         libc.mlockall.side_effect = [0, -1]
-        with mock.patch.object(memory.ctypes, 'CDLL', return_value=libc), \
-                mock.patch.object(memory.ctypes, 'get_errno',
+        with mock.patch.object(ctypes, 'CDLL', return_value=libc), \
+                mock.patch.object(ctypes, 'get_errno',
                                   return_value=12), \
                 mock.patch.object(memory, '_unlimited', return_value=True):
             self.assertEqual(os.strerror(12), memory.lock())
@@ -86,9 +87,9 @@ class LockTest(base.BaseTestCase):
 
     def test_the_soft_limit_is_raised(self) -> None:
         infinite = resource.RLIM_INFINITY
-        with mock.patch.object(memory.resource, 'getrlimit',
+        with mock.patch.object(resource, 'getrlimit',
                                return_value=(65536, infinite)), \
-                mock.patch.object(memory.resource, 'setrlimit') as setrlimit:
+                mock.patch.object(resource, 'setrlimit') as setrlimit:
             self.assertTrue(memory._unlimited())
         setrlimit.assert_called_once_with(resource.RLIMIT_MEMLOCK,
                                           (infinite, infinite))

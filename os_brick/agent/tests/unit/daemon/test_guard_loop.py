@@ -26,6 +26,7 @@ from os_brick.agent.guard import stall
 from os_brick.agent.host import activity
 from os_brick.agent.host import attributes
 from os_brick.agent.host import execute
+from os_brick.agent.host import not_done
 from os_brick.agent import model
 from os_brick.agent.model import actions as act
 from os_brick.agent.model import snapshots
@@ -47,6 +48,7 @@ class GuardianCase(small_world.WorldCase):
         self.flow = model.IoCounters(0, 0)
         self.quiet: dict[model.Portal, float] = {}
         self.words: dict[str, str] = {}
+        self.keep_alive: dict[str, float] = {}
         self.answering = {'nvme10n1', 'nvme11n1'}
         self.woken: list[float] = []
         self.real_do = self.host._do
@@ -67,6 +69,8 @@ class GuardianCase(small_world.WorldCase):
     def do(self, action: act.Action) -> None:
         if isinstance(action, act.SetFastIoFail):
             self.fast[action.controller] = action.seconds
+        elif isinstance(action, act.SetKeepAlive):
+            self.keep_alive[action.controller] = action.seconds
         elif isinstance(action, act.ResetConnection):
             self.host.live[action.controller] = False
         else:
@@ -87,7 +91,8 @@ class GuardianCase(small_world.WorldCase):
         return dataclasses.replace(snapshot, controllers=tuple(
             dataclasses.replace(
                 one, fast_io_fail_tmo=self.fast.get(one.name),
-                state=self.words.get(one.name, one.state))
+                state=self.words.get(one.name, one.state),
+                keep_alive=self.keep_alive.get(one.name, 5.0))
             for one in snapshot.controllers))
 
     def beat(self, arrays: object) -> activity.Activity:
@@ -236,6 +241,76 @@ class TestLost(GuardianCase):
         self.host.broken = lambda action: None
         self.looks(2.0)
         self.assertEqual(1, len(self.did(act.Disconnect)))
+
+
+class TestOutcomes(GuardianCase):
+    """What became of an action is said as loud as it matters."""
+
+    def becomes(self, outcome: Exception) -> str:
+        self.looks(1.0)
+        self.flow = model.IoCounters(0, 1)
+        self.lose('A')
+        self.host.broken = mock.Mock(side_effect=outcome)
+        self.looks(3.0)
+        return self.log.output
+
+    def test_what_has_ended_already_is_no_news(self) -> None:
+        self.assertNotIn('FailLeg', self.becomes(
+            not_done.Ended('the leg is gone')))
+
+    def test_what_goes_on_is_no_warning(self) -> None:
+        with fixtures.FakeLogger(level=logging.WARNING) as warnings:
+            self.becomes(not_done.UnderWay('it hangs'))
+            self.assertNotIn('FailLeg', warnings.output)
+        # and is seen to again
+        self.host.broken = lambda action: None
+        self.looks(2.0)
+        self.assertEqual(1, len(self.did(act.FailLeg)))
+
+    def test_what_is_refused_is_one(self) -> None:
+        self.assertIn('not done: S1: no', self.becomes(
+            not_done.Refused('S1: no')))
+
+
+class TestTimes(GuardianCase):
+    """The keep-alive time of live connections."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.conf.set_override('keep_alive_timeout', 2)
+
+    def test_it_is_set_and_put_back(self) -> None:
+        self.looks(60.0)
+        both = {'nvme10': 2.0, 'nvme11': 2.0}
+        self.assertEqual(both, self.keep_alive)
+        self.assertEqual(2, len(self.did(act.SetKeepAlive)))
+        self.guardian.stop()
+        self.assertEqual(dict.fromkeys(both, 5.0), self.keep_alive)
+
+    def test_nothing_is_set_while_something_is_wrong(self) -> None:
+        self.conf.set_override('keep_alive_timeout', 0)
+        self.flow = model.IoCounters(0, 1)
+        self.looks(2.0)
+        self.conf.set_override('keep_alive_timeout', 2)
+        self.looks(60.0)
+        self.assertEqual([], self.did(act.SetKeepAlive))
+        self.flow = model.IoCounters(1, 0)
+        self.looks(60.0)
+        self.assertEqual(2, len(self.did(act.SetKeepAlive)))
+
+    def test_a_target_that_refuses_is_named_once(self) -> None:
+        def refuse(action: act.Action) -> None:
+            if isinstance(action, act.SetKeepAlive):
+                raise execute.NotDone('the target refuses it (status 0x2)')
+        self.host.broken = refuse
+        self.looks(300.0)
+        self.assertEqual(2, self.log.output.count('the target refuses it'))
+
+    def test_left_alone_where_nobody_asks(self) -> None:
+        self.conf.set_override('keep_alive_timeout', 0)
+        self.looks(60.0)
+        self.guardian.stop()
+        self.assertEqual({}, self.keep_alive)
 
 
 class TestFailedLook(GuardianCase):

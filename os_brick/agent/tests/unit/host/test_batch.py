@@ -146,7 +146,11 @@ class World:
 
     def decide(self, memory: roles.GuardMemory, now: float
                ) -> roles.GuardDecision:
-        snapshot = self.scan()
+        return self.decide_on(self.scan(), memory, now)
+
+    def decide_on(self, snapshot: snapshots.HostSnapshot,
+                  memory: roles.GuardMemory, now: float
+                  ) -> roles.GuardDecision:
         return roles.decide(
             snapshot, self.owned, memory, now, roles.GuardPolicy(),
             roles.Symptoms(frozenset(self.shape), answered=frozenset(

@@ -30,6 +30,7 @@ The laws:
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 import dataclasses
 
 from os_brick.agent.guard import cutoff
@@ -93,8 +94,8 @@ def decide(snapshot: snapshots.HostSnapshot, owned: ownership.Owned,
         memory, anchors=chosen), now, policy, symptoms, owned)
     in_need = {name for name, _action in cut.actions}
     waits = _wait(guarded, chosen, snapshot, in_need)
-    actions = [one for one in waits if one[0] in in_need] + cut.actions + [
-        one for one in waits if one[0] not in in_need]
+    first, later = _first(waits, in_need)
+    actions = first + cut.actions + later
     for array in whole:
         # md writes it to every leg and would hang together with one
         if not (array.name in symptoms.stalled
@@ -107,6 +108,17 @@ def decide(snapshot: snapshots.HostSnapshot, owned: ownership.Owned,
         cut.again_at)
 
 
+def _first(actions: Iterable[tuple[str, act.Action]], in_need: set[str]
+           ) -> tuple[list[tuple[str, act.Action]],
+                      list[tuple[str, act.Action]]]:
+    """Split off what concerns arrays that are cut: it has to be before."""
+    found: tuple[list[tuple[str, act.Action]],
+                 list[tuple[str, act.Action]]] = ([], [])
+    for one in actions:
+        found[one[0] not in in_need].append(one)
+    return found
+
+
 def _all_wait(arrays: list[model.Array], snapshot: snapshots.HostSnapshot,
               owned: ownership.Owned, memory: GuardMemory, now: float,
               policy: GuardPolicy, symptoms: Symptoms) -> GuardDecision:
@@ -115,7 +127,8 @@ def _all_wait(arrays: list[model.Array], snapshot: snapshots.HostSnapshot,
                                symptoms, owned)
     waits: dict[str, tuple[str, act.Action]] = {}
     failfast: list[tuple[str, act.Action]] = []
-    for array in arrays:
+    in_need = {name for name, _action in cut.actions}
+    for array in sorted(arrays, key=lambda array: array.name not in in_need):
         for leg in array.legs:
             for path in () if leg.faulty else _paths(leg, snapshot):
                 if (path.fast_io_fail_tmo is not None
@@ -132,7 +145,8 @@ def _all_wait(arrays: list[model.Array], snapshot: snapshots.HostSnapshot,
                 failfast.append((array.name, act.SetFailfast(
                     'no leg fails fast: its I/O waits for a lost path',
                     array.name, leg.device, False)))
-    actions = cut.actions + list(waits.values()) + failfast
+    first, later = _first(waits.values(), in_need)
+    actions = first + cut.actions + later + failfast
     return GuardDecision(tuple(actions), dataclasses.replace(
         cut.memory, anchors={}, found=_found(memory, snapshot, actions)),
         cut.probe, cut.again_at)

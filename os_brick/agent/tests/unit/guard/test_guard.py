@@ -670,6 +670,39 @@ class GuardTest(base.BaseTestCase):
             # a moment without either is no outage
             self.assertEqual(cut, self.outage(returning, True, 0.5, 0.6))
 
+    def test_who_waits_before_what_is_cut_where_none_may_fail_fast(
+            self) -> None:
+        world = simulated_agent.world()
+        world.passes(1)
+        world.kernel.lose(world.targets[0])
+        snapshot = world.kernel.snapshot()
+        owned = ownership.Owned(frozenset(['md1']), frozenset(
+            one.uuid for one in snapshot.namespaces if one.uuid))
+        memory = roles.GuardMemory()
+        for now in (0.0, 1.0):
+            decision = roles.decide(
+                snapshot, owned, memory, now,
+                roles.GuardPolicy(all_wait=True), roles.Symptoms(
+                    owned.arrays, answered=frozenset(
+                        one.device for one in snapshot.namespaces)))
+            memory = decision.memory
+        self.assertEqual(
+            [act.SetFastIoFail, act.FailLeg, act.Disconnect],
+            [type(action) for _array, action in decision.actions][:3])
+        for name, action in decision.actions:
+            self.assertFalse(self._refused(name, action, snapshot), action)
+            snapshot = apply(snapshot, action)
+
+    def _refused(self, name: str, action: act.Action,
+                 snapshot: snapshots.HostSnapshot) -> bool:
+        array = snapshot.array(name)
+        assert array is not None
+        volume = model.Volume(simulator.uuid_of(99), 'v', None, tuple(
+            model.Replica(leg.replica_uuid) for leg in array.legs
+            if leg.replica_uuid))
+        return rules.refusal(action, volume, snapshot, ownership.Owned(
+            frozenset([name]))) is not None
+
     def test_no_leg_fails_fast_where_none_may(self) -> None:
         world = simulated_agent.world()
         world.passes(1)

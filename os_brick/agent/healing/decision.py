@@ -49,6 +49,7 @@ asked = replica_record.asked
 unusable = replica_record.unusable
 diverged = replica_record.diverged
 chosen = replica_record.chosen
+detached = replica_record.detached
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,7 +116,8 @@ def decide(volume: model.Volume, array: model.Array,
     view = view.with_records(custody.follow(view, attached, owing))
     alarm = custody.alarm(view)
     if alarm:
-        return _held(view, alarm)
+        return _held(view.with_records(replica_record.standing_still(
+            view.records, records)), alarm)
     if view.nonsense:
         return HealingDecision(view.records, doubt=view.nonsense)
     plan = planning.Plan(view, staying, owned)

@@ -41,7 +41,8 @@ def observe(view: volume_view.VolumeView) -> ReplicaRecords:
 
 def _looked_at(view: volume_view.VolumeView) -> ReplicaRecords:
     """Take in each replica for itself."""
-    records = dict(view.records)
+    records = {uuid: dataclasses.replace(record, detached_at=None)
+               for uuid, record in view.records.items()}
     for replica in view.volume.replicas:
         records[replica.uuid] = _listed(view, replica)
         record = _left(view.with_records(records), replica)

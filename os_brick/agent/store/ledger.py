@@ -94,6 +94,11 @@ class Ledger:
     def close(self) -> None:
         self._db.close()
 
+    def rebooted(self) -> bool:
+        """Say whether the host has booted since ``now`` was asked last."""
+        row = self._db.execute('SELECT boot FROM clock').fetchone()
+        return row is not None and row[0] != self._clock.boot()
+
     def now(self) -> float:
         """Agent time: seconds that go on across restarts, never back.
 
@@ -214,6 +219,12 @@ class Ledger:
         """The volumes of which there are reports to be sent."""
         return frozenset(volume for (volume,) in self._db.execute(
             'SELECT DISTINCT volume FROM outbox'))
+
+    def drop_reports(self, volume: str) -> int:
+        """Drop the reports of a volume that are to be sent; say how many."""
+        with self._db:
+            return self._db.execute('DELETE FROM outbox WHERE volume = ?',
+                                    (volume,)).rowcount
 
     def delivered(self, seq: int) -> None:
         with self._db:

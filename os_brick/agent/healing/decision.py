@@ -82,6 +82,7 @@ class HealingDecision:
     :ivar alarm: why no copy may be touched, '' where that is not so (S10).
     :ivar held: replica -> seconds for which it is not put back yet (S13).
     :ivar doubt: why the provisioner's word is not acted on, '' if it is (S8).
+    :ivar observes: why another host does the healing, '' if none does (S12).
     """
 
     records: ReplicaRecords
@@ -94,6 +95,7 @@ class HealingDecision:
     alarm: str = ''
     held: Mapping[str, float] = dataclasses.field(default_factory=dict)
     doubt: str = ''
+    observes: str = ''
 
 
 def decide(volume: model.Volume, array: model.Array,
@@ -113,6 +115,10 @@ def decide(volume: model.Volume, array: model.Array,
     view = volume_view.VolumeView(volume, array, snapshot, records, now,
                                   policy, attached)
     view = view.with_records(observing.observe(view))
+    if volume.observe:
+        return HealingDecision(
+            replica_record.standing_still(view.records, records),
+            observes='this host only observes it: ' + volume.observe)
     view = view.with_records(custody.follow(view, attached, owing))
     alarm = custody.alarm(view)
     if alarm:

@@ -20,6 +20,7 @@ from os_brick.agent import model
 from os_brick.agent.model import snapshots
 from os_brick.agent.tests.unit.daemon import test_healing_loop
 from os_brick.agent.tests.unit import small_world
+from os_brick.agent.vendors import base
 
 State = model.ReplicaState
 WEEK = 7 * 86400.0
@@ -202,7 +203,7 @@ class ReportsTest(DetachCase):
 
         def broken(name: str, alias: str) -> None:
             calls.append(name)
-            raise small_world.base.Unavailable('nobody answers')
+            raise base.Unavailable('nobody answers')
         self.driver.broken = broken
         self.turn()
         self.assertNotIn('report', calls)

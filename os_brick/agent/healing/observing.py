@@ -41,9 +41,10 @@ def observe(view: volume_view.VolumeView) -> ReplicaRecords:
 
 def _looked_at(view: volume_view.VolumeView) -> ReplicaRecords:
     """Take in each replica for itself."""
-    records = {uuid: dataclasses.replace(record, detached_at=None)
-               for uuid, record in view.records.items()}
-    view = view.with_records(records)
+    view = view.with_records({
+        uuid: dataclasses.replace(record, detached_at=None)
+        for uuid, record in view.records.items()})
+    records = dict(view.records)
     for replica in view.volume.replicas:
         records[replica.uuid] = _listed(view, replica)
         record = _left(view.with_records(records), replica)

@@ -44,7 +44,10 @@ def _looked_at(view: volume_view.VolumeView) -> ReplicaRecords:
     view = view.with_records({
         uuid: dataclasses.replace(record, detached_at=None)
         for uuid, record in view.records.items()})
-    records = dict(view.records)
+    records = {uuid: record if record.left_at is None
+               or view.array.leg_of(uuid) is None
+               else dataclasses.replace(record, left_at=None)
+               for uuid, record in view.records.items()}
     for replica in view.volume.replicas:
         records[replica.uuid] = _listed(view, replica)
         record = _left(view.with_records(records), replica)

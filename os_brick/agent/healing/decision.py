@@ -141,8 +141,7 @@ def decide(volume: model.Volume, array: model.Array,
         replica.state is State.AVAILABLE
         and view.local(replica) is State.AVAILABLE
         for replica in volume.replicas)
-    held = {replica.uuid: seconds for replica in volume.replicas
-            if (seconds := view.held(replica))}
+    held = _waiting(view)
     return HealingDecision(
         records, reports, requests, actions, targets_wanted, settled,
         min((*filter(None, map(view.due_in, view.members)), *held.values()),
@@ -166,6 +165,14 @@ def _held(view: volume_view.VolumeView, alarm: str) -> HealingDecision:
                        if report.replica_uuid not in hidden),
         actions=tuple(connecting.connect(view)),
         targets_wanted=_targets_wanted(view), alarm=alarm)
+
+
+def _waiting(view: volume_view.VolumeView) -> dict[str, float]:
+    """Return those that are wanted back, and for how long not yet (S13)."""
+    return {replica.uuid: seconds for replica in view.volume.replicas
+            if not view.array.whole and replica.state is not State.TERMINATING
+            and not view.records[replica.uuid].retired
+            and (seconds := view.held(replica))}
 
 
 def _targets_wanted(view: volume_view.VolumeView) -> frozenset[str]:

@@ -95,10 +95,13 @@ class Serving:
         for report in decided.reports:
             LOG.info('volume %s: replica %s is %s', volume.alias,
                      report.replica_uuid, report.state.value)
-        if decided.doubt:
-            subject = 'volume %s, its replicas' % volume.alias
-            this.subjects.add(subject)
-            self._log_once.trouble(subject, decided.doubt)
+        for subject, text, level in (
+                ('its replicas', decided.doubt, logging.WARNING),
+                ('its healing', decided.observes, logging.INFO)):
+            if text:
+                subject = 'volume %s, %s' % (volume.alias, subject)
+                this.subjects.add(subject)
+                self._log_once.trouble(subject, text, level)
         for uuid, record in decided.records.items():
             if record.failed and volume.replica(uuid) is not None:
                 subject = 'volume %s, replica %s' % (volume.alias, uuid)

@@ -299,6 +299,18 @@ class TestCopiesInDoubt(CycleCase):
                  if 'No copy of it' in line and 'event' not in line][:1]
         self.assertIn('volume volume1, its copies', line)
 
+    def test_no_grace_is_used_up_while_nothing_can_be_done(self):
+        """Or it would be replaced at once when the doubt is over."""
+        self.turn()
+        del self.host.legs[1]['B']
+        self.diverged = {self.host.name(1, 'B') + 'n1'}
+        self.turn(3)
+        uuid = small_world.uuid(1, 'f')
+        before = self.book.records(uuid)[small_world.uuid(1, 'b')].down
+        self.turn(50)
+        after = self.book.records(uuid)[small_world.uuid(1, 'b')]
+        self.assertEqual((before, None), (after.down, after.counted_at))
+
     def test_S10_it_is_told_as_an_event(self):
         events = []
         self.driver.report_event = events.append

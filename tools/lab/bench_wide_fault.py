@@ -284,8 +284,8 @@ def main() -> int:
     parser.add_argument('--set', action='append', default=[],
                         metavar='OPTION=VALUE', help='of the agent')
     parser.add_argument('--again', action='append', default=[],
-                        metavar='OPTION=VALUE', help='for outages and dead '
-                        'agents once more, with this changed: marked *')
+                        metavar='OPTION=VALUE', help='for all but '
+                        'resets once more, with this changed: marked *')
     parser.add_argument('faults', nargs='*', metavar='FAULT',
                         help='of %s; default: reset, silence' % ', '.join(
                             CASES))
@@ -304,7 +304,8 @@ def main() -> int:
                         (fault, case) for _number in range(options.repeat)
                         for fault in options.faults or ('reset', 'silence')
                         for case in CASES[fault]
-                        if not label or fault not in ('reset', 'silence')):
+                        if not label or (fault != 'reset'
+                                         and case[1] == 'free')):
                     result = bench.run(fault, role, lock)
                     results.append(dataclasses.replace(
                         result, fault=fault + label))

@@ -49,20 +49,26 @@ from os_brick.agent import opts  # noqa: E402
 from os_brick.agent.provisioner import drivers  # noqa: E402
 from os_brick.agent.store import ledger  # noqa: E402
 from os_brick.agent.vendors import base  # noqa: E402
+from os_brick.cmd import commands  # noqa: E402
+from os_brick.cmd import pause  # noqa: E402
+from os_brick.cmd import resume  # noqa: E402
 from os_brick.cmd import starting  # noqa: E402
 from os_brick.cmd import use  # noqa: E402
 from os_brick import opts as brick_opts  # type: ignore[attr-defined]  # noqa
 
 LOG = logging.getLogger(__name__)
 CONF = cfg.CONF
+COMMANDS: dict[str, commands.Command] = {
+    'pause': pause, 'resume': resume, 'use': use}
 DEFAULT_CONFIG = '/etc/nvme-agent/agent.conf'
 
 
 def main() -> int:
     """Entry point of the console script; returns the exit status."""
     try:
-        if sys.argv[1:2] == ['use']:
-            return _use(sys.argv[2:])
+        command = COMMANDS.get(sys.argv[1]) if sys.argv[1:] else None
+        if command is not None:
+            return commands.run(sys.argv[1], command, sys.argv[2:], _plain)
         return _main(sys.argv[1:])
     except starting.CannotStart as error:
         return _say(error, error.status)
@@ -71,7 +77,7 @@ def main() -> int:
     except (cfg.Error, identity.IdentityError,
             base.ConfigurationError) as error:
         return _say(error, starting.CONFIG)
-    except use.CannotUse as error:
+    except commands.CannotDo as error:
         return _say(error, 1)
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
@@ -86,12 +92,15 @@ def _say(why: object, status: int) -> int:
     return status
 
 
-def _use(argv: list[str]) -> int:
-    if len(argv) < 2 or argv[0].startswith('-') or argv[1].startswith('-'):
-        raise starting.CannotStart(use.USAGE, starting.USAGE)
-    _read(CONF, argv[2:])
-    print(use.choose(CONF, *argv[:2]))
-    return 0
+def _plain(argv: list[str]) -> cfg.ConfigOpts:
+    """Return the configuration, for a sub-command.
+
+    :raises starting.CannotStart, cfg.Error: what is wrong with it.
+    """
+    _read(CONF, argv)
+    brick_opts.set_defaults(CONF)
+    starting.look_at_values(CONF)
+    return CONF
 
 
 def _read(conf: cfg.ConfigOpts, argv: list[str],
@@ -112,6 +121,7 @@ def _read(conf: cfg.ConfigOpts, argv: list[str],
         conf(argv, project='nvme-agent', prog='nvme-agent',
              version=version(),
              description='Watches and heals replicated NVMe-oF volumes.',
+             epilog=commands.summaries(COMMANDS),
              default_config_files=[DEFAULT_CONFIG] if has_default else [])
     opts.check(conf, more)
 

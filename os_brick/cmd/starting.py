@@ -139,8 +139,8 @@ def one_line() -> Iterator[None]:
         if not end.code:
             raise
         last = (said.getvalue().strip() or 'wrong').splitlines()[-1]
-        raise CannotStart('%s; see nvme-agent --help' % last.removeprefix(
-            'nvme-agent: error: '), USAGE) from None
+        raise CannotStart('%s; see --help' % last.partition(
+            ': error: ')[2], USAGE) from None
 
 
 def look_at_values(conf: cfg.ConfigOpts) -> None:

@@ -17,42 +17,44 @@ its next pass.  Nothing on this host is touched.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-import os
+import argparse
 
 from oslo_config import cfg
 
 from os_brick.agent import model
-from os_brick.agent.store import ledger
+from os_brick.cmd import commands
 
-USAGE = ('usage: nvme-agent use VOLUME REPLICA [--config-file FILE]\n'
-         'VOLUME is the name of the array or the UUID of the volume, REPLICA '
-         'the UUID of the copy that is to be used')
+SUMMARY = 'Say which copy of a volume is the one.'
 
 
-class CannotUse(Exception):
-    """Why the choice was not taken, for the operator."""
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('volume', metavar='VOLUME',
+                        help='name of the array, or UUID of the volume')
+    parser.add_argument('replica', metavar='REPLICA',
+                        help='UUID of the copy that is to be used')
+
+
+def run(conf: cfg.ConfigOpts, given: argparse.Namespace) -> int:
+    print(choose(conf, given.volume, given.replica))
+    return 0
 
 
 def choose(conf: cfg.ConfigOpts, name: str, replica: str) -> str:
     """Leave the operator's word for the daemon; return what was done.
 
     :param name: of the volume, or its UUID.
-    :raises CannotUse: the agent knows no such volume or replica.
+    :raises commands.CannotDo: the agent knows no such volume or replica.
     :raises ledger.LedgerError: the state directory cannot be used.
     """
-    path = os.path.join(conf.state_dir, 'agent.sqlite')
-    if not os.path.exists(path):
-        raise CannotUse('there is no %s (option state_dir): the agent has '
-                        'not run here' % path)
-    store = ledger.Ledger(path)
+    store = commands.open_ledger(conf)
     try:
-        volume = _volume(store.volumes(), name)
+        volume = commands.volume(list(store.volumes().values()), name)
         uuid = _uuid(replica)
         known = store.records(volume.uuid)
         if uuid not in known:
-            raise CannotUse('volume %s has no replica %s here; it has: %s' % (
-                volume.alias, uuid, ', '.join(sorted(known)) or 'none'))
+            raise commands.CannotDo(
+                'volume %s has no replica %s here; it has: %s' % (
+                    volume.alias, uuid, ', '.join(sorted(known)) or 'none'))
         store.choose(volume.uuid, uuid)
     finally:
         store.close()
@@ -65,15 +67,5 @@ def _uuid(text: str) -> str:
     try:
         return model.normalise_uuid(text)
     except ValueError:
-        raise CannotUse('"%s" is no UUID of a replica' % text) from None
-
-
-def _volume(volumes: Mapping[str, model.Volume], name: str) -> model.Volume:
-    found = [volume for volume in volumes.values()
-             if name in (volume.alias, volume.uuid)]
-    if len(found) != 1:
-        raise CannotUse('there %s volume "%s"; the agent knows: %s' % (
-            'is no' if not found else 'is more than one', name, ', '.join(
-                sorted(volume.alias for volume in volumes.values()))
-            or 'none'))
-    return found[0]
+        raise commands.CannotDo(
+            '"%s" is no UUID of a replica' % text) from None

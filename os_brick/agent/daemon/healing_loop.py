@@ -27,6 +27,7 @@ from oslo_config import cfg
 from os_brick.agent import clock as clocks
 from os_brick.agent.daemon import healing_pass
 from os_brick.agent.daemon import knowledge
+from os_brick.agent.daemon import limits
 from os_brick.agent.daemon import observer
 from os_brick.agent.daemon import serving
 from os_brick.agent.daemon import telling
@@ -74,6 +75,8 @@ class HealingLoop:
                                         self._knowledge, self._observer)
         self._telling = telling.Telling(self._outbox, store, executor, log,
                                         self._knowledge, self._observer)
+        self._limits = limits.Reader(conf, store, clock, self._knowledge,
+                                     self._observer)
         self._last = healing_pass.Pass()
         self._publish(self._knowledge.learnt())
 
@@ -86,6 +89,7 @@ class HealingLoop:
         self._last = this
         self._ask_and_look(this)
         self._take_in_choices()
+        this.limits = self._limits.read()
         # a volume's own reports are all that serving it adds to these
         this.owing = self._ledger.owing()
         served = self._serve_all(this)

@@ -31,6 +31,7 @@ import sqlite3
 from os_brick.agent import clock as clocks
 from os_brick.agent.healing import decision
 from os_brick.agent import model
+from os_brick.agent.model import pauses
 from os_brick.agent.store import encoding
 
 _SCHEMA = """
@@ -46,6 +47,8 @@ CREATE TABLE IF NOT EXISTS volume (
     uuid TEXT PRIMARY KEY, boot TEXT, content TEXT);
 CREATE TABLE IF NOT EXISTS choice (
     volume TEXT PRIMARY KEY, replica TEXT);
+CREATE TABLE IF NOT EXISTS pause (
+    volume TEXT PRIMARY KEY, until REAL, why TEXT);
 CREATE INDEX IF NOT EXISTS outbox_volume ON outbox (volume, seq);
 """
 LOG = logging.getLogger(__name__)
@@ -201,6 +204,24 @@ class Ledger:
             self._write_records(volume, records)
             self._db.execute('DELETE FROM choice WHERE volume = ?',
                              (volume,))
+
+    def pause(self, volume: str, pause: pauses.Pause) -> None:
+        """Keep the operator's word; an earlier one for the volume ends."""
+        with self._db:
+            self._db.execute('INSERT OR REPLACE INTO pause VALUES (?, ?, ?)',
+                             (volume, pause.until, pause.why))
+
+    def resume(self, volume: str) -> bool:
+        """End a pause; False: there was none."""
+        with self._db:
+            return bool(self._db.execute('DELETE FROM pause WHERE volume = ?',
+                                         (volume,)).rowcount)
+
+    def pauses(self) -> dict[str, pauses.Pause]:
+        """Volume, or ``pauses.ALL``, -> its pause, while that lasts."""
+        return {volume: pauses.Pause(until, why) for volume, until, why
+                in self._db.execute('SELECT volume, until, why FROM pause '
+                                    'WHERE until > ?', (self._clock.wall(),))}
 
     def pending(self, volume: str | None = None) -> list[Pending]:
         """The reports that are still to be sent, oldest first."""

@@ -52,6 +52,7 @@ from os_brick.agent.store import ledger  # noqa: E402
 from os_brick.agent.vendors import base  # noqa: E402
 from os_brick.cmd import commands  # noqa: E402
 from os_brick.cmd import pause  # noqa: E402
+from os_brick.cmd import plan  # noqa: E402
 from os_brick.cmd import resume  # noqa: E402
 from os_brick.cmd import starting  # noqa: E402
 from os_brick.cmd import use  # noqa: E402
@@ -60,7 +61,7 @@ from os_brick import opts as brick_opts  # type: ignore[attr-defined]  # noqa
 LOG = logging.getLogger(__name__)
 CONF = cfg.CONF
 COMMANDS: dict[str, commands.Command] = {
-    'pause': pause, 'resume': resume, 'use': use}
+    'pause': pause, 'plan': plan, 'resume': resume, 'use': use}
 DEFAULT_CONFIG = '/etc/nvme-agent/agent.conf'
 
 

@@ -51,26 +51,19 @@ from os_brick.agent.provisioner import drivers  # noqa: E402
 from os_brick.agent.store import ledger  # noqa: E402
 from os_brick.agent.vendors import base  # noqa: E402
 from os_brick.cmd import commands  # noqa: E402
-from os_brick.cmd import pause  # noqa: E402
-from os_brick.cmd import plan  # noqa: E402
-from os_brick.cmd import resume  # noqa: E402
 from os_brick.cmd import starting  # noqa: E402
-from os_brick.cmd import use  # noqa: E402
 from os_brick import opts as brick_opts  # type: ignore[attr-defined]  # noqa
 
 LOG = logging.getLogger(__name__)
 CONF = cfg.CONF
-COMMANDS: dict[str, commands.Command] = {
-    'pause': pause, 'plan': plan, 'resume': resume, 'use': use}
 DEFAULT_CONFIG = '/etc/nvme-agent/agent.conf'
 
 
 def main() -> int:
     """Entry point of the console script; returns the exit status."""
     try:
-        command = COMMANDS.get(sys.argv[1]) if sys.argv[1:] else None
-        if command is not None:
-            return commands.run(sys.argv[1], command, sys.argv[2:], _plain)
+        if commands.named(sys.argv[1:]):
+            return commands.run(sys.argv[1:], _configuration)
         return _main(sys.argv[1:])
     except starting.CannotStart as error:
         return _say(error, error.status)
@@ -79,7 +72,7 @@ def main() -> int:
     except (cfg.Error, identity.IdentityError,
             base.ConfigurationError) as error:
         return _say(error, starting.CONFIG)
-    except commands.CannotDo as error:
+    except commands.CommandError as error:
         return _say(error, 1)
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
@@ -94,7 +87,7 @@ def _say(why: object, status: int) -> int:
     return status
 
 
-def _plain(argv: list[str]) -> cfg.ConfigOpts:
+def _configuration(argv: list[str]) -> cfg.ConfigOpts:
     """Return the configuration, for a sub-command.
 
     :raises starting.CannotStart, cfg.Error: what is wrong with it.
@@ -123,7 +116,8 @@ def _read(conf: cfg.ConfigOpts, argv: list[str],
         conf(argv, project='nvme-agent', prog='nvme-agent',
              version=version(),
              description='Watches and heals replicated NVMe-oF volumes.',
-             epilog=commands.summaries(COMMANDS),
+             epilog=commands.overview() if (
+                 {'-h', '--help'} & {*argv}) else None,
              default_config_files=[DEFAULT_CONFIG] if has_default else [])
     opts.check(conf, more)
 

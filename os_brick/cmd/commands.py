@@ -9,107 +9,85 @@
 #    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 #    License for the specific language governing permissions and limitations
 #    under the License.
-"""The sub-commands: where they are found, and how their words are read."""
+"""The sub-commands of nvme-agent, and how one is parsed and run.
+
+Each is a module of this package that has
+
+``SUMMARY``
+    one line, for the list of the sub-commands;
+``add_arguments(parser)``
+    which says what it takes;
+``run(arguments, read)``
+    which does it and returns the exit status.  ``read()`` gives the agent's
+    configuration; what needs none does not call it.
+
+Only the module that is asked for is imported, but for ``--help``.
+"""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
 from collections.abc import Sequence
-import os
-import socket
-from typing import Protocol
+import importlib
+from typing import Any
 
 from oslo_config import cfg
 
-from os_brick.agent import model
-from os_brick.agent.store import ledger
 from os_brick.cmd import starting
 
+#: Name of the sub-command -> its module.
+COMMANDS = {
+    'pause': 'os_brick.cmd.pause',
+    'plan': 'os_brick.cmd.plan',
+    'resume': 'os_brick.cmd.resume',
+    'use': 'os_brick.cmd.use',
+}
+Read = Callable[[], cfg.ConfigOpts]
 
-class CannotDo(Exception):
-    """Why a command was not carried out, for the operator."""
+
+class CommandError(Exception):
+    """Why a sub-command was not done, for the operator."""
 
 
-class Command(Protocol):
-    """A module of this folder that is a sub-command.
+def named(argv: Sequence[str]) -> bool:
+    """Return whether the command line names a sub-command."""
+    return bool(argv) and argv[0] in COMMANDS
 
-    ``SUMMARY`` is one line for the help.
+
+def run(argv: Sequence[str],
+        read: Callable[[list[str]], cfg.ConfigOpts]) -> int:
+    """Run what the command line names; return its exit status.
+
+    :param read: reads the configuration, given --config-file and the like.
+    :raises CommandError: it was not done.
+    :raises starting.CannotStart: the command line is wrong.
+    :raises SystemExit: it asks for help.
     """
-
-    SUMMARY: str
-
-    def arguments(self, parser: argparse.ArgumentParser) -> None:
-        """Say which words it takes."""
-
-    def run(self, conf: cfg.ConfigOpts, given: argparse.Namespace) -> int:
-        """Do it; return the exit status."""
-
-
-#: Reads the options of the command line and of the files.
-Reader = Callable[[list[str]], cfg.ConfigOpts]
-
-
-def parser(name: str, command: Command) -> argparse.ArgumentParser:
-    """Return what reads the words after ``nvme-agent NAME``."""
-    found = argparse.ArgumentParser(
-        prog='nvme-agent %s' % name, description=command.SUMMARY,
-        epilog='--config-file, --config-dir and the other options of '
-        'nvme-agent are taken, too.', allow_abbrev=False)
-    command.arguments(found)
-    return found
-
-
-def run(name: str, command: Command, words: Sequence[str],
-        read: Reader) -> int:
-    """Read the words, then the configuration, and do it.
-
-    :raises starting.CannotStart: one of them is wrong.
-    """
+    module = _module(argv[0])
+    parser = argparse.ArgumentParser(
+        prog='nvme-agent %s' % argv[0], description=module.__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    for option in ('--config-file', '--config-dir'):
+        parser.add_argument(
+            option, action='append', default=[], metavar='PATH',
+            help='as for the agent itself')
+    module.add_arguments(parser)
     with starting.one_line():
-        given, rest = parser(name, command).parse_known_args(list(words))
-    return command.run(read(rest), given)
+        arguments = parser.parse_args(argv[1:])
+    files = [word for option in ('config_file', 'config_dir')
+             for path in getattr(arguments, option)
+             for word in ('--' + option.replace('_', '-'), path)]
+    return int(module.run(arguments, lambda: read(files)))
 
 
-def summaries(found: dict[str, Command]) -> str:
-    """Return a line for the help that names every sub-command."""
-    return 'Sub-commands: %s. "nvme-agent NAME --help" tells more.' % (
-        '; '.join('%s: %s' % (name, command.SUMMARY.rstrip('.'))
-                  for name, command in sorted(found.items())))
+def overview() -> str:
+    """Return the list of the sub-commands, for ``nvme-agent --help``."""
+    return 'Instead of the agent, a sub-command may be run: %s. See ' \
+        '"nvme-agent SUB-COMMAND --help".' % '; '.join(
+            '%s (%s)' % (name, _module(name).SUMMARY)
+            for name in sorted(COMMANDS))
 
 
-def open_ledger(conf: cfg.ConfigOpts) -> ledger.Ledger:
-    """Return the running agent's, which has to be there.
-
-    :raises CannotDo: there is none.
-    :raises ledger.LedgerError: it cannot be used.
-    """
-    path = os.path.join(conf.state_dir, 'agent.sqlite')
-    if not os.path.exists(path):
-        raise CannotDo('there is no %s (option state_dir): the agent has not '
-                       'run here, or you may not look there' % path)
-    return ledger.Ledger(path)
-
-
-def volume(known: Sequence[model.Volume], name: str) -> model.Volume:
-    """Return the one of that name, or of that UUID.
-
-    :raises CannotDo: there is none, or more than one.
-    """
-    found = [one for one in known if name in (one.alias, one.uuid)]
-    if len(found) != 1:
-        raise CannotDo('there %s volume "%s"; the agent knows: %s' % (
-            'is no' if not found else 'is more than one', name,
-            ', '.join(sorted(one.alias for one in known)) or 'none'))
-    return found[0]
-
-
-def nudge(conf: cfg.ConfigOpts) -> bool:
-    """Start a pass of the running agent; False where none listens."""
-    try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM
-                           | socket.SOCK_NONBLOCK) as agent:
-            agent.sendto(b'look', os.path.join(conf.run_dir, 'nudge.sock'))
-    except OSError:
-        return False
-    return True
+def _module(name: str) -> Any:
+    return importlib.import_module(COMMANDS[name])

@@ -24,8 +24,9 @@ from os_brick.agent.daemon import limits
 from os_brick.agent import model
 from os_brick.agent.model import pauses
 from os_brick.cmd import commands
+from os_brick.cmd import operator_word
 
-SUMMARY = 'Leave a volume\'s array and connections alone for a while.'
+SUMMARY = 'leave a volume alone for a while'
 DEFAULT = '4h'
 LONGEST = 30 * 86400.0
 _UNITS = {'s': 1, 'm': 60, 'h': 3600, 'd': 86400}
@@ -53,7 +54,7 @@ def which(parser: argparse.ArgumentParser) -> None:
     one.add_argument('--all', action='store_true', help='all volumes')
 
 
-def arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     which(parser)
     parser.add_argument('--for', dest='length', type=seconds, metavar='TIME',
                         default=DEFAULT, help='how long, such as 90s, 30m, '
@@ -62,12 +63,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
                         'for those who read the log')
 
 
-def run(conf: cfg.ConfigOpts, given: argparse.Namespace) -> int:
+def run(given: argparse.Namespace, read: commands.Read) -> int:
     """Leave the operator's word for the daemon.
 
-    :raises commands.CannotDo: the agent knows no such volume.
+    :raises commands.CommandError: the agent knows no such volume.
     """
-    store = commands.open_ledger(conf)
+    conf = read()
+    store = operator_word.open_ledger(conf)
     try:
         uuid, name = named(store.volumes().values(), given)
         until = time.time() + given.length
@@ -83,12 +85,12 @@ def named(known: Iterable[model.Volume],
     """Return the ledger's name of what was meant, and the operator's."""
     if given.all:
         return pauses.ALL, 'all volumes'
-    volume = commands.volume(list(known), given.volume)
+    volume = operator_word.volume(list(known), given.volume)
     return volume.uuid, 'volume %s' % volume.alias
 
 
 def when(conf: cfg.ConfigOpts) -> str:
     """Say from when on it holds."""
     return ('the agent begins a pass with it now; an action under way ends '
-            'first' if commands.nudge(conf) else
+            'first' if operator_word.nudge(conf) else
             'no agent runs here now: it holds as soon as one does')

@@ -36,12 +36,13 @@ from os_brick.agent.model import snapshots
 from os_brick.agent.safety import ownership
 from os_brick.agent.store import ledger
 from os_brick.cmd import commands
+from os_brick.cmd import operator_word
 
-SUMMARY = 'Show what would be done now, in order, and what holds it back.'
+SUMMARY = 'show what would be done now, and what holds it back'
 SCHEMA = 1
 
 
-def arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('volume', nargs='?', metavar='VOLUME',
                         help='name of the array, or UUID of the volume; all '
                         'of them where none is given')
@@ -59,17 +60,18 @@ class Planned:
     found: foresight.Foreseen
 
 
-def run(conf: cfg.ConfigOpts, given: argparse.Namespace) -> int:
+def run(given: argparse.Namespace, read: commands.Read) -> int:
     """Print the plan.
 
-    :raises commands.CannotDo: the agent knows no such volume.
+    :raises commands.CommandError: the agent knows no such volume.
     """
+    conf = read()
     snapshot = sysfs.Scanner().scan()
     with copied(conf) as store:
         planned, doubts = plan(conf, store, snapshot, time.time())
         if given.volume:
-            uuid = commands.volume(list(store.volumes().values()),
-                                   given.volume).uuid
+            uuid = operator_word.volume(list(store.volumes().values()),
+                                        given.volume).uuid
             planned = [one for one in planned if one.uuid == uuid]
     print(as_json(planned, doubts) if given.json
           else as_text(planned, doubts))
@@ -80,7 +82,7 @@ def run(conf: cfg.ConfigOpts, given: argparse.Namespace) -> int:
 def copied(conf: cfg.ConfigOpts) -> Iterator[ledger.Ledger]:
     """Lend a copy of what the agent keeps: reading must not change it.
 
-    :raises commands.CannotDo: there is nothing, or it cannot be read.
+    :raises commands.CommandError: there is nothing, or it cannot be read.
     """
     path = os.path.join(conf.state_dir, 'agent.sqlite')
     with tempfile.TemporaryDirectory() as folder:
@@ -92,7 +94,7 @@ def copied(conf: cfg.ConfigOpts) -> Iterator[ledger.Ledger]:
                         sqlite3.connect(copy)) as target:
                 kept.backup(target)
         except sqlite3.Error as error:
-            raise commands.CannotDo('%s (option state_dir): %s' % (
+            raise commands.CommandError('%s (option state_dir): %s' % (
                 path, error)) from None
         store = ledger.Ledger(copy)
         try:
@@ -114,7 +116,7 @@ def plan(conf: cfg.ConfigOpts, store: ledger.Ledger,
     matched = known.match(snapshot, {})
     owned = known.owned(matched.arrays)
     bounds = holding.Limits(
-        store.pauses(), conf.dry_run, conf.max_resyncs, holding.within(
+        store.pauses() or {}, conf.dry_run, conf.max_resyncs, holding.within(
             conf.exchange_hours, time.localtime(wall).tm_hour))
     now, owing, choices = store.now(), store.owing(), store.choices()
     policy = decision.HealingPolicy(conf.replacement_grace_period,

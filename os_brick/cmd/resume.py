@@ -15,36 +15,36 @@ from __future__ import annotations
 
 import argparse
 
-from oslo_config import cfg
-
 from os_brick.agent.model import pauses
 from os_brick.cmd import commands
+from os_brick.cmd import operator_word
 from os_brick.cmd import pause
 
-SUMMARY = 'End a pause before its time.'
+SUMMARY = 'end a pause before its time'
 
 
-def arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     pause.which(parser)
 
 
-def run(conf: cfg.ConfigOpts, given: argparse.Namespace) -> int:
+def run(given: argparse.Namespace, read: commands.Read) -> int:
     """Take the operator's word back.
 
-    :raises commands.CannotDo: there is no such pause, or another one goes
+    :raises commands.CommandError: there is no such pause, or another one goes
         on.
     """
-    store = commands.open_ledger(conf)
+    conf = read()
+    store = operator_word.open_ledger(conf)
     try:
         uuid, name = pause.named(store.volumes().values(), given)
-        ended, left = store.resume(uuid), store.pauses()
+        ended, left = store.resume(uuid), store.pauses() or {}
     finally:
         store.close()
     if uuid != pauses.ALL and pauses.ALL in left:
-        raise commands.CannotDo('%s: all volumes are paused; only "resume '
-                                '--all" ends that' % name)
+        raise commands.CommandError('%s: all volumes are paused; only '
+                                    '"resume --all" ends that' % name)
     if not ended:
-        raise commands.CannotDo('%s: there is no such pause%s' % (
+        raise commands.CommandError('%s: there is no such pause%s' % (
             name, '; single volumes are paused' if left else ''))
     print('%s: no longer paused; %s' % (name, pause.when(conf)))
     return 0

@@ -23,19 +23,20 @@ from oslo_config import cfg
 
 from os_brick.agent import model
 from os_brick.cmd import commands
+from os_brick.cmd import operator_word
 
-SUMMARY = 'Say which copy of a volume is the one.'
+SUMMARY = 'say which copy of a volume is the one'
 
 
-def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('volume', metavar='VOLUME',
-                        help='name of the array, or UUID of the volume')
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('volume', metavar='VOLUME', help='the name of the '
+                        'array, or the UUID of the volume')
     parser.add_argument('replica', metavar='REPLICA',
-                        help='UUID of the copy that is to be used')
+                        help='the UUID of the copy that is to be used')
 
 
-def run(conf: cfg.ConfigOpts, given: argparse.Namespace) -> int:
-    print(choose(conf, given.volume, given.replica))
+def run(arguments: argparse.Namespace, read: commands.Read) -> int:
+    print(choose(read(), arguments.volume, arguments.replica))
     return 0
 
 
@@ -43,16 +44,17 @@ def choose(conf: cfg.ConfigOpts, name: str, replica: str) -> str:
     """Leave the operator's word for the daemon; return what was done.
 
     :param name: of the volume, or its UUID.
-    :raises commands.CannotDo: the agent knows no such volume or replica.
+    :raises commands.CommandError: the agent knows no such volume or replica.
     :raises ledger.LedgerError: the state directory cannot be used.
     """
-    store = commands.open_ledger(conf)
+    store = operator_word.open_ledger(conf)
     try:
-        volume = commands.volume(list(store.volumes().values()), name)
+        volume = operator_word.volume(list(store.volumes().values()),
+                                      name)
         uuid = _uuid(replica)
         known = store.records(volume.uuid)
         if uuid not in known:
-            raise commands.CannotDo(
+            raise commands.CommandError(
                 'volume %s has no replica %s here; it has: %s' % (
                     volume.alias, uuid, ', '.join(sorted(known)) or 'none'))
         store.choose(volume.uuid, uuid)
@@ -67,5 +69,5 @@ def _uuid(text: str) -> str:
     try:
         return model.normalise_uuid(text)
     except ValueError:
-        raise commands.CannotDo(
+        raise commands.CommandError(
             '"%s" is no UUID of a replica' % text) from None

@@ -13,7 +13,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 import logging
 import time
 
@@ -45,11 +44,15 @@ class Reader:
         self._clock = clock
         self._knowledge = known
         self._observer = tell
-        self._paused: Mapping[str, pauses.Pause] = {}
+        self._paused: dict[str, pauses.Pause] = {}
 
     def read(self) -> holding.Limits:
         """Return what holds back now."""
         paused = self._ledger.pauses()
+        if paused is None:
+            # what is paused stays so while the disk cannot be asked
+            paused = {volume: pause for volume, pause in self._paused.items()
+                      if pause.until > self._clock.wall()}
         for volume in sorted({*paused, *self._paused}):
             if paused.get(volume) != self._paused.get(volume):
                 self._say(volume, paused.get(volume))

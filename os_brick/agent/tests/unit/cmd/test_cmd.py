@@ -13,9 +13,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import re
+import sqlite3
 
 from oslotest import base
 
@@ -196,12 +198,13 @@ class TestCommand(command_case.CommandCase):
                     run_dir=os.path.join(self.folder, 'elsewhere')),
                 'another agent', 'pid 4711', 'state_dir')
 
-    def test_a_state_that_is_no_database(self):
+    def test_a_state_of_a_later_release(self):
         os.mkdir(self.values['state_dir'])
         path = os.path.join(self.values['state_dir'], 'agent.sqlite')
-        with open(path, 'wb') as stream:
-            stream.write(b'banana ' * 1000)
-        self.refused(starting.NO_ROOM, self.configured(), path)
+        with contextlib.closing(sqlite3.connect(path)) as later:
+            later.execute('PRAGMA user_version=99')
+        self.refused(starting.NO_ROOM, self.configured(), path,
+                     'later release')
 
     def test_a_driver_that_raises(self):
         info = os.path.join(self.folder, 'acme-1.0.dist-info')

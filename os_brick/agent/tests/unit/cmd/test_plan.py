@@ -128,5 +128,5 @@ class PlanTest(small_world.WorldCase):
 
     def test_where_no_agent_has_run(self) -> None:
         self.conf.set_override('state_dir', '/nonexistent')
-        error = self.assertRaises(commands.CannotDo, self.planned)
+        error = self.assertRaises(commands.CommandError, self.planned)
         self.assertIn('/nonexistent/agent.sqlite', str(error))

@@ -38,6 +38,7 @@ from os_brick.cmd import starting
 
 #: Name of the sub-command -> its module.
 COMMANDS = {
+    'check': 'os_brick.cmd.check',
     'pause': 'os_brick.cmd.pause',
     'plan': 'os_brick.cmd.plan',
     'resume': 'os_brick.cmd.resume',

@@ -83,6 +83,24 @@ OPTS: list[cfg.Opt] = [
                  help='Seconds between two looks at the state of the NVMe-oF '
                       'connections and at the I/O of the arrays. The kernel '
                       'announces no loss.'),
+    cfg.BoolOpt('dry_run', default=False,
+                help='Do nothing to this host and request nothing of the '
+                     'provisioner; log, once, what would be done. The '
+                     'heartbeat and the replica states are told as ever. '
+                     'io_guard=on counts as observe.'),
+    cfg.IntOpt('max_resyncs', default=0, min=0, mutable=True,
+               help='How many arrays of this host may be copied to at the '
+                    'same time before the copy to another replica waits. A '
+                    'replica that returns is never made to wait: only what '
+                    'it missed is copied. 0: no limit.'),
+    cfg.StrOpt('exchange_hours', default='',
+               regex=r'^$|^([01]?[0-9]|2[0-3])-([01]?[0-9]|2[0-4])$',
+               mutable=True,
+               help='Hours of the day, by the local time of this host, in '
+                    'which a planned exchange may begin: the copy of a '
+                    'replica in sync that the provisioner wants to have '
+                    'back. For example 22-06: from 22:00 until 05:59. '
+                    'A lost replica is replaced at any hour. Empty: always.'),
     cfg.IntOpt('keep_alive_timeout', default=0, min=0, max=60, mutable=True,
                help='Seconds without an answer after which the kernel gives '
                     'a connection up, and the target a host; os-brick '

@@ -15,13 +15,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 import dataclasses
-import fcntl
+import faulthandler
 from importlib import metadata
 import logging as std_logging
 import os
+import signal
 import sys
 import threading
-from typing import TextIO
 
 # Three of the libraries import eventlet where it is installed: a third of all
 # modules, and a deprecation warning, for something that is never used here.
@@ -51,15 +51,12 @@ from os_brick.agent.provisioner import drivers  # noqa: E402
 from os_brick.agent.store import ledger  # noqa: E402
 from os_brick.agent.vendors import base  # noqa: E402
 from os_brick.cmd import commands  # noqa: E402
+from os_brick.cmd import starting  # noqa: E402
 from os_brick import opts as brick_opts  # type: ignore[attr-defined]  # noqa
 
 LOG = logging.getLogger(__name__)
 CONF = cfg.CONF
 DEFAULT_CONFIG = '/etc/nvme-agent/agent.conf'
-
-
-class CannotStart(Exception):
-    """Why the agent does not start, for the operator."""
 
 
 def main() -> int:
@@ -68,15 +65,36 @@ def main() -> int:
         if commands.named(sys.argv[1:]):
             return commands.run(sys.argv[1:], _configuration)
         return _main(sys.argv[1:])
-    except (CannotStart, commands.CommandError,
-            base.ProvisionerError, identity.IdentityError,
-            ledger.LedgerError, cfg.Error, ValueError) as error:
-        print('nvme-agent: %s' % error, file=sys.stderr)
-        return 1
+    except starting.CannotStart as error:
+        return _say(error, error.status)
+    except ledger.LedgerError as error:
+        return _say(error, starting.NO_ROOM)
+    except (cfg.Error, identity.IdentityError,
+            base.ConfigurationError) as error:
+        return _say(error, starting.CONFIG)
+    except commands.CommandError as error:
+        return _say(error, 1)
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    except Exception as error:
+        LOG.debug('where it was', exc_info=True)
+        return _say('defect: %s: %s (--debug shows where)' % (
+            type(error).__name__, error), starting.DEFECT)
+
+
+def _say(why: object, status: int) -> int:
+    print('nvme-agent: %s' % ' '.join(str(why).split()), file=sys.stderr)
+    return status
 
 
 def _configuration(argv: list[str]) -> cfg.ConfigOpts:
+    """Return the configuration, for a sub-command.
+
+    :raises starting.CannotStart, cfg.Error: what is wrong with it.
+    """
     _read(CONF, argv)
+    brick_opts.set_defaults(CONF)
+    starting.look_at_values(CONF)
     return CONF
 
 
@@ -85,43 +103,42 @@ def _read(conf: cfg.ConfigOpts, argv: list[str],
     """Register the options and read command line and files.
 
     :param more: the driver's options, once it is known.
-    :raises CannotStart, cfg.Error: what is missing, or which option is wrong.
+    :raises starting.CannotStart, cfg.Error: what is missing, or which option
+        is wrong.
     """
+    if not {'-h', '--help', '--version'} & {*argv}:
+        starting.look_at_files(argv, DEFAULT_CONFIG)
     logging.register_options(conf)
     opts.register(conf)
     conf.register_opts(more)
     has_default = os.path.exists(DEFAULT_CONFIG)
-    conf(argv, project='nvme-agent', prog='nvme-agent', version=version(),
-         description='Watches and heals replicated NVMe-oF volumes.',
-         epilog=commands.overview() if {'-h', '--help'} & {*argv} else None,
-         default_config_files=[DEFAULT_CONFIG] if has_default else [])
-    if not conf.config_file:
-        raise CannotStart('there is no %s, and no --config-file was given; '
-                          'see agent.conf.sample' % DEFAULT_CONFIG)
+    with starting.one_line():
+        conf(argv, project='nvme-agent', prog='nvme-agent',
+             version=version(),
+             description='Watches and heals replicated NVMe-oF volumes.',
+             epilog=commands.overview() if (
+                 {'-h', '--help'} & {*argv}) else None,
+             default_config_files=[DEFAULT_CONFIG] if has_default else [])
     opts.check(conf, more)
 
 
 def _main(argv: list[str]) -> int:
     _read(CONF, argv)
-    logging.setup(CONF, 'nvme-agent', version())
-    std_logging.captureWarnings(True)
+    faulthandler.enable()
+    faulthandler.register(signal.SIGUSR2, all_threads=True)
     brick_opts.set_defaults(CONF)
-    if not CONF.os_brick.lock_path:
-        raise CannotStart(
-            'option lock_path of [oslo_concurrency] (or of [os_brick]) is '
-            'not set; it must be the one that nova-compute uses')
+    starting.look_at_values(CONF)
+    starting.start_log(CONF, version())
+    std_logging.captureWarnings(True)
     driver = drivers.load(CONF)
     more = list(type(driver).options())
     host = dataclasses.replace(
         identity.identify(CONF.host_nqn, CONF.host_uuid, CONF.host_name),
         version=version())
-    for option in ('state_dir', 'run_dir'):
-        try:
-            os.makedirs(CONF[option], mode=0o755, exist_ok=True)
-        except OSError as error:
-            raise CannotStart('option %s: %s' % (option, error)) from error
-    with _only_one(os.path.join(CONF.run_dir, 'agent.pid')):
-        driver.set_up()
+    starting.make_directories(CONF)
+    with starting.only_one(CONF):
+        store = ledger.Ledger(os.path.join(CONF.state_dir, 'agent.sqlite'))
+        _set_up(driver)
         _start_helper()
         LOG.info('nvme-agent %s serves host %s (NQN %s, UUID %s) with the '
                  'driver %s', version(), host.name, host.nqn, host.uuid,
@@ -135,7 +152,6 @@ def _main(argv: list[str]) -> int:
                         'guide', trouble)
         stopping = threading.Event()
         scanner = sysfs.Scanner()
-        store = ledger.Ledger(os.path.join(CONF.state_dir, 'agent.sqlite'))
         executor = execute.Executor(CONF, scanner, host, stopping.is_set)
         guard = guard_loop.GuardLoop(CONF, scanner.scan, executor,
                                      activity.ActivityReader(),
@@ -157,20 +173,44 @@ def _main(argv: list[str]) -> int:
     return 0
 
 
+def _set_up(driver: base.ProvisionerDriver) -> None:
+    """:raises starting.CannotStart: the driver cannot work."""
+    try:
+        driver.set_up()
+    except base.ProvisionerError as error:
+        raise starting.CannotStart(
+            'the driver "%s": %s' % (CONF.provisioner_driver, error),
+            starting.CONFIG if isinstance(error, base.ConfigurationError)
+            else starting.DRIVER) from error
+    except Exception as error:
+        LOG.debug('where it was', exc_info=True)
+        raise starting.CannotStart(
+            'the driver "%s" is broken: set_up: %s: %s' % (
+                CONF.provisioner_driver, type(error).__name__, error),
+            starting.DEFECT) from error
+
+
 def _start_helper() -> None:
     """Start what runs as root now: in the middle of a fault it is too late.
 
-    :raises CannotStart: naming what to look at.
+    :raises starting.CannotStart: naming what to look at.
     """
-    std_logging.getLogger('oslo.privsep.daemon').addFilter(_no_eventlet)
+    words = starting.HelperWords()
+    std_logging.getLogger('oslo.privsep.daemon').addFilter(words)
     os.environ.setdefault('PYTHONWARNINGS', 'ignore:::oslo_privsep.daemon')
+    # it inherits that: a ^C in a terminal is for the agent alone
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         privileged.ready()
-    except Exception as error:
-        raise CannotStart(
+    except (Exception, SystemExit) as error:
+        raise starting.CannotStart(
             'the privileged helper could not be started: %s; see sudoers, '
             'and the option helper_command of [%s]' % (
-                error, opts.PRIVSEP_GROUP)) from error
+                words.words(error), opts.PRIVSEP_GROUP),
+            starting.HELPER) from None
+    finally:
+        signal.signal(signal.SIGINT, before)
+        words.starting = False
 
 
 def _lock_memory() -> None:
@@ -184,41 +224,11 @@ def _lock_memory() -> None:
                         who, why)
 
 
-def _no_eventlet(record: std_logging.LogRecord) -> bool:
-    """Drop the helper's print-out about a library that is not used here."""
-    text = record.getMessage()
-    return not (text.startswith('privsep log:') and (
-        text.rstrip() == 'privsep log:' or any(
-            words in text for words in (
-                'ventlet', 'maintained in bugfix mode',
-                'against using it for new projects',
-                'framework.  For more detail'))))
-
-
 def version() -> str:
     try:
         return metadata.version('os-brick-nvme-agent')
     except metadata.PackageNotFoundError:
         return 'unknown'
-
-
-def _only_one(path: str) -> TextIO:
-    """Hold the pid file's lock; it is released when the process ends."""
-    try:
-        pid_file = open(path, 'a+', encoding='ascii')
-    except OSError as error:
-        raise CannotStart('option run_dir: %s' % error) from error
-    try:
-        fcntl.flock(pid_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        pid_file.seek(0)
-        raise CannotStart(
-            'another agent runs on this host already, with pid %s' %
-            (pid_file.read().strip() or 'unknown')) from None
-    pid_file.truncate(0)
-    pid_file.write('%d\n' % os.getpid())
-    pid_file.flush()
-    return pid_file
 
 
 if __name__ == '__main__':

@@ -34,8 +34,14 @@ from typing import Any
 
 from oslo_config import cfg
 
+from os_brick.cmd import starting
+
 #: Name of the sub-command -> its module.
 COMMANDS = {
+    'check': 'os_brick.cmd.check',
+    'pause': 'os_brick.cmd.pause',
+    'plan': 'os_brick.cmd.plan',
+    'resume': 'os_brick.cmd.resume',
     'use': 'os_brick.cmd.use',
 }
 Read = Callable[[], cfg.ConfigOpts]
@@ -56,7 +62,8 @@ def run(argv: Sequence[str],
 
     :param read: reads the configuration, given --config-file and the like.
     :raises CommandError: it was not done.
-    :raises SystemExit: the command line is wrong, or asks for help.
+    :raises starting.CannotStart: the command line is wrong.
+    :raises SystemExit: it asks for help.
     """
     module = _module(argv[0])
     parser = argparse.ArgumentParser(
@@ -67,7 +74,8 @@ def run(argv: Sequence[str],
             option, action='append', default=[], metavar='PATH',
             help='as for the agent itself')
     module.add_arguments(parser)
-    arguments = parser.parse_args(argv[1:])
+    with starting.one_line():
+        arguments = parser.parse_args(argv[1:])
     files = [word for option in ('config_file', 'config_dir')
              for path in getattr(arguments, option)
              for word in ('--' + option.replace('_', '-'), path)]

@@ -18,20 +18,14 @@ its next pass.  Nothing on this host is touched.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
-import os
 
 from oslo_config import cfg
 
 from os_brick.agent import model
-from os_brick.agent.store import ledger
 from os_brick.cmd import commands
+from os_brick.cmd import operator_word
 
 SUMMARY = 'say which copy of a volume is the one'
-
-
-class CannotUse(commands.CommandError):
-    """Why the choice was not taken, for the operator."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,21 +44,19 @@ def choose(conf: cfg.ConfigOpts, name: str, replica: str) -> str:
     """Leave the operator's word for the daemon; return what was done.
 
     :param name: of the volume, or its UUID.
-    :raises CannotUse: the agent knows no such volume or replica.
+    :raises commands.CommandError: the agent knows no such volume or replica.
     :raises ledger.LedgerError: the state directory cannot be used.
     """
-    path = os.path.join(conf.state_dir, 'agent.sqlite')
-    if not os.path.exists(path):
-        raise CannotUse('there is no %s (option state_dir): the agent has '
-                        'not run here' % path)
-    store = ledger.Ledger(path, visiting=True)
+    store = operator_word.open_ledger(conf)
     try:
-        volume = _volume(store.volumes(), name)
+        volume = operator_word.volume(list(store.volumes().values()),
+                                      name)
         uuid = _uuid(replica)
         known = store.records(volume.uuid)
         if uuid not in known:
-            raise CannotUse('volume %s has no replica %s here; it has: %s' % (
-                volume.alias, uuid, ', '.join(sorted(known)) or 'none'))
+            raise commands.CommandError(
+                'volume %s has no replica %s here; it has: %s' % (
+                    volume.alias, uuid, ', '.join(sorted(known)) or 'none'))
         store.choose(volume.uuid, uuid)
     finally:
         store.close()
@@ -77,15 +69,5 @@ def _uuid(text: str) -> str:
     try:
         return model.normalise_uuid(text)
     except ValueError:
-        raise CannotUse('"%s" is no UUID of a replica' % text) from None
-
-
-def _volume(volumes: Mapping[str, model.Volume], name: str) -> model.Volume:
-    found = [volume for volume in volumes.values()
-             if name in (volume.alias, volume.uuid)]
-    if len(found) != 1:
-        raise CannotUse('there %s volume "%s"; the agent knows: %s' % (
-            'is no' if not found else 'is more than one', name, ', '.join(
-                sorted(volume.alias for volume in volumes.values()))
-            or 'none'))
-    return found[0]
+        raise commands.CommandError(
+            '"%s" is no UUID of a replica' % text) from None

@@ -121,7 +121,9 @@ class GuardLoop:
         if self._bell.is_set():
             self._bell.clear()
             kept.unseen = True
-        self._follow(self._conf.io_guard)
+        mode = self._conf.io_guard
+        self._follow('observe' if mode == 'on' and self._conf.dry_run
+                     else mode)
         this = self._this()
         activity_now = self._reader.read(kept.guarded.arrays)
         moved = activity_now.states != kept.activity.states

@@ -29,6 +29,7 @@ from os_brick.agent import clock as clocks
 from os_brick.agent.daemon import attachments
 from os_brick.agent.daemon import healing_pass
 from os_brick.agent.daemon import knowledge
+from os_brick.agent.daemon import limits
 from os_brick.agent.daemon import observer
 from os_brick.agent.daemon import serving
 from os_brick.agent.daemon import telling
@@ -78,6 +79,8 @@ class HealingLoop:
                                         self._knowledge, self._observer)
         self._attachments = attachments.Attachments(
             store, self._knowledge, self._outbox, log, store.rebooted())
+        self._limits = limits.Reader(conf, store, clock, self._knowledge,
+                                     self._observer)
         self._last = healing_pass.Pass()
         self._publish(self._knowledge.learnt())
 
@@ -90,6 +93,7 @@ class HealingLoop:
         self._last = this
         self._ask_and_look(this)
         self._take_in_choices()
+        this.limits = self._limits.read()
         # a volume's own reports are all that serving it adds to these
         this.owing = self._ledger.owing()
         self._attachments.begin(this)

@@ -16,6 +16,7 @@ from __future__ import annotations
 import dataclasses
 
 from os_brick.agent.healing import decision
+from os_brick.agent.healing import holding
 from os_brick.agent.model import actions as act
 from os_brick.agent.model import snapshots
 from os_brick.agent.safety import ownership
@@ -35,6 +36,8 @@ class Pass:
     :ivar attached: those whose array was not served before.
     :ivar owing: those of which there are reports to be sent.
     :ivar targets_wanted: replicas whose targets are asked for.
+    :ivar limits: what an operator, or an option, holds back.
+    :ivar copying: arrays to which a copy was begun in this pass.
     :ivar lock_held: os-brick's lock could not be taken: all actions wait.
     :ivar subjects: the troubles that were met; those of the last pass that
         are not among them are over.
@@ -52,6 +55,8 @@ class Pass:
     attached: frozenset[str] = frozenset()
     owing: frozenset[str] = frozenset()
     targets_wanted: frozenset[str] = frozenset()
+    limits: holding.Limits = holding.Limits()
+    copying: set[str] = dataclasses.field(default_factory=set)
     lock_held: bool = False
     subjects: set[str] = dataclasses.field(default_factory=set)
     done: set[act.Action] = dataclasses.field(default_factory=set)

@@ -23,6 +23,7 @@ from os_brick.agent.daemon import healing_pass
 from os_brick.agent.daemon import knowledge
 from os_brick.agent.daemon import observer
 from os_brick.agent.healing import decision
+from os_brick.agent.healing import holding
 from os_brick.agent.healing import settled
 from os_brick.agent.host import execute
 from os_brick.agent.host import not_done
@@ -68,6 +69,7 @@ class Serving:
             volume, array, this.snapshot, before, this.now, this.policy,
             this.staying, this.owned, volume.uuid in this.attached,
             volume.uuid in this.owing)
+        decided = self._held_back(this, volume, decided)
         records = dict(decided.records)
         self._sound(volume, array, decided.alarm)
         self._knowledge.joined(volume.uuid, frozenset(
@@ -77,7 +79,8 @@ class Serving:
         self._say(this, volume, decided)
         done = False
         for action in decided.actions:
-            done |= self.execute(this, action, volume, records)
+            if not self._delayed(this, volume, array, action):
+                done |= self.execute(this, action, volume, records)
         served = outbox.Served(
             volume, records, decided.requests, decided.targets_wanted, done,
             decided.due_in)
@@ -85,6 +88,39 @@ class Serving:
             self._settled.keep(volume, array, this.snapshot, this.policy,
                                served)
         return served
+
+    def _held_back(self, this: healing_pass.Pass, volume: model.Volume,
+                   decided: decision.HealingDecision
+                   ) -> decision.HealingDecision:
+        """Say of what is held back for the volume what it would be."""
+        why = this.limits.volume(volume.uuid)
+        if why:
+            for words in (*map(act.words, decided.actions), *(
+                    '%s replica %s (%s)' % (one.ask.value, one.replica_uuid,
+                                            one.reason)
+                    for one in decided.requests)):
+                self._put_off(this, volume, words, '%s: it would be done'
+                              % why)
+        return holding.hold(decided, why)
+
+    def _delayed(self, this: healing_pass.Pass, volume: model.Volume,
+                 array: model.Array, action: act.Action) -> bool:
+        """A limit holds the action back until a later pass."""
+        why = holding.action(action, array, holding.copying(
+            this.snapshot, self._knowledge.arrays, this.copying),
+            this.limits)
+        if why:
+            self._put_off(this, volume, act.words(action), 'put off: %s'
+                          % why)
+        elif holding.starts_copy(action, array):
+            this.copying.add(array.name)
+        return bool(why)
+
+    def _put_off(self, this: healing_pass.Pass, volume: model.Volume,
+                 words: str, why: str) -> None:
+        subject = 'volume %s, %s' % (volume.alias, words)
+        this.subjects.add(subject)
+        self._log_once.trouble(subject, why, logging.INFO)
 
     def ended(self) -> None:
         """Forget what was found of volumes that had no turn."""

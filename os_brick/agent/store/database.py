@@ -118,17 +118,17 @@ class Database:
             for sql, parameters in wanted:
                 self._memory.execute(sql, parameters)
 
-    def inbox(self) -> dict[str, str]:
-        """Volume -> replica of each choice that the operator has left.
+    def inbox(self, sql: str, parameters: Sequence[object] = ()
+              ) -> list[tuple[Any, ...]] | None:
+        """Return rows that the operator has left, from the disk.
 
-        None are seen while the disk cannot be read.
+        None while that cannot be read.
         """
         try:
-            return dict(self._opened().execute(
-                'SELECT volume, replica FROM choice'))
+            return self._opened().execute(sql, parameters).fetchall()
         except _TROUBLES as error:
             self._failed(error)
-            return {}
+            return None
 
     def _keep(self, statements: list[Statement], durable: bool) -> None:
         try:

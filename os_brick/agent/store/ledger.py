@@ -29,6 +29,7 @@ import logging
 from os_brick.agent import clock as clocks
 from os_brick.agent.healing import decision
 from os_brick.agent import model
+from os_brick.agent.model import pauses
 from os_brick.agent.store import database
 from os_brick.agent.store import encoding
 
@@ -170,7 +171,8 @@ class Ledger:
 
     def choices(self) -> dict[str, str]:
         """Volume -> the replica that the operator chose, not taken in yet."""
-        return self._db.inbox()
+        return dict(self._db.inbox('SELECT volume, replica FROM choice')
+                    or ())
 
     def take_in(self, volume: str, records: decision.ReplicaRecords) -> None:
         """Keep the records that follow from a choice, and drop the choice.
@@ -179,6 +181,35 @@ class Ledger:
         """
         self._db.change(_records(volume, records), True, [(
             'DELETE FROM choice WHERE volume = ?', (volume,))])
+
+    def pause(self, volume: str, pause: pauses.Pause) -> None:
+        """Keep the operator's word; an earlier one for the volume ends.
+
+        :raises NotKept: it could not be written.
+        """
+        self._db.change([], True, [(
+            'INSERT OR REPLACE INTO pause VALUES (?, ?, ?)',
+            (volume, pause.until, pause.why))])
+
+    def resume(self, volume: str) -> bool:
+        """End a pause; False: there was none.
+
+        :raises NotKept: it goes on.
+        """
+        there = volume in (self.pauses() or {})
+        self._db.change([], True, [('DELETE FROM pause WHERE volume = ?',
+                                    (volume,))])
+        return there
+
+    def pauses(self) -> dict[str, pauses.Pause] | None:
+        """Volume, or ``pauses.ALL``, -> its pause, while that lasts.
+
+        None: the disk cannot be read, and nobody knows.
+        """
+        rows = self._db.inbox('SELECT volume, until, why FROM pause '
+                              'WHERE until > ?', (self._clock.wall(),))
+        return None if rows is None else {
+            volume: pauses.Pause(until, why) for volume, until, why in rows}
 
     def pending(self, volume: str | None = None) -> list[Pending]:
         """The reports that are still to be sent, oldest first."""

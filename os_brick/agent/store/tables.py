@@ -16,8 +16,8 @@ from __future__ import annotations
 import sqlite3
 
 #: PRAGMA user_version; 0 is what was written before there was one, with the
-#: same tables.
-VERSION = 1
+#: same tables; 1 had no pauses.
+VERSION = 2
 #: What the agent alone writes.
 OWN = """
 CREATE TABLE IF NOT EXISTS clock (
@@ -38,6 +38,8 @@ BEGIN;
 %s
 CREATE TABLE IF NOT EXISTS choice (
     volume TEXT PRIMARY KEY, replica TEXT);
+CREATE TABLE IF NOT EXISTS pause (
+    volume TEXT PRIMARY KEY, until REAL, why TEXT);
 PRAGMA user_version=%d;
 COMMIT;
 """ % (OWN, VERSION)

@@ -21,8 +21,10 @@ last second is left for the next turn.
 from __future__ import annotations
 
 from collections.abc import Callable
+import errno
 import logging
 import os
+import stat
 import time
 
 from os_brick.agent.vendors import base
@@ -126,8 +128,12 @@ class Source:
 
         :raises OSError: it cannot be read.
         """
-        with open(self._path, 'rb') as stream:
+        # a FIFO that nobody writes to must not be waited for
+        with open(os.open(self._path, os.O_RDONLY | os.O_NONBLOCK),
+                  'rb') as stream:
             before = os.fstat(stream.fileno())
+            if not stat.S_ISREG(before.st_mode):
+                raise OSError(errno.EINVAL, 'it is no regular file')
             content = stream.read(inventory_file.MAX_BYTES + 1)
             after = os.fstat(stream.fileno())
         same = _signature(before) == _signature(after)

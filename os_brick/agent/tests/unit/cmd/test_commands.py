@@ -21,6 +21,7 @@ from oslo_config import cfg
 from oslotest import base
 
 from os_brick.cmd import commands
+from os_brick.cmd import starting
 
 
 class CommandsTest(base.BaseTestCase):
@@ -61,6 +62,7 @@ class CommandsTest(base.BaseTestCase):
             str(error))
 
     def test_a_wrong_command_line(self) -> None:
-        status, said = self.run_it('use', 'volume1')
-        self.assertEqual(2, status)
-        self.assertIn('REPLICA', said)
+        error = self.assertRaises(starting.CannotStart, self.run_it, 'use',
+                                  'volume1')
+        self.assertEqual(starting.USAGE, error.status)
+        self.assertIn('REPLICA', str(error))

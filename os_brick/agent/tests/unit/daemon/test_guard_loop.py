@@ -160,6 +160,13 @@ class TestRoles(GuardianCase):
         self.looks(10.0)
         self.assertEqual([], self.host.did)
 
+    def test_it_only_observes_where_dry_run_is_set(self) -> None:
+        self.conf.set_override('io_guard', 'on')
+        self.conf.set_override('dry_run', True)
+        self.looks(90.0)
+        self.assertEqual([], self.host.did)
+        self.assertIn('it would be done', self.log.output)
+
     def test_observing_says_what_would_be_done_once(self) -> None:
         self.conf.set_override('io_guard', 'observe')
         self.looks(90.0)

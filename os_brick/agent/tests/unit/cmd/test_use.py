@@ -14,6 +14,7 @@
 from __future__ import annotations
 
 from os_brick.agent.tests.unit import small_world
+from os_brick.cmd import commands
 from os_brick.cmd import use
 
 A, B = (small_world.uuid(1, letter) for letter in 'ab')
@@ -38,13 +39,13 @@ class UseTest(small_world.WorldCase):
                                  'volume1'),
                 (('volume1', 'x'), '"x" is no UUID'),
                 (('volume1', small_world.uuid(2, 'a')), 'it has: %s' % A)):
-            error = self.assertRaises(use.CannotUse, use.choose, self.conf,
-                                      *words)
+            error = self.assertRaises(commands.CommandError, use.choose,
+                                      self.conf, *words)
             self.assertIn(expected, str(error))
         self.assertEqual({}, self.book.choices())
 
     def test_where_no_agent_has_run(self) -> None:
         self.conf.set_override('state_dir', '/nonexistent')
-        error = self.assertRaises(use.CannotUse, use.choose, self.conf,
+        error = self.assertRaises(commands.CommandError, use.choose, self.conf,
                                   'volume1', B)
         self.assertIn('/nonexistent/agent.sqlite', str(error))

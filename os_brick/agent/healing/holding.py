@@ -1,0 +1,117 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""What is decided and not done now: pauses and limits; pure.
+
+Nothing here allows what was not decided.  What is held back is decided anew
+in the next pass, and so a limit only delays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from collections.abc import Mapping
+import dataclasses
+
+from os_brick.agent.healing import decision
+from os_brick.agent import model
+from os_brick.agent.model import actions as act
+from os_brick.agent.model import pauses
+from os_brick.agent.model import snapshots
+
+_COPYING = frozenset(['recover', 'resync', 'repair', 'reshape'])
+
+
+@dataclasses.dataclass(frozen=True)
+class Limits:
+    """What holds back now.
+
+    :ivar paused: volume UUID, or ``pauses.ALL``, -> its pause.
+    :ivar dry_run: nothing is done at all, it is only said.
+    :ivar resyncs: arrays that may be copied to at the same time, 0: any
+        number.
+    :ivar may_exchange: a planned exchange may begin at this hour.
+    """
+
+    paused: Mapping[str, pauses.Pause] = dataclasses.field(
+        default_factory=dict)
+    dry_run: bool = False
+    resyncs: int = 0
+    may_exchange: bool = True
+
+    def volume(self, uuid: str) -> str:
+        """Return why nothing is done for a volume, '' where it is."""
+        pause = self.paused.get(uuid) or self.paused.get(pauses.ALL)
+        if pause is not None:
+            return 'paused by the operator' + (
+                ' (%s)' % pause.why if pause.why else '')
+        return 'dry_run is set' if self.dry_run else ''
+
+
+def hold(decided: decision.HealingDecision, why: str
+         ) -> decision.HealingDecision:
+    """Return what is left of a decision for a volume that is held back.
+
+    It is still observed and told of; nothing is done or requested.
+    """
+    return dataclasses.replace(
+        decided, actions=(), requests=(), targets_wanted=frozenset(),
+        due_in=None, settled=False) if why else decided
+
+
+def action(wanted: act.Action, array: model.Array,
+           arrays: Iterable[model.Array], limits: Limits) -> str:
+    """Return which limit delays an action, '' where none does.
+
+    :param array: the one that the action is for.
+    :param arrays: those of all volumes, as they are now.
+    """
+    if isinstance(wanted, act.ReplaceLeg) and not limits.may_exchange:
+        return ('option exchange_hours: a planned exchange does not begin at '
+                'this hour')
+    if limits.resyncs and starts_copy(wanted, array):
+        under_way = [other.alias or other.name for other in arrays
+                     if other.sync_action in _COPYING
+                     and other.name != array.name]
+        if len(under_way) >= limits.resyncs:
+            return 'option max_resyncs: %s under way' % ', '.join(
+                sorted(under_way))
+    return ''
+
+
+def starts_copy(wanted: act.Action, array: model.Array) -> bool:
+    """A whole copy begins; what returns brings the bitmap's part only."""
+    return isinstance(wanted, act.ReplaceLeg) or (
+        isinstance(wanted, act.AddLeg) and not array.whole
+        and (not wanted.returning or wanted.erase))
+
+
+def copying(snapshot: snapshots.HostSnapshot, ours: Iterable[str],
+            started: Iterable[str]) -> list[model.Array]:
+    """Return the arrays of ours, those of ``started`` as being copied to."""
+    begun, names = frozenset(started), frozenset(ours)
+    return [dataclasses.replace(array, sync_action='recover')
+            if array.name in begun else array
+            for array in snapshot.arrays if array.name in names]
+
+
+def within(hours: str, hour: int) -> bool:
+    """Return whether an hour of the day is in a span like ``22-06``.
+
+    :param hours: '' stands for the whole day; the last hour is not part of
+        it.
+    """
+    if not hours:
+        return True
+    first, last = map(int, hours.split('-'))
+    if first < last:
+        return first <= hour < last
+    return hour >= first or hour < last

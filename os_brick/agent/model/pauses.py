@@ -1,0 +1,31 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""What an operator holds back, and the limits that only delay."""
+
+from __future__ import annotations
+
+import dataclasses
+
+#: The name under which all volumes are paused.
+ALL = ''
+
+
+@dataclasses.dataclass(frozen=True)
+class Pause:
+    """An operator works on a volume's array, and is not to be fought.
+
+    :ivar until: the wall clock's seconds at which it ends.
+    :ivar why: in the operator's words.
+    """
+
+    until: float
+    why: str = ''

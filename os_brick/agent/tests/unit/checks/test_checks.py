@@ -1,0 +1,92 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""What a check says, and what it lets pass."""
+
+from __future__ import annotations
+
+from oslotest import base
+
+from os_brick.agent.checks import configuration
+from os_brick.agent.checks import findings
+from os_brick.agent.checks import host
+
+KNOWN = {'DEFAULT': {'poll_interval', 'state_dir'},
+         'oslo_concurrency': {'lock_path'}}
+
+
+class ConfigurationTest(base.BaseTestCase):
+
+    def said(self, written: dict[str, set[str]]) -> list[str]:
+        return [one.details for one in configuration.names(
+            'a.conf', written, KNOWN)]
+
+    def test_names(self) -> None:
+        for section, name, words in (
+                ('DEFAULT', 'poll_intervall', 'is poll_interval meant?'),
+                ('DEFAULT', 'banana', 'option banana of [DEFAULT]'),
+                ('DEFAULT', 'lock_path', 'name in [oslo_concurrency]'),
+                ('oslo_concurency', 'lock_path',
+                 'is oslo_concurrency meant?')):
+            found, = self.said({section: {name}})
+            self.assertIn(words, found)
+            self.assertIn('a.conf', found)
+        self.assertEqual([], self.said({'DEFAULT': {'poll-interval'}}))
+
+    def test_modes(self) -> None:
+        for mode, secrets, count in ((0o100644, (), 0), (0o100664, (), 1),
+                                     (0o100646, ('token',), 2),
+                                     (0o100640, ('token',), 0),
+                                     (0o100644, ('token',), 1)):
+            found = list(configuration.mode('a.conf', mode, secrets))
+            self.assertEqual(count, len(found), oct(mode))
+            for one in found:
+                self.assertIs(findings.Code.FAILURE, one.code)
+                self.assertIn('chmod', one.remedy)
+
+    def test_values(self) -> None:
+        for values, words in (
+                (('banana', 1.0, 30.0, 300.0), 'banana'),
+                (('', 1.5, 30.0, 300.0), '1.5 becomes 2'),
+                (('', 1.0, 200.0, 300.0), 'poll_interval')):
+            found, = configuration.values(*values)
+            self.assertIn(words, found.details)
+        for host_uuid in ('', '4c4c4544-0031-3510-8052-b8c04f4e3232'):
+            self.assertEqual([], list(configuration.values(
+                host_uuid, 2.0, 150.0, 300.0)))
+        self.assertEqual([], list(configuration.values('', 2.0, 999.0, 0)))
+
+
+class HostTest(base.BaseTestCase):
+
+    def test_what_is_missing_is_named(self) -> None:
+        for found, code, words in (
+                (host.programs({'nvme': '/n', 'mdadm': None}), 2, 'mdadm'),
+                (host.multipath(None), 1, 'nvme_core'),
+                (host.multipath('N\n'), 1, 'off'),
+                (host.multipath('Y\n'), 0, 'on'),
+                (host.lock('/a', '', '/b'), 2, '/b in nova.conf'),
+                (host.lock('/a', 'no', None), 2, '/a: no'),
+                (host.lock('/a/', '', '/a'), 0, 'is nova\'s'),
+                (host.lock('/a', '', None), 0, 'not read'),
+                (host.udev('no rule'), 1, 'no rule'),
+                (host.udev(''), 0, 'is there'),
+                (host.directory('run_dir', '/r', 'no'), 2, 'run_dir: /r'),
+                (host.directory('run_dir', '/r', ''), 0, '/r')):
+            worst = max(found, key=lambda one: one.code)
+            self.assertEqual(code, worst.code, str(worst))
+            self.assertIn(words, worst.details)
+            self.assertEqual(bool(code), bool(worst.remedy))
+
+    def test_the_worst_decides(self) -> None:
+        self.assertEqual(0, findings.worst([]))
+        self.assertEqual(1, findings.worst([
+            findings.fine('a', 'b'), findings.warning('a', 'b', 'c')]))

@@ -154,7 +154,7 @@ def _member(replica: Mapping[str, Any]) -> str:
         return ('removed, was %s' % replica['device'] if replica['was_leg']
                 else 'not a member yet')
     word = 'faulty' if 'faulty' in leg['flags'] else leg['role']
-    return leg['device'] + (word and ', ' + word)
+    return '%s%s' % (leg['device'], word and ', ' + word)
 
 
 def _left_alone(shown: document.Document) -> list[str]:

@@ -337,12 +337,11 @@ class TestMute(ShownCase):
     def mute(self, *words: str) -> None:
         arguments = self.parsed(mute, *words)
         now = self.clock.wall()
+        how_bad = mute.weights(os.path.join(
+            self.folder, showing.STATE_FILE), arguments.code)
         mute.change(self.folder, arguments.code, arguments.volume, now, (
             mutes.Mute(arguments.code, arguments.volume,
-                            now + arguments.seconds, mute.weights(
-                                os.path.join(self.folder,
-                                             showing.STATE_FILE),
-                                arguments.code)),))
+                       now + arguments.seconds, how_bad),))
 
     def test_it_ends_by_itself(self) -> None:
         self.conf.set_override('io_guard', 'off')

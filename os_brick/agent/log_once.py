@@ -13,6 +13,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+import contextlib
 import logging
 
 LOG = logging.getLogger(__name__)
@@ -38,6 +40,16 @@ class LogOnce:
         if self.trouble(subject, 'defect: %s: %s' % (type(error).__name__,
                                                      error)):
             LOG.exception('%s', subject)
+
+    @contextlib.contextmanager
+    def sheltered(self, subject: str) -> Iterator[None]:
+        """Let a defect here not cost others their turn."""
+        try:
+            yield
+        except Exception as error:
+            self.defect(subject, error)
+        else:
+            self.forget(subject)
 
     def troubled(self, subject: str) -> bool:
         return subject in self._said

@@ -21,25 +21,22 @@ from __future__ import annotations
 from collections.abc import Callable
 import logging
 import os
-import random
 import signal
 import socket
 import threading
-import time
 
 from oslo_config import cfg
 from oslo_service import loopingcall
 from oslo_service import service
 
+from os_brick.agent import clock as clocks
 from os_brick.agent.daemon import guard_loop
+from os_brick.agent.daemon import pace
 from os_brick.agent.daemon import watch
 from os_brick.agent.host import attributes
 from os_brick.agent import log_once
 
 LOG = logging.getLogger(__name__)
-#: Seconds between two passes at least: where one asks for the next or
-#: wake-ups are a storm, and where they are not.
-SOON, GAP = 1.0, 0.2
 FAILED = 'a pass failed, the next one is on time'
 
 
@@ -55,7 +52,8 @@ class AgentService(service.Service):  # type: ignore[misc]
     def __init__(self, conf: cfg.ConfigOpts,
                  run_pass: Callable[[], float | None],
                  guard: guard_loop.GuardLoop,
-                 stopping: threading.Event) -> None:
+                 stopping: threading.Event,
+                 clock: clocks.Clock = clocks.HOST) -> None:
         super().__init__(threads=1)
         self._conf = conf
         self._run_pass = run_pass
@@ -64,8 +62,8 @@ class AgentService(service.Service):  # type: ignore[misc]
         self._log_once = log_once.LogOnce()
         self._wake = threading.Event()
         self._delay = 0.0
-        self._ended = -SOON
-        self._gap = GAP
+        self._clock = clock
+        self._pace = pace.Pace(conf)
         self._loop = loopingcall.DynamicLoopingCall(self._one_pass)
         self._watch = watch.Watch(
             os.path.join(conf.run_dir, 'nudge.sock'), self._changed,
@@ -73,7 +71,7 @@ class AgentService(service.Service):  # type: ignore[misc]
         guard.wake_passes = self._wake.set
 
     def start(self) -> None:
-        self._delay = random.uniform(0, self._conf.poll_jitter)
+        self._delay = self._pace.first()
         self._guard.ensure_running()
         self._loop.start(stop_on_exception=False)
         notify('READY=1')
@@ -101,12 +99,12 @@ class AgentService(service.Service):  # type: ignore[misc]
         self._watch.ensure_running()
         self._guard.ensure_running()
         self._wake.wait(self._delay)
-        self._stopping.wait(self._rest())
+        self._stopping.wait(self._pace.rest(self._clock.monotonic()))
         self._wake.clear()
         if self._stopping.is_set():
             # a wake-up eaten here would be missed by the next pass
             raise loopingcall.LoopingCallDone()
-        began = time.monotonic()
+        began = self._clock.monotonic()
         wanted: float | None = None
         try:
             wanted = self._run_pass()
@@ -118,27 +116,9 @@ class AgentService(service.Service):  # type: ignore[misc]
         else:
             self._log_once.forget(FAILED)
             notify('WATCHDOG=1')
-        interval = (self._conf.poll_interval
-                    + random.uniform(0, self._conf.poll_jitter))
-        self._ended = time.monotonic()
-        self._delay = interval - (self._ended - began)
-        if wanted is not None:
-            self._delay = min(self._delay, wanted)
-        self._delay = max(SOON, self._delay)
+        self._delay = self._pace.after(began, self._clock.monotonic(),
+                                       wanted)
         return 0.0
-
-    def _rest(self) -> float:
-        """Seconds to wait all the same: no storm may flood the provisioner.
-
-        The first wake-ups of a fault are followed at once; while they come
-        one upon the other, ever later, up to once in ``SOON``.
-        """
-        rest = self._ended + self._gap - time.monotonic()
-        if rest <= 0.0:
-            self._gap = GAP
-            return 0.0
-        self._gap = min(2.0 * self._gap, SOON)
-        return rest
 
 
 def notify(message: str) -> None:

@@ -12,28 +12,23 @@
 """Doing an action: under os-brick's lock, with a last look at the host.
 
 Nothing slow is done while the lock is held: whether a target listens is found
-out before.  What ends hanging I/O is urgent and waits for the lock only
-briefly: its holder, an attach or detach or a step of healing, may itself be
-hanging on that very I/O.
+out before.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Collection
-from collections.abc import Iterator
-import contextlib
 import logging
-import socket
-import threading
-import time
 
-from oslo_concurrency import lockutils
 from oslo_config import cfg
 
+from os_brick.agent import clock as clocks
 from os_brick.agent.host import attributes
+from os_brick.agent.host import brick_lock
 from os_brick.agent.host import commands
-from os_brick.agent.host import privileged
+from os_brick.agent.host import effects as host_effects
+from os_brick.agent.host import not_done
 from os_brick.agent.host import sysfs
 from os_brick.agent import model
 from os_brick.agent.model import actions as act
@@ -44,54 +39,34 @@ from os_brick.agent.safety import ownership
 from os_brick.agent.safety import rules
 
 LOG = logging.getLogger(__name__)
-# os_brick.initiator.connectors.base.synchronized('connect_volume', ...)
-_LOCK_NAME, _LOCK_PREFIX = 'connect_volume', 'os-brick-'
-PROBE_TIMEOUT = 3.0
-LOCK_DELAY = 0.05
-STOP_PATIENCE = 2.0
-URGENT_PATIENCE = 1.0
 # Milliseconds.  The kernel adds up to a second of its own.
 GIVE_UP_AFTER = 1000
 ANSWER_WITHIN = 200
 READ_WITHIN = 2000
-_Lock = contextlib.AbstractContextManager[object]
-
-
-class NotDone(Exception):
-    """An action was refused or failed; the text says why."""
-
-
-class Refused(NotDone):
-    """A safety rule forbade it, or the world has moved on."""
-
-
-class Divergent(Refused):
-    """The copy may hold acknowledged writes that the array lacks (S10)."""
-
-
-class HostUnfit(NotDone):
-    """This host cannot do it, whatever the replica: no program, say."""
-
-
-class LockHeld(NotDone):
-    """os-brick is attaching or detaching; no action can be done now."""
+NotDone = not_done.NotDone
+Refused = not_done.Refused
+Divergent = not_done.Divergent
+HostUnfit = not_done.HostUnfit
+LockHeld = not_done.LockHeld
 
 
 class Executor:
     """Carries actions out on this host, one at a time; for any thread.
 
     :param stopping: when it says True, the lock is not waited for long.
+    :param effects: what reaches out; None: to this host.
     """
 
     def __init__(self, conf: cfg.ConfigOpts, scanner: sysfs.Scanner,
                  host: model.Host,
-                 stopping: Callable[[], bool] = lambda: False) -> None:
-        self._conf = conf
+                 stopping: Callable[[], bool] = lambda: False,
+                 effects: host_effects.Effects | None = None,
+                 clock: clocks.Clock = clocks.HOST) -> None:
         self._scanner = scanner
         self._host = host
-        self._stopping = stopping
-        # os-brick's lock keeps other processes out, not other threads
-        self._mine = threading.Lock()
+        self._effects = effects or host_effects.Effects()
+        self._lock = brick_lock.BrickLock(conf, stopping, self._effects,
+                                          clock)
 
     def execute(self, action: act.Action, volume: model.Volume,
                 owned: ownership.Owned, urgent: bool = False) -> None:
@@ -103,7 +78,7 @@ class Executor:
         """
         if isinstance(action, act.Connect):
             action = self._listening(action)
-        with self._lock(urgent):
+        with self._lock.held(urgent):
             try:
                 snapshot = self._scanner.scan()
             except attributes.Exhausted as error:
@@ -139,7 +114,7 @@ class Executor:
                      ) -> dict[str, superblock.Content]:
         """Return what is on those namespaces that answer in time."""
         try:
-            found = privileged.superblocks(sorted(devices), READ_WITHIN)
+            found = self._effects.superblocks(sorted(devices), READ_WITHIN)
         except (commands.CommandFailed, commands.BadArgument) as error:
             raise NotDone(str(error)) from error
         return {device: superblock.read(tuple(blocks))
@@ -169,63 +144,10 @@ class Executor:
         :raises NotDone: when it could not be tried.
         """
         try:
-            return frozenset(privileged.answering(sorted(devices),
-                                                  milliseconds))
+            return frozenset(self._effects.answering(sorted(devices),
+                                                     milliseconds))
         except (commands.CommandFailed, commands.BadArgument) as error:
             raise NotDone(str(error)) from error
-
-    @contextlib.contextmanager
-    def _lock(self, urgent: bool) -> Iterator[None]:
-        """Hold os-brick's lock; give up, or go on, after a while."""
-        began = time.monotonic()
-        mine = self._mine.acquire(timeout=self._patience(urgent))
-        try:
-            if not mine and not urgent:
-                raise LockHeld('another action of this agent hangs')
-            lock = self._os_bricks_lock(urgent, began) if mine else None
-            if lock is None:
-                LOG.warning('the lock is held for more than %g s, perhaps '
-                            'by what hangs on this very I/O: going on '
-                            'without it', URGENT_PATIENCE)
-            try:
-                yield
-            finally:
-                if lock is not None:
-                    lock.__exit__(None, None, None)
-        finally:
-            if mine:
-                self._mine.release()
-
-    def _patience(self, urgent: bool) -> float:
-        if urgent:
-            return URGENT_PATIENCE
-        patience = float(self._conf.lock_timeout)
-        return min(patience, STOP_PATIENCE) if self._stopping() else patience
-
-    def _os_bricks_lock(self, urgent: bool, began: float) -> _Lock | None:
-        """Take it; None where it is held and the action is urgent."""
-        path = self._conf.os_brick.lock_path
-        while True:
-            lock: _Lock = lockutils.lock(
-                _LOCK_NAME, _LOCK_PREFIX, external=True, lock_path=path,
-                blocking=False, do_log=False)
-            try:
-                lock.__enter__()
-            except lockutils.AcquireLockFailedException:
-                patience = self._patience(urgent)
-                if time.monotonic() - began <= patience:
-                    time.sleep(LOCK_DELAY)
-                    continue
-                if urgent:
-                    return None
-                raise LockHeld(
-                    'os-brick holds %s/%s%s (an attach or detach?) for '
-                    'more than %g s' % (path, _LOCK_PREFIX, _LOCK_NAME,
-                                        patience)) from None
-            except OSError as error:
-                raise NotDone('os-brick\'s lock in %s (option lock_path of '
-                              '[os_brick]): %s' % (path, error)) from error
-            return lock
 
     def _listening(self, action: act.Connect) -> act.Connect:
         """Leave the portals out that do not answer."""
@@ -233,8 +155,7 @@ class Executor:
         for portal in action.portals:
             if portal.transport == 'tcp':
                 try:
-                    socket.create_connection(
-                        (portal.address, portal.port), PROBE_TIMEOUT).close()
+                    self._effects.probe(portal)
                 except OSError as error:
                     errors.append('%s: %s' % (portal, error))
                     continue
@@ -252,26 +173,27 @@ class Executor:
             case act.Connect():
                 self._connect(action)
             case act.Disconnect():
-                privileged.disconnect(action.controller)
+                self._effects.disconnect(action.controller)
             case act.SetFastIoFail():
-                privileged.set_fast_io_fail(
+                self._effects.set_fast_io_fail(
                     action.controller,
                     -1 if action.seconds is None else round(action.seconds))
             case act.ResetConnection():
                 self._give_up(action)
             case act.SetFailfast():
-                privileged.set_failfast(action.array, action.device,
-                                        action.on)
+                self._effects.set_failfast(action.array, action.device,
+                                           action.on)
             case act.FailLeg():
-                privileged.fail(action.array, action.device)
+                self._effects.fail(action.array, action.device)
             case act.RemoveLeg():
-                privileged.remove(action.array, action.device)
+                self._effects.remove(action.array, action.device)
             case act.AddLeg():
                 self._add(action)
             case act.ReplaceLeg():
-                privileged.replace(action.array, action.device, action.spare)
+                self._effects.replace(action.array, action.device,
+                                      action.spare)
             case act.Resize():
-                privileged.resize(action.array, action.raid_disks)
+                self._effects.resize(action.array, action.raid_disks)
             case _:
                 act.never(action)
 
@@ -280,23 +202,23 @@ class Executor:
         if action.portal is not None:
             why = 'no TCP connection to %s was found' % action.portal
             try:
-                if privileged.close_connections(action.portal.address,
-                                                action.portal.port):
+                if self._effects.close_connections(action.portal.address,
+                                                   action.portal.port):
                     return
             except commands.CommandFailed as error:
                 why = str(error)
             LOG.warning('%s takes a second longer to be given up: %s',
                         action.controller, why)
-        privileged.send_keep_alive(action.controller, GIVE_UP_AFTER)
+        self._effects.send_keep_alive(action.controller, GIVE_UP_AFTER)
 
     def _connect(self, action: act.Connect) -> None:
         """Connect all portals; one that fails does not stop the others."""
         errors = []
         for portal in action.portals:
             try:
-                privileged.connect(action.target.nqn, portal.address,
-                                   portal.port, portal.transport,
-                                   self._host.nqn)
+                self._effects.connect(
+                    action.target.nqn, portal.address, portal.port,
+                    portal.transport, self._host.nqn)
             except commands.CannotRun:
                 raise
             except (commands.CommandFailed,
@@ -307,14 +229,14 @@ class Executor:
 
     def _add(self, action: act.AddLeg) -> None:
         if action.erase:
-            privileged.erase_superblock(action.device)
+            self._effects.erase_superblock(action.device)
         elif action.returning:
             try:
-                privileged.re_add(action.array, action.device)
+                self._effects.re_add(action.array, action.device)
                 return
             except commands.CannotRun:
                 raise
             except commands.CommandFailed:
                 # its bitmap or event count no longer fits: copy all of it
                 pass
-        privileged.add(action.array, action.device)
+        self._effects.add(action.array, action.device)

@@ -27,8 +27,8 @@ import dataclasses
 import logging
 import os
 import sqlite3
-import time
 
+from os_brick.agent import clock as clocks
 from os_brick.agent.healing import decision
 from os_brick.agent import model
 from os_brick.agent.store import encoding
@@ -49,7 +49,6 @@ CREATE TABLE IF NOT EXISTS choice (
 CREATE INDEX IF NOT EXISTS outbox_volume ON outbox (volume, seq);
 """
 LOG = logging.getLogger(__name__)
-_BOOT_ID = '/proc/sys/kernel/random/boot_id'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,7 +71,9 @@ class Ledger:
     :raises LedgerError: when it cannot be opened, or is something else.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str,
+                 clock: clocks.Clock = clocks.HOST) -> None:
+        self._clock = clock
         self._kept: dict[str, model.Volume] = {}
         self._written: dict[str, str] = {}
         try:
@@ -100,9 +101,9 @@ class Ledger:
         clock neither shortens nor lengthens a grace period; across boots the
         wall clock is the only witness.
         """
-        boot = _boot()
-        boottime = time.clock_gettime(time.CLOCK_BOOTTIME)
-        wall = time.time()
+        boot = self._clock.boot()
+        boottime = self._clock.boottime()
+        wall = self._clock.wall()
         with self._db:
             row = self._db.execute('SELECT boot, boottime, wall, agent '
                                    'FROM clock').fetchone()
@@ -140,7 +141,7 @@ class Ledger:
         found = {}
         for uuid, content in self._db.execute(
                 'SELECT uuid, content FROM volume WHERE boot = ?',
-                (_boot(),)):
+                (self._clock.boot(),)):
             try:
                 found[uuid] = encoding.load_volume(content)
             except (KeyError, TypeError, ValueError) as error:
@@ -159,7 +160,7 @@ class Ledger:
         self._kept = fresh
         if content == self._written:
             return
-        boot = _boot()
+        boot = self._clock.boot()
         with self._db:
             self._db.execute('DELETE FROM volume')
             self._db.executemany('INSERT INTO volume VALUES (?, ?, ?)', [
@@ -217,8 +218,3 @@ class Ledger:
     def delivered(self, seq: int) -> None:
         with self._db:
             self._db.execute('DELETE FROM outbox WHERE seq = ?', (seq,))
-
-
-def _boot() -> str:
-    with open(_BOOT_ID, encoding='ascii') as boot_id:
-        return boot_id.read().strip()

@@ -28,6 +28,7 @@ from unittest import mock
 from oslo_config import cfg
 from oslotest import base as test_base
 
+from os_brick.agent import clock as clocks
 from os_brick.agent.daemon import healing_loop
 from os_brick.agent.host import execute
 from os_brick.agent import model
@@ -69,23 +70,33 @@ def uuid(volume: int, letter: str) -> str:
     return '%08d-0000-4000-8000-00000000000%s' % (volume, letter.lower())
 
 
-@dataclasses.dataclass
-class Clock:
-    """CLOCK_BOOTTIME and the wall clock, both set by the test."""
+class Clock(clocks.Clock):
+    """The boot, its clock and the wall clock, all set by the test."""
 
-    CLOCK_BOOTTIME = 7
-    boottime: float = 1000.0
-    wall: float = 1.7e9
+    def __init__(self) -> None:
+        self.boot_id = clocks.HOST.boot()
+        self.since_boot = 1000.0
+        self.time = 1.7e9
 
-    def time(self) -> float:
-        return self.wall
+    def boot(self) -> str:
+        return self.boot_id
 
-    def clock_gettime(self, _number: int) -> float:
-        return self.boottime
+    def boottime(self) -> float:
+        return self.since_boot
+
+    def wall(self) -> float:
+        return self.time
 
     def advance(self, seconds: float) -> None:
-        self.boottime += seconds
-        self.wall += seconds
+        self.since_boot += seconds
+        self.time += seconds
+
+
+class Timer(clocks.Clock):
+    """Its time is what the test says; threads wait in earnest."""
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self.monotonic = now    # type: ignore[method-assign]
 
 
 class SmallHost:
@@ -281,7 +292,6 @@ class WorldCase(test_base.BaseTestCase):
     def setUp(self) -> None:
         super().setUp()
         self.clock = Clock()
-        self.put(ledger, 'time', self.clock)
         self.build()
 
     def put(self, where: object, name: str, value: object):
@@ -302,14 +312,14 @@ class WorldCase(test_base.BaseTestCase):
                                   io_guard='off')
         self.stopping = False
         self.claimed: list[ownership.KnownVolumes] = []
-        self.book = ledger.Ledger(self.path)
+        self.book = ledger.Ledger(self.path, self.clock)
         self.addCleanup(lambda: self.book.close())
         self.restart()
 
     def restart(self) -> None:
         """Another process: nothing is left but the ledger."""
         self.book.close()
-        self.book = ledger.Ledger(self.path)
+        self.book = ledger.Ledger(self.path, self.clock)
         self.cycle = healing_loop.HealingLoop(
             self.conf, self.driver, HOST, self.host.scan,
             self.host,  # type: ignore[arg-type]

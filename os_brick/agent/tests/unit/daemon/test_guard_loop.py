@@ -57,7 +57,8 @@ class GuardianCase(small_world.WorldCase):
         self.guardian = guard_loop.GuardLoop(
             self.conf, self.scan, self.host,  # type: ignore[arg-type]
             mock.Mock(read=self.beat), self.unanswered,
-            lambda: self.woken.append(self.time), lambda: self.time)
+            lambda: self.woken.append(self.time),
+            small_world.Timer(lambda: self.time))
         self.guardian.publish(ownership.KnownVolumes(
             {volume.uuid: volume for volume
              in self.driver.volumes.values()}))
@@ -225,7 +226,7 @@ class TestFailedLook(GuardianCase):
 
     def fail_once(self) -> None:
         """The next look's scan fails, and nothing announces another one."""
-        with mock.patch.object(self.guardian, '_scan', side_effect=(
+        with mock.patch.object(self.guardian._looker, '_scan', side_effect=(
                 attributes.Exhausted('this host cannot be looked at'))):
             self.assertRaises(attributes.Exhausted, self.guardian.look)
         self.time += 0.1
@@ -246,7 +247,7 @@ class TestFailedLook(GuardianCase):
     def test_a_wake_up_is_not_missed(self) -> None:
         self.guardian.wake()
         self.fail_once()
-        with mock.patch.object(self.guardian, '_scan',
+        with mock.patch.object(self.guardian._looker, '_scan',
                                side_effect=self.scan) as scan:
             self.looks(5.0)
         scan.assert_called_once_with()
@@ -256,7 +257,7 @@ class TestFailedLook(GuardianCase):
         with mock.patch.object(self.guardian, '_reader', mock.Mock(
                 read=mock.Mock(side_effect=attributes.Exhausted('none')))):
             self.assertRaises(attributes.Exhausted, self.guardian.look)
-        with mock.patch.object(self.guardian, '_scan',
+        with mock.patch.object(self.guardian._looker, '_scan',
                                side_effect=self.scan) as scan:
             self.guardian.look()
         scan.assert_called_once_with()
@@ -264,7 +265,7 @@ class TestFailedLook(GuardianCase):
     def test_what_is_due_stays_due(self) -> None:
         self.time += self.conf.poll_interval
         self.fail_once()
-        with mock.patch.object(self.guardian, '_scan',
+        with mock.patch.object(self.guardian._looker, '_scan',
                                side_effect=self.scan) as scan:
             self.guardian.look()
         scan.assert_called_once_with()
@@ -409,7 +410,7 @@ class TestThread(GuardianCase):
 
         with mock.patch.object(guard_loop, 'AGAIN', 0.01), \
                 mock.patch.object(roles, 'decide', broken):
-            self.guardian._due = 0.0
+            self.guardian._looker.kept.due = 0.0
             self.guardian.ensure_running()
             while not ready.wait(0.05):
                 self.guardian.wake()
@@ -437,7 +438,7 @@ class TestThread(GuardianCase):
     def test_what_cannot_be_looked_at_is_said_and_changes_nothing(
             self) -> None:
         """S9, with no descriptor left: nothing is taken for gone."""
-        scan, ready = self.guardian._scan, threading.Event()
+        scan, ready = self.guardian._looker._scan, threading.Event()
         before: list[dict[str, float | None]] = []
 
         def exhausted() -> snapshots.HostSnapshot:
@@ -448,8 +449,8 @@ class TestThread(GuardianCase):
             return scan()
 
         with mock.patch.object(guard_loop, 'AGAIN', 0.01), \
-                mock.patch.object(self.guardian, '_scan', exhausted):
-            self.guardian._due = 0.0
+                mock.patch.object(self.guardian._looker, '_scan', exhausted):
+            self.guardian._looker.kept.due = 0.0
             self.guardian.ensure_running()
             while not ready.wait(0.05):
                 self.guardian.wake()

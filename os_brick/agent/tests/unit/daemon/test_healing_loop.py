@@ -20,7 +20,7 @@ from unittest import mock
 
 import fixtures
 
-from os_brick.agent.daemon import healing_loop
+from os_brick.agent.daemon import healing_pass
 from os_brick.agent.healing import decision
 from os_brick.agent.host import attributes
 from os_brick.agent.host import execute
@@ -28,7 +28,6 @@ from os_brick.agent import model
 from os_brick.agent.model import actions as act
 from os_brick.agent.model import snapshots
 from os_brick.agent.safety import ownership
-from os_brick.agent.store import ledger
 from os_brick.agent.tests.unit import small_world
 from os_brick.agent.vendors import base
 
@@ -76,7 +75,7 @@ class TestHealing(CycleCase):
                          {words[0] for words in self.driver.said})
 
     def test_what_has_not_changed_is_not_thought_over(self):
-        scan, last = self.cycle._scan, attributes.Latest()
+        scan, last = self.cycle._observer._scan, attributes.Latest()
 
         def same() -> snapshots.HostSnapshot:
             # as the real scanner does it
@@ -86,7 +85,7 @@ class TestHealing(CycleCase):
                 snapshot.namespaces, snapshot.arrays)
             return kept
 
-        self.cycle._scan = same
+        self.cycle._observer._scan = same
         self.turn(3)
         with contextlib.ExitStack() as patched:
             asked = [patched.enter_context(mock.patch.object(where, name))
@@ -473,7 +472,7 @@ class TestKilled(CycleCase):
         self.turn()
         self.lose()
         self.turn(4)
-        with mock.patch.object(healing_loop.decision, 'answered',
+        with mock.patch.object(decision, 'answered',
                                side_effect=small_world.Killed):
             self.assertRaises(small_world.Killed, self.turn)
         self.assertEqual([('volume1', 'b')], self.said('replace'))
@@ -589,7 +588,7 @@ class TestSilence(CycleCase):
             replicas=self.driver.volumes[1].replicas + first.replicas[:1])
         self.turn(2)
         self.assertEqual([], self.lines('all claim it'))
-        self.assertEqual('md1', next(iter(self.cycle._arrays)))
+        self.assertEqual('md1', next(iter(self.cycle._knowledge.arrays)))
 
 
 class TestOneAmongMany(CycleCase):
@@ -598,7 +597,7 @@ class TestOneAmongMany(CycleCase):
     volumes = 2
 
     def test_a_volume_that_cannot_be_decided(self):
-        decide = healing_loop.decision.decide
+        decide = decision.decide
 
         def broken(volume, *words):
             if volume.alias == 'volume1':
@@ -606,7 +605,7 @@ class TestOneAmongMany(CycleCase):
             return decide(volume, *words)
 
         self.lose('B', 2)
-        with mock.patch.object(healing_loop.decision, 'decide', broken):
+        with mock.patch.object(decision, 'decide', broken):
             self.turn(20)
         self.assertEqual({'A', 'C'}, self.legs(2))
         self.assertEqual(1, len(self.lines('volume1', 'defect',
@@ -713,8 +712,8 @@ class TestOutage(CycleCase):
 
     def test_a_word_from_before_a_reboot_does_not_count(self):
         self.turn(2)
-        with mock.patch.object(ledger, '_boot', lambda: 'another'):
-            self.restart()
+        self.clock.boot_id = 'another'
+        self.restart()
         self.assertEqual({}, dict(self.claimed[-1].volumes))
 
 
@@ -780,8 +779,8 @@ class TestStop(CycleCase):
         self.turn()
         action = act.Disconnect('', 'nvme11')
         self.stopping = True
-        self.assertFalse(self.cycle._execute(
-            action, self.driver.volumes[1], {}))
+        self.assertFalse(self.cycle._serving.execute(
+            healing_pass.Pass(), action, self.driver.volumes[1], {}))
         self.assertEqual([], self.host.did)
 
 
@@ -825,7 +824,7 @@ class TestMatching(CycleCase):
         self.assertIn('md1, md9', found.doubts['volume volume1'])
 
     def test_a_doubt_about_an_array_that_is_served_is_said_once(self):
-        scan = self.cycle._scan
+        scan = self.cycle._observer._scan
 
         def with_another() -> snapshots.HostSnapshot:
             found: snapshots.HostSnapshot = scan()
@@ -835,7 +834,7 @@ class TestMatching(CycleCase):
                     for leg in found.arrays[0].legs[1:]))
             return dataclasses.replace(found, arrays=(*found.arrays, stale))
 
-        self.cycle._scan = with_another
+        self.cycle._observer._scan = with_another
         self.turn(4)
         self.assertEqual(1, len(self.lines('md1, md9 all look like')))
 

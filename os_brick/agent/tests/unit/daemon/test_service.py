@@ -29,6 +29,7 @@ from oslotest import base
 
 backend.init_backend(backend.BackendType.THREADING)
 
+from os_brick.agent.daemon import pace  # noqa: E402
 from os_brick.agent.daemon import service  # noqa: E402
 from os_brick.agent.host import attributes  # noqa: E402
 from os_brick.agent import opts  # noqa: E402
@@ -47,16 +48,16 @@ class ServiceCase(base.BaseTestCase):
         self.log = self.useFixture(fixtures.FakeLogger())
         self.put('notify', self.note)
         self.notes: list[str] = []
-        self.put('SOON', 0.01)
-        self.put('GAP', 0.0)
+        self.put('SOON', 0.01, pace)
+        self.put('GAP', 0.0, pace)
         self.conf = small_world.configuration(
             run_dir=self.folder, poll_jitter=0.0, poll_interval=3600.0)
         self.passes: queue.Queue[int] = queue.Queue()
         self.cleaned: list[int] = []
         self.stopping = threading.Event()
 
-    def put(self, name: str, value: object) -> None:
-        patch = mock.patch.object(service, name, value)
+    def put(self, name: str, value: object, where: object = service) -> None:
+        patch = mock.patch.object(where, name, value)
         patch.start()
         self.addCleanup(patch.stop)
 
@@ -96,10 +97,12 @@ class TestPasses(ServiceCase):
 
     def test_the_first_pass_is_within_the_jitter(self):
         self.conf.set_override('poll_jitter', 500.0)
-        with mock.patch.object(service.random, 'uniform',
-                               return_value=0.0) as uniform:
-            self.begin()
-            self.wait_for_a_pass()
+        uniform = mock.Mock(return_value=0.0)
+        agent = self.agent()
+        agent._pace = pace.Pace(self.conf, uniform)
+        agent.start()
+        self.addCleanup(self.end, agent)
+        self.wait_for_a_pass()
         self.assertEqual(mock.call(0, 500.0), uniform.call_args_list[0])
 
     def test_a_pass_that_asks_for_another_gets_it_soon(self):
@@ -118,20 +121,19 @@ class TestPasses(ServiceCase):
 
         agent = self.agent(slow)
         agent._watch = mock.Mock()
-        with mock.patch.object(service.time, 'monotonic', lambda: now[0]), \
-                mock.patch.object(service.random, 'uniform',
-                                  lambda low, high: high):
-            agent._one_pass()
-            self.assertEqual(30.0 + 4.0 - 20.0, agent._delay)
-            agent._run_pass = lambda: slow() or 7.0
-            agent._wake.set()
-            agent._one_pass()
-            self.assertEqual(7.0, agent._delay)
-            agent._run_pass = slow
-            self.put('SOON', 50.0)
-            agent._wake.set()
-            agent._one_pass()
-            self.assertEqual(50.0, agent._delay)
+        agent._clock = mock.Mock(monotonic=lambda: now[0])
+        agent._pace = pace.Pace(self.conf, lambda low, high: high)
+        agent._one_pass()
+        self.assertEqual(30.0 + 4.0 - 20.0, agent._delay)
+        agent._run_pass = lambda: slow() or 7.0
+        agent._wake.set()
+        agent._one_pass()
+        self.assertEqual(7.0, agent._delay)
+        agent._run_pass = slow
+        self.put('SOON', 50.0, pace)
+        agent._wake.set()
+        agent._one_pass()
+        self.assertEqual(50.0, agent._delay)
 
     def test_a_failing_pass_does_not_end_the_loop(self):
         def failing():
@@ -223,8 +225,8 @@ class TestPasses(ServiceCase):
 
     def test_a_storm_of_wake_ups_is_slowed_down(self):
         """Ever more; and what comes after it is followed at once."""
-        self.put('GAP', 0.2)
-        self.put('SOON', 1.0)
+        self.put('GAP', 0.2, pace)
+        self.put('SOON', 1.0, pace)
         agent = self.agent()
         agent._watch = mock.Mock()
         clock = [100.0]
@@ -235,11 +237,11 @@ class TestPasses(ServiceCase):
             clock[0] += seconds
 
         agent._stopping = mock.Mock(is_set=lambda: False, wait=rest)
-        with mock.patch.object(service.time, 'monotonic', lambda: clock[0]):
-            for quiet in (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.5, 0.1):
-                clock[0] += quiet
-                agent._wake.set()
-                agent._one_pass()
+        agent._clock = mock.Mock(monotonic=lambda: clock[0])
+        for quiet in (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.5, 0.1):
+            clock[0] += quiet
+            agent._wake.set()
+            agent._one_pass()
         self.assertEqual([0.0, 0.2, 0.4, 0.8, 1.0, 1.0, 0.0, 0.1], rests)
 
 

@@ -26,8 +26,11 @@ from unittest import mock
 import fixtures
 from oslotest import base
 
+from os_brick.agent import clock
 from os_brick.agent.host import attributes
+from os_brick.agent.host import brick_lock
 from os_brick.agent.host import commands
+from os_brick.agent.host import effects
 from os_brick.agent.host import execute
 from os_brick.agent.host import sysfs
 from os_brick.agent import model
@@ -80,12 +83,14 @@ class ActionsCase(base.BaseTestCase):
         self.conf.set_override('lock_path', self.locks, 'os_brick')
         self.scanner = sysfs.Scanner(self.host.root)
         self.stopping = False
+        self.privileged = mock.Mock(spec=effects.Effects)
+        real = effects.Effects()
+        self.privileged.try_lock.side_effect = real.try_lock
+        self.privileged.probe.side_effect = real.probe
+        self.privileged.close_connections.return_value = 1
         self.executor = execute.Executor(
             self.conf, self.scanner, small_world.HOST,
-            lambda: self.stopping)
-        self.privileged = self.put(execute, 'privileged', mock.Mock(
-            CommandFailed=commands.CommandFailed,
-            BadArgument=commands.BadArgument))
+            lambda: self.stopping, self.privileged)
         self.blocks: dict[str, list[bytes]] = {}
         self.privileged.superblocks.side_effect = self.superblocks
 
@@ -119,7 +124,8 @@ class ActionsCase(base.BaseTestCase):
 
     def called(self) -> list[tuple[object, ...]]:
         return [(name,) + arguments for name, arguments, _words
-                in self.privileged.mock_calls if name != 'superblocks']
+                in self.privileged.mock_calls
+                if name not in ('superblocks', 'try_lock', 'probe')]
 
 
 class TestRules(ActionsCase):
@@ -346,7 +352,7 @@ class TestConnect(ActionsCase):
             held.append(os.listdir(self.locks))
             return real(*words)
 
-        with mock.patch.object(execute.socket, 'create_connection', probe):
+        with mock.patch.object(effects.socket, 'create_connection', probe):
             self.do(self.connect(self.listener()))
         self.assertEqual([[]], held)
 
@@ -408,7 +414,7 @@ class TestLock(ActionsCase):
             if process.poll() is None:
                 process.communicate('\n\n')
 
-        with mock.patch.object(execute.time, 'sleep', wait):
+        with mock.patch.object(clock.HOST, 'sleep', wait):
             self.do(self.action)
         self.assertEqual(1, len(self.called()))
 
@@ -439,20 +445,20 @@ class TestLock(ActionsCase):
         self.attach()
         self.conf.set_override('lock_timeout', 3600.0)
         self.stopping = True
-        self.put(execute, 'STOP_PATIENCE', 0.1)
+        self.put(brick_lock, 'STOP_PATIENCE', 0.1)
         self.refused(self.action, kind=execute.LockHeld)
 
     def test_what_is_urgent_goes_on_without_the_lock(self):
         """Its holder may hang on the very I/O that is to be ended."""
         self.attach()
-        self.put(execute, 'URGENT_PATIENCE', 0.1)
+        self.put(brick_lock, 'URGENT_PATIENCE', 0.1)
         self.conf.set_override('lock_timeout', 3600.0)
         self.executor.execute(self.action, VOLUME, OWNED,
                               urgent=True)
         self.assertEqual(1, len(self.called()))
 
     def test_what_is_urgent_does_not_wait_for_another_thread(self):
-        self.put(execute, 'URGENT_PATIENCE', 0.1)
+        self.put(brick_lock, 'URGENT_PATIENCE', 0.1)
         self.conf.set_override('lock_timeout', 1.0)
         hangs, ended = threading.Event(), threading.Event()
 

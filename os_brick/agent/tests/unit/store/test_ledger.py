@@ -45,37 +45,29 @@ class LedgerCase(base.BaseTestCase):
         self.folder = folder.name
         self.path = os.path.join(folder.name, 'agent.sqlite')
         self.clock = small_world.Clock()
-        patch = mock.patch.object(ledger, 'time', self.clock)
-        patch.start()
-        self.addCleanup(patch.stop)
         self.boot('first')
-        self.book = ledger.Ledger(self.path)
+        self.book = ledger.Ledger(self.path, self.clock)
         self.addCleanup(lambda: self.book.close())
 
     def boot(self, name: str) -> None:
-        path = os.path.join(self.folder, 'boot_id')
-        with open(path, 'w', encoding='ascii') as boot_id:
-            boot_id.write(name + '\n')
-        patch = mock.patch.object(ledger, '_BOOT_ID', path)
-        patch.start()
-        self.addCleanup(patch.stop)
+        self.clock.boot_id = name
 
     def reopen(self) -> None:
         self.book.close()
-        self.book = ledger.Ledger(self.path)
+        self.book = ledger.Ledger(self.path, self.clock)
 
 
 class TestTime(LedgerCase):
 
     def test_goes_with_the_boot_clock(self):
         first = self.book.now()
-        self.clock.boottime += 12.5
+        self.clock.since_boot += 12.5
         self.assertEqual(12.5, self.book.now() - first)
 
     def test_does_not_jump_with_the_wall_clock(self):
         first = self.book.now()
         for jump in (1e9, -2e9, 3600.0):
-            self.clock.wall += jump
+            self.clock.time += jump
             self.assertEqual(first, self.book.now())
             self.reopen()
             self.assertEqual(first, self.book.now())
@@ -90,7 +82,7 @@ class TestTime(LedgerCase):
     def test_over_a_reboot_the_wall_clock_is_the_witness(self):
         first = self.book.now()
         self.boot('second')
-        self.clock.boottime, self.clock.wall = 1.0, self.clock.wall + 90
+        self.clock.since_boot, self.clock.time = 1.0, self.clock.time + 90
         self.assertEqual(90.0, self.book.now() - first)
         self.clock.advance(5)
         self.assertEqual(95.0, self.book.now() - first)
@@ -99,11 +91,11 @@ class TestTime(LedgerCase):
         self.clock.advance(1000)
         first = self.book.now()
         self.boot('second')
-        self.clock.boottime, self.clock.wall = 1.0, 0.0
+        self.clock.since_boot, self.clock.time = 1.0, 0.0
         self.assertEqual(first, self.book.now())
         # NTP sets it right within the boot
-        self.clock.wall = 2e9
-        self.clock.boottime += 7
+        self.clock.time = 2e9
+        self.clock.since_boot += 7
         self.assertEqual(7.0, self.book.now() - first)
 
     def test_never_back_whatever_the_clocks_do(self):
@@ -116,8 +108,8 @@ class TestTime(LedgerCase):
         def check(steps):
             for wall, boottime, reboots in steps:
                 before = self.book.now()
-                self.clock.wall += wall
-                self.clock.boottime += boottime
+                self.clock.time += wall
+                self.clock.since_boot += boottime
                 if reboots:
                     self.boot('boot %r' % (wall,))
                 self.assertGreaterEqual(self.book.now(), before)
@@ -191,8 +183,8 @@ class TestVolumes(LedgerCase):
 
     def test_it_does_not_outlive_a_reboot(self):
         self.book.keep_volumes([self.volume])
-        with mock.patch.object(ledger, '_boot', lambda: 'another'):
-            self.assertEqual({}, self.book.volumes())
+        self.boot('another')
+        self.assertEqual({}, self.book.volumes())
 
     def test_the_same_word_costs_no_write(self):
         self.book.keep_volumes([self.volume])

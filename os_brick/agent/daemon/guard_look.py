@@ -1,0 +1,243 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""One look of the guard: what stands still, what to do, and doing it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Mapping
+import dataclasses
+import logging
+
+from oslo_config import cfg
+
+from os_brick.agent.guard import roles
+from os_brick.agent.guard import stall
+from os_brick.agent.host import activity
+from os_brick.agent.host import execute
+from os_brick.agent import log_once
+from os_brick.agent import model
+from os_brick.agent.model import actions as act
+from os_brick.agent.model import snapshots
+from os_brick.agent.safety import ownership
+
+LOG = logging.getLogger(__name__)
+#: Seconds between two looks while something is wrong.
+ALERT = 0.1
+#: Seconds after which what could not be done is tried again, while I/O
+#: stands still and while it does not.
+AGAIN, LATER = 1.0, 10.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Guarded:
+    """The arrays that are guarded.
+
+    :ivar arrays: array name -> uuid of its volume.
+    :ivar known: the volumes that they were matched with; what is published
+        later may lack one.
+    """
+
+    arrays: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    known: ownership.KnownVolumes = dataclasses.field(
+        default_factory=ownership.KnownVolumes)
+
+    @property
+    def owned(self) -> ownership.Owned:
+        return self.known.owned(self.arrays)
+
+    def volume(self, name: str) -> model.Volume:
+        return self.known.volumes[self.arrays[name]]
+
+
+@dataclasses.dataclass
+class Kept:
+    """What one look leaves to the next.
+
+    :ivar activity: what the small reads said.
+    :ivar io_history: since when which array stands still.
+    :ivar symptoms: what was made of both.
+    :ivar snapshot: the last scan of this host.
+    :ivar guarded: the arrays that were found in it.
+    :ivar memory: what the guard remembers of its decisions.
+    :ivar failed: what could not be done, for the log.
+    :ivar unseen: something has changed that no scan has seen yet.
+    :ivar due: when to scan though nothing changes, by the clock.
+    """
+
+    activity: activity.Activity = activity.Activity()
+    io_history: stall.IoHistory = stall.IoHistory()
+    symptoms: roles.Symptoms = roles.Symptoms()
+    snapshot: snapshots.HostSnapshot = snapshots.HostSnapshot()
+    guarded: Guarded = Guarded()
+    memory: roles.GuardMemory = roles.GuardMemory()
+    failed: frozenset[str] = frozenset()
+    unseen: bool = False
+    due: float = 0.0
+
+
+@dataclasses.dataclass
+class Look:
+    """What belongs to one look, and ends with it.
+
+    :ivar now: seconds that never step.
+    :ivar mode: ``io_guard``.
+    :ivar failed: what could not be done in it, for the log.
+    """
+
+    now: float
+    mode: str
+    failed: set[str] = dataclasses.field(default_factory=set)
+
+
+class Looker:
+    """Looks closer, and has done what the guard decides.
+
+    :param scan: looks at all of this host.
+    :param unanswered: says which portals acknowledge nothing, and for how
+        many seconds.
+    """
+
+    def __init__(self, conf: cfg.ConfigOpts,
+                 scan: Callable[[], snapshots.HostSnapshot],
+                 executor: execute.Executor,
+                 unanswered: Callable[[], Mapping[model.Portal, float]],
+                 log: log_once.LogOnce) -> None:
+        self._conf = conf
+        self._scan = scan
+        self._executor = executor
+        self._unanswered = unanswered
+        self._log_once = log
+        self.kept = Kept()
+
+    def look(self, this: Look, known: ownership.KnownVolumes) -> float:
+        """Act where needed; return when to look again, in seconds.
+
+        What fails is left for the next look.
+        """
+        kept = self.kept
+        kept.io_history = stall.look(kept.io_history, kept.activity.counters,
+                                     this.now)
+        clues = self._clues()
+        pause = self._suspect(this.now)
+        kept.unseen |= clues != self._clues()
+        if kept.unseen:
+            if self._guard(this, known):
+                pause = min(pause, ALERT)
+            kept.unseen = False
+        return pause
+
+    def _suspect(self, now: float) -> float:
+        """Find out what stands still, and when to look again."""
+        kept, timeout = self.kept, self._conf.io_stall_timeout
+        standing = kept.io_history.stalled(now, min(stall.MOMENT, timeout))
+        quiet = self._unanswered() if standing else {}
+        kept.symptoms = roles.Symptoms(
+            frozenset(name for name, io in kept.activity.counters.items()
+                      if io.under_way), standing,
+            kept.io_history.stalled(now, timeout),
+            stall.silent(quiet, timeout / 2), stall.silent(quiet, timeout),
+            kept.symptoms.answered if standing else frozenset())
+        if standing:
+            return min(ALERT, stall.silent_in(quiet, timeout))
+        pause = float(self._conf.connection_check_interval)
+        # whether it has only begun, or stands still, the next look tells
+        return min(pause, stall.MOMENT) if kept.symptoms.busy else pause
+
+    def _clues(self) -> tuple[frozenset[object], ...]:
+        """What of the symptoms may change a decision."""
+        symptoms = self.kept.symptoms
+        return (symptoms.stalled, symptoms.doubted, symptoms.silent,
+                symptoms.standing if self.kept.memory.lost else frozenset())
+
+    def _guard(self, this: Look, known: ownership.KnownVolumes) -> bool:
+        """Scan, decide and act; True while something is undecided."""
+        kept = self.kept
+        kept.due = this.now + self._conf.poll_interval
+        if this.mode == 'off':
+            return False
+        kept.snapshot = snapshots.carry_over(kept.snapshot, self._scan())
+        kept.guarded = Guarded(dict(known.match(
+            kept.snapshot, kept.guarded.arrays).arrays), known)
+        decision = self._decide(this.now)
+        if decision.probe and this.mode == 'on':
+            self._ask(decision.probe)
+            decision = self._decide(this.now)
+        kept.memory = decision.memory
+        for name, action in decision.actions:
+            self._act(this, name, action)
+        self._settle(this)
+        if decision.probe:
+            kept.due = this.now + ALERT
+        if decision.again_at is not None:
+            kept.due = min(kept.due, decision.again_at)
+        self._log_once.fine('io_guard')
+        return bool(decision.probe or decision.again_at is not None)
+
+    def _settle(self, this: Look) -> None:
+        """See to what could not be done: that it is tried again."""
+        kept = self.kept
+        for subject in kept.failed - this.failed:
+            self._log_once.forget(subject)
+        kept.failed = frozenset(this.failed)
+        if this.failed and this.mode == 'on':
+            kept.due = this.now + (AGAIN if kept.symptoms.stalled else LATER)
+
+    def _decide(self, now: float) -> roles.GuardDecision:
+        kept = self.kept
+        return roles.decide(
+            kept.snapshot, kept.guarded.owned, kept.memory, now,
+            roles.GuardPolicy(self._conf.io_fail_timeout), kept.symptoms,
+            kept.guarded.known.leaving)
+
+    def _ask(self, devices: frozenset[str]) -> None:
+        """Find out which legs answer a read; it counts while I/O stands."""
+        symptoms = self.kept.symptoms
+        try:
+            self.kept.symptoms = dataclasses.replace(
+                symptoms, answered=symptoms.answered
+                | self._executor.answering(devices))
+        except execute.NotDone as error:
+            self._log_once.trouble('reading %s' % ', '.join(sorted(devices)),
+                                   str(error))
+
+    def _act(self, this: Look, name: str, action: act.Action) -> None:
+        volume = self.kept.guarded.volume(name)
+        words = act.words(action)
+        subject = 'volume %s, %s' % (volume.alias, words)
+        if this.mode != 'on':
+            this.failed.add(subject)
+            self._log_once.trouble(subject, 'io_guard=observe: it would be '
+                                   'done')
+            return
+        try:
+            self._executor.execute(
+                action, volume, self.kept.guarded.owned, urgent=True)
+        except execute.NotDone as error:
+            this.failed.add(subject)
+            self._log_once.trouble(subject, 'not done: %s' % error)
+        except Exception as error:
+            this.failed.add(subject)
+            self._log_once.defect(subject, error)
+        else:
+            LOG.info('volume %s: done: %s', volume.alias, words)
+
+    def restore(self, this: Look) -> None:
+        """Leave no leg failing fast: there will be no guard."""
+        kept = self.kept
+        if this.mode != 'on' or not kept.guarded.arrays:
+            return
+        for name, action in roles.restore(
+                self._scan(), frozenset(kept.guarded.arrays),
+                self._conf.io_fail_timeout, kept.memory):
+            self._act(this, name, action)
+        kept.failed |= this.failed

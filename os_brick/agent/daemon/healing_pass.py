@@ -1,0 +1,57 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""What belongs to one pass, and ends with it."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from os_brick.agent.healing import decision
+from os_brick.agent.model import actions as act
+from os_brick.agent.model import snapshots
+from os_brick.agent.safety import ownership
+
+
+@dataclasses.dataclass
+class Pass:
+    """It is filled in as the pass goes on.
+
+    :ivar now: agent time when it began.
+    :ivar before: what was done in the pass before.
+    :ivar snapshot: this host, as it was looked at last.
+    :ivar fresh: the provisioner has given its word in this pass.
+    :ivar owned: what on this host is the provisioner's.
+    :ivar staying: the replicas of all volumes that are not to be let go.
+    :ivar here: the volumes that have their array on this host.
+    :ivar attached: those whose array was not served before.
+    :ivar owing: those of which there are reports to be sent.
+    :ivar targets_wanted: replicas whose targets are asked for.
+    :ivar lock_held: os-brick's lock could not be taken: all actions wait.
+    :ivar subjects: the troubles that were met; those of the last pass that
+        are not among them are over.
+    :ivar done: the actions that were carried out.
+    """
+
+    now: float = 0.0
+    policy: decision.HealingPolicy = decision.HealingPolicy()
+    before: frozenset[act.Action] = frozenset()
+    snapshot: snapshots.HostSnapshot = snapshots.HostSnapshot()
+    fresh: bool = False
+    owned: ownership.Owned = ownership.Owned()
+    staying: frozenset[str] = frozenset()
+    here: frozenset[str] = frozenset()
+    attached: frozenset[str] = frozenset()
+    owing: frozenset[str] = frozenset()
+    targets_wanted: frozenset[str] = frozenset()
+    lock_held: bool = False
+    subjects: set[str] = dataclasses.field(default_factory=set)
+    done: set[act.Action] = dataclasses.field(default_factory=set)

@@ -1,0 +1,56 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""Looking at this host, and saying what has changed since the last look."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+import logging
+
+from os_brick.agent import model
+from os_brick.agent.model import events
+from os_brick.agent.model import snapshots
+
+LOG = logging.getLogger(__name__)
+_LEVELS = {events.INFO: logging.INFO, events.WARN: logging.WARNING,
+           events.FATAL: logging.CRITICAL}
+
+
+class Observer:
+    """Logs each change once, and keeps it for whoever is to be told.
+
+    :param scan: looks at all of this host.
+    """
+
+    def __init__(self, scan: Callable[[], snapshots.HostSnapshot]) -> None:
+        self._scan = scan
+        self._last = snapshots.HostSnapshot()
+        self._events: list[model.Event] = []
+
+    def look(self) -> snapshots.HostSnapshot:
+        snapshot = snapshots.carry_over(self._last, self._scan())
+        for problem in set(snapshot.problems) - set(self._last.problems):
+            LOG.warning('this host: %s', problem)
+        for event in events.diff(self._last, snapshot):
+            LOG.log(_LEVELS[event.level], '%s', event.message)
+            self._events.append(event)
+        self._last = snapshot
+        return snapshot
+
+    def add(self, event: model.Event) -> None:
+        """Keep what was found out otherwise, too."""
+        self._events.append(event)
+
+    def take(self) -> list[model.Event]:
+        """Return what was seen since the last call."""
+        seen, self._events = self._events, []
+        return seen

@@ -1,0 +1,164 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""Serving one volume: decide, remember and act.
+
+Nothing here waits for a provisioner.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+import logging
+
+from os_brick.agent.daemon import healing_pass
+from os_brick.agent.daemon import knowledge
+from os_brick.agent.daemon import observer
+from os_brick.agent.healing import decision
+from os_brick.agent.healing import settled
+from os_brick.agent.host import execute
+from os_brick.agent.host import not_done
+from os_brick.agent import log_once
+from os_brick.agent import model
+from os_brick.agent.model import actions as act
+from os_brick.agent.model import events
+from os_brick.agent.provisioner import outbox
+from os_brick.agent.store import ledger
+
+LOG = logging.getLogger(__name__)
+_HELD = ('No copy of it is added, replaced or let go until the operator says '
+         'which one is to be used: see "Copies in doubt" in the documentation')
+
+
+class Serving:
+    """What a volume's turn in a pass needs.
+
+    :param learn: told which replicas have been legs of a volume.
+    :param tell: handed what the provisioner is to be told as an event.
+    """
+
+    def __init__(self, executor: execute.Executor, store: ledger.Ledger,
+                 stopping: Callable[[], bool], log: log_once.LogOnce,
+                 learn: knowledge.Knowledge,
+                 tell: observer.Observer) -> None:
+        self._executor = executor
+        self._ledger = store
+        self._stopping = stopping
+        self._log_once = log
+        self._knowledge = learn
+        self._observer = tell
+        self._settled = settled.SettledVolumes[outbox.Served]()
+
+    def serve(self, this: healing_pass.Pass, volume: model.Volume,
+              array: model.Array) -> outbox.Served:
+        """Do what is due for a volume; return what is left to be told."""
+        kept = self._settled.get(volume, array, this.snapshot, this.policy)
+        if kept is not None:
+            return kept
+        before = self._ledger.records(volume.uuid)
+        decided = decision.decide(
+            volume, array, this.snapshot, before, this.now, this.policy,
+            this.staying, this.owned, volume.uuid in this.attached,
+            volume.uuid in this.owing)
+        records = dict(decided.records)
+        self._sound(volume, array, decided.alarm)
+        self._knowledge.joined(volume.uuid, frozenset(
+            uuid for uuid, record in records.items() if record.joined))
+        if decided.reports or records != before:
+            self._ledger.save(volume.uuid, records, decided.reports)
+        self._say(this, volume, decided)
+        done = False
+        for action in decided.actions:
+            done |= self.execute(this, action, volume, records)
+        served = outbox.Served(
+            volume, records, decided.requests, decided.targets_wanted, done,
+            decided.due_in)
+        if decided.settled and records == before:
+            self._settled.keep(volume, array, this.snapshot, this.policy,
+                               served)
+        return served
+
+    def ended(self) -> None:
+        """Forget what was found of volumes that had no turn."""
+        self._settled.forget_unused()
+
+    def _say(self, this: healing_pass.Pass, volume: model.Volume,
+             decided: decision.HealingDecision) -> None:
+        for report in decided.reports:
+            LOG.info('volume %s: replica %s is %s', volume.alias,
+                     report.replica_uuid, report.state.value)
+        for uuid, record in decided.records.items():
+            if record.failed and volume.replica(uuid) is not None:
+                subject = 'volume %s, replica %s' % (volume.alias, uuid)
+                this.subjects.add(subject)
+                self._log_once.trouble(subject, record.failed)
+
+    def _sound(self, volume: model.Volume, array: model.Array,
+               alarm: str) -> None:
+        """Say once, and to the provisioner, that a copy is in doubt (S10)."""
+        subject = 'volume %s, its copies' % volume.alias
+        if not alarm:
+            self._log_once.fine(subject)
+            return
+        if self._log_once.trouble(subject, '%s. %s' % (alarm, _HELD),
+                                  logging.CRITICAL):
+            self._observer.add(model.Event(
+                'COPIES_IN_DOUBT', events.FATAL, 'array %s (%s): %s. %s' % (
+                    volume.alias, array.name, alarm, _HELD),
+                (('array', array.name), ('alias', volume.alias))))
+
+    def execute(self, this: healing_pass.Pass, action: act.Action,
+                volume: model.Volume,
+                records: dict[str, decision.ReplicaRecord]) -> bool:
+        """Return True when it was done, and not for the second time.
+
+        :param records: of the volume; brought up to date where the action
+            tells something of a replica.
+        """
+        words = act.words(action)
+        subject = 'volume %s, %s' % (volume.alias, words)
+        this.subjects.add(subject)
+        if this.lock_held or self._stopping():
+            return False
+        try:
+            self._executor.execute(action, volume, this.owned)
+        except execute.NotDone as error:
+            self._log_once.trouble(subject, 'not done: %s' % error)
+            # all actions wait for the same lock
+            this.lock_held = isinstance(error, execute.LockHeld)
+            self._learn(action, error, volume, records)
+            return False
+        except Exception as error:
+            self._log_once.defect(subject, error)
+            return False
+        self._log_once.forget(subject)
+        again = action in this.before
+        this.done.add(action)
+        LOG.log(logging.DEBUG if again else logging.INFO,
+                'volume %s: done: %s', volume.alias, words)
+        return not again
+
+    def _learn(self, action: act.Action, error: not_done.NotDone,
+               volume: model.Volume,
+               records: dict[str, decision.ReplicaRecord]) -> None:
+        """Remember what a failure tells of the replica."""
+        if not isinstance(action, (act.Connect, act.AddLeg)):
+            return
+        record = records[action.replica_uuid]
+        if isinstance(error, execute.Divergent):
+            record = decision.diverged(record, str(error))
+        elif isinstance(error, (execute.LockHeld, execute.Refused,
+                                execute.HostUnfit)):
+            return
+        else:
+            record = decision.unusable(record, str(error))
+        records[action.replica_uuid] = record
+        self._ledger.save(volume.uuid, {action.replica_uuid: record})

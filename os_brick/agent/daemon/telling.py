@@ -1,0 +1,98 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""Telling the provisioner of the volumes that were served, and asking it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from os_brick.agent.daemon import healing_pass
+from os_brick.agent.daemon import knowledge
+from os_brick.agent.daemon import observer
+from os_brick.agent.healing import decision
+from os_brick.agent.host import execute
+from os_brick.agent import log_once
+from os_brick.agent import model
+from os_brick.agent.provisioner import outbox
+from os_brick.agent.safety import rules
+from os_brick.agent.store import ledger
+
+
+class Telling:
+    """What telling needs, beside the way to the provisioner.
+
+    :param known: says which array is which volume's.
+    :param sight: looks at this host once more before a copy is given up.
+    """
+
+    def __init__(self, way: outbox.Outbox, store: ledger.Ledger,
+                 executor: execute.Executor, log: log_once.LogOnce,
+                 known: knowledge.Knowledge,
+                 sight: observer.Observer) -> None:
+        self._outbox = way
+        self._ledger = store
+        self._executor = executor
+        self._log_once = log
+        self._knowledge = known
+        self._observer = sight
+
+    def tell_all(self, this: healing_pass.Pass,
+                 served: Iterable[outbox.Served]) -> bool:
+        """Tell of each volume; True when something was accepted."""
+        owing, accepted = self._ledger.owing(), False
+        for one in served:
+            with self._log_once.sheltered('volume %s, telling'
+                                          % one.volume.alias):
+                accepted |= self._tell(this, one, one.volume.uuid in owing)
+        return accepted
+
+    def _tell(self, this: healing_pass.Pass, one: outbox.Served,
+              owing: bool) -> bool:
+        """Send the reports, then ask; True when something was accepted."""
+        accepted = False
+        if (not owing or self._outbox.deliver(one.volume)) and this.fresh:
+            for request in one.requests:
+                if self._may_ask(this, one.volume, request):
+                    accepted |= self._outbox.request(
+                        one.volume, one.records, request, this.now)
+        return accepted
+
+    def _may_ask(self, this: healing_pass.Pass, volume: model.Volume,
+                 request: decision.Request) -> bool:
+        """A copy is given up only on what its fellows answer now (S11)."""
+        if request.ask is decision.RequestKind.REPLACE:
+            return True
+        subject = 'volume %s, letting go of replica %s' % (
+            volume.alias, request.replica_uuid)
+        why = self._giving_up(volume, request.replica_uuid)
+        if why is None:
+            self._log_once.forget(subject)
+            return True
+        this.subjects.add(subject)
+        self._log_once.trouble(subject, 'put off: %s' % why)
+        return False
+
+    def _giving_up(self, volume: model.Volume,
+                   replica: str) -> str | None:
+        """Return why the replica must not be given up now, or None."""
+        snapshot = self._observer.look()
+        array = next((array for array in snapshot.arrays if
+                      self._knowledge.arrays.get(array.name) == volume.uuid),
+                     None)
+        answered: frozenset[str] = frozenset()
+        wanted = rules.have_to_answer(replica, array) if array else None
+        if wanted:
+            try:
+                answered = self._executor.answering_patiently(wanted)
+            except execute.NotDone as error:
+                return str(error)
+        return rules.giving_up(replica, array, snapshot, answered)

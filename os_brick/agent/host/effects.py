@@ -1,0 +1,109 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""All with which an action reaches out of this process.
+
+That is one method for each entry point of ``privileged``, the probe of a
+portal, and the file that os-brick locks.  A simulated world hands in its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Sequence
+import socket
+
+from oslo_concurrency import lockutils
+
+from os_brick.agent.host import privileged
+from os_brick.agent import model
+
+# os_brick.initiator.connectors.base.synchronized('connect_volume', ...)
+LOCK_NAME, LOCK_PREFIX = 'connect_volume', 'os-brick-'
+PROBE_TIMEOUT = 3.0
+
+
+class Effects:
+    """What is said of an entry point in ``privileged`` holds here, too.
+
+    :raises commands.CommandFailed: a program, or the kernel, refused it.
+    :raises commands.BadArgument: an argument is not what it has to be.
+    """
+
+    def connect(self, nqn: str, address: str, port: int, transport: str,
+                host_nqn: str) -> None:
+        privileged.connect(nqn, address, port, transport, host_nqn)
+
+    def disconnect(self, controller: str) -> None:
+        privileged.disconnect(controller)
+
+    def set_fast_io_fail(self, controller: str, seconds: int) -> None:
+        privileged.set_fast_io_fail(controller, seconds)
+
+    def set_failfast(self, array: str, device: str, on: bool) -> None:
+        privileged.set_failfast(array, device, on)
+
+    def close_connections(self, address: str, port: int) -> int:
+        return int(privileged.close_connections(address, port))
+
+    def send_keep_alive(self, controller: str, milliseconds: int) -> None:
+        privileged.send_keep_alive(controller, milliseconds)
+
+    def answering(self, devices: Sequence[str],
+                  milliseconds: int) -> list[str]:
+        return list(privileged.answering(devices, milliseconds))
+
+    def superblocks(self, devices: Sequence[str],
+                    milliseconds: int) -> dict[str, list[bytes]]:
+        return dict(privileged.superblocks(devices, milliseconds))
+
+    def fail(self, array: str, device: str) -> None:
+        privileged.fail(array, device)
+
+    def remove(self, array: str, device: str) -> None:
+        privileged.remove(array, device)
+
+    def add(self, array: str, device: str) -> None:
+        privileged.add(array, device)
+
+    def re_add(self, array: str, device: str) -> None:
+        privileged.re_add(array, device)
+
+    def erase_superblock(self, device: str) -> None:
+        privileged.erase_superblock(device)
+
+    def replace(self, array: str, device: str, spare: str) -> None:
+        privileged.replace(array, device, spare)
+
+    def resize(self, array: str, raid_disks: int) -> None:
+        privileged.resize(array, raid_disks)
+
+    def probe(self, portal: model.Portal) -> None:
+        """Find out whether anybody listens at a TCP portal.
+
+        :raises OSError: nobody does.
+        """
+        socket.create_connection((portal.address, portal.port),
+                                 PROBE_TIMEOUT).close()
+
+    def try_lock(self, folder: str) -> Callable[[], object] | None:
+        """Take os-brick's lock if it is free; return what lets it go.
+
+        :param folder: the directory with the lock's file.
+        :raises OSError: the file cannot be used.
+        """
+        lock = lockutils.lock(LOCK_NAME, LOCK_PREFIX, external=True,
+                              lock_path=folder, blocking=False, do_log=False)
+        try:
+            lock.__enter__()
+        except lockutils.AcquireLockFailedException:
+            return None
+        return lambda: lock.__exit__(None, None, None)

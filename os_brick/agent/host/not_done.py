@@ -1,0 +1,32 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""Why an action was not done."""
+
+
+class NotDone(Exception):
+    """An action was refused or failed; the text says why."""
+
+
+class Refused(NotDone):
+    """A safety rule forbade it, or the world has moved on."""
+
+
+class Divergent(Refused):
+    """The copy may hold acknowledged writes that the array lacks (S10)."""
+
+
+class HostUnfit(NotDone):
+    """This host cannot do it, whatever the replica: no program, say."""
+
+
+class LockHeld(NotDone):
+    """os-brick is attaching or detaching; no action can be done now."""

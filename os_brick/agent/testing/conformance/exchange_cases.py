@@ -30,7 +30,7 @@ class ExchangeCases(bench.Bench):
         """
         driver = self.started()
         volume, bad = self.lost(driver)
-        driver.request_replacement(volume, bad)
+        self.request(driver, volume, bad)
         self.new_replicas(volume, driver)
 
     @bench.needs('changes', 'replacement')
@@ -40,8 +40,8 @@ class ExchangeCases(bench.Bench):
         """
         driver = self.started()
         volume, bad = self.lost(driver)
-        driver.request_replacement(volume, bad)
-        driver.request_replacement(volume, bad)
+        self.request(driver, volume, bad)
+        self.request(driver, volume, bad)
         self._exactly_one(volume, driver)
 
     @bench.needs('changes', 'replacement')
@@ -52,9 +52,9 @@ class ExchangeCases(bench.Bench):
         """
         driver = self.started()
         volume, bad = self.lost(driver)
-        driver.request_replacement(volume, bad)
+        self.request(driver, volume, bad)
         driver = self.killed(driver)
-        driver.request_replacement(volume, bad)
+        self.request(driver, volume, bad)
         self._exactly_one(volume, driver)
 
     @bench.needs('changes', 'replacement', 'lost_answer')
@@ -69,7 +69,7 @@ class ExchangeCases(bench.Bench):
                 volume, bad))
         if error is not None and not isinstance(error, base.Unavailable):
             self.fail('it raised %r' % error)
-        driver.request_replacement(volume, bad)
+        self.request(driver, volume, bad)
         self._exactly_one(volume, driver)
 
     def _exactly_one(self, before, driver):
@@ -87,7 +87,7 @@ class ExchangeCases(bench.Bench):
         """
         driver = self.started()
         volume, bad = self.lost(driver)
-        driver.request_replacement(volume, bad)
+        self.request(driver, volume, bad)
         _, found = self.new_replicas(volume, driver)
         if found[0].state not in (State.SYNCHRONIZING, State.MISSING,
                                   State.UNKNOWN):
@@ -100,7 +100,7 @@ class ExchangeCases(bench.Bench):
         """
         driver = self.started()
         volume, bad = self.lost(driver)
-        driver.request_replacement(volume, bad)
+        self.request(driver, volume, bad)
         volume, found = self.new_replicas(volume, driver)
         new = self.volume(driver, {found[0].uuid}).replica(found[0].uuid)
         if new is None or new.target is None or not new.target.portals:
@@ -113,7 +113,7 @@ class ExchangeCases(bench.Bench):
         """
         driver = self.started()
         volume, bad = self.lost(driver)
-        driver.request_replacement(volume, bad)
+        self.request(driver, volume, bad)
         now, _ = self.new_replicas(volume, driver)
         if now.replica_count != volume.replica_count:
             self.fail('%s before, %s now' % (volume.replica_count,
@@ -140,6 +140,7 @@ class ExchangeCases(bench.Bench):
         driver = self.started()
         volume, bad = self.lost(driver)
         with self.without_spares():
+            volume = self.volume(driver)
             error = self.refuses(
                 'the request', lambda: driver.request_replacement(
                     volume, bad), base.Rejected)
@@ -247,7 +248,7 @@ class ExchangeCases(bench.Bench):
         driver = self.started()
         volume, bad = self.lost(driver)
         driver = self.killed(driver)
-        driver.request_replacement(volume, bad)
+        self.request(driver, volume, bad)
         driver = self.killed(driver)
         volume, found = self.new_replicas(volume, driver)
         for state in (State.SYNCHRONIZING, State.AVAILABLE):

@@ -119,8 +119,9 @@ def play(side: Callable[[], Any], examples: int, steps: int,
     """Play stories; :raises Exception: with one that goes wrong."""
     phases = set(hypothesis.Phase) - (
         set() if shortened else {hypothesis.Phase.shrink})
+    factory: Any = lambda: Story(side())    # noqa: E731
     stateful.run_state_machine_as_test(
-        lambda: Story(side()), settings=hypothesis.settings(
+        factory, settings=hypothesis.settings(
             max_examples=examples, stateful_step_count=steps, deadline=None,
-            database=None, print_blob=True, phases=tuple(phases), suppress_health_check=list(
-                hypothesis.HealthCheck)))
+            database=None, print_blob=True, phases=tuple(phases),
+            suppress_health_check=list(hypothesis.HealthCheck)))

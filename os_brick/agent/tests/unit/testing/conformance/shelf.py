@@ -78,7 +78,7 @@ class Shelf:
             old.successor = uuid(self.next)
 
 
-SHELVES = {}
+SHELVES: dict[str, Shelf] = {}
 
 
 class PerfectDriver(base.ProvisionerDriver):
@@ -190,7 +190,7 @@ class ShelfConformance(suite.DriverConformance, unittest.TestCase):
 
     vendor = 'shelf'
     aliases = ('vol-1', 'vol-2')
-    driver = PerfectDriver
+    driver: type[base.ProvisionerDriver] = PerfectDriver
     story_examples = 30
 
     def setUp(self):

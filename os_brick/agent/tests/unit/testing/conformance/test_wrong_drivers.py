@@ -31,11 +31,8 @@ class Quick(shelf.ShelfConformance):
     story_shortened = False
 
 
-# Loaders collect every TestCase of a module; this one is no test by itself.
-Quick.__test__ = False
-
-
 def load_tests(loader, tests, pattern):
+    """Leave out what is no test by itself."""
     return loader.loadTestsFromTestCase(TestWrongDrivers)
 
 

@@ -30,8 +30,8 @@ from os_brick.agent.vendors import base
 LOG = logging.getLogger(__name__)
 State = model.ReplicaState
 Right = shelf.PerfectDriver
-WRONG = {}
-HELD = []
+WRONG: dict[str, type[base.ProvisionerDriver]] = {}
+HELD: list[int] = []
 
 
 def wrong(case):
@@ -661,4 +661,3 @@ class Weary(Right):
         self.kept(volume, replica)
         if self.shelf.spares > 49 or not self.shelf.spares:
             super().request_replacement(volume, replica)
-

@@ -44,6 +44,7 @@ from os_brick.agent.host import identity  # noqa: E402
 from os_brick.agent.host import privileged  # noqa: E402
 from os_brick.agent.host import silence  # noqa: E402
 from os_brick.agent.host import sysfs  # noqa: E402
+from os_brick.agent.host import udev_rule  # noqa: E402
 from os_brick.agent import opts  # noqa: E402
 from os_brick.agent.provisioner import drivers  # noqa: E402
 from os_brick.agent.store import ledger  # noqa: E402
@@ -126,6 +127,11 @@ def _main(argv: list[str]) -> int:
         LOG.info('nvme-agent %s serves host %s (NQN %s, UUID %s) with the '
                  'driver %s', version(), host.name, host.nqn, host.uuid,
                  CONF.provisioner_driver)
+        trouble = udev_rule.trouble()
+        if trouble:
+            LOG.warning('udev may put legs back, or start arrays, without a '
+                        'look at what is on them: %s; see the installation '
+                        'guide', trouble)
         stopping = threading.Event()
         scanner = sysfs.Scanner()
         store = ledger.Ledger(os.path.join(CONF.state_dir, 'agent.sqlite'))

@@ -95,11 +95,23 @@ class Serving:
         for report in decided.reports:
             LOG.info('volume %s: replica %s is %s', volume.alias,
                      report.replica_uuid, report.state.value)
+        if decided.doubt:
+            subject = 'volume %s, its replicas' % volume.alias
+            this.subjects.add(subject)
+            self._log_once.trouble(subject, decided.doubt)
         for uuid, record in decided.records.items():
             if record.failed and volume.replica(uuid) is not None:
                 subject = 'volume %s, replica %s' % (volume.alias, uuid)
                 this.subjects.add(subject)
                 self._log_once.trouble(subject, record.failed)
+        for uuid, seconds in decided.held.items():
+            subject = 'volume %s, return of replica %s' % (volume.alias, uuid)
+            this.subjects.add(subject)
+            if not self._log_once.troubled(subject):
+                self._log_once.trouble(
+                    subject, 'it is here, and is put back in %.0f s: until '
+                    'then its target may execute what it was sent before'
+                    % seconds, logging.INFO)
 
     def _sound(self, volume: model.Volume, array: model.Array,
                alarm: str) -> None:

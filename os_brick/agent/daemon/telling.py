@@ -23,7 +23,7 @@ from os_brick.agent.host import execute
 from os_brick.agent import log_once
 from os_brick.agent import model
 from os_brick.agent.provisioner import outbox
-from os_brick.agent.safety import rules
+from os_brick.agent.safety import farewell
 from os_brick.agent.store import ledger
 
 
@@ -89,10 +89,10 @@ class Telling:
                       self._knowledge.arrays.get(array.name) == volume.uuid),
                      None)
         answered: frozenset[str] = frozenset()
-        wanted = rules.have_to_answer(replica, array) if array else None
+        wanted = farewell.have_to_answer(replica, array) if array else None
         if wanted:
             try:
                 answered = self._executor.answering_patiently(wanted)
             except execute.NotDone as error:
                 return str(error)
-        return rules.giving_up(replica, array, snapshot, answered)
+        return farewell.giving_up(replica, array, snapshot, answered)

@@ -79,6 +79,8 @@ class HealingDecision:
     :ivar settled: all is as it should be, for as long as nothing changes; time
         alone changes nothing.
     :ivar alarm: why no copy may be touched, '' where that is not so (S10).
+    :ivar held: replica -> seconds for which it is not put back yet (S13).
+    :ivar doubt: why the provisioner's word is not acted on, '' if it is (S8).
     """
 
     records: ReplicaRecords
@@ -89,6 +91,8 @@ class HealingDecision:
     settled: bool = False
     due_in: float | None = None
     alarm: str = ''
+    held: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    doubt: str = ''
 
 
 def decide(volume: model.Volume, array: model.Array,
@@ -106,12 +110,14 @@ def decide(volume: model.Volume, array: model.Array,
     :param owing: reports of the volume are still to be sent.
     """
     view = volume_view.VolumeView(volume, array, snapshot, records, now,
-                                  policy)
+                                  policy, attached)
     view = view.with_records(observing.observe(view))
     view = view.with_records(custody.follow(view, attached, owing))
     alarm = custody.alarm(view)
     if alarm:
         return _held(view, alarm)
+    if view.nonsense:
+        return HealingDecision(view.records, doubt=view.nonsense)
     plan = planning.Plan(view, staying, owned)
     actions = tuple(plan.all())
     view = view.with_records(replica_record.with_failures(
@@ -127,9 +133,12 @@ def decide(volume: model.Volume, array: model.Array,
         replica.state is State.AVAILABLE
         and view.local(replica) is State.AVAILABLE
         for replica in volume.replicas)
+    held = {replica.uuid: seconds for replica in volume.replicas
+            if (seconds := view.held(replica))}
     return HealingDecision(
         records, reports, requests, actions, targets_wanted, settled,
-        min(filter(None, map(view.due_in, view.members)), default=None))
+        min((*filter(None, map(view.due_in, view.members)), *held.values()),
+            default=None), held=held)
 
 
 def _held(view: volume_view.VolumeView, alarm: str) -> HealingDecision:

@@ -22,6 +22,7 @@ import dataclasses
 from os_brick.agent.healing import replica_record
 from os_brick.agent.healing import volume_view
 from os_brick.agent import model
+from os_brick.agent.safety import late_writes
 
 State = model.ReplicaState
 ReplicaRecord = replica_record.ReplicaRecord
@@ -42,14 +43,31 @@ def _looked_at(view: volume_view.VolumeView) -> ReplicaRecords:
     """Take in each replica for itself."""
     records = dict(view.records)
     for replica in view.volume.replicas:
-        record = _listed(view, replica)
+        records[replica.uuid] = _listed(view, replica)
+        record = _left(view.with_records(records), replica)
         if not _waits(view, replica, record):
             leg = view.array.leg_of(replica.uuid)
             record = replica_record.seen(
                 record, view.local(replica), leg.device if leg else None,
                 view.now, view.healthy)
         records[replica.uuid] = record
+        if record.counted_at is not None and view.with_records(records).held(
+                replica):
+            # it is not to blame for being kept out
+            records[replica.uuid] = dataclasses.replace(record,
+                                                        counted_at=None)
     return records
+
+
+def _left(view: volume_view.VolumeView,
+          replica: model.Replica) -> ReplicaRecord:
+    """Take in since when md does not list it (S13)."""
+    record = view.records[replica.uuid]
+    leg = view.leg(replica)
+    if leg is None and not record.joined:
+        return record
+    return dataclasses.replace(record, left_at=late_writes.left_at(
+        record.left_at, leg is not None, view.attached, view.now))
 
 
 def _listed(view: volume_view.VolumeView,
@@ -62,7 +80,7 @@ def _listed(view: volume_view.VolumeView,
         record = ReplicaRecord(joined=not view.records, seen_at=view.now)
     if record.confirmed and not terminating:
         # let go, wiped for all we know, and assigned once more
-        record = ReplicaRecord(seen_at=view.now)
+        record = ReplicaRecord(seen_at=view.now, left_at=record.left_at)
     return dataclasses.replace(record, terminating=terminating)
 
 

@@ -192,7 +192,8 @@ class Plan:
         for replica in replicas if self.view.healthy else ():
             namespace = self.snapshot.namespace_of(replica.uuid)
             if (self.view.leg(replica) is None and namespace is not None
-                    and self.snapshot.reachable(namespace)):
+                    and self.snapshot.reachable(namespace)
+                    and not self.view.held(replica)):
                 found.append(Arrival(replica, namespace, rules.unusable(
                     namespace, self.array) or ''))
         return found

@@ -73,6 +73,8 @@ class ReplicaRecord:
     :ivar divergent: why it may hold acknowledged writes that the array lacks,
         '' where nothing says so.
     :ivar given_up: the operator said that another copy is the one.
+    :ivar left_at: agent time since which md does not list it any more; None
+        while it does, and where it never did.
     """
 
     joined: bool = False
@@ -96,6 +98,7 @@ class ReplicaRecord:
     stale: bool = False
     divergent: str = ''
     given_up: bool = False
+    left_at: float | None = None
 
 
 ReplicaRecords = Mapping[str, ReplicaRecord]

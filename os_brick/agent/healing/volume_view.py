@@ -24,11 +24,14 @@ import dataclasses
 from os_brick.agent.healing import replica_record
 from os_brick.agent import model
 from os_brick.agent.model import snapshots
+from os_brick.agent.safety import late_writes
 
 State = model.ReplicaState
 #: Seconds that a newly assigned replica is given to be connected and added,
 #: also where the grace period is shorter.
 ARRIVAL = 60.0
+#: Seconds that one which had to wait (S13) is given to be put back then.
+RETURN = 10.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +43,7 @@ class VolumeView:
     :ivar records: what is remembered of its replicas; one for each that is
         listed, once they were observed.
     :ivar now: agent time, which goes on across restarts and never back.
+    :ivar attached: the array has come up since the last view.
     """
 
     volume: model.Volume
@@ -48,6 +52,7 @@ class VolumeView:
     records: replica_record.ReplicaRecords
     now: float
     policy: replica_record.HealingPolicy
+    attached: bool = False
 
     def with_records(self, records: replica_record.ReplicaRecords
                      ) -> VolumeView:
@@ -85,7 +90,27 @@ class VolumeView:
         namespace = self.snapshot.namespace_of(replica.uuid)
         return namespace is not None and self.snapshot.reachable(namespace)
 
+    def held(self, replica: model.Replica) -> float:
+        """Seconds for which it is here and must not be put back yet (S13)."""
+        return self._held_at(replica, self.now)
+
+    def _held_at(self, replica: model.Replica, moment: float) -> float:
+        if self.leg(replica) is not None or not self.reachable(replica):
+            return 0.0
+        return late_writes.remaining(self.records[replica.uuid].left_at,
+                                     moment)
+
     # what is meant to be
+
+    @property
+    def nonsense(self) -> str:
+        """Why the provisioner's word is not acted on, '' if it is (S8)."""
+        if self.volume.replica_count is None and all(
+                replica.state is State.TERMINATING
+                for replica in self.volume.replicas):
+            return ('all its replicas are marked TERMINATING, which makes no '
+                    'sense for a volume that is attached: it is not acted on')
+        return ''
 
     def chain_listed(self, replica: model.Replica) -> bool:
         """What was assigned in its place is listed."""
@@ -150,7 +175,8 @@ class VolumeView:
         grace = self._grace_of(replica)
         record = self.records[replica.uuid]
         return (grace is not None and record.down >= grace
-                and self.local(replica) is State.MISSING)
+                and self.local(replica) is State.MISSING
+                and not self._held_at(replica, self.now - RETURN))
 
     def grace(self) -> float | None:
         """Seconds a replica may be bad; None: no replacement, ever."""

@@ -35,6 +35,7 @@ from os_brick.agent.model import actions as act
 from os_brick.agent.model import snapshots
 from os_brick.agent.model import superblock
 from os_brick.agent.safety import copies
+from os_brick.agent.safety import farewell
 from os_brick.agent.safety import ownership
 from os_brick.agent.safety import rules
 
@@ -98,7 +99,11 @@ class Executor:
         """:raises Refused: a rule forbids it, by what was read just now."""
         wanted = rules.to_be_read(action, snapshot)
         contents = self._superblocks(wanted) if wanted else {}
-        why = rules.refusal(action, volume, snapshot, owned, contents)
+        asked = farewell.to_answer(action, volume, snapshot, owned)
+        why = rules.refusal(action, volume, snapshot, owned, contents, asked)
+        if why is None and asked:
+            why = rules.refusal(action, volume, snapshot, owned, contents,
+                                self.answering_patiently(asked))
         if why is None:
             return
         if isinstance(action, act.AddLeg):

@@ -73,7 +73,6 @@ class Law(enum.Enum):
         return '%s: %s' % (self.name, why % words)
 
 
-#: Those that nothing holds yet, or only in part (S11: of retiring and of
-#: confirming; S12: a driver asks for no access that was withdrawn).  The list
-#: only shrinks.
-NOT_YET_HELD = frozenset({Law.S11, Law.S12, Law.S13, Law.S14})
+#: Those that nothing holds yet, or only in part (S12: a driver asks for no
+#: access that was withdrawn).  The list only shrinks.
+NOT_YET_HELD = frozenset({Law.S12, Law.S14})

@@ -11,10 +11,9 @@
 #    under the License.
 """May this action be done to this host now: one rule for each kind of it.
 
-The rules hold what the ``laws`` forbid an action: S1 to S4 and S9 to
-S11.  The
-deciding parts obey them by construction; ``refusal`` is asked again with a
-fresh snapshot immediately before every action, because the world moves
+The rules hold what the ``laws`` forbid an action: S1 to S4 and S9 to S11.
+The deciding parts obey them by construction; ``refusal`` is asked again with
+a fresh snapshot immediately before every action, because the world moves
 between deciding and doing.
 
 An action of a kind that has no rule is refused.
@@ -31,6 +30,7 @@ from os_brick.agent.model import snapshots
 from os_brick.agent.model import superblock
 from os_brick.agent.safety import connections
 from os_brick.agent.safety import copies
+from os_brick.agent.safety import farewell
 from os_brick.agent.safety import laws
 from os_brick.agent.safety import ownership
 
@@ -40,12 +40,14 @@ _NOTHING_READ: Mapping[str, superblock.Content] = {}
 
 def refusal(action: act.Action, volume: model.Volume,
             snapshot: snapshots.HostSnapshot, owned: ownership.Owned,
-            contents: Mapping[str, superblock.Content] = _NOTHING_READ
-            ) -> str | None:
+            contents: Mapping[str, superblock.Content] = _NOTHING_READ,
+            answered: Collection[str] = frozenset()) -> str | None:
     """Return why an action must not be done, None where it may.
 
     :param contents: namespace -> what was read from it just now; see
         ``to_be_read``.
+    :param answered: the namespaces that answered a read just now; see
+        ``farewell.to_answer``.
     """
     if not isinstance(action, act.AnyAction):
         return 'no rule allows an action of this kind'
@@ -54,15 +56,18 @@ def refusal(action: act.Action, volume: model.Volume,
         case act.Connect():
             return _connect(action, volume)
         case act.Disconnect():
-            return connections.disconnect(frozenset([action.controller]),
-                                          snapshot, owned)
+            why = connections.disconnect(frozenset([action.controller]),
+                                         snapshot, owned)
+            return why or farewell.disconnect(action, volume, snapshot,
+                                              owned, answered)
         case act.ResetConnection():
             return connections.give_up(action, snapshot, owned)
         case act.SetFastIoFail():
             return connections.fast_fail(action, snapshot, owned)
         case (act.SetFailfast() | act.FailLeg() | act.RemoveLeg()
               | act.AddLeg() | act.ReplaceLeg() | act.Resize()):
-            return _array_refusal(action, volume, snapshot, owned, contents)
+            why = _array_refusal(action, volume, snapshot, owned, contents)
+            return why or _unheard(action, volume, snapshot, owned, answered)
         case _:
             act.never(action)
 
@@ -92,6 +97,14 @@ def _array_refusal(action: act.ArrayAction, volume: model.Volume,
             return _resize(action, array, snapshot)
         case _:
             act.never(action)
+
+
+def _unheard(action: act.ArrayAction, volume: model.Volume,
+             snapshot: snapshots.HostSnapshot, owned: ownership.Owned,
+             answered: Collection[str]) -> str | None:
+    array = snapshot.array(action.array)
+    return farewell.silent(farewell.to_answer(
+        action, volume, snapshot, owned), answered, array) if array else None
 
 
 def _connect(action: act.Connect, volume: model.Volume) -> str | None:
@@ -130,7 +143,7 @@ def _fail(action: act.FailLeg, array: model.Array, volume: model.Volume,
         return None
     replica = volume.replica(leg.replica_uuid)
     if replica and replica.state is model.ReplicaState.TERMINATING:
-        return None
+        return farewell.fail_working(array, volume, snapshot)
     return Law.S3.refuses(
         'the leg is in sync, live, and not marked TERMINATING')
 
@@ -214,6 +227,10 @@ def _replace(action: act.ReplaceLeg, array: model.Array,
         return 'the spare is not there'
     if volume.replica(spare.replica_uuid) is None:
         return Law.S2.refuses('the spare is no replica of the volume')
+    namespace = snapshot.behind(spare)
+    if namespace is None or not snapshot.reachable(namespace):
+        return Law.S11.refuses('the target of the spare %s is lost',
+                               spare.device)
     return None
 
 
@@ -237,40 +254,6 @@ _LEG_GONE = 'the leg is gone'
 
 def _no_other_good() -> str:
     return Law.S1.refuses('no other leg of the array is in sync and live')
-
-
-def giving_up(replica_uuid: str, array: model.Array | None,
-              snapshot: snapshots.HostSnapshot,
-              answered: Collection[str]) -> str | None:
-    """Return why a copy must not be retired or confirmed now (S11).
-
-    That is for ever: whoever holds the data then has to have shown it just
-    now.  One that is reachable could still be fallen back on, and goes only
-    while the array is whole without it.
-
-    :param answered: devices that have answered a read within seconds; see
-        ``have_to_answer``.
-    """
-    if array is None:
-        return Law.S11.refuses('the array is gone')
-    legs = have_to_answer(replica_uuid, array)
-    if not legs:
-        return Law.S11.refuses('no other leg of %s is in sync', array.name)
-    silent = sorted(legs.difference(answered))
-    if silent:
-        return Law.S11.refuses('%s of %s did not answer a read just now',
-                               ', '.join(silent), array.name)
-    namespace = snapshot.namespace_of(replica_uuid)
-    if (not array.whole and namespace is not None
-            and snapshot.reachable(namespace)):
-        return Law.S11.refuses('%s is not whole without it', array.name)
-    return None
-
-
-def have_to_answer(replica_uuid: str, array: model.Array) -> frozenset[str]:
-    """Return the legs that hold the data once a copy was given up."""
-    return frozenset(leg.device for leg in array.in_sync
-                     if leg.replica_uuid != replica_uuid)
 
 
 def other_good(array: model.Array, leg: model.Leg,

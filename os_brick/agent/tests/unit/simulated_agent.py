@@ -186,8 +186,11 @@ class Agent:
         return roles.Symptoms(
             frozenset(raid.name for raid in raids if raid.pending),
             standing(0.25), standing(1.0), silent(0.5), silent(1.0),
-            frozenset(device for device in self.kernel.heads.values()
-                      if self.kernel.answer(device) == 'ok'))
+            self._answering())
+
+    def _answering(self) -> frozenset[str]:
+        return frozenset(device for device in self.kernel.heads.values()
+                         if self.kernel.answer(device) == 'ok')
 
     def _deliver(self) -> bool:
         while self.outbox:
@@ -238,7 +241,8 @@ class Agent:
         snapshot = self.kernel.snapshot()
         why = rules.refusal(action, volume, snapshot, owned,
                             superblocks.contents(snapshot, snapshot.array(
-                                getattr(action, 'array', ''))))
+                                getattr(action, 'array', ''))),
+                            self._answering())
         if why is not None:
             self.failed.append('%s: refused: %s' % (action, why))
             return

@@ -9,7 +9,7 @@
 #    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 #    License for the specific language governing permissions and limitations
 #    under the License.
-"""The judge of the simulated host: S1-S5 and S9, by the truth.
+"""The judge of the simulated host: S1-S5, S9 and S13, by the truth.
 
 It looks at every request and action before and after it is carried out, at
 the kernel's truth and the provisioner's, and never asks ``rules``.
@@ -22,6 +22,8 @@ from os_brick.agent.tests.unit import simulated_provisioner as provisioner
 from os_brick.agent.tests.unit import simulator
 
 MIB = simulator.MIB
+#: Seconds for which a target may still execute what it was sent.
+EXECUTES = 10.0
 
 
 class Violation(AssertionError):
@@ -29,7 +31,10 @@ class Violation(AssertionError):
 
 
 class Judge:
-    """Holds the agent to S1-S5 and S9, by the truth."""
+    """Holds the agent to S1-S5, S9 and S13, by the truth.
+
+    :ivar left: medium -> when it was last listed by md.
+    """
 
     def __init__(self, kernel: simulator.Kernel,
                  given: provisioner.Provisioner) -> None:
@@ -37,6 +42,7 @@ class Judge:
         self.provisioner = given
         self.foreign_raids: set[str] = set()
         self.foreign_media: set[str] = set()
+        self.left: dict[str, float] = {}
 
     def reachable(self, member: simulator.Member,
                   without: str = '') -> bool:
@@ -89,6 +95,9 @@ class Judge:
             if medium.uuid not in owner.given or medium.size < (
                     raid.component_size + MIB):
                 raise Violation('S2: %s' % action)
+            if (self.kernel.now - self.left.get(medium.uuid, -EXECUTES)
+                    < EXECUTES):
+                raise Violation('S13: %s' % action)
         elif isinstance(action, act.Resize):
             if action.raid_disks < len(raid.copies()):
                 raise Violation('S1: %s' % action)
@@ -139,6 +148,9 @@ class Judge:
     def after(self) -> None:
         """Look at the world after something was done to it."""
         for raid in self.kernel.raids.values():
+            self.left.update(dict.fromkeys(
+                (member.medium.uuid for member in raid.members),
+                self.kernel.now))
             if raid.io_errors:
                 raise Violation('S9: I/O error on %s' % raid.name)
             if not [member for member in raid.members

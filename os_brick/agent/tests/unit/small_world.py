@@ -35,6 +35,7 @@ from os_brick.agent import model
 from os_brick.agent.model import actions as act
 from os_brick.agent.model import snapshots
 from os_brick.agent import opts
+from os_brick.agent.safety import farewell
 from os_brick.agent.safety import ownership
 from os_brick.agent.safety import rules
 from os_brick.agent.store import ledger
@@ -167,7 +168,9 @@ class SmallHost:
         snapshot = self.scan()
         why = rules.refusal(action, volume, snapshot, owned,
                             superblocks.contents(snapshot, snapshot.array(
-                                getattr(action, 'array', ''))))
+                                getattr(action, 'array', ''))),
+                            self.answering_patiently(farewell.to_answer(
+                                action, volume, snapshot, owned)))
         if why is not None:
             raise execute.Refused(why)
         self.did.append(action)

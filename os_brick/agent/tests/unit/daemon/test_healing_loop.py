@@ -218,6 +218,31 @@ class TestGivingUp(CycleCase):
         self.assertEqual([], self.said('retire') + self.said('confirm'))
 
 
+class TestHeldBack(CycleCase):
+
+    def test_S13_it_is_said_once_how_long_a_copy_waits(self):
+        self.turn()
+        del self.host.legs[1]['B']
+        self.turn(6, 2.0)
+        self.assertEqual(1, len(self.lines(
+            'volume volume1, return of replica %s: it is here, and is put '
+            'back in 12 s' % small_world.uuid(1, 'b'))))
+        self.assertEqual({'A'}, self.legs())
+        self.turn(2)
+        self.assertEqual({'A', 'B'}, self.legs())
+
+    def test_S8_nonsense_is_said_once_and_not_acted_on(self):
+        self.turn()
+        self.driver.volumes[1] = dataclasses.replace(
+            self.driver.volumes[1], replicas=tuple(
+                dataclasses.replace(replica, state=State.TERMINATING)
+                for replica in self.driver.volumes[1].replicas))
+        self.turn(5)
+        self.assertEqual(1, len(self.lines(
+            'volume volume1, its replicas: all its replicas are marked')))
+        self.assertEqual([], self.host.did)
+
+
 class TestWhoseFault(CycleCase):
     """A host that cannot do it uses up no spares."""
 

@@ -498,7 +498,7 @@ class GuardTest(base.BaseTestCase):
         world = simulated_agent.world(replicas=3)
         world.passes(1)
         world.raid.fault(world.raid.members[2])
-        world.passes(2)
+        world.passes(5)
         self.assertIn('spare', world.raid.members[2].flags)
         world.passes(1)
         world.kernel.lose(world.targets[2])

@@ -135,6 +135,24 @@ class TestRules(ActionsCase):
         self.refused(act.FailLeg('', 'md127', 'nvme2n1'), 'S1')
         self.assertEqual([], self.called())
 
+    def test_S11_the_other_leg_is_asked_before_a_working_one_goes(self):
+        volume = model.Volume(VOLUME.uuid, 'volume', None, (
+            model.Replica(A, model.ReplicaState.TERMINATING),
+            model.Replica(B)))
+        action = act.FailLeg('', 'md127', 'nvme1n1')
+        self.privileged.answering.return_value = []
+        error = self.assertRaises(execute.Refused, self.executor.execute,
+                                  action, volume, OWNED)
+        self.assertIn('S11: nvme2n1 of md127 did not answer', str(error))
+        self.privileged.fail.assert_not_called()
+        self.privileged.answering.return_value = ['nvme2n1']
+        self.executor.execute(action, volume, OWNED)
+        self.privileged.fail.assert_called_once_with('md127', 'nvme1n1')
+
+    def test_nobody_is_asked_for_what_is_refused_anyway(self):
+        self.refused(act.FailLeg('', 'md127', 'nvme1n1'), 'S3')
+        self.privileged.answering.assert_not_called()
+
     def test_the_look_is_taken_after_the_lock_is_held(self):
         """What another one did meanwhile is seen."""
         action = act.AddLeg('', 'md127', 'nvme3n1', C, False)

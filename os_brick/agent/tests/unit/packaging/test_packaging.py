@@ -106,7 +106,9 @@ class PackagingTestCase(base.BaseTestCase):
             'etc/nvme-agent/agent.conf.sample',
             'etc/nvme-agent/volumes.yaml.sample',
             'share/os-brick-nvme-agent/systemd/nvme-agent.service',
-            'share/os-brick-nvme-agent/sudoers.d/nvme-agent'}, found)
+            'share/os-brick-nvme-agent/sudoers.d/nvme-agent',
+            'share/os-brick-nvme-agent/udev/rules.d/63-nvme-agent.rules'},
+            found)
 
     def test_metadata(self):
         self.assertIn('Requires-Python: >=3.10', self.wheel_metadata)

@@ -1,0 +1,157 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""Whether a copy may be given up: what has to answer first (S11); pure.
+
+Giving up is what takes a copy away that could still be fallen back on: its
+replica is retired or confirmed, its working leg is failed or exchanged, its
+live connection is closed.  Whoever holds the data then has to have shown it
+just now: the kernel calls a connection live for seconds after its target has
+died, and md a leg in sync.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from os_brick.agent import model
+from os_brick.agent.model import actions as act
+from os_brick.agent.model import snapshots
+from os_brick.agent.safety import laws
+from os_brick.agent.safety import ownership
+
+State = model.ReplicaState
+Law = laws.Law
+
+
+def giving_up(replica_uuid: str, array: model.Array | None,
+              snapshot: snapshots.HostSnapshot,
+              answered: Collection[str]) -> str | None:
+    """Return why a copy must not be retired or confirmed now.
+
+    That is for ever.  One that is reachable could still be fallen back on,
+    and goes only while the array is whole without it.
+
+    :param answered: devices that have answered a read within seconds; see
+        ``have_to_answer``.
+    """
+    if array is None:
+        return Law.S11.refuses('the array is gone')
+    legs = have_to_answer(replica_uuid, array)
+    if not legs:
+        return Law.S11.refuses('no other leg of %s is in sync', array.name)
+    namespace = snapshot.namespace_of(replica_uuid)
+    return silent(legs, answered, array) or (
+        _not_whole(array) if not array.whole and namespace is not None
+        and snapshot.reachable(namespace) else None)
+
+
+def have_to_answer(replica_uuid: str, array: model.Array) -> frozenset[str]:
+    """Return the legs that hold the data once a copy was given up."""
+    return frozenset(leg.device for leg in array.in_sync
+                     if leg.replica_uuid != replica_uuid)
+
+
+def silent(devices: Collection[str], answered: Collection[str],
+           array: model.Array) -> str | None:
+    """Return why nothing may rest on these devices of an array now."""
+    missing = sorted(set(devices).difference(answered))
+    if not missing:
+        return None
+    return Law.S11.refuses('%s of %s did not answer a read just now',
+                           ', '.join(missing), array.name)
+
+
+def _not_whole(array: model.Array) -> str:
+    return Law.S11.refuses('%s is not whole without it', array.name)
+
+
+def to_answer(action: act.Action, volume: model.Volume,
+              snapshot: snapshots.HostSnapshot,
+              owned: ownership.Owned) -> frozenset[str]:
+    """Return the devices that have to answer a read before an action."""
+    array = (_array_of(volume, snapshot, owned)
+             if isinstance(action, act.Disconnect)
+             else snapshot.array(getattr(action, 'array', '')))
+    if array is None:
+        return frozenset()
+    legs = frozenset(leg.device for leg in array.in_sync)
+    match action:
+        case act.FailLeg():
+            leg = array.leg(action.device)
+            return (legs - {action.device} if leg is not None
+                    and snapshot.good(leg) else frozenset())
+        case act.ReplaceLeg():
+            return legs - {action.device} | {action.spare}
+        case act.Resize():
+            return legs if action.raid_disks < array.raid_disks else (
+                frozenset())
+        case act.Disconnect():
+            return legs if released(action.controller, volume, snapshot
+                                    ) else frozenset()
+        case _:
+            return frozenset()
+
+
+def fail_working(array: model.Array, volume: model.Volume,
+                 snapshot: snapshots.HostSnapshot) -> str | None:
+    """Return why a working leg must not go, though it is TERMINATING.
+
+    Nothing takes its place: all that are to stay have to be there.
+    """
+    staying = [replica for replica in volume.replicas
+               if replica.state is not State.TERMINATING]
+    if not staying:
+        return Law.S11.refuses('no replica of the volume is to stay')
+    good = [replica for replica in staying
+            if (leg := array.leg_of(replica.uuid)) is not None
+            and snapshot.good(leg)]
+    if len(good) < max(len(staying), volume.replica_count or 1):
+        return _not_whole(array)
+    return None
+
+
+def disconnect(action: act.Disconnect, volume: model.Volume,
+               snapshot: snapshots.HostSnapshot, owned: ownership.Owned,
+               answered: Collection[str]) -> str | None:
+    """Return why the live connection of a released replica is to stay."""
+    if not released(action.controller, volume, snapshot):
+        return None
+    array = _array_of(volume, snapshot, owned)
+    if array is None:
+        return Law.S11.refuses('the array is gone')
+    if not array.whole:
+        return _not_whole(array)
+    return silent([leg.device for leg in array.in_sync], answered, array)
+
+
+def released(controller: str, volume: model.Volume,
+             snapshot: snapshots.HostSnapshot) -> frozenset[str]:
+    """Return the volume's replicas that a live connection leads to.
+
+    Those which are legs are no business of this rule.
+    """
+    path = snapshot.controller(controller)
+    if path is None or not path.live:
+        return frozenset()
+    return frozenset(
+        namespace.uuid for namespace in snapshot.namespaces
+        if controller in namespace.controllers and not namespace.holders
+        and namespace.uuid is not None
+        and volume.replica(namespace.uuid) is not None)
+
+
+def _array_of(volume: model.Volume, snapshot: snapshots.HostSnapshot,
+              owned: ownership.Owned) -> model.Array | None:
+    return next((array for array in snapshot.arrays
+                 if array.name in owned.arrays
+                 and (model.belongs(array, volume)
+                      or array.alias == volume.alias)), None)

@@ -1,0 +1,147 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""A leg that comes back early waits until its target is done with it (S13)."""
+
+from __future__ import annotations
+
+from oslotest import base
+
+from os_brick.agent.healing import decision
+from os_brick.agent.healing import replica_record
+from os_brick.agent import model
+from os_brick.agent.model import actions as act
+from os_brick.agent.safety import late_writes
+from os_brick.agent.store import encoding
+from os_brick.agent.tests.unit.healing import test_observing
+from os_brick.agent.tests.unit import simulated_agent
+from os_brick.agent.tests.unit import simulator
+
+State = model.ReplicaState
+HOLD = late_writes.HOLD
+A, B, C = (simulator.uuid_of(number) for number in range(3))
+
+
+class ReturnTest(base.BaseTestCase):
+    """A is dropped and back at once; a pass every second."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.world = simulated_agent.world()
+        self.world.passes(2)
+
+    def drop(self) -> None:
+        """Md drops A; its target answers."""
+        for member in self.world.raid.members:
+            if member.medium.uuid == A:
+                self.world.raid.fault(member)
+
+    def added_after(self, seconds: int = 60) -> int:
+        """Pass every second until it is put back; return after how many."""
+        for passed in range(1, seconds + 1):
+            if any(isinstance(action, act.AddLeg) and action.replica_uuid == A
+                   for action in self.world.passes(1, 1.0)):
+                return passed
+        self.fail('it was not put back in %d s' % seconds)
+
+    def decide(self, records: replica_record.ReplicaRecords,
+               attached: bool = False) -> decision.HealingDecision:
+        view = test_observing.view(self.world, records)
+        return decision.decide(
+            view.volume, view.array, view.snapshot, records, view.now,
+            self.world.agent.policy, frozenset(), attached=attached)
+
+    @property
+    def records(self) -> dict[str, decision.ReplicaRecord]:
+        return self.world.agent.records[self.world.volume.uuid]
+
+    def test_S13_it_waits_until_the_target_is_done(self) -> None:
+        self.drop()
+        # it is removed in the first pass, and missed in the second
+        self.assertEqual(2 + HOLD, self.added_after())
+
+    def test_S13_it_need_not_wait_where_it_was_away_for_longer(self) -> None:
+        self.world.kernel.lose(self.world.targets[0])
+        self.world.passes(4)
+        self.world.kernel.restore(self.world.targets[0])
+        self.assertLessEqual(self.added_after(), 2)
+
+    def test_S13_a_restart_does_not_forget_it(self) -> None:
+        """And where nobody knows, it counts from the start."""
+        self.drop()
+        self.world.passes(4, 1.0)
+        self.world.agent.restart()
+        self.assertEqual(2 + HOLD - 4, self.added_after())
+        self.drop()
+        self.world.passes(4, 1.0)
+        self.world.agent.records = {}
+        self.world.agent.restart()
+        self.assertEqual(1 + HOLD, self.added_after())
+
+    def test_S13_a_record_of_before_is_read(self) -> None:
+        old = encoding.load_record('{"joined": true, "down": 7.0}')
+        self.assertEqual(replica_record.ReplicaRecord(joined=True, down=7.0),
+                         old)
+        new = replica_record.ReplicaRecord(joined=True, left_at=12.5)
+        self.assertEqual(new, encoding.load_record(
+            encoding.dump_record(new)))
+
+    def test_S13_the_pass_is_wanted_when_the_wait_is_over(self) -> None:
+        self.drop()
+        self.world.passes(3, 1.0)
+        decided = self.decide(self.records)
+        self.assertEqual(({A: HOLD - 1.0}, HOLD - 1.0, ()),
+                         (decided.held, decided.due_in, decided.actions))
+        self.world.kernel.now += HOLD - 1.0
+        decided = self.decide(self.records)
+        self.assertEqual({}, decided.held)
+        self.assertEqual([act.AddLeg], list(map(type, decided.actions)))
+
+    def test_S13_an_attach_lets_it_count_anew(self) -> None:
+        """It may have been a leg in between, and cut again."""
+        self.drop()
+        self.world.passes(12, 1.0)
+        self.assertEqual({A: HOLD}, self.decide(self.records, True).held)
+
+    def test_the_wait_is_not_counted_against_it(self) -> None:
+        """With a grace period that is shorter nothing is replaced."""
+        self.world.agent.policy = decision.HealingPolicy(3.0, 60.0)
+        self.drop()
+        self.added_after()
+        self.world.passes(60)
+        self.assertNotIn('replace', [what for what, _ in
+                                     self.world.vendor.log])
+        self.assertEqual({A, B}, {member.medium.uuid for member
+                                  in self.world.judge.good(self.world.raid)})
+
+    def test_one_that_is_back_after_its_grace_is_not_replaced(self) -> None:
+        """No request was made meanwhile: the provisioner was silent."""
+        self.world.vendor.silent = True
+        self.world.kernel.lose(self.world.targets[1])
+        self.world.passes(30)
+        self.world.kernel.restore(self.world.targets[1])
+        self.world.vendor.silent = False
+        decided = self.decide(self.records, True)
+        self.assertEqual(({B: HOLD}, ()), (decided.held, decided.requests))
+        self.world.kernel.now += HOLD
+        decided = self.decide(decided.records)
+        self.assertEqual(({}, ()), (decided.held, decided.requests))
+        self.assertEqual([act.AddLeg], list(map(type, decided.actions)))
+
+    def test_a_new_replica_has_nothing_to_wait_for(self) -> None:
+        self.world.kernel.lose(self.world.targets[0])
+        for _pass in range(100):
+            done = self.world.passes(1, 1.0)
+            if any(isinstance(action, act.Connect) for action in done):
+                break
+        self.assertEqual(
+            [C], [action.replica_uuid for action in self.world.passes(1, 1.0)
+                  if isinstance(action, act.AddLeg)])

@@ -1,0 +1,107 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""What has to answer before a copy is given up (S11)."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from os_brick.agent import model
+from os_brick.agent.model import actions as act
+from os_brick.agent.tests.unit.safety import test_rules
+
+State = model.ReplicaState
+A, B, C = test_rules.A, test_rules.B, test_rules.C
+
+
+class FarewellTest(test_rules.RulesCase):
+    """A is TERMINATING; C is listed only where a test says so."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.mark(A, State.TERMINATING)
+
+    def legs_of(self, *numbers: int) -> None:
+        self.legs = [test_rules.leg(number, slot=slot) for slot, number
+                     in enumerate(numbers)]
+        self.raid_disks = len(numbers)
+        self.namespaces = [test_rules.namespace(
+            number, 'md1' if number in numbers else '')
+            for number in range(3)]
+
+    def test_S11_a_working_leg_goes_only_when_the_others_answer(self) -> None:
+        self.forget(C)
+        self.assert_allowed(self.drop)
+        self.silent = frozenset(['nvme1n1'])
+        self.assert_refused('S11', self.drop)
+        # a lost one is not given up: it may come back
+        self.controllers[0] = test_rules.controller(0, 'connecting')
+        self.assert_allowed(self.drop)
+
+    def test_S11_a_working_leg_goes_only_from_what_is_whole(self) -> None:
+        self.assert_refused('S11', self.drop)    # C is still to come
+        self.legs_of(0, 1, 2)
+        self.assert_allowed(self.drop)
+        self.volume = dataclasses.replace(self.volume, replica_count=3)
+        self.assert_refused('S11', self.drop)
+        self.volume = dataclasses.replace(self.volume, replica_count=2)
+        self.controllers[2] = test_rules.controller(2, 'resetting')
+        self.assert_refused('S11', self.drop)
+
+    def test_S11_not_while_all_are_to_go(self) -> None:
+        self.forget(C)
+        self.mark(B, State.TERMINATING)
+        self.assert_refused('S11', self.drop)
+
+    def test_S11_a_live_connection_stays_while_the_rest_is_silent(self
+                                                                  ) -> None:
+        self.legs_of(1, 2)
+        close = act.Disconnect('', 'nvme0')
+        self.assert_allowed(close)
+        for device in ('nvme1n1', 'nvme2n1'):
+            self.silent = frozenset([device])
+            self.assert_refused('S11', close)
+        # nothing is lost by closing what leads nowhere
+        self.controllers[0] = test_rules.controller(0, 'connecting')
+        self.assert_allowed(close)
+
+    def test_S11_a_live_connection_stays_while_the_array_is_not_whole(
+            self) -> None:
+        self.legs_of(1, 2)
+        self.legs[1] = test_rules.leg(2, test_rules.FAULTY, None)
+        self.assert_refused('S11', act.Disconnect('', 'nvme0'))
+        self.assertIn('whole', self.refusal(act.Disconnect(
+            '', 'nvme0')) or '')
+
+    def test_S11_a_live_connection_stays_where_the_array_is_not_seen(
+            self) -> None:
+        self.legs_of(1, 2)
+        self.known = frozenset([A])
+        self.assert_refused('S', act.Disconnect('', 'nvme0'), ours=())
+
+    def test_S11_the_spare_and_the_others_have_to_answer(self) -> None:
+        self.legs.append(test_rules.leg(2, test_rules.SPARE, None))
+        exchange = act.ReplaceLeg('', 'md1', 'nvme0n1', 'nvme2n1')
+        self.assert_allowed(exchange)
+        self.silent = frozenset(['nvme0n1'])    # that is who is to leave
+        self.assert_allowed(exchange)
+        for device in ('nvme1n1', 'nvme2n1'):
+            self.silent = frozenset([device])
+            self.assert_refused('S11', exchange)
+
+    def test_S11_an_array_shrinks_only_to_legs_that_answer(self) -> None:
+        self.raid_disks = 3
+        shrink, grow = (act.Resize('', 'md1', disks) for disks in (2, 4))
+        self.assert_allowed(shrink)
+        self.silent = frozenset(['nvme1n1'])
+        self.assert_refused('S11', shrink)
+        self.assert_allowed(grow)

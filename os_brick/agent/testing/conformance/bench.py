@@ -166,6 +166,8 @@ class Bench(_Case):
 
         It is read from a file of its own, so that it can be changed and
         read again as an operator does.
+
+        :param settings: of its options; None: it is not set.
         """
         if not self._path:
             folder = tempfile.mkdtemp(prefix='conformance-')
@@ -186,6 +188,8 @@ class Bench(_Case):
             for name, value in settings.items():
                 if isinstance(value, (list, tuple)):
                     value = ','.join(map(str, value))
+                if value is None:
+                    continue
                 stream.write('%s = %s\n' % (name, value))
         os.chmod(self._path, 0o600)
 

@@ -109,6 +109,7 @@ def _run(arguments: argparse.Namespace) -> bool:
 
 def _from_suite(name: str) -> Any:
     module, _, attribute = name.partition(':')
+    sys.path.insert(0, os.getcwd())     # as "python -m unittest" has it
     try:
         found = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError, ValueError) as error:

@@ -655,9 +655,12 @@ class Leaking(Right):
 
 @wrong('stories_of_faults_end_well')
 class Weary(Right):
-    """The second fault of a volume is promised a replica, and gets none."""
+    """Its session ends after some answers, and it begins no new one."""
 
-    def request_replacement(self, volume, replica):
-        self.kept(volume, replica)
-        if self.shelf.spares > 49 or not self.shelf.spares:
-            super().request_replacement(volume, replica)
+    answers = 0
+
+    def get_volumes(self, host, arrays, targets_for):
+        self.answers += 1
+        if self.answers > 15:
+            raise base.Unauthorized('option shelf_token: it has expired')
+        return super().get_volumes(host, arrays, targets_for)

@@ -41,6 +41,7 @@ from os_brick.agent.daemon import service  # noqa: E402
 from os_brick.agent.host import activity  # noqa: E402
 from os_brick.agent.host import execute  # noqa: E402
 from os_brick.agent.host import identity  # noqa: E402
+from os_brick.agent.host import memory  # noqa: E402
 from os_brick.agent.host import privileged  # noqa: E402
 from os_brick.agent.host import silence  # noqa: E402
 from os_brick.agent.host import sysfs  # noqa: E402
@@ -127,6 +128,8 @@ def _main(argv: list[str]) -> int:
         LOG.info('nvme-agent %s serves host %s (NQN %s, UUID %s) with the '
                  'driver %s', version(), host.name, host.nqn, host.uuid,
                  CONF.provisioner_driver)
+        if CONF.lock_memory:
+            _lock_memory()
         trouble = udev_rule.trouble()
         if trouble:
             LOG.warning('udev may put legs back, or start arrays, without a '
@@ -170,6 +173,17 @@ def _start_helper() -> None:
             'the privileged helper could not be started: %s; see sudoers, '
             'and the option helper_command of [%s]' % (
                 error, opts.PRIVSEP_GROUP)) from error
+
+
+def _lock_memory() -> None:
+    """Keep the agent and its helper in memory, or say why not."""
+    for who, lock in (('agent', memory.lock),
+                      ('privileged helper', privileged.lock_memory)):
+        why = lock()
+        if why:
+            LOG.warning('the %s is not kept in memory, and may stand still '
+                        'together with the disk that it is read from: %s',
+                        who, why)
 
 
 def _no_eventlet(record: std_logging.LogRecord) -> bool:

@@ -18,7 +18,7 @@ import unittest
 from unittest import mock
 
 from acme_agent import driver
-from os_brick.agent.testing.conformance import bench
+from os_brick.agent.testing.conformance import hooks
 from os_brick.agent.testing.conformance import suite
 from tests import fake_acme
 
@@ -111,9 +111,9 @@ class TestAcmeConformance(suite.DriverConformance, unittest.TestCase):
         yield 'acme_ca_file', self.made(acme_ca_file='/nonexistent')
 
     def live_changes(self):
-        yield bench.LiveChange('acme_timeout', 7.0, self._waits_for_7_s)
+        yield hooks.LiveChange('acme_timeout', 7.0, self._waits_for_7_s)
         self.acme.token = 'renewed-4711'
-        yield bench.LiveChange('acme_token', self.acme.token, self.ask_it)
+        yield hooks.LiveChange('acme_token', self.acme.token, self.ask_it)
 
     def ask_it(self, made):
         self.assertIsNone(self.error_of(lambda: self.ask(made)))

@@ -21,7 +21,7 @@ from oslo_config import cfg
 
 from os_brick.agent import log_once
 from os_brick.agent import model
-from os_brick.agent.testing.conformance import bench
+from os_brick.agent.testing.conformance import hooks
 from os_brick.agent.testing.conformance import suite
 from os_brick.agent.vendors import base
 
@@ -246,5 +246,5 @@ class ShelfConformance(suite.DriverConformance, unittest.TestCase):
             self.driver, shelf_url='elsewhere', shelf_token=SECRET))
 
     def live_changes(self):
-        return [bench.LiveChange('shelf_timeout', 7.0, lambda driver:
+        return [hooks.LiveChange('shelf_timeout', 7.0, lambda driver:
                                  self.assertEqual(7.0, driver.timeout()))]

@@ -180,7 +180,9 @@ class Double:
         todo = body.get('success' if good else 'failure', [])
         if good:
             answer['succeeded'] = True
-        if any('request_range' not in one for one in todo):
+        if any('request_put' in one
+               or one.get('request_delete_range', {}).get('key')
+               in self.values for one in todo):
             self.revision += 1
         responses = [self._do(one) for one in todo]
         if responses:

@@ -56,6 +56,16 @@ OPTS: list[cfg.Opt] = [
                     'disconnects lost targets while another leg is in sync; '
                     'observe logs what it would do; off leaves a writer '
                     'waiting until the target returns.'),
+    cfg.StrOpt('legs_fail_fast', default='but-one',
+               choices=['but-one', 'none'], mutable=True,
+               help='Which legs of an array fail I/O fast while their target '
+                    'is lost. but-one: all but the anchor; an outage of all '
+                    'targets then costs a copy of each array that is '
+                    'written to, which is put back, and a dead agent lets '
+                    'at most the loss of an anchor stop a writer. none: all '
+                    'wait, and the agent cuts what is lost; an outage of all '
+                    'targets costs no copy, and while the agent is dead '
+                    'every lost target stops a writer.'),
     cfg.FloatOpt('io_fail_timeout', default=1.0, min=1.0, max=600.0,
                  mutable=True,
                  help='Whole seconds after which I/O to a lost leg fails, '
@@ -73,6 +83,29 @@ OPTS: list[cfg.Opt] = [
                  help='Seconds between two looks at the state of the NVMe-oF '
                       'connections and at the I/O of the arrays. The kernel '
                       'announces no loss.'),
+    cfg.IntOpt('keep_alive_timeout', default=0, min=0, max=60, mutable=True,
+               help='Seconds without an answer after which the kernel gives '
+                    'a connection up, and the target a host; os-brick '
+                    'connects with 5. It is changed on live connections, and '
+                    'put back when the agent stops. A shorter one ends a '
+                    'silence sooner, with the agent dead or alive, and '
+                    'costs more keep-alive commands; a target that stalls '
+                    'for as long, or a network with such round trips, loses '
+                    'its connections, for good where 1 is set. 0: left as '
+                    'it is.'),
+    cfg.IntOpt('reconnect_delay', default=0, min=0, max=60, mutable=True,
+               help='Seconds that the kernel waits between two attempts to '
+                    'reconnect; os-brick connects with 10. It is changed on '
+                    'live connections, and put back when the agent stops. A '
+                    'shorter one ends an outage sooner; a target that '
+                    'returns sees that many more attempts of all hosts. 0: '
+                    'left as it is.'),
+    cfg.BoolOpt('lock_memory', default=True,
+                help='Whether the agent and its privileged helper are kept '
+                     'in memory (mlockall), so that they can act while the '
+                     'disk stands still from which they would be read. It '
+                     'costs about 10 MB for each of them, and needs '
+                     'LimitMEMLOCK=infinity in the unit.'),
     cfg.FloatOpt('lock_timeout', default=30.0, min=1.0, mutable=True,
                  help='Seconds to wait for os-brick to finish attaching or '
                       'detaching a volume before an action is put off to '

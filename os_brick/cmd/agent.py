@@ -41,6 +41,7 @@ from os_brick.agent.daemon import service  # noqa: E402
 from os_brick.agent.host import activity  # noqa: E402
 from os_brick.agent.host import execute  # noqa: E402
 from os_brick.agent.host import identity  # noqa: E402
+from os_brick.agent.host import memory  # noqa: E402
 from os_brick.agent.host import privileged  # noqa: E402
 from os_brick.agent.host import silence  # noqa: E402
 from os_brick.agent.host import sysfs  # noqa: E402
@@ -49,7 +50,7 @@ from os_brick.agent import opts  # noqa: E402
 from os_brick.agent.provisioner import drivers  # noqa: E402
 from os_brick.agent.store import ledger  # noqa: E402
 from os_brick.agent.vendors import base  # noqa: E402
-from os_brick.cmd import use  # noqa: E402
+from os_brick.cmd import commands  # noqa: E402
 from os_brick import opts as brick_opts  # type: ignore[attr-defined]  # noqa
 
 LOG = logging.getLogger(__name__)
@@ -64,22 +65,19 @@ class CannotStart(Exception):
 def main() -> int:
     """Entry point of the console script; returns the exit status."""
     try:
-        if sys.argv[1:2] == ['use']:
-            return _use(sys.argv[2:])
+        if commands.named(sys.argv[1:]):
+            return commands.run(sys.argv[1:], _configuration)
         return _main(sys.argv[1:])
-    except (CannotStart, use.CannotUse,
+    except (CannotStart, commands.CommandError,
             base.ProvisionerError, identity.IdentityError,
             ledger.LedgerError, cfg.Error, ValueError) as error:
         print('nvme-agent: %s' % error, file=sys.stderr)
         return 1
 
 
-def _use(argv: list[str]) -> int:
-    if len(argv) < 2 or argv[0].startswith('-') or argv[1].startswith('-'):
-        raise CannotStart(use.USAGE)
-    _read(CONF, argv[2:])
-    print(use.choose(CONF, *argv[:2]))
-    return 0
+def _configuration(argv: list[str]) -> cfg.ConfigOpts:
+    _read(CONF, argv)
+    return CONF
 
 
 def _read(conf: cfg.ConfigOpts, argv: list[str],
@@ -95,6 +93,7 @@ def _read(conf: cfg.ConfigOpts, argv: list[str],
     has_default = os.path.exists(DEFAULT_CONFIG)
     conf(argv, project='nvme-agent', prog='nvme-agent', version=version(),
          description='Watches and heals replicated NVMe-oF volumes.',
+         epilog=commands.overview() if {'-h', '--help'} & {*argv} else None,
          default_config_files=[DEFAULT_CONFIG] if has_default else [])
     if not conf.config_file:
         raise CannotStart('there is no %s, and no --config-file was given; '
@@ -127,6 +126,8 @@ def _main(argv: list[str]) -> int:
         LOG.info('nvme-agent %s serves host %s (NQN %s, UUID %s) with the '
                  'driver %s', version(), host.name, host.nqn, host.uuid,
                  CONF.provisioner_driver)
+        if CONF.lock_memory:
+            _lock_memory()
         trouble = udev_rule.trouble()
         if trouble:
             LOG.warning('udev may put legs back, or start arrays, without a '
@@ -170,6 +171,17 @@ def _start_helper() -> None:
             'the privileged helper could not be started: %s; see sudoers, '
             'and the option helper_command of [%s]' % (
                 error, opts.PRIVSEP_GROUP)) from error
+
+
+def _lock_memory() -> None:
+    """Keep the agent and its helper in memory, or say why not."""
+    for who, lock in (('agent', memory.lock),
+                      ('privileged helper', privileged.lock_memory)):
+        why = lock()
+        if why:
+            LOG.warning('the %s is not kept in memory, and may stand still '
+                        'together with the disk that it is read from: %s',
+                        who, why)
 
 
 def _no_eventlet(record: std_logging.LogRecord) -> bool:

@@ -17,6 +17,7 @@ its next pass.  Nothing on this host is touched.
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Mapping
 import os
 
@@ -24,14 +25,25 @@ from oslo_config import cfg
 
 from os_brick.agent import model
 from os_brick.agent.store import ledger
+from os_brick.cmd import commands
 
-USAGE = ('usage: nvme-agent use VOLUME REPLICA [--config-file FILE]\n'
-         'VOLUME is the name of the array or the UUID of the volume, REPLICA '
-         'the UUID of the copy that is to be used')
+SUMMARY = 'say which copy of a volume is the one'
 
 
-class CannotUse(Exception):
+class CannotUse(commands.CommandError):
     """Why the choice was not taken, for the operator."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('volume', metavar='VOLUME', help='the name of the '
+                        'array, or the UUID of the volume')
+    parser.add_argument('replica', metavar='REPLICA',
+                        help='the UUID of the copy that is to be used')
+
+
+def run(arguments: argparse.Namespace, read: commands.Read) -> int:
+    print(choose(read(), arguments.volume, arguments.replica))
+    return 0
 
 
 def choose(conf: cfg.ConfigOpts, name: str, replica: str) -> str:
@@ -45,7 +57,7 @@ def choose(conf: cfg.ConfigOpts, name: str, replica: str) -> str:
     if not os.path.exists(path):
         raise CannotUse('there is no %s (option state_dir): the agent has '
                         'not run here' % path)
-    store = ledger.Ledger(path)
+    store = ledger.Ledger(path, visiting=True)
     try:
         volume = _volume(store.volumes(), name)
         uuid = _uuid(replica)

@@ -18,6 +18,7 @@ host has come to rest, being asked to do anything is an error.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 import json
 import os
 from typing import Any
@@ -28,6 +29,7 @@ from os_brick.agent import clock as clocks
 from os_brick.agent.daemon import guard_loop
 from os_brick.agent.daemon import healing_loop
 from os_brick.agent.host import activity
+from os_brick.agent.host import batch
 from os_brick.agent.host import sysfs
 from os_brick.agent import model
 from os_brick.agent.model import actions as act
@@ -58,7 +60,7 @@ class Hands:
         self.settled = False
 
     def execute(self, action: act.Action, volume: model.Volume,
-                owned: ownership.Owned, **_how: Any) -> None:
+                owned: ownership.Owned) -> None:
         if isinstance(action, act.SetFastIoFail) and not self.settled:
             self._host.set_controller(
                 action.controller, fast_io_fail_tmo='off'
@@ -69,6 +71,12 @@ class Hands:
                 state='in_sync,failfast' if action.on else 'in_sync')
         else:
             raise Restless('volume %s: %s' % (volume.alias, action))
+
+    def execute_all(self, steps: Sequence[batch.Step],
+                    owned: ownership.Owned) -> list[batch.Outcome]:
+        for step in steps:
+            self.execute(step.action, step.volume, owned)
+        return [None] * len(steps)
 
 
 class World(clocks.Clock):

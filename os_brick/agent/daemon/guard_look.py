@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Mapping
+from collections.abc import Sequence
 import dataclasses
 import logging
 
@@ -22,8 +23,11 @@ from oslo_config import cfg
 
 from os_brick.agent.guard import roles
 from os_brick.agent.guard import stall
+from os_brick.agent.guard import tuning
 from os_brick.agent.host import activity
+from os_brick.agent.host import batch
 from os_brick.agent.host import execute
+from os_brick.agent.host import not_done
 from os_brick.agent import log_once
 from os_brick.agent import model
 from os_brick.agent.model import actions as act
@@ -36,6 +40,8 @@ ALERT = 0.1
 #: Seconds after which what could not be done is tried again, while I/O
 #: stands still and while it does not.
 AGAIN, LATER = 1.0, 10.0
+#: Seconds for which the answer to a read vouches for a leg.
+FRESH = 1.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,7 +74,9 @@ class Kept:
     :ivar symptoms: what was made of both.
     :ivar snapshot: the last scan of this host.
     :ivar guarded: the arrays that were found in it.
+    :ivar answers: leg -> when it was asked for a read that it answered.
     :ivar memory: what the guard remembers of its decisions.
+    :ivar tuned: what it remembers of the times of connections.
     :ivar failed: what could not be done, for the log.
     :ivar unseen: something has changed that no scan has seen yet.
     :ivar due: when to scan though nothing changes, by the clock.
@@ -79,10 +87,18 @@ class Kept:
     symptoms: roles.Symptoms = roles.Symptoms()
     snapshot: snapshots.HostSnapshot = snapshots.HostSnapshot()
     guarded: Guarded = Guarded()
+    answers: Mapping[str, float] = dataclasses.field(default_factory=dict)
     memory: roles.GuardMemory = roles.GuardMemory()
+    tuned: tuning.TuningMemory = tuning.TuningMemory()
     failed: frozenset[str] = frozenset()
     unseen: bool = False
     due: float = 0.0
+
+    def answered(self, now: float) -> frozenset[str]:
+        """The legs that have just answered a read."""
+        self.answers = {device: asked for device, asked
+                        in self.answers.items() if now - asked <= FRESH}
+        return frozenset(self.answers)
 
 
 @dataclasses.dataclass
@@ -146,7 +162,7 @@ class Looker:
                       if io.under_way), standing,
             kept.io_history.stalled(now, timeout),
             stall.silent(quiet, timeout / 2), stall.silent(quiet, timeout),
-            kept.symptoms.answered if standing else frozenset())
+            kept.answered(now))
         if standing:
             return min(ALERT, stall.silent_in(quiet, timeout))
         pause = float(self._conf.connection_check_interval)
@@ -169,12 +185,14 @@ class Looker:
         kept.guarded = Guarded(dict(known.match(
             kept.snapshot, kept.guarded.arrays).arrays), known)
         decision = self._decide(this.now)
-        if decision.probe and this.mode == 'on':
-            self._ask(decision.probe)
+        if decision.probe:
+            self._ask(this, decision.probe)
             decision = self._decide(this.now)
         kept.memory = decision.memory
-        for name, action in decision.actions:
-            self._act(this, name, action)
+        calm = not (decision.probe or decision.again_at is not None
+                    or kept.symptoms.standing)
+        tuned = self._tuned() if calm else []
+        self._act(this, [*decision.actions, *tuned])
         self._settle(this)
         if decision.probe:
             kept.due = this.now + ALERT
@@ -182,6 +200,16 @@ class Looker:
             kept.due = min(kept.due, decision.again_at)
         self._log_once.fine('io_guard')
         return bool(decision.probe or decision.again_at is not None)
+
+    def _tuned(self) -> list[tuple[str, act.Action]]:
+        """Set the times of connections, while nothing is wrong."""
+        kept = self.kept
+        return tuning.decide(kept.snapshot, kept.guarded.owned, kept.tuned,
+                             self._times())
+
+    def _times(self) -> tuning.Times:
+        return tuning.Times(float(self._conf.keep_alive_timeout),
+                            float(self._conf.reconnect_delay))
 
     def _settle(self, this: Look) -> None:
         """See to what could not be done: that it is tried again."""
@@ -196,48 +224,83 @@ class Looker:
         kept = self.kept
         return roles.decide(
             kept.snapshot, kept.guarded.owned, kept.memory, now,
-            roles.GuardPolicy(self._conf.io_fail_timeout), kept.symptoms,
+            roles.GuardPolicy(self._conf.io_fail_timeout,
+                              self._conf.legs_fail_fast == 'none'),
+            kept.symptoms,
             kept.guarded.known.leaving)
 
-    def _ask(self, devices: frozenset[str]) -> None:
-        """Find out which legs answer a read; it counts while I/O stands."""
-        symptoms = self.kept.symptoms
+    def _ask(self, this: Look, devices: frozenset[str]) -> None:
+        """Find out which legs answer a read.
+
+        Who only observes asks nobody, and takes it that they would.
+        """
+        kept, found = self.kept, devices
         try:
-            self.kept.symptoms = dataclasses.replace(
-                symptoms, answered=symptoms.answered
-                | self._executor.answering(devices))
+            if this.mode == 'on':
+                found = self._executor.answering(devices)
         except execute.NotDone as error:
             self._log_once.trouble('reading %s' % ', '.join(sorted(devices)),
                                    str(error))
+            return
+        kept.answers = {**kept.answers, **dict.fromkeys(found, this.now)}
+        kept.symptoms = dataclasses.replace(
+            kept.symptoms, answered=kept.answered(this.now))
 
-    def _act(self, this: Look, name: str, action: act.Action) -> None:
-        volume = self.kept.guarded.volume(name)
-        words = act.words(action)
-        subject = 'volume %s, %s' % (volume.alias, words)
-        if this.mode != 'on':
+    def _act(self, this: Look,
+             actions: Sequence[tuple[str, act.Action]]) -> None:
+        """Have them done in one batch, and say what became of each."""
+        guarded = self.kept.guarded
+        steps = [batch.Step(action, guarded.volume(name))
+                 for name, action in actions]
+        if this.mode == 'on' and steps:
+            outcomes = self._executor.execute_all(steps, guarded.owned)
+            for step, outcome in zip(steps, outcomes):
+                self._say(this, step, outcome)
+            self.kept.tuned = tuning.after(
+                self.kept.snapshot, self.kept.tuned, [
+                    step.action for step, outcome in zip(steps, outcomes)
+                    if not isinstance(outcome, not_done.Refused
+                                      | not_done.PutOff)])
+            return
+        for step in steps:
+            subject = _subject(step)
             this.failed.add(subject)
             self._log_once.trouble(subject, 'io_guard=observe: it would be '
                                    'done')
-            return
-        try:
-            self._executor.execute(
-                action, volume, self.kept.guarded.owned, urgent=True)
-        except execute.NotDone as error:
-            this.failed.add(subject)
-            self._log_once.trouble(subject, 'not done: %s' % error)
-        except Exception as error:
-            this.failed.add(subject)
-            self._log_once.defect(subject, error)
-        else:
-            LOG.info('volume %s: done: %s', volume.alias, words)
+
+    def _say(self, this: Look, step: batch.Step,
+             outcome: batch.Outcome) -> None:
+        subject = _subject(step)
+        match outcome:
+            case None:
+                LOG.info('volume %s: done: %s', step.volume.alias,
+                         act.words(step.action))
+            case not_done.Ended():
+                LOG.debug('%s: not needed: %s', subject, outcome)
+            case not_done.UnderWay() | not_done.PutOff():
+                this.failed.add(subject)
+                LOG.info('%s: not done yet: %s', subject, outcome)
+            case not_done.NotDone():
+                this.failed.add(subject)
+                self._log_once.trouble(subject, 'not done: %s' % outcome)
+            case _:
+                this.failed.add(subject)
+                self._log_once.defect(subject, outcome)
 
     def restore(self, this: Look) -> None:
         """Leave no leg failing fast: there will be no guard."""
         kept = self.kept
         if this.mode != 'on' or not kept.guarded.arrays:
             return
-        for name, action in roles.restore(
-                self._scan(), frozenset(kept.guarded.arrays),
-                self._conf.io_fail_timeout, kept.memory):
-            self._act(this, name, action)
+        snapshot = self._scan()
+        self._act(this, [
+            *roles.restore(snapshot, frozenset(kept.guarded.arrays),
+                           self._conf.io_fail_timeout, kept.memory),
+            *tuning.restore(snapshot, kept.guarded.owned, kept.tuned,
+                            self._times())])
+        kept.tuned = tuning.TuningMemory()
         kept.failed |= this.failed
+
+
+def _subject(step: batch.Step) -> str:
+    return 'volume %s, %s' % (step.volume.alias, act.words(step.action))

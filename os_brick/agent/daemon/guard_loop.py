@@ -31,6 +31,7 @@ from os_brick.agent.host import attributes
 from os_brick.agent.host import execute
 from os_brick.agent import log_once
 from os_brick.agent import model
+from os_brick.agent.model import devices
 from os_brick.agent.model import snapshots
 from os_brick.agent.safety import ownership
 
@@ -125,6 +126,8 @@ class GuardLoop:
         moved = activity_now.states != kept.activity.states
         kept.unseen |= moved or this.now >= kept.due
         kept.activity = activity_now
+        if moved:
+            self._name_unknown(activity_now.states)
         try:
             pause = self._looker.look(this, self._known_volumes)
         finally:
@@ -132,6 +135,17 @@ class GuardLoop:
                 self.wake_passes()
         # due may be sooner than the next regular look
         return max(GAP, min(pause, kept.due - self._clock.monotonic()))
+
+    def _name_unknown(self, states: Mapping[str, str]) -> None:
+        for name, state in states.items():
+            subject = 'connection %s' % name
+            if state in devices.STATES:
+                self._log_once.forget(subject)
+            else:
+                self._log_once.trouble(
+                    subject, 'the kernel calls its state %r, which this '
+                    'agent does not know: it counts as lost, and is neither '
+                    'reset nor disconnected' % state)
 
     def _this(self) -> guard_look.Look:
         return guard_look.Look(self._clock.monotonic(), self._mode)

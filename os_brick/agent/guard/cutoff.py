@@ -13,8 +13,10 @@
 
 The laws:
 
-* Only while another leg of the array is good: in sync, and its target
-  answers.  With no good leg left nothing is touched, and I/O waits.
+* Only while another leg of the array is good: in sync, its connection live,
+  and a read of it answered within the last second.  With none left nothing is
+  touched, and I/O waits.  The same holds for every other array behind the
+  connections that are cut.
 * Queued I/O of a leg that waits ends only when its dead controllers are
   disconnected (Linux drivers/nvme/host/multipath.c: a head with a
   reconnecting path queues).  One that fails fast needs no help, unless its
@@ -33,76 +35,28 @@ The laws:
 from __future__ import annotations
 
 from collections.abc import Iterable
-from collections.abc import Mapping
+from collections.abc import Iterator
 import dataclasses
 
+from os_brick.agent.guard import sight
 from os_brick.agent import model
 from os_brick.agent.model import actions as act
+from os_brick.agent.model import devices
 from os_brick.agent.model import snapshots
 from os_brick.agent.safety import connections
 from os_brick.agent.safety import ownership
 from os_brick.agent.safety import rules
 
-SILENT = 'silent'
+SILENT = devices.SILENT
 #: Seconds a path must be lost before a leg with I/O under way is cut off.
 SETTLE = 0.5
 #: Seconds without I/O; the kernel's first attempt to reconnect is after 10.
 PATIENCE = 15.0
+#: Seconds for which no leg of an array must have answered for an outage of
+#: all of them, and for which, after one, the others may return.
+OUTAGE, RETURN = 1.0, 4.0
 #: Seconds before the kernel is asked again to give a connection up.
 RESET_AGAIN = 10.0
-
-
-@dataclasses.dataclass(frozen=True)
-class GuardPolicy:
-    """What the operator wants of the guard.
-
-    :ivar fail_timeout: seconds; see the option ``io_fail_timeout``.
-    """
-
-    fail_timeout: float = 1.0
-
-    @property
-    def timeout(self) -> float:
-        """The kernel takes whole seconds; 0 would fail I/O at every blip."""
-        return float(max(1, round(self.fail_timeout)))
-
-
-@dataclasses.dataclass(frozen=True)
-class Symptoms:
-    """What was seen besides the snapshot.
-
-    :ivar busy: arrays that have I/O under way.
-    :ivar standing: of these, such of which no I/O has ended for a moment.
-    :ivar stalled: of these, such of which none ends (see ``stall``).
-    :ivar doubted: portals that have not acknowledged anything for a while.
-    :ivar silent: of these, such that are taken for silent (see ``stall``).
-    :ivar answered: devices that have answered a read meanwhile.
-    """
-
-    busy: frozenset[str] = frozenset()
-    standing: frozenset[str] = frozenset()
-    stalled: frozenset[str] = frozenset()
-    doubted: frozenset[model.Portal] = frozenset()
-    silent: frozenset[model.Portal] = frozenset()
-    answered: frozenset[str] = frozenset()
-
-
-@dataclasses.dataclass(frozen=True)
-class GuardMemory:
-    """What the guard remembers from one decision to the next.
-
-    :ivar anchors: array name -> device of its anchor.
-    :ivar lost: (array name, device) -> since when all its paths are lost.
-    :ivar resets: controller -> when the kernel was asked to give it up.
-    :ivar found: controller -> the ``fast_io_fail_tmo`` that was set before.
-    """
-
-    anchors: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    lost: Mapping[tuple[str, str], float] = dataclasses.field(
-        default_factory=dict)
-    resets: Mapping[str, float] = dataclasses.field(default_factory=dict)
-    found: Mapping[str, float | None] = dataclasses.field(
-        default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,7 +70,7 @@ class Cutoff:
     """
 
     actions: list[tuple[str, act.Action]]
-    memory: GuardMemory
+    memory: sight.GuardMemory
     probe: frozenset[str]
     again_at: float | None
 
@@ -133,10 +87,11 @@ def without_silent(snapshot: snapshots.HostSnapshot,
 
 
 def cut_lost_legs(arrays: Iterable[model.Array],
-                  snapshot: snapshots.HostSnapshot, memory: GuardMemory,
-                  now: float, policy: GuardPolicy, symptoms: Symptoms,
+                  snapshot: snapshots.HostSnapshot, memory: sight.GuardMemory,
+                  now: float, policy: sight.GuardPolicy,
+                  symptoms: sight.Symptoms,
                   owned: ownership.Owned) -> Cutoff:
-    """Cut the lost legs of arrays, each of which has a good one."""
+    """Cut the lost legs of those arrays that have a good one."""
     return _Cutting(snapshot, memory, now, policy, symptoms,
                     owned).of(arrays)
 
@@ -144,8 +99,9 @@ def cut_lost_legs(arrays: Iterable[model.Array],
 class _Cutting:
     """One decision about all arrays."""
 
-    def __init__(self, snapshot: snapshots.HostSnapshot, memory: GuardMemory,
-                 now: float, policy: GuardPolicy, symptoms: Symptoms,
+    def __init__(self, snapshot: snapshots.HostSnapshot,
+                 memory: sight.GuardMemory, now: float,
+                 policy: sight.GuardPolicy, symptoms: sight.Symptoms,
                  owned: ownership.Owned) -> None:
         self._snapshot = snapshot
         self._before = memory
@@ -158,11 +114,19 @@ class _Cutting:
                         in memory.resets.items()
                         if now - moment < RESET_AGAIN}
         self._probe: set[str] = set()
+        self._unheard_of: dict[frozenset[str], list[frozenset[str]]] = {}
+        self._disconnected: set[str] = set()
+        self._mute: set[str] = set()
+        self._light = dict(memory.light)
         self._again: list[float] = []
 
     def of(self, arrays: Iterable[model.Array]) -> Cutoff:
-        actions: list[tuple[str, act.Action]] = []
+        found: list[tuple[str, act.Action]] = []
         for array in arrays:
+            if not any(map(self._snapshot.good, array.legs)):
+                self._mute.add(array.name)
+                continue
+            self._lighten(array)
             for leg in array.legs:
                 namespace = self._snapshot.behind(leg)
                 if namespace is None:
@@ -170,10 +134,25 @@ class _Cutting:
                 paths = self._snapshot.paths(namespace)
                 for action in (self._give_up(array, leg, paths)
                                + self._cut(array, leg, paths)):
-                    actions.append((array.name, action))
+                    found.append((array.name, action))
+        # all legs are failed before the connection that they share is cut
+        actions = [one for kind in (act.ResetConnection, act.FailLeg,
+                                    act.Disconnect)
+                   for one in found if isinstance(one[1], kind)]
         return Cutoff(actions, dataclasses.replace(
-            self._before, lost=self._lost, resets=self._resets),
+            self._before, lost=self._lost, resets=self._resets,
+            dark={name: self._before.dark.get(name, self._now)
+                  for name in self._mute}, light=self._light),
             frozenset(self._probe), min(self._again, default=None))
+
+    def _lighten(self, array: model.Array) -> None:
+        """Note that a leg is good again after an outage of all."""
+        name = array.name
+        since = self._before.dark.get(name)
+        if since is not None and self._now - since >= OUTAGE:
+            self._light[name] = self._now
+        elif self._now - self._light.get(name, self._now) > RETURN:
+            del self._light[name]
 
     def _give_up(self, array: model.Array, leg: model.Leg,
                  paths: tuple[model.Controller, ...]) -> list[act.Action]:
@@ -216,7 +195,8 @@ class _Cutting:
         asked = act.ResetConnection(reason, path.name, None)
         vouched: list[act.ResetConnection] = []
         for action in (closed, asked) if _watched(path) else (asked,):
-            unheard = self._unheard(action)
+            unheard = self._unheard(connections.given_up(
+                action, self._snapshot))
             self._probe.update(*unheard)
             if not unheard:
                 vouched.append(action)
@@ -224,32 +204,31 @@ class _Cutting:
             return None    # not yet; what was asked now answers in time
         return next(filter(self._allowed, vouched), None)
 
-    def _unheard(self, action: act.ResetConnection) -> list[frozenset[str]]:
-        """Return the legs that have to answer a read before it is done.
+    def _unheard(self, names: frozenset[str]) -> list[frozenset[str]]:
+        """Return the legs that have to answer a read before these are cut.
 
         Whatever is cut off by it needs a substitute that does answer: another
         path, or another leg of the same array.  For each that has none, its
         array's other good legs, one of which has to answer; there may be
         none, and then it is not to be done.
         """
-        names = connections.given_up(action, self._snapshot)
-        unheard: list[frozenset[str]] = []
-        for namespace in self._snapshot.namespaces:
-            if names.isdisjoint(namespace.controllers) or any(
-                    path.name not in names and self._reliable(path)
-                    for path in self._snapshot.paths(namespace)):
+        if names not in self._unheard_of:
+            self._unheard_of[names] = list(self._find_unheard(names))
+        return self._unheard_of[names]
+
+    def _find_unheard(self, names: frozenset[str]
+                      ) -> Iterator[frozenset[str]]:
+        for namespace in self._snapshot.through(*names):
+            if any(path.name not in names and self._reliable(path)
+                   for path in self._snapshot.paths(namespace)):
                 continue
             for array in map(self._snapshot.array, namespace.holders):
                 leg = array.leg(namespace.device) if array else None
                 if array is None or leg is None or leg.faulty:
                     continue
-                others = frozenset(
-                    other.device for other in array.legs
-                    if other.device != leg.device
-                    and self._snapshot.good(other))
+                others = self._others(array, leg)
                 if not others & self._symptoms.answered:
-                    unheard.append(others)
-        return unheard
+                    yield others
 
     def _reliable(self, path: model.Controller) -> bool:
         return path.live and path.portal not in self._symptoms.doubted
@@ -257,7 +236,7 @@ class _Cutting:
     def _cut(self, array: model.Array, leg: model.Leg,
              paths: tuple[model.Controller, ...]) -> list[act.Action]:
         """A leg in resync is written to, and so waited for, like any."""
-        if not paths or any(path.state != 'connecting' for path in paths):
+        if not paths or not all(path.cuttable for path in paths):
             return []    # the kernel has not given it up yet
         key = (array.name, leg.device)
         since = self._lost[key] = self._before.lost.get(key, self._now)
@@ -265,19 +244,58 @@ class _Cutting:
         if due is None or due > self._now:
             self._again += [] if due is None else [due]
             return []
+        if not leg.faulty and not self._heard(array, leg):
+            self._mute.add(array.name)
+            self._light.pop(array.name, None)
+            return []
+        if not leg.faulty and self._still_to_return(array):
+            return []
         actions: list[act.Action] = []
         words = ', '.join('%s %s' % (path.name, path.state)
                           for path in paths)
         if not leg.faulty:
             actions.append(act.FailLeg(
-                'its target is lost (%s) and another leg is in sync' % words,
-                array.name, leg.device))
+                'its target is lost (%s), and another leg is in sync and '
+                'answers' % words, array.name, leg.device))
+        unheard = self._unheard(frozenset(path.name for path in paths))
+        if unheard:
+            self._probe.update(*unheard)
+            return actions
+        return actions + self._disconnect(paths)
+
+    def _still_to_return(self, array: model.Array) -> bool:
+        """After an outage of all, what lacks nothing is not dropped yet."""
+        until = self._light.get(array.name, -RETURN) + RETURN
+        if until <= self._now:
+            return False
+        self._again.append(until)
+        return True
+
+    def _heard(self, array: model.Array, leg: model.Leg) -> bool:
+        """Another leg has answered a read; else all of them are asked."""
+        others = self._others(array, leg)
+        if others & self._symptoms.answered:
+            return True
+        self._probe |= others
+        return False
+
+    def _others(self, array: model.Array,
+                leg: model.Leg) -> frozenset[str]:
+        return frozenset(other.device for other in array.legs
+                         if other.device != leg.device
+                         and self._snapshot.good(other))
+
+    def _disconnect(self, paths: tuple[model.Controller, ...]
+                    ) -> list[act.Action]:
+        """Each once, be it of how many arrays."""
+        actions: list[act.Action] = []
         for path in paths:
             action = act.Disconnect(
                 'I/O waits in vain for its target; it is connected again '
                 'when the target answers', path.name)
-            if self._allowed(action):
+            if path.name not in self._disconnected and self._allowed(action):
                 actions.append(action)
+            self._disconnected.add(path.name)
         return actions
 
     def _due(self, array: model.Array, leg: model.Leg,

@@ -30,9 +30,11 @@ The laws:
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 import dataclasses
 
 from os_brick.agent.guard import cutoff
+from os_brick.agent.guard import sight
 from os_brick.agent import model
 from os_brick.agent.model import actions as act
 from os_brick.agent.model import snapshots
@@ -40,9 +42,9 @@ from os_brick.agent.safety import connections
 from os_brick.agent.safety import ownership
 from os_brick.agent.safety import rules
 
-GuardMemory = cutoff.GuardMemory
-GuardPolicy = cutoff.GuardPolicy
-Symptoms = cutoff.Symptoms
+GuardMemory = sight.GuardMemory
+GuardPolicy = sight.GuardPolicy
+Symptoms = sight.Symptoms
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,6 +76,9 @@ def decide(snapshot: snapshots.HostSnapshot, owned: ownership.Owned,
     snapshot = cutoff.without_silent(snapshot, symptoms.silent)
     arrays = [array for array in snapshot.arrays
               if array.name in owned.arrays]
+    if policy.all_wait:
+        return _all_wait(arrays, snapshot, owned, memory, now, policy,
+                         symptoms)
     chosen: dict[str, str] = {}
     waiting: set[str] = set()
     for array in arrays:
@@ -85,12 +90,12 @@ def decide(snapshot: snapshots.HostSnapshot, owned: ownership.Owned,
     guarded = [array for array in arrays if array.name in chosen]
     whole = [array for array in guarded
              if any(snapshot.good(leg) for leg in array.legs)]
-    actions: list[tuple[str, act.Action]] = []
-    for array in guarded:
-        actions += _wait(array, chosen[array.name], snapshot)
-    cut = cutoff.cut_lost_legs(whole, snapshot, dataclasses.replace(
+    cut = cutoff.cut_lost_legs(arrays, snapshot, dataclasses.replace(
         memory, anchors=chosen), now, policy, symptoms, owned)
-    actions += cut.actions
+    in_need = {name for name, _action in cut.actions}
+    waits = _wait(guarded, chosen, snapshot, in_need)
+    first, later = _first(waits, in_need)
+    actions = first + cut.actions + later
     for array in whole:
         # md writes it to every leg and would hang together with one
         if not (array.name in symptoms.stalled
@@ -101,6 +106,50 @@ def decide(snapshot: snapshots.HostSnapshot, owned: ownership.Owned,
     return GuardDecision(tuple(actions), dataclasses.replace(
         cut.memory, found=_found(memory, snapshot, actions)), cut.probe,
         cut.again_at)
+
+
+def _first(actions: Iterable[tuple[str, act.Action]], in_need: set[str]
+           ) -> tuple[list[tuple[str, act.Action]],
+                      list[tuple[str, act.Action]]]:
+    """Split off what concerns arrays that are cut: it has to be before."""
+    found: tuple[list[tuple[str, act.Action]],
+                 list[tuple[str, act.Action]]] = ([], [])
+    for one in actions:
+        found[one[0] not in in_need].append(one)
+    return found
+
+
+def _all_wait(arrays: list[model.Array], snapshot: snapshots.HostSnapshot,
+              owned: ownership.Owned, memory: GuardMemory, now: float,
+              policy: GuardPolicy, symptoms: Symptoms) -> GuardDecision:
+    """Let every leg wait, and cut what is lost: there is no anchor."""
+    cut = cutoff.cut_lost_legs(arrays, snapshot, memory, now, policy,
+                               symptoms, owned)
+    waits: dict[str, tuple[str, act.Action]] = {}
+    failfast: list[tuple[str, act.Action]] = []
+    in_need = {name for name, _action in cut.actions}
+    for array in sorted(arrays, key=lambda array: array.name not in in_need):
+        for leg in array.legs:
+            for path in () if leg.faulty else _paths(leg, snapshot):
+                if (path.fast_io_fail_tmo is not None
+                        and connections.foreign_use(path.name, snapshot,
+                                                    owned) is None):
+                    waits.setdefault(path.name, (
+                        array.name, act.SetFastIoFail(
+                            'no leg fails fast: its I/O waits for a lost '
+                            'path%s' % _was_set(path), path.name, None)))
+            if (leg.failfast and not leg.faulty
+                    and array.name not in symptoms.stalled
+                    and any(map(snapshot.good, array.legs))
+                    and not rules.lost_legs(array, snapshot)):
+                failfast.append((array.name, act.SetFailfast(
+                    'no leg fails fast: its I/O waits for a lost path',
+                    array.name, leg.device, False)))
+    first, later = _first(waits.values(), in_need)
+    actions = first + cut.actions + later + failfast
+    return GuardDecision(tuple(actions), dataclasses.replace(
+        cut.memory, anchors={}, found=_found(memory, snapshot, actions)),
+        cut.probe, cut.again_at)
 
 
 def _found(memory: GuardMemory, snapshot: snapshots.HostSnapshot,
@@ -153,13 +202,20 @@ def _anchor(array: model.Array, snapshot: snapshots.HostSnapshot,
     return good[0].device if good else None
 
 
-def _wait(array: model.Array, anchor: str,
-          snapshot: snapshots.HostSnapshot) -> list[tuple[str, act.Action]]:
-    return [(array.name, act.SetFastIoFail(
-        'leg %s is the anchor of the array: its I/O waits for a lost path%s'
-        % (anchor, _was_set(path)), path.name, None))
-        for path in _paths(array.leg(anchor), snapshot)
-        if path.fast_io_fail_tmo is not None]
+def _wait(arrays: list[model.Array], anchors: dict[str, str],
+          snapshot: snapshots.HostSnapshot, in_need: set[str]
+          ) -> list[tuple[str, act.Action]]:
+    """Let the anchors wait, each connection once, first where it is cut."""
+    waits: dict[str, tuple[str, act.Action]] = {}
+    for array in sorted(arrays, key=lambda array: array.name not in in_need):
+        anchor = anchors[array.name]
+        for path in _paths(array.leg(anchor), snapshot):
+            if path.fast_io_fail_tmo is not None:
+                waits.setdefault(path.name, (array.name, act.SetFastIoFail(
+                    'leg %s is the anchor of the array: its I/O waits for a '
+                    'lost path%s' % (anchor, _was_set(path)), path.name,
+                    None)))
+    return list(waits.values())
 
 
 def _was_set(path: model.Controller) -> str:

@@ -64,7 +64,7 @@ def release(view: volume_view.VolumeView,
         for path in view.snapshot.paths(namespace):
             step = act.Disconnect(
                 'I/O to the lost replica %s hangs' % replica.uuid, path.name)
-            if path.state == 'connecting' and rules.refusal(
+            if path.cuttable and rules.refusal(
                     step, view.volume, view.snapshot, mine) is None:
                 steps.append(step)
     return steps

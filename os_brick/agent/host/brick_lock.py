@@ -35,7 +35,9 @@ DELAY = 0.05
 #: Seconds for which the lock is waited for: when the agent is to stop, and by
 #: what is urgent.
 STOP_PATIENCE = 2.0
-URGENT_PATIENCE = 1.0
+URGENT_PATIENCE = 0.5
+#: Seconds for which it is taken to be held still, and not waited for again.
+HELD = 10.0
 
 
 class BrickLock:
@@ -52,6 +54,7 @@ class BrickLock:
         self._clock = clock
         # os-brick's lock keeps other processes out, not other threads
         self._mine = clock.lock()
+        self._held_at: float | None = None
 
     @contextlib.contextmanager
     def held(self, urgent: bool) -> Iterator[None]:
@@ -60,15 +63,15 @@ class BrickLock:
         :raises not_done.NotDone: it could not be taken.
         """
         began = self._clock.monotonic()
-        mine = self._mine.acquire(timeout=self._patience(urgent))
+        mine = self._mine.acquire(timeout=self._patience(urgent, began))
         try:
             if not mine and not urgent:
                 raise not_done.LockHeld('another action of this agent hangs')
             let_go = self._take(urgent, began) if mine else None
             if let_go is None:
-                LOG.warning('the lock is held for more than %g s, perhaps '
-                            'by what hangs on this very I/O: going on '
-                            'without it', URGENT_PATIENCE)
+                self._go_on_without(began)
+            elif urgent:
+                self._held_at = None
             try:
                 yield
             finally:
@@ -78,7 +81,18 @@ class BrickLock:
             if mine:
                 self._mine.release()
 
-    def _patience(self, urgent: bool) -> float:
+    def _go_on_without(self, began: float) -> None:
+        if self._held_at is None:
+            LOG.warning('the lock is held for more than %g s, perhaps by '
+                        'what hangs on this very I/O: going on without it',
+                        URGENT_PATIENCE)
+        if self._held_at is None or began - self._held_at >= HELD:
+            self._held_at = self._clock.monotonic()
+
+    def _patience(self, urgent: bool, now: float) -> float:
+        if urgent and self._held_at is not None and (
+                now - self._held_at < HELD):
+            return 0.0
         if urgent:
             return URGENT_PATIENCE
         patience = float(self._conf.lock_timeout)
@@ -92,13 +106,15 @@ class BrickLock:
             try:
                 let_go = self._effects.try_lock(path)
             except OSError as error:
+                if urgent:
+                    return None
                 raise not_done.NotDone(
                     'os-brick\'s lock in %s (option lock_path of '
                     '[os_brick]): %s' % (path, error)) from error
             if let_go is not None:
                 return let_go
-            patience = self._patience(urgent)
-            if self._clock.monotonic() - began <= patience:
+            patience = self._patience(urgent, began)
+            if self._clock.monotonic() - began < patience:
                 self._clock.sleep(DELAY)
                 continue
             if urgent:

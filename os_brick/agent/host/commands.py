@@ -17,13 +17,17 @@ others are served.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 import os
 import re
 import subprocess
 import threading
+import time
 
 COMMAND_TIMEOUT = 60.0
 WRITE_TIMEOUT = 3.0
+#: What is said of a write that goes on after its time.
+HANGS = 'it hangs'
 PROGRAMS = '/usr/sbin:/usr/bin:/sbin:/bin'
 
 
@@ -110,21 +114,75 @@ def write(text: str, *parts: str, limit: float | None = None) -> None:
     :param limit: seconds; WRITE_TIMEOUT where it is not given.
     :raises CommandFailed: it could not be written in time, or at all.
     """
-    path = os.path.join(*parts)
-    errors: list[str] = []
+    begin_write(text, *parts).wait(WRITE_TIMEOUT if limit is None else limit)
 
-    def body() -> None:
+
+def write_all(text: str, places: Sequence[Sequence[str]],
+              limit: float) -> list[str]:
+    """Write the same to several attributes at once.
+
+    :param places: of each the parts of its path.
+    :param limit: seconds, for all of them together.
+    :returns: for each of them why it failed, '' where it did not.
+    """
+    end = time.monotonic() + limit
+    begun = [begin_write(text, *parts) for parts in places]
+    errors = []
+    for one in begun:
         try:
-            with open(path, 'w', encoding='ascii') as attribute:
-                attribute.write(text)
-        except OSError as error:
-            errors.append(error.strerror or str(error))
+            one.wait(end - time.monotonic())
+            errors.append('')
+        except CommandFailed as error:
+            errors.append(str(error))
+    return errors
 
-    thread = threading.Thread(target=body, daemon=True)
-    thread.start()
-    thread.join(WRITE_TIMEOUT if limit is None else limit)
-    if thread.is_alive():
-        errors.append('it hangs')
-    if errors:
-        raise CommandFailed('writing %s to %s failed: %s' % (
-            text, path, errors[0])) from None
+
+def begin_write(text: str, *parts: str) -> Write:
+    """Write an attribute in a thread of its own.
+
+    What still hangs from an earlier call is not begun again, so that no
+    retry leaves another thread behind.
+    """
+    path = os.path.join(*parts)
+    with _lock:
+        one = _hanging.get((path, text))
+        if one is None:
+            one = _hanging[path, text] = Write(text, path)
+            one.start()
+        return one
+
+
+class Write:
+    """One write of an attribute, which may never end."""
+
+    def __init__(self, text: str, path: str) -> None:
+        self._text = text
+        self._path = path
+        self._error: str | None = None
+        self._thread = threading.Thread(
+            target=self._run, name='writing ' + path, daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def wait(self, seconds: float) -> None:
+        """:raises CommandFailed: it did not end well, or not by then."""
+        self._thread.join(max(0.0, seconds))
+        error = HANGS if self._thread.is_alive() else self._error
+        if error is not None:
+            raise CommandFailed('writing %s to %s failed: %s' % (
+                self._text, self._path, error)) from None
+
+    def _run(self) -> None:
+        try:
+            with open(self._path, 'w', encoding='ascii') as attribute:
+                attribute.write(self._text)
+        except OSError as error:
+            self._error = error.strerror or str(error)
+        finally:
+            with _lock:
+                _hanging.pop((self._path, self._text), None)
+
+
+_lock = threading.Lock()
+_hanging: dict[tuple[str, str], Write] = {}

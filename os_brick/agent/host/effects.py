@@ -45,8 +45,18 @@ class Effects:
     def disconnect(self, controller: str) -> None:
         privileged.disconnect(controller)
 
+    def disconnect_all(self, controllers: Sequence[str],
+                       milliseconds: int) -> list[str]:
+        return list(privileged.disconnect_all(controllers, milliseconds))
+
     def set_fast_io_fail(self, controller: str, seconds: int) -> None:
         privileged.set_fast_io_fail(controller, seconds)
+
+    def set_keep_alive(self, controller: str, seconds: int) -> None:
+        privileged.set_keep_alive(controller, seconds)
+
+    def set_reconnect_delay(self, controller: str, seconds: int) -> None:
+        privileged.set_reconnect_delay(controller, seconds)
 
     def set_failfast(self, array: str, device: str, on: bool) -> None:
         privileged.set_failfast(array, device, on)
@@ -67,6 +77,10 @@ class Effects:
 
     def fail(self, array: str, device: str) -> None:
         privileged.fail(array, device)
+
+    def fail_all(self, legs: Sequence[Sequence[str]],
+                 milliseconds: int) -> list[str]:
+        return list(privileged.fail_all(legs, milliseconds))
 
     def remove(self, array: str, device: str) -> None:
         privileged.remove(array, device)

@@ -19,12 +19,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Collection
+from collections.abc import Sequence
 import logging
 
 from oslo_config import cfg
 
 from os_brick.agent import clock as clocks
 from os_brick.agent.host import attributes
+from os_brick.agent.host import batch
 from os_brick.agent.host import brick_lock
 from os_brick.agent.host import commands
 from os_brick.agent.host import effects as host_effects
@@ -66,32 +68,44 @@ class Executor:
         self._scanner = scanner
         self._host = host
         self._effects = effects or host_effects.Effects()
+        self._clock = clock
         self._lock = brick_lock.BrickLock(conf, stopping, self._effects,
                                           clock)
 
     def execute(self, action: act.Action, volume: model.Volume,
-                owned: ownership.Owned, urgent: bool = False) -> None:
+                owned: ownership.Owned) -> None:
         """Do one action.
 
-        :param urgent: it ends hanging I/O: do it without the lock rather
-            than not at all.
         :raises NotDone: with the reason; nothing, or not all, was done.
         """
         if isinstance(action, act.Connect):
             action = self._listening(action)
-        with self._lock.held(urgent):
+        with self._lock.held(urgent=False):
             try:
                 snapshot = self._scanner.scan()
             except attributes.Exhausted as error:
                 raise Refused(str(error)) from error
             self._last_look(action, volume, snapshot, owned)
-            try:
-                self._do(action)
-            except commands.CannotRun as error:
-                raise HostUnfit(str(error)) from error
-            except (commands.CommandFailed,
-                    commands.BadArgument) as error:
-                raise NotDone(str(error)) from error
+            self._attempt(action)
+
+    def execute_all(self, steps: Sequence[batch.Step],
+                    owned: ownership.Owned) -> list[batch.Outcome]:
+        """Do what ends hanging I/O: without the lock rather than not at all.
+
+        :returns: what became of each step, as ``batch.Batch.run`` does.
+        """
+        with self._lock.held(urgent=True):
+            return batch.Batch(
+                self._scanner.scan, self._last_look, self._attempt,
+                self._effects, self._clock, owned).run(steps)
+
+    def _attempt(self, action: act.Action) -> None:
+        try:
+            self._do(action)
+        except commands.CannotRun as error:
+            raise HostUnfit(str(error)) from error
+        except (commands.CommandFailed, commands.BadArgument) as error:
+            raise NotDone(str(error)) from error
 
     def _last_look(self, action: act.Action, volume: model.Volume,
                    snapshot: snapshots.HostSnapshot,
@@ -106,6 +120,8 @@ class Executor:
                                 self.answering_patiently(asked))
         if why is None:
             return
+        if why in rules.ENDED and not isinstance(action, act.AddLeg):
+            raise not_done.Ended(why)
         if isinstance(action, act.AddLeg):
             found = rules.judged(action, snapshot, contents)
             if found.standing is copies.Standing.DIVERGENT:
@@ -183,6 +199,12 @@ class Executor:
                 self._effects.set_fast_io_fail(
                     action.controller,
                     -1 if action.seconds is None else round(action.seconds))
+            case act.SetKeepAlive():
+                self._effects.set_keep_alive(action.controller,
+                                             round(action.seconds))
+            case act.SetReconnectDelay():
+                self._effects.set_reconnect_delay(action.controller,
+                                                  round(action.seconds))
             case act.ResetConnection():
                 self._give_up(action)
             case act.SetFailfast():

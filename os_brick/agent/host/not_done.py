@@ -20,6 +20,10 @@ class Refused(NotDone):
     """A safety rule forbade it, or the world has moved on."""
 
 
+class Ended(Refused):
+    """What was to be ended has ended already: things are as they should be."""
+
+
 class Divergent(Refused):
     """The copy may hold acknowledged writes that the array lacks (S10)."""
 
@@ -30,3 +34,11 @@ class HostUnfit(NotDone):
 
 class LockHeld(NotDone):
     """os-brick is attaching or detaching; no action can be done now."""
+
+
+class PutOff(NotDone):
+    """The batch has used its time up; it is decided anew."""
+
+
+class UnderWay(NotDone):
+    """It takes longer than it was waited for, and goes on by itself."""

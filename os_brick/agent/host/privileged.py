@@ -30,7 +30,9 @@ from oslo_config import cfg
 from oslo_privsep import capabilities
 from oslo_privsep import priv_context
 
+from os_brick.agent.host import admin
 from os_brick.agent.host import commands
+from os_brick.agent.host import memory
 from os_brick.agent.host import reads
 from os_brick.agent.host import sockets
 
@@ -63,10 +65,10 @@ def _md(array: str) -> str:
     return '/dev/' + commands.match(_ARRAY, array, 'md array')
 
 
-def _set_state(array: str, device: str, word: str) -> None:
-    """Tell md something of a leg, by its kernel name: its node may be gone."""
-    commands.write(word, BLOCK, commands.match(_ARRAY, array, 'md array'),
-                   'md', 'dev-' + _namespace(device), 'state')
+def _state(array: str, device: str) -> tuple[str, ...]:
+    """Where md is told of a leg by its kernel name: its node may be gone."""
+    return (BLOCK, commands.match(_ARRAY, array, 'md array'), 'md',
+            'dev-' + _namespace(device), 'state')
 
 
 def _controller(name: str) -> str:
@@ -95,6 +97,12 @@ def ready() -> None:
 
 
 @default.entrypoint
+def lock_memory() -> str:
+    """Keep the helper in memory; return why it cannot be, or ''."""
+    return memory.lock()
+
+
+@default.entrypoint
 def connect(nqn: str, address: str, port: int, transport: str,
             host_nqn: str) -> None:
     """Connect one portal with os-brick's queue depth and loss time-out."""
@@ -114,9 +122,26 @@ def connect(nqn: str, address: str, port: int, transport: str,
 
 @default.entrypoint
 def disconnect(controller: str) -> None:
-    """Disconnect one controller, as ``nvme disconnect`` does."""
-    commands.write('1', CONTROLLERS, _controller(controller),
-                   'delete_controller', limit=commands.COMMAND_TIMEOUT)
+    """Disconnect one controller, as ``nvme disconnect`` does.
+
+    What takes longer goes on by itself, and does not hold os-brick's lock.
+    """
+    commands.write('1', *_delete(controller))
+
+
+@default.entrypoint
+def disconnect_all(controllers: Sequence[str],
+                   milliseconds: int) -> list[str]:
+    """Disconnect several at once; say of each why it failed, or ''.
+
+    :param milliseconds: for all of them together; what takes longer goes on.
+    """
+    return commands.write_all('1', list(map(_delete, controllers)),
+                              _seconds(milliseconds))
+
+
+def _delete(controller: str) -> tuple[str, ...]:
+    return CONTROLLERS, _controller(controller), 'delete_controller'
 
 
 @default.entrypoint
@@ -128,9 +153,26 @@ def set_fast_io_fail(controller: str, seconds: int) -> None:
 
 
 @default.entrypoint
+def set_keep_alive(controller: str, seconds: int) -> None:
+    """Set the keep-alive time-out of a live connection; it may be refused."""
+    admin.set_keep_alive(
+        '/dev/' + _controller(controller),
+        1000 * commands.number(seconds, 1, 3600, 'keep-alive time-out'))
+
+
+@default.entrypoint
+def set_reconnect_delay(controller: str, seconds: int) -> None:
+    """Set the seconds between two attempts of the kernel to reconnect."""
+    commands.number(seconds, 1, 3600, 'reconnect_delay')
+    commands.write(str(seconds), CONTROLLERS, _controller(controller),
+                   'reconnect_delay')
+
+
+@default.entrypoint
 def set_failfast(array: str, device: str, on: bool) -> None:
     """Set or clear md's failfast flag of a leg."""
-    _set_state(array, device, 'failfast' if on is True else '-failfast')
+    commands.write('failfast' if on is True else '-failfast',
+                   *_state(array, device))
 
 
 @default.entrypoint
@@ -187,7 +229,19 @@ def fail(array: str, device: str) -> None:
     It waits for whatever is being done to the array; what comes after it
     ends that.
     """
-    _set_state(array, device, 'faulty')
+    commands.write('faulty', *_state(array, device))
+
+
+@default.entrypoint
+def fail_all(legs: Sequence[Sequence[str]], milliseconds: int) -> list[str]:
+    """Make md drop several legs at once; say of each why it failed, or ''.
+
+    :param legs: pairs of array and device.
+    :param milliseconds: for all of them together; what takes longer goes on.
+    """
+    return commands.write_all(
+        'faulty', [_state(array, device) for array, device in legs],
+        _seconds(milliseconds))
 
 
 @default.entrypoint

@@ -32,8 +32,8 @@ from os_brick.agent.model import superblock
 T = TypeVar('T')
 #: Bytes; a multiple of every logical block size in use.
 LENGTH = superblock.LENGTH
-#: Seconds after which a read that was asked for once is too old to count.
-AGE = 5.0
+#: Seconds for which the answer to a read counts that was asked for earlier.
+AGE = 1.0
 DEVICES = '/dev/'
 
 
@@ -50,7 +50,7 @@ class _Read(Generic[T]):
         self.result: T | None = None
         self._path = DEVICES + device
         self._body = body
-        self._begun = time.monotonic()
+        self._ended_at = 0.0
         self._thread = threading.Thread(
             target=self._run, name='reading ' + device, daemon=True)
         self._thread.start()
@@ -60,8 +60,8 @@ class _Read(Generic[T]):
 
     @property
     def old(self) -> bool:
-        """It has ended, and its answer may be of another time."""
-        return self.ended and time.monotonic() - self._begun >= AGE
+        """It has ended, and its answer is of another time."""
+        return self.ended and time.monotonic() - self._ended_at >= AGE
 
     def _run(self) -> None:
         try:
@@ -69,6 +69,7 @@ class _Read(Generic[T]):
         except OSError:
             # no path, no device: that is no answer
             self.result = None
+        self._ended_at = time.monotonic()
         self.ended = True
 
 

@@ -192,10 +192,13 @@ class _Look:
                                                 self._connection)
         state = self._kept.open.read(name + '/state', identity, at)
         tmo = self._kept.open.read(name + '/fast_io_fail_tmo', identity, at)
+        kato, delay = (self._kept.open.read('%s/%s' % (name, attribute),
+                                            identity, at)
+                       for attribute in ('kato', 'reconnect_delay'))
         if connection is None or state is None:
             raise FileNotFoundError(name)
         return self._kept.values.get(name, _make_controller, name,
-                                     connection, state, tmo)
+                                     connection, state, tmo, kato, delay)
 
     def _connection(self, name: str) -> _Connection | None:
         base = self._ctl + '/' + name
@@ -244,13 +247,21 @@ def _controller_names(connected: Mapping[str, int]) -> tuple[str, ...]:
 
 
 def _make_controller(name: str, connection: _Connection, state: bytes,
-                     tmo: bytes | None) -> model.Controller:
+                     tmo: bytes | None, kato: bytes | None,
+                     delay: bytes | None) -> model.Controller:
     limit = attributes.text(tmo)
     return model.Controller(
         name=name, nqn=connection.nqn, portal=connection.portal,
         host_nqn=connection.host_nqn, state=attributes.text(state),
         fast_io_fail_tmo=None if tmo is None or limit == 'off'
-        else float(limit), has_fast_io_fail=tmo is not None)
+        else float(limit), has_fast_io_fail=tmo is not None,
+        keep_alive=_seconds(kato), reconnect_delay=_seconds(delay))
+
+
+def _seconds(attribute: bytes | None) -> float | None:
+    """None where it does not say: what it is for can be done without."""
+    words = attributes.text(attribute)
+    return float(words) if words.isdecimal() else None
 
 
 def _make_namespace(device: str, uuid: str | None, size: bytes,

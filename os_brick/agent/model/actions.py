@@ -58,6 +58,28 @@ class SetFastIoFail(Action):
 
 
 @dataclasses.dataclass(frozen=True)
+class SetKeepAlive(Action):
+    """Set after how long a silence either end gives a connection up.
+
+    :ivar seconds: whole ones, 1 at least: 0 would turn it off.
+    """
+
+    controller: str
+    seconds: float
+
+
+@dataclasses.dataclass(frozen=True)
+class SetReconnectDelay(Action):
+    """Set how long the kernel waits between two attempts to reconnect.
+
+    :ivar seconds: whole ones, 1 at least.
+    """
+
+    controller: str
+    seconds: float
+
+
+@dataclasses.dataclass(frozen=True)
 class ResetConnection(Action):
     """Have the kernel give a connection up that does not answer.
 
@@ -142,8 +164,8 @@ ArrayAction = (SetFailfast | FailLeg | RemoveLeg | AddLeg | ReplaceLeg
                | Resize)
 #: All kinds of them.  What treats each kind in its own way ends in ``never``,
 #: so that mypy finds what a new kind is missing.
-AnyAction = (Connect | Disconnect | SetFastIoFail | ResetConnection
-             | ArrayAction)
+AnyAction = (Connect | Disconnect | SetFastIoFail | SetKeepAlive
+             | SetReconnectDelay | ResetConnection | ArrayAction)
 
 
 def never(action: NoReturn) -> NoReturn:

@@ -21,6 +21,15 @@ import dataclasses
 from os_brick.agent.model import volumes
 
 
+#: What the guard calls a connection that is live for the kernel alone.
+SILENT = 'silent'
+#: The kernel's words (drivers/nvme/host/sysfs.c, nvme_sysfs_show_state) up to
+#: Linux 6.12; there may be more one day.
+STATES = frozenset((
+    'new', 'live', 'resetting', 'connecting', 'deleting', 'deleting (no IO)',
+    'dead', SILENT))
+
+
 @dataclasses.dataclass(frozen=True)
 class Controller:
     """One NVMe-oF connection as the kernel shows it.
@@ -28,6 +37,10 @@ class Controller:
     :ivar state: the kernel's word: live, connecting, resetting, deleting...
     :ivar fast_io_fail_tmo: seconds, None where it is off or not known.
     :ivar has_fast_io_fail: False on kernels without the attribute.
+    :ivar keep_alive: seconds without an answer after which either end gives
+        it up, None where it is not known; 0: never.
+    :ivar reconnect_delay: seconds between two attempts to reconnect, None
+        where it is not known.
     """
 
     name: str
@@ -37,10 +50,21 @@ class Controller:
     state: str
     fast_io_fail_tmo: float | None = None
     has_fast_io_fail: bool = True
+    keep_alive: float | None = None
+    reconnect_delay: float | None = None
 
     @property
     def live(self) -> bool:
         return self.state == 'live'
+
+    @property
+    def cuttable(self) -> bool:
+        """The kernel has given it up: disconnecting it ends what hangs.
+
+        Before, that hangs itself. A state that is not known is one in which
+        the kernel may hold I/O on purpose: it is lost, and waited for.
+        """
+        return self.state == 'connecting'
 
 
 @dataclasses.dataclass(frozen=True)

@@ -60,6 +60,21 @@ class HostSnapshot:
             found.setdefault(namespace.uuid, []).append(namespace)
         return found
 
+    @functools.cached_property
+    def _through(self) -> Mapping[str, list[devices.Namespace]]:
+        found: dict[str, list[devices.Namespace]] = {}
+        for namespace in self.namespaces:
+            for name in set(namespace.controllers):
+                found.setdefault(name, []).append(namespace)
+        return found
+
+    def through(self, *controllers: str) -> list[devices.Namespace]:
+        """The namespaces that are reached through any of these."""
+        if len(controllers) == 1:
+            return list(self._through.get(controllers[0], ()))
+        return list({namespace.device: namespace for name in controllers
+                     for namespace in self._through.get(name, ())}.values())
+
     def controller(self, name: str) -> devices.Controller | None:
         return self._controllers.get(name)
 

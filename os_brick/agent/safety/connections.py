@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from os_brick.agent import model
 from os_brick.agent.model import actions as act
+from os_brick.agent.model import devices
 from os_brick.agent.model import snapshots
 from os_brick.agent.safety import laws
 from os_brick.agent.safety import ownership
@@ -27,6 +28,7 @@ from os_brick.agent.safety import ownership
 Law = laws.Law
 
 _NONE: frozenset[str] = frozenset()
+GONE = 'the controller is gone'
 
 
 def foreign_use(name: str, snapshot: snapshots.HostSnapshot,
@@ -36,8 +38,7 @@ def foreign_use(name: str, snapshot: snapshots.HostSnapshot,
     A namespace that nothing holds and that is no replica may be in use
     without leaving a trace: a virtual machine that has it open.
     """
-    behind = [namespace for namespace in snapshot.namespaces
-              if name in namespace.controllers]
+    behind = snapshot.through(name)
     if not behind:
         return Law.S4.refuses('%s carries no replica', name)
     for namespace in behind:
@@ -61,16 +62,19 @@ def disconnect(names: frozenset[str], snapshot: snapshots.HostSnapshot,
     :param silent: they are live for the kernel and have fallen silent.
     """
     for name in sorted(names):
-        if snapshot.controller(name) is None:
-            return 'the controller is gone'
+        controller = snapshot.controller(name)
+        if controller is None:
+            return GONE
+        if controller.state not in devices.STATES:
+            return '%s is in the state %r, which is not known' % (
+                name, controller.state)
         foreign = foreign_use(name, snapshot, owned)
         if foreign is not None:
             return foreign
-    for namespace in snapshot.namespaces:
-        if not names.isdisjoint(namespace.controllers):
-            why = _give_up(namespace, names, snapshot, silent)
-            if why is not None:
-                return why
+    for namespace in snapshot.through(*names):
+        why = _give_up(namespace, names, snapshot, silent)
+        if why is not None:
+            return why
     return None
 
 
@@ -149,13 +153,13 @@ def given_up(action: act.ResetConnection,
 def fast_fail(action: act.SetFastIoFail, snapshot: snapshots.HostSnapshot,
               owned: ownership.Owned) -> str | None:
     """Return why ``fast_io_fail_tmo`` must not be set."""
+    if snapshot.controller(action.controller) is None:
+        return GONE
     foreign = foreign_use(action.controller, snapshot, owned)
     if foreign is not None or action.seconds is None:
         return foreign
     without = frozenset([action.controller])
-    for namespace in snapshot.namespaces:
-        if action.controller not in namespace.controllers:
-            continue
+    for namespace in snapshot.through(action.controller):
         for holder in namespace.holders:
             array = snapshot.array(holder)
             if array is not None and not any(
@@ -163,3 +167,17 @@ def fast_fail(action: act.SetFastIoFail, snapshot: snapshots.HostSnapshot,
                     for leg in array.legs):
                 return _nobody_waits(holder)
     return None
+
+
+def tune(action: act.SetKeepAlive | act.SetReconnectDelay,
+         snapshot: snapshots.HostSnapshot,
+         owned: ownership.Owned) -> str | None:
+    """Return why a time of a connection must not be set."""
+    controller = snapshot.controller(action.controller)
+    if controller is None:
+        return GONE
+    if action.seconds < 1:
+        return Law.S14.refuses('%g s would be no bound', action.seconds)
+    if not controller.live:
+        return '%s is not live' % controller.name
+    return foreign_use(action.controller, snapshot, owned)

@@ -64,6 +64,8 @@ def refusal(action: act.Action, volume: model.Volume,
             return connections.give_up(action, snapshot, owned)
         case act.SetFastIoFail():
             return connections.fast_fail(action, snapshot, owned)
+        case act.SetKeepAlive() | act.SetReconnectDelay():
+            return connections.tune(action, snapshot, owned)
         case (act.SetFailfast() | act.FailLeg() | act.RemoveLeg()
               | act.AddLeg() | act.ReplaceLeg() | act.Resize()):
             why = _array_refusal(action, volume, snapshot, owned, contents)
@@ -77,7 +79,7 @@ def _array_refusal(action: act.ArrayAction, volume: model.Volume,
                    contents: Mapping[str, superblock.Content]) -> str | None:
     array = snapshot.array(action.array)
     if array is None:
-        return 'the array is gone'
+        return _ARRAY_GONE
     # the name is enough for one that is owned: the list may be truncated
     if array.name not in owned.arrays or not (
             model.belongs(array, volume) or array.alias == volume.alias):
@@ -249,7 +251,10 @@ def _resize(action: act.Resize, array: model.Array,
     return None
 
 
+_ARRAY_GONE = 'the array is gone'
 _LEG_GONE = 'the leg is gone'
+#: Why what ends something is refused where it has ended already.
+ENDED = frozenset((_ARRAY_GONE, _LEG_GONE, connections.GONE))
 
 
 def _no_other_good() -> str:

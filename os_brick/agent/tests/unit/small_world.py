@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Collection
+from collections.abc import Sequence
 import dataclasses
 import os
 import tempfile
@@ -30,6 +31,7 @@ from oslotest import base as test_base
 
 from os_brick.agent import clock as clocks
 from os_brick.agent.daemon import healing_loop
+from os_brick.agent.host import batch
 from os_brick.agent.host import execute
 from os_brick.agent import model
 from os_brick.agent.model import actions as act
@@ -162,7 +164,7 @@ class SmallHost:
                         slot, flags)
 
     def execute(self, action: act.Action, volume: model.Volume,
-                owned: ownership.Owned, urgent: bool = False) -> None:
+                owned: ownership.Owned) -> None:
         self.points()
         self.broken(action)
         snapshot = self.scan()
@@ -176,6 +178,18 @@ class SmallHost:
         self.did.append(action)
         self._do(action)
         self.points()
+
+    def execute_all(self, steps: Sequence[batch.Step],
+                    owned: ownership.Owned) -> list[batch.Outcome]:
+        outcomes: list[batch.Outcome] = []
+        for step in steps:
+            try:
+                self.execute(step.action, step.volume, owned)
+            except Exception as error:
+                outcomes.append(error)
+            else:
+                outcomes.append(None)
+        return outcomes
 
     def answering_patiently(self, devices: Collection[str]
                             ) -> frozenset[str]:

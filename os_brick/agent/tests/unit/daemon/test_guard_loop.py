@@ -26,6 +26,7 @@ from os_brick.agent.guard import stall
 from os_brick.agent.host import activity
 from os_brick.agent.host import attributes
 from os_brick.agent.host import execute
+from os_brick.agent.host import not_done
 from os_brick.agent import model
 from os_brick.agent.model import actions as act
 from os_brick.agent.model import snapshots
@@ -46,6 +47,8 @@ class GuardianCase(small_world.WorldCase):
         self.fast: dict[str, float | None] = {}
         self.flow = model.IoCounters(0, 0)
         self.quiet: dict[model.Portal, float] = {}
+        self.words: dict[str, str] = {}
+        self.keep_alive: dict[str, float] = {}
         self.answering = {'nvme10n1', 'nvme11n1'}
         self.woken: list[float] = []
         self.real_do = self.host._do
@@ -66,6 +69,8 @@ class GuardianCase(small_world.WorldCase):
     def do(self, action: act.Action) -> None:
         if isinstance(action, act.SetFastIoFail):
             self.fast[action.controller] = action.seconds
+        elif isinstance(action, act.SetKeepAlive):
+            self.keep_alive[action.controller] = action.seconds
         elif isinstance(action, act.ResetConnection):
             self.host.live[action.controller] = False
         else:
@@ -84,13 +89,16 @@ class GuardianCase(small_world.WorldCase):
     def scan(self) -> snapshots.HostSnapshot:
         snapshot = self.host.scan()
         return dataclasses.replace(snapshot, controllers=tuple(
-            dataclasses.replace(one,
-                                fast_io_fail_tmo=self.fast.get(one.name))
+            dataclasses.replace(
+                one, fast_io_fail_tmo=self.fast.get(one.name),
+                state=self.words.get(one.name, one.state),
+                keep_alive=self.keep_alive.get(one.name, 5.0))
             for one in snapshot.controllers))
 
     def beat(self, arrays: object) -> activity.Activity:
         return activity.Activity(
-            {name: 'live' if live else 'connecting'
+            {name: self.words.get(
+                name, 'live' if live else 'connecting')
              for name, live in self.host.live.items()},
             {name: self.flow for name in arrays})   # type: ignore
 
@@ -173,6 +181,25 @@ class TestLost(GuardianCase):
                           in self.host.did[-2:]])
         self.assertIsNone(self.fast['nvme11'])
 
+    def test_an_unknown_state_is_lost_named_and_looked_at_again(
+            self) -> None:
+        self.looks(1.0)
+        self.flow = model.IoCounters(0, 1)
+        self.words['nvme10'] = 'fencing'
+        self.looks(30.0)
+        self.assertEqual([], self.did(act.FailLeg))
+        self.assertEqual(1, self.log.output.count("state 'fencing'"))
+        # the other leg waits now
+        self.assertIsNone(self.fast['nvme11'])
+        self.words['nvme10'] = 'fenced'
+        self.looks(30.0)
+        self.assertEqual(1, self.log.output.count("state 'fenced'"))
+        self.assertEqual([], self.did(act.Disconnect))
+        del self.words['nvme10']
+        self.lose('A')
+        self.looks(1.1)
+        self.assertEqual(1, len(self.did(act.Disconnect)))
+
     def test_a_blip_costs_nothing(self) -> None:
         self.looks(1.0)
         self.flow = model.IoCounters(0, 1)
@@ -214,6 +241,76 @@ class TestLost(GuardianCase):
         self.host.broken = lambda action: None
         self.looks(2.0)
         self.assertEqual(1, len(self.did(act.Disconnect)))
+
+
+class TestOutcomes(GuardianCase):
+    """What became of an action is said as loud as it matters."""
+
+    def becomes(self, outcome: Exception) -> str:
+        self.looks(1.0)
+        self.flow = model.IoCounters(0, 1)
+        self.lose('A')
+        self.host.broken = mock.Mock(side_effect=outcome)
+        self.looks(3.0)
+        return self.log.output
+
+    def test_what_has_ended_already_is_no_news(self) -> None:
+        self.assertNotIn('FailLeg', self.becomes(
+            not_done.Ended('the leg is gone')))
+
+    def test_what_goes_on_is_no_warning(self) -> None:
+        with fixtures.FakeLogger(level=logging.WARNING) as warnings:
+            self.becomes(not_done.UnderWay('it hangs'))
+            self.assertNotIn('FailLeg', warnings.output)
+        # and is seen to again
+        self.host.broken = lambda action: None
+        self.looks(2.0)
+        self.assertEqual(1, len(self.did(act.FailLeg)))
+
+    def test_what_is_refused_is_one(self) -> None:
+        self.assertIn('not done: S1: no', self.becomes(
+            not_done.Refused('S1: no')))
+
+
+class TestTimes(GuardianCase):
+    """The keep-alive time of live connections."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.conf.set_override('keep_alive_timeout', 2)
+
+    def test_it_is_set_and_put_back(self) -> None:
+        self.looks(60.0)
+        both = {'nvme10': 2.0, 'nvme11': 2.0}
+        self.assertEqual(both, self.keep_alive)
+        self.assertEqual(2, len(self.did(act.SetKeepAlive)))
+        self.guardian.stop()
+        self.assertEqual(dict.fromkeys(both, 5.0), self.keep_alive)
+
+    def test_nothing_is_set_while_something_is_wrong(self) -> None:
+        self.conf.set_override('keep_alive_timeout', 0)
+        self.flow = model.IoCounters(0, 1)
+        self.looks(2.0)
+        self.conf.set_override('keep_alive_timeout', 2)
+        self.looks(60.0)
+        self.assertEqual([], self.did(act.SetKeepAlive))
+        self.flow = model.IoCounters(1, 0)
+        self.looks(60.0)
+        self.assertEqual(2, len(self.did(act.SetKeepAlive)))
+
+    def test_a_target_that_refuses_is_named_once(self) -> None:
+        def refuse(action: act.Action) -> None:
+            if isinstance(action, act.SetKeepAlive):
+                raise execute.NotDone('the target refuses it (status 0x2)')
+        self.host.broken = refuse
+        self.looks(300.0)
+        self.assertEqual(2, self.log.output.count('the target refuses it'))
+
+    def test_left_alone_where_nobody_asks(self) -> None:
+        self.conf.set_override('keep_alive_timeout', 0)
+        self.looks(60.0)
+        self.guardian.stop()
+        self.assertEqual({}, self.keep_alive)
 
 
 class TestFailedLook(GuardianCase):
@@ -345,6 +442,30 @@ class TestSilent(GuardianCase):
         self.looks(60.0)
         self.assertEqual([], self.did(act.ResetConnection))
         self.assertEqual([], self.did(act.FailLeg))
+
+    def test_an_answer_counts_for_a_second(self) -> None:
+        """What has answered once may be silent now: it is asked again."""
+        self.looks(1.0)
+        self.flow = model.IoCounters(0, 1)
+        self.quiet = {small_world.portal(1, 'B'): self.time}
+        self.looks(1.1)
+        self.assertTrue(self.asked)
+        self.answering.clear()
+        self.host.live['nvme11'] = True
+        self.quiet.clear()
+        # the array stands still all the time
+        self.looks(300.0)
+        self.lose('B')
+        self.asked.clear()
+        self.looks(5.0)
+        self.assertEqual([], self.did(act.FailLeg))
+        self.assertIn(frozenset(['nvme10n1']), self.asked)
+        # and then the other one may return first
+        self.answering = {'nvme10n1'}
+        self.looks(3.0)
+        self.assertEqual([], self.did(act.FailLeg))
+        self.looks(1.5)
+        self.assertEqual(1, len(self.did(act.FailLeg)))
 
     def test_S9_the_other_leg_has_to_answer_a_read(self) -> None:
         self.silent('A')

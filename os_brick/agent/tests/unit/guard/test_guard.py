@@ -25,6 +25,7 @@ from os_brick.agent.guard import roles
 from os_brick.agent import model
 from os_brick.agent.model import actions as act
 from os_brick.agent.model import snapshots
+from os_brick.agent.safety import connections
 from os_brick.agent.safety import ownership
 from os_brick.agent.safety import rules
 from os_brick.agent.tests.unit import simulated_agent
@@ -32,7 +33,7 @@ from os_brick.agent.tests.unit import simulator
 
 OURS = frozenset(['md0', 'md1'])
 TRANSPORTS = ('tcp', 'tcp', 'rdma')
-STATES = ('live', 'live', 'live', 'connecting', 'resetting')
+STATES = ('live', 'live', 'live', 'connecting', 'resetting', 'fencing')
 
 
 def portal(number: int) -> model.Portal:
@@ -204,14 +205,37 @@ class PropertyTest(unittest.TestCase):
                 leg = array.leg(action.device)
                 assert leg is not None
                 self.assertFalse(snapshot.good(leg), 'S3')
+                self._vouched(array, leg, snapshot, sight)
             elif isinstance(action, (
                     act.Disconnect, act.ResetConnection)) or (
                     isinstance(action, act.SetFastIoFail)
                     and action.seconds is not None):
                 self.assertNotIn(getattr(action, 'controller'), foreign)
+                if isinstance(action, act.Disconnect):
+                    self._spared(action, snapshot, sight)
                 for controller in snapshot.controllers:
                     if controller.portal == getattr(action, 'portal', 0):
                         self.assertNotIn(controller.name, foreign)
+
+    def _vouched(self, array: model.Array, leg: model.Leg,
+                 snapshot: snapshots.HostSnapshot,
+                 sight: roles.Symptoms) -> None:
+        """Another leg does what is asked of it, just now."""
+        self.assertTrue([
+            other for other in array.legs if snapshot.good(other)
+            and other.device != leg.device
+            and other.device in sight.answered], 'S1')
+
+    def _spared(self, action: act.Disconnect,
+                snapshot: snapshots.HostSnapshot,
+                sight: roles.Symptoms) -> None:
+        """So it is with every array whose I/O it ends."""
+        for one in snapshot.namespaces:
+            array = snapshot.array(one.holders[0])
+            leg = array.leg(one.device) if array else None
+            if (action.controller in one.controllers and array and leg
+                    and not leg.faulty and not snapshot.reachable(one)):
+                self._vouched(array, leg, snapshot, sight)
 
     def _justified(self, name: str, action: act.ResetConnection,
                    snapshot: snapshots.HostSnapshot,
@@ -269,6 +293,20 @@ class PropertyTest(unittest.TestCase):
             for action in todo:
                 snapshot = apply(snapshot, action)
         self.fail('still changing: %s' % (todo,))
+
+    @hypothesis.settings(max_examples=200, deadline=None)
+    @hypothesis.given(hosts(), sights())
+    def test_what_the_kernel_calls_by_an_unknown_word_is_not_cut(
+            self, snapshot: snapshots.HostSnapshot,
+            sight: roles.Symptoms) -> None:
+        unknown = {controller.name for controller in snapshot.controllers
+                   if controller.state == 'fencing'}
+        for _name, action in decide(snapshot, sight=sight).actions:
+            if isinstance(action, act.Disconnect):
+                self.assertNotIn(action.controller, unknown)
+            elif isinstance(action, act.ResetConnection):
+                self.assertFalse(unknown & connections.given_up(
+                    action, snapshot))
 
     @hypothesis.settings(max_examples=200, deadline=None)
     @hypothesis.given(hosts(), st.booleans())
@@ -566,6 +604,128 @@ class GuardTest(base.BaseTestCase):
             for action in actions:
                 snapshot = apply(snapshot, action)
 
+    def test_a_lost_leg_is_cut_for_one_that_answers(self) -> None:
+        """Be the loss short or long, and TCP or RDMA: live is a belief."""
+        plain = simulated_agent.world().kernel.snapshot()
+        other = [one.device for one in plain.namespaces
+                 if 'nvme9' in one.controllers]
+        ours = frozenset(['md1'])
+        for transport in ('tcp', 'rdma'):
+            snapshot = dataclasses.replace(plain, controllers=tuple(
+                dataclasses.replace(
+                    one, state='connecting' if one.name == 'nvme7'
+                    else one.state, portal=one.portal and dataclasses.replace(
+                        one.portal, transport=transport))
+                for one in plain.controllers))
+            for sight in (roles.Symptoms(ours), roles.Symptoms()):
+                silent = decide(snapshot, sight=sight, ours=ours)
+                self.assertEqual([], [
+                    action for _array, action in silent.actions
+                    if isinstance(action, (act.FailLeg, act.Disconnect))])
+                self.assertEqual(frozenset(other), silent.probe)
+                heard = decide(snapshot, ours=ours, sight=dataclasses.replace(
+                    sight, answered=frozenset(other)))
+                self.assertEqual([act.FailLeg, act.Disconnect], [
+                    type(action) for _array, action in heard.actions
+                    if isinstance(action, (act.FailLeg, act.Disconnect))])
+                self.assertEqual(frozenset(), heard.probe)
+
+    def outage(self, returning: str, all_wait: bool, seconds: float,
+               after: float) -> list[type[act.Action]]:
+        """What is cut when a leg is back for so long after an outage."""
+        plain = simulated_agent.world().kernel.snapshot()
+        owned = ownership.Owned(frozenset(['md1']), frozenset(
+            one.uuid for one in plain.namespaces if one.uuid))
+        policy = roles.GuardPolicy(all_wait=all_wait)
+        memory = roles.GuardMemory()
+
+        def look(live: set[str], now: float) -> roles.GuardDecision:
+            snapshot = dataclasses.replace(plain, controllers=tuple(
+                dataclasses.replace(
+                    one, state='live' if one.name in live else 'connecting')
+                for one in plain.controllers))
+            return roles.decide(
+                snapshot, owned, memory, now, policy, roles.Symptoms(
+                    owned.arrays, answered=frozenset(
+                        one.device for one in snapshot.namespaces
+                        if snapshot.reachable(one))))
+
+        memory = look({'nvme7', 'nvme9'}, 100.0).memory
+        memory = look(set(), 101.0).memory
+        memory = look(set(), 101.0 + seconds).memory
+        begun = look({returning}, 101.1 + seconds)
+        memory = begun.memory
+        self.assertEqual(frozenset(), begun.probe)
+        later = look({returning}, 101.1 + seconds + after)
+        if not later.actions:
+            self.assertIsNotNone(later.again_at)
+        return [type(action) for _array, action in later.actions
+                if isinstance(action, act.FailLeg | act.Disconnect)]
+
+    def test_after_an_outage_of_all_the_others_may_return(self) -> None:
+        cut = [act.FailLeg, act.Disconnect]
+        for returning in ('nvme7', 'nvme9'):
+            self.assertEqual([], self.outage(returning, True, 20.0, 3.5))
+            self.assertEqual(cut, self.outage(returning, True, 20.0, 4.1))
+            # a moment without either is no outage
+            self.assertEqual(cut, self.outage(returning, True, 0.5, 0.6))
+
+    def test_who_waits_before_what_is_cut_where_none_may_fail_fast(
+            self) -> None:
+        world = simulated_agent.world()
+        world.passes(1)
+        world.kernel.lose(world.targets[0])
+        snapshot = world.kernel.snapshot()
+        owned = ownership.Owned(frozenset(['md1']), frozenset(
+            one.uuid for one in snapshot.namespaces if one.uuid))
+        memory = roles.GuardMemory()
+        for now in (0.0, 1.0):
+            decision = roles.decide(
+                snapshot, owned, memory, now,
+                roles.GuardPolicy(all_wait=True), roles.Symptoms(
+                    owned.arrays, answered=frozenset(
+                        one.device for one in snapshot.namespaces)))
+            memory = decision.memory
+        self.assertEqual(
+            [act.SetFastIoFail, act.FailLeg, act.Disconnect],
+            [type(action) for _array, action in decision.actions][:3])
+        for name, action in decision.actions:
+            self.assertFalse(self._refused(name, action, snapshot), action)
+            snapshot = apply(snapshot, action)
+
+    def _refused(self, name: str, action: act.Action,
+                 snapshot: snapshots.HostSnapshot) -> bool:
+        array = snapshot.array(name)
+        assert array is not None
+        volume = model.Volume(simulator.uuid_of(99), 'v', None, tuple(
+            model.Replica(leg.replica_uuid) for leg in array.legs
+            if leg.replica_uuid))
+        return rules.refusal(action, volume, snapshot, ownership.Owned(
+            frozenset([name]))) is not None
+
+    def test_no_leg_fails_fast_where_none_may(self) -> None:
+        world = simulated_agent.world()
+        world.passes(1)
+        snapshot = world.kernel.snapshot()
+        self.assertEqual({None, 1.0}, {
+            one.fast_io_fail_tmo for one in snapshot.controllers
+            if one.name in ('nvme7', 'nvme9')})
+        owned = ownership.Owned(frozenset(['md1']), frozenset(
+            one.uuid for one in snapshot.namespaces if one.uuid))
+        policy = roles.GuardPolicy(all_wait=True)
+        for _look in range(2):
+            decision = roles.decide(snapshot, owned, roles.GuardMemory(), 0.0,
+                                    policy)
+            for _array, action in decision.actions:
+                snapshot = apply(snapshot, action)
+        self.assertEqual((), decision.actions)
+        array = snapshot.array('md1')
+        assert array is not None
+        self.assertFalse(any(leg.failfast for leg in array.legs))
+        self.assertEqual({None}, {
+            one.fast_io_fail_tmo for one in snapshot.controllers
+            if one.name in ('nvme7', 'nvme9')})
+
     def test_fractions_of_a_second_settle(self) -> None:
         """The kernel takes whole seconds only."""
         world = simulated_agent.world()
@@ -598,7 +758,9 @@ class GuardTest(base.BaseTestCase):
                 for controller in snapshot.controllers))
         ours = frozenset(['md1', 'md2'])
         actions = [action for _array, action in decide(
-            snapshot, sight=roles.Symptoms(ours), ours=ours).actions]
+            snapshot, sight=roles.Symptoms(ours, answered=frozenset(
+                one.device for one in snapshot.namespaces)),
+            ours=ours).actions]
         self.assertIn(act.FailLeg, [type(action) for action in actions])
         self.assertNotIn(act.Disconnect,
                          [type(action) for action in actions])

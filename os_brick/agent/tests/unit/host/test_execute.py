@@ -28,6 +28,7 @@ from oslotest import base
 
 from os_brick.agent import clock
 from os_brick.agent.host import attributes
+from os_brick.agent.host import batch
 from os_brick.agent.host import brick_lock
 from os_brick.agent.host import commands
 from os_brick.agent.host import effects
@@ -88,6 +89,10 @@ class ActionsCase(base.BaseTestCase):
         self.privileged.try_lock.side_effect = real.try_lock
         self.privileged.probe.side_effect = real.probe
         self.privileged.close_connections.return_value = 1
+        self.privileged.fail_all.side_effect = (
+            lambda legs, _milliseconds: [''] * len(legs))
+        self.privileged.disconnect_all.side_effect = (
+            lambda names, _milliseconds: [''] * len(names))
         self.executor = execute.Executor(
             self.conf, self.scanner, small_world.HOST,
             lambda: self.stopping, self.privileged)
@@ -115,6 +120,10 @@ class ActionsCase(base.BaseTestCase):
 
     def do(self, action: act.Action) -> None:
         self.executor.execute(action, VOLUME, OWNED)
+
+    def urgently(self, *actions: act.Action) -> None:
+        self.assertEqual([None] * len(actions), self.executor.execute_all(
+            [batch.Step(action, VOLUME) for action in actions], OWNED))
 
     def refused(self, action: act.Action, *words: str,
                 kind: type[Exception] = execute.Refused) -> None:
@@ -471,8 +480,7 @@ class TestLock(ActionsCase):
         self.attach()
         self.put(brick_lock, 'URGENT_PATIENCE', 0.1)
         self.conf.set_override('lock_timeout', 3600.0)
-        self.executor.execute(self.action, VOLUME, OWNED,
-                              urgent=True)
+        self.urgently(self.action)
         self.assertEqual(1, len(self.called()))
 
     def test_what_is_urgent_does_not_wait_for_another_thread(self):
@@ -494,8 +502,7 @@ class TestLock(ActionsCase):
         self.addCleanup(ended.set)
         self.assertTrue(hangs.wait(60.0))
         self.refused(self.action, 'another action', kind=execute.LockHeld)
-        self.executor.execute(self.action, VOLUME, OWNED,
-                              urgent=True)
+        self.urgently(self.action)
         self.assertEqual(['fail', 'set_fast_io_fail'],
                          [call[0] for call in self.called()])
 

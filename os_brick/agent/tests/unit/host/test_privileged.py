@@ -19,6 +19,7 @@ import string
 import subprocess
 import sys
 import tempfile
+import threading
 from unittest import mock
 
 from hypothesis import example
@@ -198,6 +199,48 @@ class TestCommands(PrivilegedCase):
         with open(path, encoding='ascii') as fifo:
             self.assertEqual('-failfast', fifo.read())
 
+    def test_what_hangs_still_is_not_begun_again(self):
+        """No retry leaves another thread behind."""
+        path = os.path.join(self.folder, 'nvme1')
+        os.makedirs(path)
+        os.mkfifo(os.path.join(path, 'delete_controller'))
+        before = threading.active_count()
+        with mock.patch.object(privileged, 'CONTROLLERS', self.folder), \
+                mock.patch.object(commands, 'WRITE_TIMEOUT', 0.01):
+            for _try in range(5):
+                error = self.assertRaises(
+                    commands.CommandFailed, privileged.disconnect, 'nvme1')
+                self.assertIn('it hangs', str(error))
+            said, = privileged.disconnect_all(['nvme1'], 10)
+        self.assertTrue(said.endswith(commands.HANGS), said)
+        self.assertEqual(before + 1, threading.active_count())
+        with open(os.path.join(path, 'delete_controller'),
+                  encoding='ascii') as fifo:
+            self.assertEqual('1', fifo.read())
+
+    def test_one_that_hangs_does_not_hide_the_others(self):
+        for name in ('nvme1', 'nvme3'):
+            os.makedirs(os.path.join(self.folder, name))
+        path = os.path.join(self.folder, 'nvme1', 'delete_controller')
+        os.mkfifo(path)
+        with mock.patch.object(privileged, 'CONTROLLERS', self.folder):
+            said = privileged.disconnect_all(
+                ['nvme1', 'nvme2', 'nvme3'], 300)
+        self.assertTrue(said[0].endswith(commands.HANGS), said)
+        self.assertIn('No such file', said[1])
+        self.assertEqual('', said[2])
+        with open(path, encoding='ascii') as fifo:
+            fifo.read()
+        with mock.patch.object(privileged, 'BLOCK', self.folder):
+            leg = os.path.join(self.folder, 'md127', 'md', 'dev-nvme1n1')
+            os.makedirs(leg)
+            self.assertEqual(['', True], [
+                said if not said else 'No such' in said for said in
+                privileged.fail_all([('md127', 'nvme1n1'),
+                                     ('md126', 'nvme1n1')], 30000)])
+            with open(os.path.join(leg, 'state'), encoding='ascii') as state:
+                self.assertEqual('faulty', state.read())
+
     def test_asking_is_a_short_command_that_is_not_waited_for(self):
         done = os.path.join(self.folder, 'done')
         os.mkfifo(done)
@@ -332,11 +375,15 @@ class TestArguments(PrivilegedCase):
         @example('md_..')
         def check(word):
             with mock.patch.object(commands, 'run') as run, \
-                    mock.patch.object(commands, 'write') as write:
+                    mock.patch.object(commands, 'write') as write, \
+                    mock.patch.object(commands, 'write_all') as write_all:
                 for entry_point, arguments in (
                         (privileged.fail, (word, 'nvme1n1')),
                         (privileged.fail, ('md1', word)),
+                        (privileged.fail_all, ([(word, 'nvme1n1')], 1)),
+                        (privileged.fail_all, ([('md1', word)], 1)),
                         (privileged.disconnect, (word,)),
+                        (privileged.disconnect_all, ([word], 1)),
                         (privileged.replace, ('md1', 'nvme1n1', word)),
                         (privileged.connect,
                          (word, '::1', 1, 'tcp', NQN)),
@@ -354,8 +401,9 @@ class TestArguments(PrivilegedCase):
             for call in run.call_args_list:
                 for argument in call.args:
                     self.assertNotIn('/..', argument.replace('/dev/', ''))
-            for call in write.call_args_list:
-                for part in call.args:
+            for parts in [call.args for call in write.call_args_list] + [
+                    call.args[1][0] for call in write_all.call_args_list]:
+                for part in parts:
                     self.assertNotIn(part, ('', '.', '..'))
                     if part not in (privileged.BLOCK,
                                     privileged.CONTROLLERS):

@@ -123,6 +123,17 @@ class RulesTest(RulesCase):
         self.controllers[1] = controller(1, 'resetting')
         self.assert_refused('S1', self.drop)
 
+    def test_an_unknown_state_is_lost_and_not_cut(self) -> None:
+        """The kernel may hold I/O on purpose until it is safe to fail it."""
+        self.controllers[0] = controller(0, 'fencing')
+        for action in (act.Disconnect('', 'nvme0'),
+                       act.ResetConnection('', 'nvme0', None)):
+            self.assert_refused("nvme0 is in the state 'fencing'", action)
+        self.controllers[0] = controller(0, 'connecting')
+        self.assert_allowed(act.Disconnect('', 'nvme0'))
+        self.controllers[1] = controller(1, 'fenced')
+        self.assert_refused('S1', self.drop)
+
     def test_S1_a_vanished_leg_is_no_other_leg(self) -> None:
         """Its name was given to another namespace since."""
         self.mark(A, State.TERMINATING)

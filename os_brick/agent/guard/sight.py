@@ -1,0 +1,78 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""What the guard is told at a look, and what it remembers; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+import dataclasses
+
+from os_brick.agent import model
+
+
+@dataclasses.dataclass(frozen=True)
+class GuardPolicy:
+    """What the operator wants of the guard.
+
+    :ivar fail_timeout: seconds; see the option ``io_fail_timeout``.
+    :ivar all_wait: no leg fails fast; see the option ``legs_fail_fast``.
+    """
+
+    fail_timeout: float = 1.0
+    all_wait: bool = False
+
+    @property
+    def timeout(self) -> float:
+        """The kernel takes whole seconds; 0 would fail I/O at every blip."""
+        return float(max(1, round(self.fail_timeout)))
+
+
+@dataclasses.dataclass(frozen=True)
+class Symptoms:
+    """What was seen besides the snapshot.
+
+    :ivar busy: arrays that have I/O under way.
+    :ivar standing: of these, such of which no I/O has ended for a moment.
+    :ivar stalled: of these, such of which none ends (see ``stall``).
+    :ivar doubted: portals that have not acknowledged anything for a while.
+    :ivar silent: of these, such that are taken for silent (see ``stall``).
+    :ivar answered: devices that have answered a read within a second.
+    """
+
+    busy: frozenset[str] = frozenset()
+    standing: frozenset[str] = frozenset()
+    stalled: frozenset[str] = frozenset()
+    doubted: frozenset[model.Portal] = frozenset()
+    silent: frozenset[model.Portal] = frozenset()
+    answered: frozenset[str] = frozenset()
+
+
+@dataclasses.dataclass(frozen=True)
+class GuardMemory:
+    """What the guard remembers from one decision to the next.
+
+    :ivar anchors: array name -> device of its anchor.
+    :ivar lost: (array name, device) -> since when all its paths are lost.
+    :ivar resets: controller -> when the kernel was asked to give it up.
+    :ivar found: controller -> the ``fast_io_fail_tmo`` that was set before.
+    :ivar dark: array -> since when no good leg of it has answered.
+    :ivar light: array -> when one did after an outage of all.
+    """
+
+    anchors: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    lost: Mapping[tuple[str, str], float] = dataclasses.field(
+        default_factory=dict)
+    resets: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    found: Mapping[str, float | None] = dataclasses.field(
+        default_factory=dict)
+    dark: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    light: Mapping[str, float] = dataclasses.field(default_factory=dict)

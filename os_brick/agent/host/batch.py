@@ -1,0 +1,225 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""What the guard has decided at one moment, done with one wait for the lock.
+
+The laws:
+
+* One scan serves for ``FRESH`` seconds, and only until the batch itself has
+  done something to the array or the connection that is asked about: no rule
+  is ever held against what an action before has changed.
+* All legs that are failed in a row are failed at once, and so with the
+  connections that are disconnected: one that hangs holds up no other one.
+  What does not end in time goes on by itself.
+* Settings end nobody's waiting.  When the batch has used its time up they are
+  put off, for a look may have become more urgent (S14).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Sequence
+import dataclasses
+import itertools
+
+from os_brick.agent import clock as clocks
+from os_brick.agent.host import attributes
+from os_brick.agent.host import commands
+from os_brick.agent.host import effects as host_effects
+from os_brick.agent.host import not_done
+from os_brick.agent import model
+from os_brick.agent.model import actions as act
+from os_brick.agent.model import snapshots
+from os_brick.agent.safety import connections
+from os_brick.agent.safety import ownership
+
+#: Seconds for which what a scan has seen is taken for what is.
+FRESH = 0.25
+#: Seconds after which settings are put off.
+BUDGET = 1.0
+#: Milliseconds that all legs, or all connections, of a batch are waited for.
+WITHIN = 500
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """One action of a batch, and the volume that it is done for."""
+
+    action: act.Action
+    volume: model.Volume
+
+
+#: Why a step was not done; None: it was.
+Outcome = Exception | None
+
+
+class Batch:
+    """One batch, done once.
+
+    :param scan: looks at all of this host.
+    :param last_look: raises ``not_done.Refused`` where a rule forbids an
+        action, by what a snapshot shows.
+    :param do: does one action.
+    """
+
+    def __init__(self, scan: Callable[[], snapshots.HostSnapshot],
+                 last_look: Callable[[
+                     act.Action, model.Volume, snapshots.HostSnapshot,
+                     ownership.Owned], None],
+                 do: Callable[[act.Action], None],
+                 effects: host_effects.Effects, clock: clocks.Clock,
+                 owned: ownership.Owned) -> None:
+        self._scan = scan
+        self._last_look = last_look
+        self._do = do
+        self._effects = effects
+        self._clock = clock
+        self._owned = owned
+        self._snapshot = snapshots.HostSnapshot()
+        self._seen_at: float | None = None
+        self._touched: set[str] = set()
+
+    def run(self, steps: Sequence[Step]) -> list[Outcome]:
+        """Do them in this order; return what became of each.
+
+        It raises nothing: one step that fails costs no other one its turn.
+        """
+        outcomes: list[Outcome] = []
+        end = self._clock.monotonic() + BUDGET
+        for kind, group in itertools.groupby(
+                steps, key=lambda step: type(step.action)):
+            if kind in (act.FailLeg, act.Disconnect):
+                outcomes += self._at_once(list(group))
+                continue
+            for step in group:
+                late = self._clock.monotonic() > end
+                if late and kind is not act.ResetConnection:
+                    outcomes.append(not_done.PutOff(
+                        'what is urgent comes first'))
+                else:
+                    outcomes.append(self._one(step))
+        return outcomes
+
+    def _one(self, step: Step) -> Outcome:
+        try:
+            snapshot = self._look([step.action])
+            self._last_look(step.action, step.volume, snapshot, self._owned)
+            self._touch([step.action])
+            self._do(step.action)
+        except Exception as error:
+            return error
+        return None
+
+    def _at_once(self, steps: Sequence[Step]) -> list[Outcome]:
+        """Do what is allowed of them in one call."""
+        outcomes: list[Outcome] = [None] * len(steps)
+        try:
+            snapshot = self._look([step.action for step in steps])
+        except Exception as error:
+            return [error] * len(steps)
+        allowed: list[int] = []
+        together = frozenset[str]()
+        for number, step in enumerate(steps):
+            try:
+                self._last_look(step.action, step.volume, snapshot,
+                                self._owned)
+                if isinstance(step.action, act.Disconnect):
+                    together = self._and(together, step.action, snapshot)
+            except Exception as error:
+                outcomes[number] = error
+            else:
+                allowed.append(number)
+        if not allowed:
+            return outcomes
+        done = [steps[number].action for number in allowed]
+        self._touch(done)
+        for number, outcome in zip(allowed, self._call(done)):
+            outcomes[number] = outcome
+        return outcomes
+
+    def _and(self, together: frozenset[str], action: act.Disconnect,
+             snapshot: snapshots.HostSnapshot) -> frozenset[str]:
+        """Take one more that is disconnected together with the others.
+
+        :raises not_done.Refused: they must not all be.
+        """
+        more = together | {action.controller}
+        # of the others only those matter that serve the same arrays
+        near = {name for namespace in snapshot.through(action.controller)
+                for holder in namespace.holders
+                if (array := snapshot.array(holder)) is not None
+                for leg in array.legs
+                if (one := snapshot.namespace(leg.device)) is not None
+                for name in one.controllers}
+        why = connections.disconnect(
+            more & (near | {action.controller}), snapshot, self._owned)
+        if why is not None:
+            raise not_done.Refused(why)
+        return more
+
+    def _call(self, actions: Sequence[act.Action]) -> list[Outcome]:
+        try:
+            if isinstance(actions[0], act.FailLeg):
+                errors = self._effects.fail_all(
+                    [[one.array, one.device] for one in actions
+                     if isinstance(one, act.FailLeg)], WITHIN)
+            else:
+                errors = self._effects.disconnect_all(
+                    [one.controller for one in actions
+                     if isinstance(one, act.Disconnect)], WITHIN)
+        except (commands.CommandFailed, commands.BadArgument) as error:
+            return [not_done.NotDone(str(error))] * len(actions)
+        except Exception as error:
+            return [error] * len(actions)
+        return [_outcome(error) for error in errors]
+
+    def _look(self, actions: Sequence[act.Action]
+              ) -> snapshots.HostSnapshot:
+        """Return what is, as far as these are concerned.
+
+        :raises not_done.Refused: it cannot be seen.
+        """
+        now = self._clock.monotonic()
+        if (self._seen_at is None or now - self._seen_at > FRESH
+                or not self._touched.isdisjoint(self._behind(actions))):
+            try:
+                self._snapshot = self._scan()
+            except attributes.Exhausted as error:
+                raise not_done.Refused(str(error)) from error
+            self._seen_at, self._touched = now, set()
+        return self._snapshot
+
+    def _touch(self, actions: Sequence[act.Action]) -> None:
+        self._touched |= self._behind(actions)
+
+    def _behind(self, actions: Sequence[act.Action]) -> set[str]:
+        """The arrays and connections that the rules of these look at."""
+        found: set[str] = set()
+        for action in actions:
+            if isinstance(action, act.ArrayAction):
+                found.add(action.array)
+                continue
+            if isinstance(action, act.ResetConnection):
+                names = connections.given_up(action, self._snapshot)
+            else:
+                names = frozenset([getattr(action, 'controller', '')])
+            found |= names
+            found.update(holder for namespace in self._snapshot.through(*names)
+                         for holder in namespace.holders)
+        return found
+
+
+def _outcome(error: str) -> Outcome:
+    if not error:
+        return None
+    if error.endswith(commands.HANGS):
+        return not_done.UnderWay(error)
+    return not_done.NotDone(error)

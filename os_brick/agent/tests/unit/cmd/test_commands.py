@@ -1,0 +1,66 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""The sub-commands, as they are found and parsed."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import io
+
+from oslo_config import cfg
+from oslotest import base
+
+from os_brick.cmd import commands
+
+
+class CommandsTest(base.BaseTestCase):
+
+    def run_it(self, *words: str) -> tuple[int, str]:
+        out = io.StringIO()
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
+            try:
+                status = commands.run(words, self.read)
+            except SystemExit as ended:
+                status = int(ended.code or 0)
+        return status, out.getvalue()
+
+    def read(self, files: list[str]) -> cfg.ConfigOpts:
+        raise commands.CommandError('read with %s' % files)
+
+    def test_each_one_has_what_it_needs(self) -> None:
+        for name, path in commands.COMMANDS.items():
+            module = importlib.import_module(path)
+            self.assertNotIn('\n', module.SUMMARY)
+            status, said = self.run_it(name, '--help')
+            self.assertEqual(0, status)
+            self.assertIn('nvme-agent %s' % name, said)
+            self.assertIn('%s (%s)' % (name, module.SUMMARY),
+                          commands.overview())
+
+    def test_what_is_none(self) -> None:
+        for words in ([], ['--config-file', 'use'], ['used']):
+            self.assertFalse(commands.named(words))
+        self.assertTrue(commands.named(['use', 'x']))
+
+    def test_the_configuration_files_are_handed_on(self) -> None:
+        error = self.assertRaises(
+            commands.CommandError, self.run_it, 'use', 'a', 'b',
+            '--config-dir', '/d', '--config-file', '/f')
+        self.assertEqual(
+            "read with ['--config-file', '/f', '--config-dir', '/d']",
+            str(error))
+
+    def test_a_wrong_command_line(self) -> None:
+        status, said = self.run_it('use', 'volume1')
+        self.assertEqual(2, status)
+        self.assertIn('REPLICA', said)

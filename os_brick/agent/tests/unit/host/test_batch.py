@@ -1,0 +1,344 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""The guard's batch: one wait for the lock, few scans, and nobody queues."""
+
+from __future__ import annotations
+
+import logging
+
+import fixtures
+from oslotest import base
+
+from os_brick.agent.guard import roles
+from os_brick.agent.host import batch
+from os_brick.agent.host import brick_lock
+from os_brick.agent.host import commands
+from os_brick.agent.host import execute
+from os_brick.agent.host import not_done
+from os_brick.agent import model
+from os_brick.agent.model import actions as act
+from os_brick.agent.model import snapshots
+from os_brick.agent.safety import ownership
+from os_brick.agent.tests.unit.host import test_execute
+from os_brick.agent.tests.unit import simulator
+from os_brick.agent.tests.unit import small_world
+
+A, B = test_execute.A, test_execute.B
+TARGETS = 4
+
+
+class Clock(small_world.Timer):
+    """Time that passes with what is done alone."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda: self.seconds)
+        self.seconds = 100.0
+
+    def sleep(self, seconds: float) -> None:
+        self.seconds += seconds
+
+
+class World:
+    """Arrays with a leg on each of two targets; who is asked for what.
+
+    :param shared: whether all arrays share a few connections, or each leg
+        has one to itself.
+    """
+
+    def __init__(self, arrays: int, shared: bool, tmo: float | None = None
+                 ) -> None:
+        self.clock = Clock()
+        self.scans = 0
+        self.tries = 0
+        self.calls: list[tuple[str, int]] = []
+        self.free = True
+        self.hangs = False
+        self.states: dict[str, str] = {}
+        self.tmo: dict[str, float | None] = {}
+        self.legs: dict[str, set[str]] = {}
+        self.failfast: set[str] = set()
+        self.volumes: dict[str, model.Volume] = {}
+        self.shape: dict[str, list[tuple[str, str, str]]] = {}
+        for number in range(arrays):
+            legs = []
+            for side in range(2):
+                nth = number % TARGETS if shared else number
+                controller = 'nvme%d' % (2 * nth + side)
+                device = 'nvme%dn%d' % (2 * nth + side, number + 1)
+                self.states[controller] = 'live'
+                self.tmo[controller] = tmo
+                legs.append((device, controller,
+                             simulator.uuid_of(2 * number + side)))
+                self.legs[device] = {'in_sync'}
+            name = 'md%d' % number
+            self.shape[name] = legs
+            self.volumes[name] = model.Volume(
+                simulator.uuid_of(100000 + number), 'v%d' % number, None,
+                tuple(model.Replica(leg[2]) for leg in legs))
+        self.owned = ownership.Owned(frozenset(self.shape), frozenset(
+            leg[2] for legs in self.shape.values() for leg in legs))
+        conf = small_world.configuration(lock_timeout=1.0)
+        conf.set_override('lock_path', '/nowhere', 'os_brick')
+        self.executor = execute.Executor(
+            conf, self, small_world.HOST,  # type: ignore[arg-type]
+            effects=self, clock=self.clock)  # type: ignore[arg-type]
+
+    def scan(self) -> snapshots.HostSnapshot:
+        self.scans += 1
+        return snapshots.HostSnapshot(
+            tuple(model.Controller(
+                name, 'nqn.' + name,
+                model.Portal('192.0.2.1', 4420 + int(name[4:])), None, state,
+                self.tmo[name])
+                for name, state in self.states.items()),
+            tuple(model.Namespace(device, uuid, 1, (controller,), (array,))
+                  for array, legs in self.shape.items()
+                  for device, controller, uuid in legs
+                  if controller in self.states),
+            tuple(model.Array(array, None, None, 2, 0, 'active', 'idle', 1,
+                              tuple(model.Leg(
+                                  device, slot, frozenset(self.legs[device]),
+                                  uuid if controller in self.states else None)
+                                  for slot, (device, controller, uuid)
+                                  in enumerate(legs)))
+                  for array, legs in self.shape.items()))
+
+    def try_lock(self, _folder: str) -> object:
+        self.tries += 1
+        return (lambda: None) if self.free else None
+
+    def fail_all(self, legs: list[list[str]], milliseconds: int) -> list[str]:
+        self.calls.append(('fail', len(legs)))
+        if self.hangs:
+            self.clock.sleep(milliseconds / 1000)
+            return [commands.HANGS] * len(legs)
+        for _array, device in legs:
+            self.legs[device] = {'faulty'}
+        return [''] * len(legs)
+
+    def disconnect_all(self, names: list[str],
+                       milliseconds: int) -> list[str]:
+        self.calls.append(('disconnect', len(names)))
+        if self.hangs:
+            self.clock.sleep(milliseconds / 1000)
+            return [commands.HANGS] * len(names)
+        for name in names:
+            del self.states[name]
+        return [''] * len(names)
+
+    def set_fast_io_fail(self, controller: str, seconds: int) -> None:
+        self.calls.append(('fast_io_fail', 1))
+        self.tmo[controller] = None if seconds < 0 else float(seconds)
+
+    def set_failfast(self, _array: str, device: str, on: bool) -> None:
+        self.calls.append(('failfast', 1))
+        self.clock.sleep(0.02)
+        self.legs[device] ^= {'failfast'}
+
+    def decide(self, memory: roles.GuardMemory, now: float
+               ) -> roles.GuardDecision:
+        return self.decide_on(self.scan(), memory, now)
+
+    def decide_on(self, snapshot: snapshots.HostSnapshot,
+                  memory: roles.GuardMemory, now: float
+                  ) -> roles.GuardDecision:
+        return roles.decide(
+            snapshot, self.owned, memory, now, roles.GuardPolicy(),
+            roles.Symptoms(frozenset(self.shape), answered=frozenset(
+                one.device for one in snapshot.namespaces
+                if snapshot.reachable(one))))
+
+    def run(self, decision: roles.GuardDecision) -> list[batch.Outcome]:
+        return self.executor.execute_all(
+            [batch.Step(action, self.volumes[name])
+             for name, action in decision.actions], self.owned)
+
+
+class WideTest(base.BaseTestCase):
+    """A target, or a whole side of the network, of 256 arrays is lost."""
+
+    def lost(self, shared: bool) -> World:
+        """Every anchor is lost, and what is left does not wait yet."""
+        world = World(256, shared)
+        self.memory = roles.GuardMemory()
+        for name in world.states:
+            if int(name[4:]) % 2:
+                world.tmo[name] = 1.0
+        self.memory = world.decide(self.memory, 0.0).memory
+        self.assertEqual({legs[0][0] for legs in world.shape.values()},
+                         set(self.memory.anchors.values()))
+        for name in world.states:
+            if not int(name[4:]) % 2:
+                world.states[name] = 'connecting'
+        self.memory = world.decide(self.memory, 100.0).memory
+        return world
+
+    def cut(self, world: World) -> roles.GuardDecision:
+        decision = world.decide(self.memory, 200.0)
+        world.scans = world.tries = 0
+        return decision
+
+    def test_the_decision_comes_in_order_and_says_nothing_twice(
+            self) -> None:
+        for shared, connections in ((True, TARGETS), (False, 256)):
+            world = self.lost(shared)
+            actions = [action for _name, action
+                       in self.cut(world).actions]
+            kinds = [type(action) for action in actions]
+            self.assertEqual([act.SetFastIoFail] * connections
+                             + [act.FailLeg] * 256
+                             + [act.Disconnect] * connections,
+                             kinds[:256 + 2 * connections])
+            controllers = [action.controller for action in actions
+                           if isinstance(action, act.SetFastIoFail
+                                         | act.Disconnect)]
+            self.assertEqual(len(set(controllers)), len(controllers))
+
+    def test_all_are_cut_in_two_calls_and_a_few_scans(self) -> None:
+        for shared, connections in ((True, TARGETS), (False, 256)):
+            for free in (True, False):
+                world = self.lost(shared)
+                decision = self.cut(world)
+                world.free = free
+                began = world.clock.seconds
+                outcomes = world.run(decision)
+                self.assertEqual({None}, set(outcomes))
+                cuts = [call for call in world.calls
+                        if call[0] in ('fail', 'disconnect')]
+                self.assertEqual([('fail', 256),
+                                  ('disconnect', connections)], cuts)
+                self.assertLessEqual(world.scans, 8)
+                # the lock was waited for once
+                self.assertLess(world.clock.seconds - began,
+                                brick_lock.URGENT_PATIENCE + 0.1)
+
+    def test_a_lock_that_is_held_is_waited_for_once(self) -> None:
+        log = self.useFixture(fixtures.FakeLogger(level=logging.WARNING))
+        world = self.lost(shared=False)
+        world.free, tries = False, []
+        for _batch in range(5):
+            world.run(self.cut(world))
+            tries.append(world.tries)
+        self.assertGreater(tries[0], 1)
+        self.assertEqual([1] * 4, tries[1:])
+        self.assertEqual(1, log.output.count('going on without it'))
+        world.free = True
+        world.run(self.cut(world))
+        world.free = False
+        world.run(self.cut(world))
+        self.assertEqual(tries[0], world.tries)
+
+    def test_what_hangs_holds_up_nobody(self) -> None:
+        world = self.lost(shared=False)
+        world.hangs = True
+        decision = self.cut(world)
+        began = world.clock.seconds
+        outcomes = world.run(decision)
+        self.assertLess(world.clock.seconds - began, 3.0)
+        self.assertEqual(512, len([
+            outcome for outcome in outcomes
+            if isinstance(outcome, not_done.UnderWay)]))
+
+    def test_settings_wait_for_what_is_urgent(self) -> None:
+        world = World(256, shared=False)
+        for legs in world.shape.values():
+            for device, _controller, _uuid in legs:
+                world.legs[device].add('failfast')
+        memory, batches = roles.GuardMemory(), 0
+        while True:
+            decision = world.decide(memory, 0.0)
+            memory = decision.memory
+            if not decision.actions:
+                break
+            began = world.clock.seconds
+            world.run(decision)
+            batches += 1
+            self.assertLess(world.clock.seconds - began,
+                            batch.BUDGET + 0.2)
+        self.assertGreater(batches, 2)
+        self.assertEqual(256, sum('failfast' in flags
+                                  for flags in world.legs.values()))
+
+
+class BatchTest(test_execute.ActionsCase):
+    """On a host of files: what of the rules holds between two actions."""
+
+    def outcomes(self, *actions: act.Action) -> list[batch.Outcome]:
+        return self.executor.execute_all(
+            [batch.Step(action, test_execute.VOLUME) for action in actions],
+            test_execute.OWNED)
+
+    def test_S1_what_the_batch_did_is_seen_by_the_next_rule(self) -> None:
+        """Of two connections of an array, the one is lost and goes."""
+        for name in ('nvme1', 'nvme2'):
+            self.host.set_controller(name, state='connecting')
+
+        def gone(_names: list[str], _milliseconds: int) -> list[str]:
+            self.fail('the last leg was disconnected')
+
+        self.privileged.disconnect_all.side_effect = gone
+        for outcome in self.outcomes(act.Disconnect('', 'nvme1'),
+                                     act.Disconnect('', 'nvme2')):
+            self.assertIn('S1', str(outcome))
+
+    def test_S9_a_setting_is_held_against_the_one_before(self) -> None:
+        def sets(controller: str, seconds: int) -> None:
+            self.host.set_controller(controller, fast_io_fail_tmo=seconds)
+
+        self.privileged.set_fast_io_fail.side_effect = sets
+        first, second = self.outcomes(
+            act.SetFastIoFail('', 'nvme1', 1.0),
+            act.SetFastIoFail('', 'nvme2', 1.0))
+        self.assertIsNone(first)
+        self.assertIn('S9', str(second))
+
+    def test_S9_what_goes_together_is_judged_together(self) -> None:
+        """A leg with one path left waits by one of two that are lost."""
+        self.host.controller('nvme8', state='connecting')
+        self.host.controller('nvme9', state='connecting')
+        self.host.set_controller('nvme1', fast_io_fail_tmo=1)
+        self.host.set_controller('nvme2', fast_io_fail_tmo=1)
+        self.host.namespace('nvme7n1', test_execute.C,
+                            ('nvme1', 'nvme8', 'nvme9'))
+        self.host.array('md128', ('nvme7n1', 'nvme2n1'), alias='w')
+        owned = ownership.Owned(frozenset(['md127', 'md128']),
+                                test_execute.OWNED.replicas)
+        first, second = self.executor.execute_all(
+            [batch.Step(act.Disconnect('', name), test_execute.VOLUME)
+             for name in ('nvme8', 'nvme9')], owned)
+        self.assertIsNone(first)
+        self.assertIn('S9', str(second))
+
+    def test_what_has_ended_is_as_it_should_be(self) -> None:
+        for action in (act.FailLeg('', 'md127', 'nvme9n1'),
+                       act.Disconnect('', 'nvme9'),
+                       act.ResetConnection('', 'nvme9', None),
+                       act.SetFastIoFail('', 'nvme9', 1.0)):
+            outcome, = self.outcomes(action)
+            self.assertIsInstance(outcome, not_done.Ended)
+
+    def test_one_that_fails_costs_no_other_its_turn(self) -> None:
+        self.privileged.set_fast_io_fail.side_effect = [
+            RuntimeError('defect'), commands.CommandFailed('no'), None]
+        outcomes = self.outcomes(*[
+            act.SetFastIoFail('', 'nvme1', None)] * 3)
+        self.assertEqual(
+            [RuntimeError, not_done.NotDone, type(None)],
+            [type(outcome) for outcome in outcomes])
+
+    def test_a_lock_that_cannot_be_taken_stops_nobody(self) -> None:
+        self.conf.set_override('lock_path', self.locks + '/no/where',
+                               'os_brick')
+        self.privileged.try_lock.side_effect = PermissionError(13, 'no')
+        self.urgently(act.SetFastIoFail('', 'nvme1', None))
+        self.refused(act.SetFastIoFail('', 'nvme1', None), 'lock_path',
+                     kind=execute.NotDone)

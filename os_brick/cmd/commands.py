@@ -1,0 +1,86 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""The sub-commands of nvme-agent, and how one is parsed and run.
+
+Each is a module of this package that has
+
+``SUMMARY``
+    one line, for the list of the sub-commands;
+``add_arguments(parser)``
+    which says what it takes;
+``run(arguments, read)``
+    which does it and returns the exit status.  ``read()`` gives the agent's
+    configuration; what needs none does not call it.
+
+Only the module that is asked for is imported, but for ``--help``.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from collections.abc import Sequence
+import importlib
+from typing import Any
+
+from oslo_config import cfg
+
+#: Name of the sub-command -> its module.
+COMMANDS = {
+    'use': 'os_brick.cmd.use',
+}
+Read = Callable[[], cfg.ConfigOpts]
+
+
+class CommandError(Exception):
+    """Why a sub-command was not done, for the operator."""
+
+
+def named(argv: Sequence[str]) -> bool:
+    """Return whether the command line names a sub-command."""
+    return bool(argv) and argv[0] in COMMANDS
+
+
+def run(argv: Sequence[str],
+        read: Callable[[list[str]], cfg.ConfigOpts]) -> int:
+    """Run what the command line names; return its exit status.
+
+    :param read: reads the configuration, given --config-file and the like.
+    :raises CommandError: it was not done.
+    :raises SystemExit: the command line is wrong, or asks for help.
+    """
+    module = _module(argv[0])
+    parser = argparse.ArgumentParser(
+        prog='nvme-agent %s' % argv[0], description=module.__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    for option in ('--config-file', '--config-dir'):
+        parser.add_argument(
+            option, action='append', default=[], metavar='PATH',
+            help='as for the agent itself')
+    module.add_arguments(parser)
+    arguments = parser.parse_args(argv[1:])
+    files = [word for option in ('config_file', 'config_dir')
+             for path in getattr(arguments, option)
+             for word in ('--' + option.replace('_', '-'), path)]
+    return int(module.run(arguments, lambda: read(files)))
+
+
+def overview() -> str:
+    """Return the list of the sub-commands, for ``nvme-agent --help``."""
+    return 'Instead of the agent, a sub-command may be run: %s. See ' \
+        '"nvme-agent SUB-COMMAND --help".' % '; '.join(
+            '%s (%s)' % (name, _module(name).SUMMARY)
+            for name in sorted(COMMANDS))
+
+
+def _module(name: str) -> Any:
+    return importlib.import_module(COMMANDS[name])

@@ -26,10 +26,10 @@ import uuid as uuid_lib
 from os_brick.agent import model
 from os_brick.agent.vendors import base
 from os_brick.agent.vendors.fleet import changes
+from os_brick.agent.vendors.fleet import fields
 from os_brick.agent.vendors.fleet import schema
 from os_brick.agent.vendors.fleet import store
 from os_brick.agent.vendors.inventory import inventory_file
-from os_brick.agent.vendors.inventory import pool
 
 State = model.ReplicaState
 
@@ -124,19 +124,19 @@ class Operator:
                 try:
                     record = schema.load_record(value.text)
                     records[host, record.uuid] = record
-                except schema.Nonsense as error:
+                except fields.Nonsense as error:
                     problems.append('%s%s: %s' % (keys.hosts, name, error))
         spares = {}
         uses = {}
         for uuid, value in view.below(keys.spares).items():
             try:
                 spares[uuid] = schema.load_spare(value.text)
-            except schema.Nonsense as error:
+            except fields.Nonsense as error:
                 problems.append('%s%s: %s' % (keys.spares, uuid, error))
         for uuid, value in view.below(keys.uses).items():
             try:
                 uses[uuid] = schema.load_use(value.text)
-            except schema.Nonsense as error:
+            except fields.Nonsense as error:
                 problems.append('%s%s: %s' % (keys.uses, uuid, error))
         return Everything(
             view, store.fleet(view, keys), records,
@@ -269,7 +269,7 @@ class Operator:
             used = schema.load_use(use.text)
             given = (schema.load_spare(spare.text) if spare.revision
                      else inventory_file.Spare(used.backing))
-        except schema.Nonsense as error:
+        except fields.Nonsense as error:
             raise base.BadAnswer('namespace %s: %s' % (uuid, error)) from None
         if used.volume is not None:
             raise base.Rejected('namespace %s is in use by volume %s' % (
@@ -311,88 +311,3 @@ class Operator:
         for uuid in waiting[:max(0, at_once - moving)]:
             begun.append('%s -> %s' % (uuid, self.move(uuid)))
         return begun, len(there)
-
-
-def load(etcd: store.Store, keys: schema.Keys,
-         inventory: inventory_file.Inventory, host: str,
-         dry_run: bool) -> list[str]:
-    """Bring etcd in line with a file of the local driver; say what differs.
-
-    :param host: the host of the volumes for which the file names none.
-    :raises base.Rejected: the file cannot be loaded; nothing more is written.
-    """
-    every = Operator(etcd, keys).everything()
-    view = every.view
-    said: list[str] = []
-    spares = {uuid: spare.backing for uuid, spare in every.spares.items()}
-    for spare in inventory.spares:
-        uuid = spare.backing.uuid
-        spares[uuid] = spare.backing
-        key = keys.spares + uuid
-        if every.spares.get(uuid) == spare:
-            continue
-        said.append('%s spare %s' % (
-            '~' if view.get(key).revision else '+', uuid))
-        if not dry_run:
-            _load_one(etcd, store.Write({key: schema.dump_spare(spare)},
-                                        {key: view.get(key)}))
-    for listing in inventory.volumes:
-        said += _load_volume(etcd, keys, every, listing, spares,
-                             listing.host or host, dry_run)
-    return said
-
-
-def _load_volume(etcd: store.Store, keys: schema.Keys, every: Everything,
-                 listing: inventory_file.Listing,
-                 spares: dict[str, inventory_file.Backing], host: str,
-                 dry_run: bool) -> list[str]:
-    owner = every.owners.get(listing.uuid)
-    if not host and owner is None:
-        raise base.Rejected('volume %s: no host is named for it (field host, '
-                            'or --host)' % listing.alias)
-    if owner is not None and host not in ('', owner):
-        raise base.Rejected('volume %s: the host %s heals it; hand it over '
-                            'before it is loaded for %s' % (
-                                listing.alias, owner, host))
-    host = owner or host
-    own, key = keys.owners + listing.uuid, keys.volume(host, listing.uuid)
-    record = every.records.get((host, listing.uuid))
-    before = record.entries if record else ()
-    for backing in listing.replicas:
-        use = every.uses.get(backing.uuid)
-        if use and use.volume not in (None, listing.uuid):
-            raise base.Rejected('volume %s: replica %s is in use by volume '
-                                '%s' % (listing.alias, backing.uuid,
-                                        use.volume))
-    entries = tuple(pool.reconcile(listing, before, spares, (),
-                                   time.time()).values())
-    fresh = schema.Record(
-        dataclasses.replace(listing, replicas=(), host=''), entries, host,
-        record.serial + 1 if record else 1)
-    if record and dataclasses.replace(fresh, serial=record.serial) == record:
-        return []
-    said = ['%s volume %s of %s' % ('~' if record else '+', listing.alias,
-                                    host)]
-    known = {entry.uuid: entry for entry in before}
-    puts: dict[str, str | None] = {own: host,
-                                   key: schema.dump_record(fresh)}
-    for entry in entries:
-        old = known.get(entry.uuid)
-        if old is None or not old.live:
-            use = every.uses.get(entry.uuid)
-            puts[keys.uses + entry.uuid] = schema.dump_use(schema.Use(
-                listing.uuid, use.times if use else 0, entry.backing))
-            said.append('  + replica %s' % entry.uuid)
-        elif old != entry:
-            said.append('  ~ replica %s: %s' % (
-                entry.uuid, entry.state and entry.state.value))
-    if not dry_run:
-        _load_one(etcd, store.Write(puts, {
-            one: every.view.get(one) for one in puts}))
-    return said
-
-
-def _load_one(etcd: store.Store, write: store.Write) -> None:
-    if etcd.write(write) is None:
-        raise base.Unavailable('etcd: %s changed meanwhile; load the file '
-                               'again' % ', '.join(sorted(write.puts)))

@@ -30,6 +30,7 @@ import os
 from typing import Any
 
 from os_brick.agent.vendors import base
+from os_brick.agent.vendors.fleet import fields
 from os_brick.agent.vendors.fleet import schema
 from os_brick.agent.vendors.fleet import store
 
@@ -80,7 +81,7 @@ class Memory:
         except FileNotFoundError:
             pass
         except (OSError, ValueError, KeyError, TypeError, AttributeError,
-                schema.Nonsense) as error:
+                fields.Nonsense) as error:
             raise base.ConfigurationError(
                 'option state_dir: %s, in which this host remembers what it '
                 'saw of etcd, cannot be read: %s' % (path, error)) from error

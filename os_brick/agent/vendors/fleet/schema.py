@@ -33,21 +33,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 import dataclasses
 import json
-import math
-import typing
 import urllib.parse
 
 from os_brick.agent import model
+from os_brick.agent.vendors.fleet import fields
 from os_brick.agent.vendors.inventory import assignments
 from os_brick.agent.vendors.inventory import inventory_file
 
 VERSION = 1
 #: Events kept of a host.
 EVENTS = 100
-
-
-class Nonsense(Exception):
-    """A document cannot be believed; the text says why."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -178,10 +173,10 @@ def dump_fleet(fleet: Fleet) -> str:
 
 
 def load_fleet(text: str) -> Fleet:
-    said = _Fields(text)
+    said = fields.Fields(text)
     version = said.number('version')
     if version != VERSION:
-        raise Nonsense('it is of version %d; this release knows %d' % (
+        raise fields.Nonsense('it is of version %d; this release knows %d' % (
             version, VERSION))
     return Fleet(said.text('fleet'), said.number('generation'),
                  said.text('hold', ''))
@@ -201,17 +196,17 @@ def dump_record(record: Record) -> str:
 
 
 def load_record(text: str) -> Record:
-    """:raises Nonsense: it is no volume's document."""
-    said = _Fields(text)
+    """:raises fields.Nonsense: it is no volume's document."""
+    said = fields.Fields(text)
     uuid = said.uuid('uuid')
     listing = inventory_file.Listing(
         uuid, said.text('alias'), (), said.size(),
         frozenset(said.words('tags')),
         said.seconds('max_replica_down_time'))
-    entries = tuple(_entry(uuid, _Fields(one)) for one
+    entries = tuple(_entry(uuid, fields.Fields(one)) for one
                     in said.items('replicas'))
     if len({entry.uuid for entry in entries}) != len(entries):
-        raise Nonsense('it lists a replica twice')
+        raise fields.Nonsense('it lists a replica twice')
     record = Record(listing, entries, said.text('healer'),
                     said.number('serial'))
     return record
@@ -223,7 +218,7 @@ def dump_use(use: Use) -> str:
 
 
 def load_use(text: str) -> Use:
-    said = _Fields(text)
+    said = fields.Fields(text)
     return Use(said.uuid_or_none('volume'), said.number('times'),
                said.backing())
 
@@ -235,10 +230,10 @@ def dump_spare(spare: inventory_file.Spare) -> str:
 
 
 def load_spare(text: str) -> inventory_file.Spare:
-    said = _Fields(text)
+    said = fields.Fields(text)
     backing = said.backing()
     if backing.size is None:
-        raise Nonsense('a spare without a size')
+        raise fields.Nonsense('a spare without a size')
     return inventory_file.Spare(
         backing, frozenset(said.words('volumes')),
         frozenset(said.words('tags')), said.number('returned'),
@@ -254,8 +249,8 @@ def dump_event(event: model.Event, number: int, at: float) -> str:
 def event_number(text: str) -> int:
     """Return which one of the host's it is; -1: it cannot be read."""
     try:
-        return _Fields(text).number('number')
-    except Nonsense:
+        return fields.Fields(text).number('number')
+    except fields.Nonsense:
         return -1
 
 
@@ -270,89 +265,14 @@ def _backing(backing: inventory_file.Backing) -> dict[str, object]:
             'failure_domain': backing.failure_domain, 'size': backing.size}
 
 
-def _entry(volume: str, said: _Fields) -> assignments.Assignment:
+def _entry(volume: str, said: fields.Fields) -> assignments.Assignment:
     word = said.get('state')
     try:
         state = None if word is None else model.ReplicaState(word)
     except ValueError:
-        raise Nonsense('the state %.40r is not known' % (word,)) from None
+        raise fields.Nonsense('the state %.40r is not known'
+                              % (word,)) from None
     since = said.seconds('state_since')
     return assignments.Assignment(
         volume, said.backing(), state, since or 0.0,
         said.uuid_or_none('stands_for'), said.uuid_or_none('successor'))
-
-
-class _Fields:
-    """The fields of a JSON object; each complaint names the field."""
-
-    def __init__(self, source: str | Mapping[str, typing.Any]) -> None:
-        if isinstance(source, str):
-            try:
-                source = json.loads(source)
-            except (ValueError, RecursionError):
-                raise Nonsense('it is not JSON') from None
-        if not isinstance(source, dict):
-            raise Nonsense('it is no JSON object')
-        self._said = source
-
-    def get(self, name: str) -> typing.Any:
-        return self._said.get(name)
-
-    def text(self, name: str, default: str | None = None) -> str:
-        value = self._said.get(name, default)
-        if not isinstance(value, str) or not (value or default is not None):
-            raise Nonsense('its field %s is no text' % name)
-        return value
-
-    def number(self, name: str) -> int:
-        value = self._said.get(name)
-        if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-            raise Nonsense('its field %s is no count' % name)
-        return value
-
-    def seconds(self, name: str) -> float | None:
-        value = self._said.get(name)
-        if value is None:
-            return None
-        if (not isinstance(value, (int, float)) or isinstance(value, bool)
-                or not math.isfinite(value) or value < 0):
-            raise Nonsense('its field %s is no time' % name)
-        return float(value)
-
-    def size(self) -> int | None:
-        value = self._said.get('size')
-        if value is not None and self.number('size') == 0:
-            raise Nonsense('its field size is 0')
-        return typing.cast('int | None', value)
-
-    def items(self, name: str) -> list[typing.Any]:
-        value = self._said.get(name)
-        if not isinstance(value, list):
-            raise Nonsense('its field %s is no list' % name)
-        return value
-
-    def words(self, name: str) -> list[str]:
-        found = self.items(name)
-        if not all(isinstance(one, str) for one in found):
-            raise Nonsense('its field %s is no list of words' % name)
-        return found
-
-    def uuid(self, name: str) -> str:
-        try:
-            return model.normalise_uuid(self._said.get(name, ''))
-        except (TypeError, ValueError):
-            raise Nonsense('its field %s is no UUID' % name) from None
-
-    def uuid_or_none(self, name: str) -> str | None:
-        return None if self._said.get(name) is None else self.uuid(name)
-
-    def backing(self) -> inventory_file.Backing:
-        try:
-            target = model.Target(self.text('nqn'), tuple(
-                model.Portal(*portal) for portal in self.items('portals')))
-        except (TypeError, ValueError) as error:
-            raise Nonsense('its target: %s' % error) from None
-        domain = self.text('failure_domain', '') if self._said.get(
-            'failure_domain') is not None else None
-        return inventory_file.Backing(self.uuid('namespace'), target,
-                                      domain, self.size())

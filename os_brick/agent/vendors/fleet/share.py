@@ -23,7 +23,6 @@ from collections.abc import Callable
 from collections.abc import Collection
 from collections.abc import Iterable
 import dataclasses
-import random
 import time
 import uuid as uuid_lib
 
@@ -31,15 +30,16 @@ from os_brick.agent import log_once
 from os_brick.agent import model
 from os_brick.agent.vendors import base
 from os_brick.agent.vendors.fleet import changes
+from os_brick.agent.vendors.fleet import fields
 from os_brick.agent.vendors.fleet import memory
+from os_brick.agent.vendors.fleet import namespaces
+from os_brick.agent.vendors.fleet import restored
 from os_brick.agent.vendors.fleet import schema
 from os_brick.agent.vendors.fleet import store
 from os_brick.agent.vendors.inventory import inventory_file
 
 #: Turns that a change may take while others change the same.
 TURNS = 8
-#: Keys that one transaction reads; etcd allows 128 (--max-txn-ops).
-_AT_ONCE = 100
 
 
 class Share:
@@ -56,6 +56,7 @@ class Share:
         self._host = host
         self._log_once = log_once.LogOnce()
         self._unkept = ''
+        self._namespaces = namespaces.Namespaces(etcd, keys, self._believed)
 
     # reading
 
@@ -73,7 +74,9 @@ class Share:
         fleet = self._believed(view)
         seen = self._memory.seen
         if seen.fleet and fleet.generation > seen.fleet.generation:
-            self._reassert(view)
+            self._memory.keep(restored.reassert(
+                self._store, keys, self._host, self._namespaces, seen, view))
+            seen = self._memory.seen
             view = self._store.read([keys.schema], [keys.host(self._host)])
             fleet = self._believed(view)
         fenced = view.get(keys.fenced(self._host)).text
@@ -126,7 +129,7 @@ class Share:
         """:raises base.BadAnswer: the document cannot be believed."""
         try:
             record = schema.load_record(value.text)
-        except schema.Nonsense as error:
+        except fields.Nonsense as error:
             raise base.BadAnswer(str(error)) from None
         if record.uuid != uuid:
             raise base.BadAnswer('it is the document of volume %s'
@@ -190,11 +193,12 @@ class Share:
             if fleet.hold:
                 raise base.Rejected('no spare is taken: the fleet is on '
                                     'hold: %s' % fleet.hold)
-            spares = self._spares(view)
-            used = self._uses(spare.backing.uuid for spare in spares)
+            spares = self._namespaces.listed(view)
+            used = self._namespaces.uses(
+                spare.backing.uuid for spare in spares)
             cordoned = {schema.unquote(name)
                         for name in view.below(keys.cordons)}
-            uses = self._believed_uses(used)
+            uses = self._namespaces.readable(used)
             choice = changes.choose(
                 record, replica,
                 [spare for spare in spares if spare.backing.uuid in uses
@@ -237,8 +241,8 @@ class Share:
                 return None
             entry = record.entry(replica)
             assert entry is not None
-            used = self._uses([replica])
-            use = self._believed_uses(used).get(replica)
+            used = self._namespaces.uses([replica])
+            use = self._namespaces.readable(used).get(replica)
             if use is None and used[replica].revision:
                 raise base.BadAnswer('who has replica %s of volume %s cannot '
                                      'be read' % (replica, uuid))
@@ -321,113 +325,3 @@ class Share:
             seen, fleet=seen.fleet or store.fleet(view, keys), point=point,
             volumes={**seen.volumes, record.uuid: record}))
         return True
-
-    def _spares(self, view: store.View) -> list[inventory_file.Spare]:
-        """Return the spares, those that are equally good in no order.
-
-        Many hosts choose at the same time, and each wants the first.
-        """
-        found = []
-        for uuid, value in view.below(self._keys.spares).items():
-            subject = 'etcd, spare %s' % uuid
-            try:
-                spare = schema.load_spare(value.text)
-                if spare.backing.uuid != uuid:
-                    raise schema.Nonsense('it is the document of %s'
-                                          % spare.backing.uuid)
-            except schema.Nonsense as error:
-                self._log_once.trouble(subject, 'not used: %s' % error)
-                continue
-            self._log_once.fine(subject)
-            found.append(spare)
-        random.shuffle(found)
-        return found
-
-    def _uses(self, uuids: Iterable[str]) -> dict[str, store.Value]:
-        """Return what stands in etcd of who has each of these."""
-        wanted = list(uuids)
-        found = {}
-        for start in range(0, len(wanted), _AT_ONCE):
-            some = wanted[start:start + _AT_ONCE]
-            view = self._store.read([self._keys.schema] + [
-                self._keys.uses + uuid for uuid in some])
-            self._believed(view)
-            found.update({uuid: view.get(self._keys.uses + uuid)
-                          for uuid in some})
-        return found
-
-    def _believed_uses(self, used: dict[str, store.Value]
-                       ) -> dict[str, schema.Use]:
-        """Return those that can be read; the others are nobody's to take."""
-        found = {}
-        for uuid, value in used.items():
-            if not value.revision:
-                continue
-            subject = 'etcd, use of %s' % uuid
-            try:
-                found[uuid] = schema.load_use(value.text)
-            except schema.Nonsense as error:
-                self._log_once.trouble(subject, 'it is not taken: %s' % error)
-            else:
-                self._log_once.fine(subject)
-        return found
-
-    # after a backup was restored, and accepted
-
-    def _reassert(self, view: store.View) -> None:
-        """Write what this host remembers over what the backup has.
-
-        :raises base.ProvisionerError: not all could be written; the next
-            pass begins anew.
-        """
-        keys = self._keys
-        fleet = store.fleet(view, keys)
-        seen = self._memory.seen
-        records = {}
-        for uuid, value in view.below(keys.volumes(self._host)).items():
-            ours = seen.volumes.get(uuid)
-            if ours is None:
-                continue
-            try:
-                theirs = schema.load_record(value.text)
-            except schema.Nonsense:
-                theirs = None
-            if theirs is not None and (theirs == ours or (
-                    theirs.serial > ours.serial)):
-                continue
-            live = {entry.uuid: entry.backing for entry in ours.entries
-                    if entry.live}
-            gone = {entry.uuid for entry in theirs.entries
-                    if entry.live and entry.uuid not in live
-                    } if theirs else set()
-            used = self._uses([*live, *gone])
-            uses = self._believed_uses(used)
-            taken = {one: use.volume for one, use in uses.items()
-                     if one in live and use.volume not in (None, uuid)}
-            for one, other in taken.items():
-                raise base.BadAnswer(
-                    'the restored store gave replica %s of volume %s to '
-                    'volume %s; stop one of them' % (one, uuid, other))
-            fresh = {one: schema.Use(uuid, uses[one].times if one in uses
-                                     else 0, backing)
-                     for one, backing in live.items()}
-            fresh.update({one: changes.let_go(uses[one]) for one in gone
-                          if one in uses and uses[one].volume == uuid})
-            record = dataclasses.replace(
-                ours, serial=max(ours.serial,
-                                 theirs.serial if theirs else 0) + 1)
-            key = keys.volume(self._host, uuid)
-            puts: dict[str, str | None] = {key: schema.dump_record(record)}
-            puts.update({keys.uses + one: schema.dump_use(use)
-                         for one, use in fresh.items()})
-            if self._store.write(store.Write(puts, {
-                    keys.schema: view.get(keys.schema), key: value,
-                    **{keys.uses + one: used[one] for one in fresh}})) is None:
-                raise base.Unavailable('etcd: volume %s changed while it was '
-                                       'put right' % uuid)
-            records[uuid] = record
-            self._log_once.trouble(
-                'volume %s' % uuid, 'the restored store had an older state; '
-                'it was put right from what this host remembers')
-        self._memory.keep(memory.Seen(fleet, view.point, {
-            **seen.volumes, **records}))

@@ -30,6 +30,7 @@ from typing import Any
 from typing import Protocol
 
 from os_brick.agent.vendors import base
+from os_brick.agent.vendors.fleet import fields
 from os_brick.agent.vendors.fleet import schema
 
 
@@ -174,7 +175,7 @@ def fleet(view: View, keys: schema.Keys) -> schema.Fleet:
                              'one' % keys.prefix)
     try:
         return schema.load_fleet(value.text)
-    except schema.Nonsense as error:
+    except fields.Nonsense as error:
         raise base.BadAnswer('etcd, key %s: %s' % (
             keys.schema, error)) from None
 

@@ -31,6 +31,7 @@ from oslotest import base
 from os_brick.agent import model
 from os_brick.agent.vendors import etcd
 from os_brick.agent.vendors.fleet import admin
+from os_brick.agent.vendors.fleet import loading
 from os_brick.agent.vendors.fleet import schema
 from os_brick.agent.vendors.fleet import store
 from os_brick.agent.vendors.fleet import wire
@@ -245,8 +246,8 @@ class FleetTestCase(base.BaseTestCase):
         self.load(volumes or {1: (1, 2)}, spares, name)
 
     def load(self, volumes, spares=(), name='one', dry_run=False):
-        return admin.load(self.store, self.keys, listing(volumes, spares),
-                          name, dry_run)
+        return loading.load(self.store, self.keys, listing(volumes, spares),
+                            name, dry_run)
 
     def conf(self, name='one', **options):
         conf = cfg.ConfigOpts()
@@ -286,7 +287,7 @@ class FleetTestCase(base.BaseTestCase):
 class RealTestCase(FleetTestCase):
     """The same on one real member, which all tests of a class share."""
 
-    arguments = ()
+    arguments: tuple[str, ...] = ()
 
     @classmethod
     def setUpClass(cls):

@@ -36,7 +36,7 @@ ns = etcd_fleet.ns
 class AloneTestCase(etcd_fleet.RealTestCase):
     """Each test breaks an etcd of its own."""
 
-    arguments = ()
+    arguments: tuple[str, ...] = ()
 
     @classmethod
     def setUpClass(cls):

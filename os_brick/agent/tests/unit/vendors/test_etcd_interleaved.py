@@ -32,14 +32,20 @@ SPARES = tuple(range(90, 96))
 
 
 class Deadly:
-    """A wire on which the agent dies, or loses the answer."""
+    """A wire on which the agent dies, or loses the answer.
 
-    def __init__(self, wire, chance, seed):
+    :param meanwhile: what others may do between any two requests.
+    """
+
+    def __init__(self, wire, chance, seed, meanwhile):
         self._wire = wire
         self._random = random.Random(seed)
+        self._meanwhile = meanwhile
         self.chance = chance
 
     def call(self, path, body):
+        if self._random.random() < 3 * self.chance:
+            self._meanwhile()
         fate = self._random.random()
         if fate < self.chance:
             raise etcd_fleet.Killed
@@ -98,19 +104,16 @@ class InterleavedTestCase(etcd_fleet.FleetTestCase):
         self.begin({one: (10 * one, 10 * one + 1) for one in VOLUMES},
                    SPARES, 'h1')
         agents = {name: Agent(self, name, Deadly(
-            self.wire, self.CHANCE, chance.random())) for name in HOSTS}
-        # a volume: replica -> how often it was replaced, as the rest knows
-        self.taken = {}
-        self.exchanged = 0
+            self.wire, self.CHANCE, chance.random(),
+            lambda: self.operate(chance))) for name in HOSTS}
+        self.taken = set()
         for _step in range(self.STEPS):
             if chance.random() < 0.1:
                 self.operate(chance)
             else:
                 self.heal(chance, agents[chance.choice(HOSTS)])
             self.judge()
-        for agent in agents.values():
-            agent._wire.chance = 0
-        self.assertGreater(self.exchanged, 0)
+        self.assertTrue(self.taken)    # else nothing was shown
 
     def operate(self, chance):
         every = self.operator.everything()
@@ -122,7 +125,6 @@ class InterleavedTestCase(etcd_fleet.FleetTestCase):
                 if use.volume is None]
         if free:
             self.operator.give_back(chance.choice(free))
-            self.exchanged += 1
 
     def heal(self, chance, agent):
         found = []
@@ -159,6 +161,7 @@ class InterleavedTestCase(etcd_fleet.FleetTestCase):
                     self.assertNotIn(entry.uuid, holders)
                     holders[entry.uuid] = record.uuid
         self.assertEqual(len(VOLUMES), len(list(every.owned())))
+        self.taken |= holders.keys() & every.spares.keys()
         self.assertEqual(holders, {
             uuid: use.volume for uuid, use in every.uses.items()
             if use.volume is not None})

@@ -38,6 +38,7 @@ from oslo_log import log as logging  # noqa: E402
 from os_brick.agent.daemon import guard_loop  # noqa: E402
 from os_brick.agent.daemon import healing_loop  # noqa: E402
 from os_brick.agent.daemon import service  # noqa: E402
+from os_brick.agent.daemon import showing  # noqa: E402
 from os_brick.agent.host import activity  # noqa: E402
 from os_brick.agent.host import execute  # noqa: E402
 from os_brick.agent.host import identity  # noqa: E402
@@ -142,7 +143,9 @@ def _main(argv: list[str]) -> int:
                                      silence.unanswered)
         loop = healing_loop.HealingLoop(CONF, driver, host, scanner.scan,
                                         executor, store, stopping.is_set,
-                                        guard.publish)
+                                        guard.publish, show=showing.Showing(
+                                            CONF, host, lambda: guard.anchors,
+                                            service.notify))
         try:
             service.run(
                 service.AgentService(CONF, loop.run, guard, stopping),

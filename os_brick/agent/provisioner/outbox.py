@@ -52,6 +52,7 @@ class Outbox:
     """The way to the provisioner.
 
     :ivar unavailable: the last call found that nobody answers.
+    :ivar errors: what was asked -> why it failed the last time.
     """
 
     def __init__(self, driver: base.ProvisionerDriver, store: ledger.Ledger,
@@ -62,13 +63,16 @@ class Outbox:
         self._log_once = log
         self._stopping = stopping
         self.unavailable = False
+        self.errors: dict[str, str] = {}
 
     def ask(self, subject: str, call: Callable[[], object]) -> bool:
         """Call the provisioner; say what went wrong once."""
-        subject = 'provisioner, %s' % subject
+        asked, subject = subject, 'provisioner, %s' % subject
+        self.errors.pop(asked, None)
         try:
             self._call(call)
         except base.ProvisionerError as error:
+            self.errors[asked] = str(error)
             self._log_once.trouble(subject, str(error))
             return False
         self._log_once.fine(subject)
@@ -122,6 +126,7 @@ class Outbox:
         """Ask for one thing; True when it was accepted.
 
         That it is asked is remembered before, that it was accepted after.
+        What a restart would not remember is not asked (S7).
         """
         replica = volume.replica(request.replica_uuid)
         if replica is None or self._stopping():
@@ -133,10 +138,16 @@ class Outbox:
                 }[request.ask]
         before = records[replica.uuid]
         record = decision.asked(before, request.ask, volume, now)
-        if record != before:
-            self._ledger.save(volume.uuid, {replica.uuid: record})
         subject = '%s replica %s of volume %s' % (
             request.ask.value, replica.uuid, volume.alias)
+        try:
+            if record != before or self._ledger.trouble:
+                self._ledger.save(volume.uuid, {replica.uuid: record},
+                                  durable=True)
+        except ledger.NotKept as error:
+            self._log_once.trouble('provisioner, ' + subject,
+                                   'not asked: %s' % error)
+            return False
         again = self._log_once.troubled('provisioner, ' + subject)
         LOG.log(logging.DEBUG if again else logging.INFO,
                 'volume %s: asking the provisioner to %s replica %s: %s',

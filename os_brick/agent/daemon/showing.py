@@ -27,6 +27,7 @@ import sqlite3
 from oslo_config import cfg
 
 from os_brick.agent import clock as clocks
+from os_brick.agent.daemon import chronicle
 from os_brick.agent.daemon import healing_pass
 from os_brick.agent.daemon import knowledge
 from os_brick.agent.healing import decision
@@ -62,16 +63,19 @@ class Showing:
 
     :param anchors: array -> the leg that the guard lets wait.
     :param notify: tells systemd.
+    :param story: writes down what was said; None: nobody does.
     """
 
     def __init__(self, conf: cfg.ConfigOpts, host: model.Host,
                  anchors: Callable[[], Mapping[str, str]] = lambda: {},
                  notify: Callable[[str], None] = lambda line: None,
-                 clock: clocks.Clock = clocks.HOST) -> None:
+                 clock: clocks.Clock = clocks.HOST,
+                 story: chronicle.Chronicle | None = None) -> None:
         self._conf = conf
         self._host = host
         self._anchors = anchors
         self._notify = notify
+        self._story = story
         self._clock = clock
         self._log_once = log_once.LogOnce()
         self._answered_at: float | None = None
@@ -116,6 +120,8 @@ class Showing:
                                    % error)
         else:
             self._log_once.fine('state file')
+        if self._story is not None:
+            self._story.write(made)
         line = document.headline(made)
         if line != self._line:
             self._notify('STATUS=' + line)

@@ -36,6 +36,7 @@ from os_brick.agent import model
 from os_brick.agent.provisioner import outbox
 from os_brick.agent.reporting import document
 from os_brick.agent.reporting import health
+from os_brick.agent.reporting import metrics
 from os_brick.agent.reporting import mutes
 from os_brick.agent.reporting import volume_document
 from os_brick.agent.store import ledger
@@ -120,12 +121,25 @@ class Showing:
                                    % error)
         else:
             self._log_once.fine('state file')
+        self._count(made)
         if self._story is not None:
             self._story.write(made)
         line = document.headline(made)
         if line != self._line:
             self._notify('STATUS=' + line)
             self._line = line
+
+    def _count(self, made: document.Document) -> None:
+        path = self._conf.metrics_textfile
+        if not path:
+            return
+        try:
+            shown.write_text(path, metrics.text(made))
+        except OSError as error:
+            self._log_once.trouble('metrics', '%s (option metrics_textfile)'
+                                   % error)
+        else:
+            self._log_once.fine('metrics')
 
     def _welcome(self, made: document.Document) -> None:
         """Say once, after the first pass with an answer, how it is."""

@@ -18,16 +18,19 @@ import dataclasses
 import json
 import logging
 import os
+import re
 import sqlite3
 from typing import Any
 
 import fixtures
+import yaml
 
 from os_brick.agent.daemon import chronicle
 from os_brick.agent.daemon import healing_loop
 from os_brick.agent.daemon import showing
 from os_brick.agent import model
 from os_brick.agent.reporting import health
+from os_brick.agent.reporting import metrics
 from os_brick.agent.reporting import mutes
 from os_brick.agent.reporting import screen
 from os_brick.agent.reporting import verdict
@@ -492,6 +495,67 @@ class TestHistory(ShownCase):
         self.assertRegex(history_command.line(history.Happened(
             1.7e9, 'WARNING', ('a',), 'x\033[2J')),
             r'^2023-11-1\d \d\d:\d\d:20 WARNING  x\?\[2J$')
+
+
+class TestMetrics(ShownCase):
+
+    def counted(self) -> str:
+        with open(os.path.join(self.folder, 'x.prom'),
+                  encoding='utf-8') as stream:
+            return stream.read()
+
+    def test_a_lost_replica(self) -> None:
+        self.conf.set_override('metrics_textfile',
+                               os.path.join(self.folder, 'x.prom'))
+        self.lose()
+        self.outage('report')
+        self.turn()
+        text = self.counted()
+        for line in (
+                'nvme_agent_volume_copies_good{volume="volume1",'
+                'device="md1"} 1',
+                'nvme_agent_volume_copies_wanted{volume="volume1",'
+                'device="md1"} 2',
+                'nvme_agent_replica_state{volume="volume1",replica="%s",'
+                'state="MISSING"} 1' % B,
+                'nvme_agent_replica_state{volume="volume1",replica="%s",'
+                'state="MISSING"} 0' % A,
+                'nvme_agent_path_live{volume="volume1",replica="%s",'
+                'controller="nvme11",portal="tcp://192.0.2.11:4420"} 0' % B,
+                'nvme_agent_health{code="ARRAY_DEGRADED",'
+                'severity="warning",volume="volume1",muted="false"} 1',
+                'nvme_agent_reports_waiting 1',
+                'nvme_agent_provisioner_up 1',
+                '# TYPE nvme_agent_replica_state gauge'):
+            self.assertIn(line, text.splitlines())
+
+    def test_every_metric_is_in_table_and_rules_name_only_those(
+            self) -> None:
+        names = {metrics.PREFIX + name for name in metrics.METRICS}
+        with open(os.path.join(DOCUMENTATION, 'metrics.rst'),
+                  encoding='utf-8') as page:
+            self.assertEqual(names, {*re.findall(
+                r'^   \* - ``(nvme_agent_\w+)``$', page.read(), re.M)})
+        with open(os.path.join(DOCUMENTATION, *['..'] * 3, 'etc',
+                               'prometheus', 'nvme-agent.rules.yml'),
+                  encoding='utf-8') as rules:
+            used = {name for group in yaml.safe_load(rules)['groups']
+                    for rule in group['rules']
+                    for name in re.findall(r'nvme_agent_\w+', rule['expr'])}
+        self.assertTrue(used)
+        self.assertLessEqual(used, names)
+
+    def test_labels_are_escaped(self) -> None:
+        self.turn()
+        content = self.shown()
+        content['agent']['version'] = 'a"b\\c\nd'
+        self.assertIn('version="a\\"b\\\\c\\nd"', metrics.text(content))
+
+    def test_a_file_that_cannot_be_written(self) -> None:
+        self.conf.set_override('metrics_textfile',
+                               os.path.join(self.folder, 'none', 'x.prom'))
+        self.turn(3)
+        self.assertEqual(1, self.log.output.count('metrics_textfile'))
 
 
 class TestWords(ShownCase):

@@ -57,7 +57,7 @@ def choose(conf: cfg.ConfigOpts, name: str, replica: str) -> str:
     if not os.path.exists(path):
         raise CannotUse('there is no %s (option state_dir): the agent has '
                         'not run here' % path)
-    store = ledger.Ledger(path)
+    store = ledger.Ledger(path, visiting=True)
     try:
         volume = _volume(store.volumes(), name)
         uuid = _uuid(replica)

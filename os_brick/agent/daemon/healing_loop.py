@@ -20,6 +20,7 @@ goes on to the next.
 from __future__ import annotations
 
 from collections.abc import Callable
+import contextlib
 import logging
 
 from oslo_config import cfg
@@ -175,11 +176,13 @@ class HealingLoop:
     def _take_in_choices(self) -> None:
         """Take the operator's word which copy of a volume is the one."""
         for uuid, replica in self._ledger.choices().items():
-            LOG.warning('volume %s: by the operator\'s word replica %s is the '
-                        'one; what other copies hold beyond it may be '
-                        'overwritten', uuid, replica)
-            self._ledger.take_in(uuid, decision.chosen(
-                self._ledger.records(uuid), replica))
+            # where it cannot be kept, which is said, it stays where it is
+            with contextlib.suppress(ledger.NotKept):
+                self._ledger.take_in(uuid, decision.chosen(
+                    self._ledger.records(uuid), replica))
+                LOG.warning('volume %s: by the operator\'s word replica %s is '
+                            'the one; what other copies hold beyond it may '
+                            'be overwritten', uuid, replica)
 
     def _serve_all(self, this: healing_pass.Pass) -> list[outbox.Served]:
         served = []

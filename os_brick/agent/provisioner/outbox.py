@@ -126,6 +126,7 @@ class Outbox:
         """Ask for one thing; True when it was accepted.
 
         That it is asked is remembered before, that it was accepted after.
+        What a restart would not remember is not asked (S7).
         """
         replica = volume.replica(request.replica_uuid)
         if replica is None or self._stopping():
@@ -137,10 +138,16 @@ class Outbox:
                 }[request.ask]
         before = records[replica.uuid]
         record = decision.asked(before, request.ask, volume, now)
-        if record != before:
-            self._ledger.save(volume.uuid, {replica.uuid: record})
         subject = '%s replica %s of volume %s' % (
             request.ask.value, replica.uuid, volume.alias)
+        try:
+            if record != before or self._ledger.trouble:
+                self._ledger.save(volume.uuid, {replica.uuid: record},
+                                  durable=True)
+        except ledger.NotKept as error:
+            self._log_once.trouble('provisioner, ' + subject,
+                                   'not asked: %s' % error)
+            return False
         again = self._log_once.troubled('provisioner, ' + subject)
         LOG.log(logging.DEBUG if again else logging.INFO,
                 'volume %s: asking the provisioner to %s replica %s: %s',

@@ -25,29 +25,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 import dataclasses
 import logging
-import os
-import sqlite3
 
 from os_brick.agent import clock as clocks
 from os_brick.agent.healing import decision
 from os_brick.agent import model
+from os_brick.agent.store import database
 from os_brick.agent.store import encoding
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS clock (
-    id INTEGER PRIMARY KEY CHECK (id = 1),
-    boot TEXT, boottime REAL, wall REAL, agent REAL);
-CREATE TABLE IF NOT EXISTS memory (
-    volume TEXT, replica TEXT, content TEXT, PRIMARY KEY (volume, replica));
-CREATE TABLE IF NOT EXISTS outbox (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT,
-    volume TEXT, replica TEXT, state TEXT);
-CREATE TABLE IF NOT EXISTS volume (
-    uuid TEXT PRIMARY KEY, boot TEXT, content TEXT);
-CREATE TABLE IF NOT EXISTS choice (
-    volume TEXT PRIMARY KEY, replica TEXT);
-CREATE INDEX IF NOT EXISTS outbox_volume ON outbox (volume, seq);
-"""
+LedgerError = database.LedgerError
+NotKept = database.NotKept
 LOG = logging.getLogger(__name__)
 
 
@@ -61,38 +47,27 @@ class Pending:
     state: model.ReplicaState
 
 
-class LedgerError(Exception):
-    """The file cannot be used; the text names it."""
-
-
 class Ledger:
     """:param path: the sqlite file, made when missing, mode 0600.
 
-    :raises LedgerError: when it cannot be opened, or is something else.
+    :param visiting: by another process than the agent; see ``Database``.
+    :raises LedgerError: it is not this agent's to use.
     """
 
-    def __init__(self, path: str,
-                 clock: clocks.Clock = clocks.HOST) -> None:
+    def __init__(self, path: str, clock: clocks.Clock = clocks.HOST,
+                 visiting: bool = False) -> None:
         self._clock = clock
         self._kept: dict[str, model.Volume] = {}
         self._written: dict[str, str] = {}
-        try:
-            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-            self._db = sqlite3.connect(path, check_same_thread=False)
-        except (OSError, sqlite3.Error) as error:
-            raise LedgerError('%s cannot be opened: %s' % (
-                path, getattr(error, 'strerror', error))) from error
-        try:
-            self._db.execute('PRAGMA synchronous=FULL')
-            with self._db:
-                self._db.executescript(_SCHEMA)
-        except sqlite3.Error as error:
-            self._db.close()
-            raise LedgerError('%s cannot be used: %s' % (path, error)
-                              ) from error
+        self._db = database.Database(path, clock, _check, visiting)
 
     def close(self) -> None:
         self._db.close()
+
+    @property
+    def trouble(self) -> bool:
+        """Whether a restart would find less than what is known now."""
+        return self._db.trouble
 
     def now(self) -> float:
         """Agent time: seconds that go on across restarts, never back.
@@ -104,29 +79,26 @@ class Ledger:
         boot = self._clock.boot()
         boottime = self._clock.boottime()
         wall = self._clock.wall()
-        with self._db:
-            row = self._db.execute('SELECT boot, boottime, wall, agent '
-                                   'FROM clock').fetchone()
-            if row is None:
-                agent = 0.0
-            elif row[0] == boot:
-                agent = row[3] + max(0.0, boottime - row[1])
-            else:
-                agent = row[3] + max(0.0, wall - row[2])
-            self._db.execute('INSERT OR REPLACE INTO clock VALUES '
-                             '(1, ?, ?, ?, ?)', (boot, boottime, wall, agent))
+        rows = self._db.read('SELECT boot, boottime, wall, agent FROM clock')
+        agent = 0.0
+        if rows:
+            boot_before, boottime_before, wall_before, agent = rows[0]
+            agent += max(0.0, boottime - boottime_before
+                         if boot_before == boot else wall - wall_before)
+        self._db.change([('INSERT OR REPLACE INTO clock VALUES '
+                          '(1, ?, ?, ?, ?)', (boot, boottime, wall, agent))])
         return float(agent)
 
     def records(self, volume: str) -> dict[str, decision.ReplicaRecord]:
-        rows = self._db.execute('SELECT replica, content FROM memory '
-                                'WHERE volume = ?', (volume,))
+        rows = self._db.read('SELECT replica, content FROM memory '
+                             'WHERE volume = ?', (volume,))
         return {replica: encoding.load_record(content)
                 for replica, content in rows}
 
     def legs(self) -> dict[str, frozenset[str]]:
         """Volume -> replicas that have been legs of its array."""
         found: dict[str, set[str]] = {}
-        for volume, replica, content in self._db.execute(
+        for volume, replica, content in self._db.read(
                 'SELECT volume, replica, content FROM memory'):
             if encoding.load_record(content).joined:
                 found.setdefault(volume, set()).add(replica)
@@ -139,7 +111,7 @@ class Ledger:
         provisioner has given out anew.
         """
         found = {}
-        for uuid, content in self._db.execute(
+        for uuid, content in self._db.read(
                 'SELECT uuid, content FROM volume WHERE boot = ?',
                 (self._clock.boot(),)):
             try:
@@ -161,60 +133,87 @@ class Ledger:
         if content == self._written:
             return
         boot = self._clock.boot()
-        with self._db:
-            self._db.execute('DELETE FROM volume')
-            self._db.executemany('INSERT INTO volume VALUES (?, ?, ?)', [
-                (uuid, boot, text) for uuid, text in content.items()])
+        self._db.change([('DELETE FROM volume', ()), *(
+            ('INSERT INTO volume VALUES (?, ?, ?)', (uuid, boot, text))
+            for uuid, text in content.items())])
         self._written = content
 
     def save(self, volume: str, records: decision.ReplicaRecords,
-             reports: Iterable[decision.Report] = ()) -> None:
-        """Keep the records and queue the reports, both or neither."""
-        with self._db:
-            self._write_records(volume, records)
-            self._db.executemany(
-                'INSERT INTO outbox (volume, replica, state) '
-                'VALUES (?, ?, ?)',
-                [(volume, report.replica_uuid, report.state.value)
-                 for report in reports])
+             reports: Iterable[decision.Report] = (),
+             durable: bool = False) -> None:
+        """Keep the records and queue the reports, both or neither.
 
-    def _write_records(self, volume: str,
-                       records: decision.ReplicaRecords) -> None:
-        self._db.executemany(
-            'INSERT OR REPLACE INTO memory VALUES (?, ?, ?)',
-            [(volume, replica, encoding.dump_record(record))
-             for replica, record in records.items()])
+        :param durable: only where a restart would find it.
+        :raises NotKept: with ``durable``: it would not.
+        """
+        rows = self._db.read("SELECT seq FROM sqlite_sequence "
+                             "WHERE name = 'outbox'")
+        last = int(rows[0][0]) if rows else 0
+        self._db.change([*_records(volume, records), *(
+            ('INSERT INTO outbox VALUES (?, ?, ?, ?)',
+             (seq, volume, report.replica_uuid, report.state.value))
+            for seq, report in enumerate(reports, last + 1))], durable)
 
     def choose(self, volume: str, replica: str) -> None:
-        """Keep the operator's word which copy of a volume is the one."""
-        with self._db:
-            self._db.execute('INSERT OR REPLACE INTO choice VALUES (?, ?)',
-                             (volume, replica))
+        """Keep the operator's word which copy of a volume is the one.
+
+        :raises NotKept: it could not be written.
+        """
+        self._db.change([], True, [(
+            'INSERT OR REPLACE INTO choice VALUES (?, ?)',
+            (volume, replica))])
 
     def choices(self) -> dict[str, str]:
         """Volume -> the replica that the operator chose, not taken in yet."""
-        return dict(self._db.execute('SELECT volume, replica FROM choice'))
+        return self._db.inbox()
 
     def take_in(self, volume: str, records: decision.ReplicaRecords) -> None:
-        """Keep the records that follow from a choice, and drop the choice."""
-        with self._db:
-            self._write_records(volume, records)
-            self._db.execute('DELETE FROM choice WHERE volume = ?',
-                             (volume,))
+        """Keep the records that follow from a choice, and drop the choice.
+
+        :raises NotKept: the choice stays where it is.
+        """
+        self._db.change(_records(volume, records), True, [(
+            'DELETE FROM choice WHERE volume = ?', (volume,))])
 
     def pending(self, volume: str | None = None) -> list[Pending]:
         """The reports that are still to be sent, oldest first."""
         return [Pending(seq, owner, replica, model.ReplicaState(state))
-                for seq, owner, replica, state in self._db.execute(
+                for seq, owner, replica, state in self._db.read(
                     'SELECT seq, volume, replica, state FROM outbox '
                     'WHERE ?1 IS NULL OR volume = ?1 ORDER BY seq',
                     (volume,))]
 
     def owing(self) -> frozenset[str]:
         """The volumes of which there are reports to be sent."""
-        return frozenset(volume for (volume,) in self._db.execute(
+        return frozenset(volume for (volume,) in self._db.read(
             'SELECT DISTINCT volume FROM outbox'))
 
     def delivered(self, seq: int) -> None:
-        with self._db:
-            self._db.execute('DELETE FROM outbox WHERE seq = ?', (seq,))
+        self._db.change([('DELETE FROM outbox WHERE seq = ?', (seq,))])
+
+
+def _check(found: database.Database) -> None:
+    """:raises Exception: something that no release has written."""
+    for boot, *times in found.read('SELECT boot, boottime, wall, agent '
+                                   'FROM clock'):
+        if not isinstance(boot, str):
+            raise TypeError('boot %r' % boot)
+        sum(times)
+    for volume, replica, content in found.read(
+            'SELECT volume, replica, content FROM memory '
+            "UNION ALL SELECT uuid, boot, '{}' FROM volume"):
+        if not isinstance(volume, str) or not isinstance(replica, str):
+            raise TypeError('volume %r, replica %r' % (volume, replica))
+        encoding.load_record(content)
+    for owner, replica, state in found.read('SELECT volume, replica, state '
+                                            'FROM outbox'):
+        if not isinstance(owner, str) or not isinstance(replica, str):
+            raise TypeError('volume %r, replica %r' % (owner, replica))
+        model.ReplicaState(state)
+
+
+def _records(volume: str, records: decision.ReplicaRecords
+             ) -> list[database.Statement]:
+    return [('INSERT OR REPLACE INTO memory VALUES (?, ?, ?)',
+             (volume, replica, encoding.dump_record(record)))
+            for replica, record in records.items()]

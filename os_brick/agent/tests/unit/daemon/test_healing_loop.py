@@ -16,6 +16,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import logging
+import sqlite3
 from unittest import mock
 
 import fixtures
@@ -459,6 +460,33 @@ class TestReports(CycleCase):
         self.turn()
         self.assertEqual(['heartbeat', 'volumes'], tried)
         self.assertEqual(2, len(self.book.pending()))
+
+
+class TestStateDirectory(CycleCase):
+    """Another process that has the ledger's file stands for a full disk."""
+
+    def setUp(self):
+        super().setUp()
+        self.useFixture(fixtures.MonkeyPatch(
+            'os_brick.agent.store.database.BUSY', 0.0))
+
+    def test_it_heals_and_tells_but_asks_for_nothing(self):
+        self.turn(3)
+        other = sqlite3.connect(self.book._db.path, isolation_level=None)
+        self.addCleanup(other.close)
+        other.execute('BEGIN EXCLUSIVE')
+        self.lose()
+        self.turn(20)
+        self.assertEqual([], self.lines('a pass failed'))
+        self.assertEqual([], self.lines('Traceback'))
+        said = [words[0] for words in self.driver.said]
+        self.assertIn('report', said)
+        self.assertNotIn('replace', said)
+        self.assertEqual(1, len(self.lines('goes on from memory')))
+        self.assertEqual(1, len(self.lines('not asked')))
+        other.execute('ROLLBACK')
+        self.turn(20)
+        self.assertEqual({'A', 'C'}, self.legs())
 
 
 class TestKilled(CycleCase):

@@ -195,7 +195,8 @@ class Showing:
             self._agent(), moment, this.snapshot, tuple(known),
             self._answered_at, next(filter(None, map(
                 sources.way.errors.get, ('volumes', 'heartbeat'))), ''),
-            waiting, sources.known.doubts, self._mutes())
+            waiting, sources.known.doubts, self._mutes(),
+            own_disk=sources.store.trouble)
 
     @staticmethod
     def _records(uuid: str, array: model.Array | None,

@@ -35,6 +35,7 @@ from os_brick.agent.reporting import mutes
 from os_brick.agent.reporting import screen
 from os_brick.agent.reporting import verdict
 from os_brick.agent.store import history
+from os_brick.agent.store import ledger
 from os_brick.agent.tests.unit import small_world
 from os_brick.agent.vendors import base
 from os_brick.cmd import health as health_command
@@ -219,6 +220,13 @@ class TestStateFile(ShownCase):
             self.assertEqual({code}, self.codes())
             self.assertIn(str(error), self.shown()['failed'])
             self.assertEqual('volume1', self.shown()['volumes'][0]['alias'])
+        self.turn()
+        self.assertEqual(set(), self.codes())
+
+    def test_a_ledger_that_is_in_memory_only(self) -> None:
+        with fixtures.MockPatchObject(ledger.Ledger, 'trouble', True):
+            self.turn()
+        self.assertEqual({'STATE_DIR'}, self.codes())
         self.turn()
         self.assertEqual(set(), self.codes())
 

@@ -288,6 +288,13 @@ class TestStatus(ShownCase):
             self.assertEqual(screen_file.read(), text,
                              'write it anew: WRITE_SCREENS=1')
 
+    def test_no_volume(self) -> None:
+        self.driver.answer = lambda volumes: []
+        self.turn()
+        code, text = self.look()
+        self.assertEqual(0, code)
+        self.assertIn('No volume of this host is listed', text)
+
     def test_it_fits_a_terminal(self) -> None:
         self.lose()
         self.outage()

@@ -30,12 +30,17 @@ import argparse
 from collections.abc import Callable
 from collections.abc import Sequence
 import importlib
+import sys
 from typing import Any
 
 from oslo_config import cfg
 
 #: Name of the sub-command -> its module.
 COMMANDS = {
+    'health': 'os_brick.cmd.health',
+    'mute': 'os_brick.cmd.mute',
+    'status': 'os_brick.cmd.status',
+    'unmute': 'os_brick.cmd.unmute',
     'use': 'os_brick.cmd.use',
 }
 Read = Callable[[], cfg.ConfigOpts]
@@ -43,6 +48,12 @@ Read = Callable[[], cfg.ConfigOpts]
 
 class CommandError(Exception):
     """Why a sub-command was not done, for the operator."""
+
+
+def say(why: object, status: int) -> int:
+    """Say in one line why something was not done; return the status."""
+    print('nvme-agent: %s' % ' '.join(str(why).split()), file=sys.stderr)
+    return status
 
 
 def named(argv: Sequence[str]) -> bool:

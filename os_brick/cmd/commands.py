@@ -38,6 +38,7 @@ from oslo_config import cfg
 #: Name of the sub-command -> its module.
 COMMANDS = {
     'health': 'os_brick.cmd.health',
+    'history': 'os_brick.cmd.history',
     'mute': 'os_brick.cmd.mute',
     'status': 'os_brick.cmd.status',
     'unmute': 'os_brick.cmd.unmute',

@@ -50,6 +50,7 @@ unusable = replica_record.unusable
 diverged = replica_record.diverged
 chosen = replica_record.chosen
 detached = replica_record.detached
+put_in = replica_record.put_in
 
 
 @dataclasses.dataclass(frozen=True)

@@ -163,6 +163,15 @@ def unusable(record: ReplicaRecord, why: str) -> ReplicaRecord:
     return dataclasses.replace(record, failed=why)
 
 
+def put_in(record: ReplicaRecord) -> ReplicaRecord:
+    """Return the record to save *before* it is added to the array (S13).
+
+    Whoever is killed, or meets a leg that was dropped again before the next
+    look, knows that it has been one.
+    """
+    return dataclasses.replace(record, joined=True, left_at=None)
+
+
 def with_failures(records: ReplicaRecords,
                   failures: Mapping[str, str]) -> ReplicaRecords:
     """Return the records once it was seen which namespaces can be used.

@@ -83,7 +83,7 @@ class Facts:
     :ivar waiting: volume UUID -> how many reports wait to be sent.
     :ivar left_alone: what of this host -> why it is not served.
     :ivar failed: why the pass failed, '' where it did not.
-    :ivar own_disk: it failed for what is in the state directory.
+    :ivar own_disk: the state directory cannot be used.
     """
 
     agent: Agent

@@ -243,6 +243,35 @@ class TestHeldBack(CycleCase):
             'volume volume1, its replicas: all its replicas are marked')))
         self.assertEqual([], self.host.did)
 
+    def test_S13_one_that_was_killed_while_it_added_knows_it(self):
+        """The new leg is dropped before it is looked at."""
+        self.lose()
+        self.turn(5)
+        self.host.broken = self.kill
+        self.assertRaises(small_world.Killed, self.turn, 5)
+        self.host.broken = lambda action: None
+        self.restart()
+        self.turn(1, 0.0)
+        self.assertEqual(1, len(self.lines('return of replica %s'
+                                           % small_world.uuid(1, 'c'))))
+
+    def kill(self, action: act.Action) -> None:
+        if isinstance(action, act.AddLeg):
+            raise small_world.Killed()
+
+    def test_one_that_was_refused_is_not_held_back(self):
+        self.lose()
+        refusals = []
+
+        def refuse(action: act.Action) -> None:
+            if isinstance(action, act.AddLeg) and not refusals:
+                refusals.append(action)
+                raise execute.Refused('not now')
+        self.host.broken = refuse
+        self.turn(20, 4.0)
+        self.assertEqual([], self.lines('return of replica'))
+        self.assertEqual({'A', 'C'}, self.legs())
+
 
 class TestWhoseFault(CycleCase):
     """A host that cannot do it uses up no spares."""

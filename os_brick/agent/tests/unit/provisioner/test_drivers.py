@@ -202,7 +202,8 @@ class TestInstalled(test_base.BaseTestCase):
     def test_the_driver_of_another_distribution(self):
         self.install('acme-agent', '3', acme='%s:Acme' % __name__)
         self.assertIs(Acme, drivers.load_class('acme'))
-        self.assertEqual(['acme', 'etcd', 'kioxia', 'local'], drivers.installed())
+        self.assertEqual(['acme', 'etcd', 'kioxia', 'local'],
+                         drivers.installed())
 
     def test_an_unknown_one_is_answered_with_those_installed(self):
         self.install('acme-agent', '3', acme='%s:Acme' % __name__)

@@ -101,7 +101,7 @@ OPTS: list[cfg.Opt] = [
                     'replica in sync that the provisioner wants to have '
                     'back. For example 22-06: from 22:00 until 05:59. '
                     'A lost replica is replaced at any hour. Empty: always.'),
-    cfg.IntOpt('keep_alive_timeout', default=0, min=0, max=60, mutable=True,
+    cfg.IntOpt('keep_alive_timeout', default=0, min=0, max=5, mutable=True,
                help='Seconds without an answer after which the kernel gives '
                     'a connection up, and the target a host; os-brick '
                     'connects with 5. It is changed on live connections, and '

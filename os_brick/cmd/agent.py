@@ -38,6 +38,7 @@ from oslo_log import log as logging  # noqa: E402
 from os_brick.agent.daemon import chronicle  # noqa: E402
 from os_brick.agent.daemon import guard_loop  # noqa: E402
 from os_brick.agent.daemon import healing_loop  # noqa: E402
+from os_brick.agent.daemon import liveness  # noqa: E402
 from os_brick.agent.daemon import service  # noqa: E402
 from os_brick.agent.daemon import showing  # noqa: E402
 from os_brick.agent.host import activity  # noqa: E402
@@ -147,6 +148,7 @@ def _main(argv: list[str]) -> int:
                  CONF.provisioner_driver)
         if CONF.lock_memory:
             _lock_memory()
+            privileged.default.renew = privileged.lock_memory
         trouble = udev_rule.trouble()
         if trouble:
             LOG.warning('udev may put legs back, or start arrays, without a '
@@ -157,17 +159,25 @@ def _main(argv: list[str]) -> int:
         story = chronicle.Chronicle(CONF)
         std_logging.getLogger('os_brick.agent').addHandler(story)
         executor = execute.Executor(CONF, scanner, host, stopping.is_set)
-        guard = guard_loop.GuardLoop(CONF, scanner.scan, executor,
-                                     activity.ActivityReader(),
-                                     silence.unanswered)
+        life = liveness.Liveness()
+        guard = guard_loop.GuardLoop(
+            CONF, scanner.scan, executor, activity.ActivityReader(),
+            silence.unanswered,
+            well=lambda rest: life.well(service.GUARD, rest))
+        life.expect(service.GUARD)
         loop = healing_loop.HealingLoop(CONF, driver, host, scanner.scan,
                                         executor, store, stopping.is_set,
-                                        guard.publish, show=showing.Showing(
-                                            CONF, host, lambda: guard.anchors,
+                                        guard.publish,
+                                        progress=lambda: life.step(
+                                            service.PASSES),
+                                        show=showing.Showing(
+                                            CONF, host,
+                                            lambda: guard.anchors,
                                             service.notify, story=story))
         try:
             service.run(
-                service.AgentService(CONF, loop.run, guard, stopping),
+                service.AgentService(CONF, loop.run, guard, stopping,
+                                     life=life),
                 CONF, lambda: _read(cfg.ConfigOpts(), argv, more))
         finally:
             try:

@@ -49,6 +49,7 @@ class GuardLoop:
     :param reader: takes the small reads.
     :param unanswered: says which portals acknowledge nothing, and for how
         many seconds.
+    :param well: told after each look for how many seconds there is none.
     :param wake: called when a connection changed, for the passes.
     """
 
@@ -57,10 +58,12 @@ class GuardLoop:
                  executor: execute.Executor, reader: activity.ActivityReader,
                  unanswered: Callable[[], Mapping[model.Portal, float]],
                  wake: Callable[[], None] = lambda: None,
-                 clock: clocks.Clock = clocks.HOST) -> None:
+                 clock: clocks.Clock = clocks.HOST,
+                 well: Callable[[float], None] = lambda rest: None) -> None:
         self._conf = conf
         self._reader = reader
         self._clock = clock
+        self._well = well
         self._log_once = log_once.LogOnce()
         self._looker = guard_look.Looker(conf, scan, executor, unanswered,
                                          self._log_once)
@@ -116,7 +119,9 @@ class GuardLoop:
         It fails never: what goes wrong is said.
         """
         try:
-            return self.look()
+            pause = self.look()
+            self._well(pause)
+            return pause
         except attributes.Exhausted as error:
             self._log_once.trouble('io_guard', str(error))
         except BaseException as error:

@@ -27,6 +27,7 @@ from oslo_config import cfg
 
 from os_brick.agent import clock as clocks
 from os_brick.agent.daemon import attachments
+from os_brick.agent.daemon import budget
 from os_brick.agent.daemon import healing_pass
 from os_brick.agent.daemon import knowledge
 from os_brick.agent.daemon import limits
@@ -52,6 +53,7 @@ LOG = logging.getLogger(__name__)
 class HealingLoop:
     """What passes need, and what one leaves to the next.
 
+    :param progress: called whenever a step is taken, for the watchdog.
     :param publish: told what is known, whenever that is known anew.
     :param show: shows what a pass has found out; None: nobody looks.
     """
@@ -63,7 +65,8 @@ class HealingLoop:
                  publish: Callable[[ownership.KnownVolumes], None]
                  = lambda known: None,
                  clock: clocks.Clock = clocks.HOST,
-                 show: showing.Showing | None = None) -> None:
+                 show: showing.Showing | None = None,
+                 progress: Callable[[], None] = lambda: None) -> None:
         self._conf = conf
         self._driver = driver
         self._host = host
@@ -71,15 +74,18 @@ class HealingLoop:
         self._stopping = stopping
         self._publish = publish
         self._clock = clock
+        self._progress = progress
         log = self._log_once = log_once.LogOnce()
         self._outbox = outbox.Outbox(driver, store, log, stopping)
         self._observer = observer.Observer(scan)
         self._knowledge = knowledge.Knowledge(conf.provisioner_driver, store,
                                               log)
         self._serving = serving.Serving(executor, store, stopping, log,
-                                        self._knowledge, self._observer)
+                                        self._knowledge, self._observer,
+                                        clock, progress)
         self._telling = telling.Telling(self._outbox, store, executor, log,
-                                        self._knowledge, self._observer)
+                                        self._knowledge, self._observer,
+                                        clock, progress)
         self._attachments = attachments.Attachments(
             store, self._knowledge, self._outbox, log, store.rebooted())
         self._limits = limits.Reader(conf, store, clock, self._knowledge,
@@ -118,6 +124,10 @@ class HealingLoop:
             with self._log_once.sheltered('telling'):
                 busy |= self._telling.tell_all(this, served)
                 self._attachments.tell(this)
+        with self._log_once.sheltered('connecting'):
+            busy |= self._serving.connect_all(this)
+        with self._log_once.sheltered('telling events'):
+            busy |= self._tell_events()
         this.targets_wanted = frozenset[str]().union(
             *(one.targets_wanted for one in served))
         busy |= any(one.busy for one in served)
@@ -146,6 +156,7 @@ class HealingLoop:
         self._knowledge.match(this.snapshot)
         asked = self._clock.monotonic()
         self._greet()
+        self._progress()
         this.fresh = self._pull(this)
         known = self._knowledge.learnt()
         self._publish(known)
@@ -153,6 +164,7 @@ class HealingLoop:
         if self._clock.monotonic() - asked > STALE:
             # the provisioner has taken its time
             this.snapshot = self._observer.look()
+        self._progress()
         arrays = self._knowledge.match(this.snapshot)
         this.owned = known.owned(arrays)
         here = frozenset(arrays.values())
@@ -160,14 +172,27 @@ class HealingLoop:
         self._attachments.follow(this)
 
     def _greet(self) -> None:
-        """Heartbeat, and what was seen: best effort, dropped in an outage."""
+        """Say that this host is alive."""
         self._outbox.ask('heartbeat', lambda: self._driver.heartbeat(
             self._host, self._conf.poll_interval))
-        for event in self._observer.take():
+
+    def _tell_events(self) -> bool:
+        """Tell what was seen: best effort, dropped in an outage.
+
+        It is the last that is done in a pass; True when some is left.
+        """
+        seen = self._observer.take()
+        limit = budget.Budget(self._clock, budget.EVENTS)
+        for number, event in enumerate(seen):
             if self._outbox.unavailable or self._stopping():
-                return
+                return False
+            if limit.spent:
+                self._observer.put_back(seen[number:])
+                return True
+            self._progress()
             self._outbox.ask('event',
                              lambda: self._driver.report_event(event))
+        return False
 
     def _pull(self, this: healing_pass.Pass) -> bool:
         """Take the provisioner's word; keep the last one where it is silent.
@@ -199,6 +224,7 @@ class HealingLoop:
         for name, uuid in sorted(self._knowledge.arrays.items()):
             array = this.snapshot.array(name)
             volume = self._knowledge.volume(uuid)
+            self._progress()
             if array is not None and not self._stopping():
                 with self._log_once.sheltered('volume %s, serving'
                                               % volume.alias):

@@ -17,9 +17,22 @@ import dataclasses
 
 from os_brick.agent.healing import decision
 from os_brick.agent.healing import holding
+from os_brick.agent import model
 from os_brick.agent.model import actions as act
 from os_brick.agent.model import snapshots
 from os_brick.agent.safety import ownership
+
+
+@dataclasses.dataclass(frozen=True)
+class Connecting:
+    """A connection that a volume wants.
+
+    :ivar records: of the volume, as they are kept.
+    """
+
+    action: act.Connect
+    volume: model.Volume
+    records: dict[str, decision.ReplicaRecord]
 
 
 @dataclasses.dataclass
@@ -41,6 +54,7 @@ class Pass:
     :ivar lock_held: os-brick's lock could not be taken: all actions wait.
     :ivar subjects: the troubles that were met; those of the last pass that
         are not among them are over.
+    :ivar connects: what is to be connected once all is told.
     :ivar done: the actions that were carried out.
     """
 
@@ -59,4 +73,5 @@ class Pass:
     copying: set[str] = dataclasses.field(default_factory=set)
     lock_held: bool = False
     subjects: set[str] = dataclasses.field(default_factory=set)
+    connects: list[Connecting] = dataclasses.field(default_factory=list)
     done: set[act.Action] = dataclasses.field(default_factory=set)

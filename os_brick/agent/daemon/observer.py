@@ -20,6 +20,8 @@ from os_brick.agent import model
 from os_brick.agent.model import events
 from os_brick.agent.model import snapshots
 
+#: Events that are kept until there is time to tell them.
+MOST_KEPT = 1000
 LOG = logging.getLogger(__name__)
 _LEVELS = {events.INFO: logging.INFO, events.WARN: logging.WARNING,
            events.FATAL: logging.CRITICAL}
@@ -54,3 +56,11 @@ class Observer:
         """Return what was seen since the last call."""
         seen, self._events = self._events, []
         return seen
+
+    def put_back(self, events: list[model.Event]) -> None:
+        """Keep what could not be told in time; of many the newest."""
+        kept = [*events, *self._events]
+        if len(kept) > MOST_KEPT:
+            LOG.warning('%d events are not told to the provisioner, which is '
+                        'slower than they come', len(kept) - MOST_KEPT)
+        self._events = kept[-MOST_KEPT:]

@@ -22,7 +22,6 @@ from collections.abc import Callable
 import logging
 import os
 import signal
-import socket
 import threading
 
 from oslo_config import cfg
@@ -31,12 +30,15 @@ from oslo_service import service
 
 from os_brick.agent import clock as clocks
 from os_brick.agent.daemon import guard_loop
+from os_brick.agent.daemon import liveness
 from os_brick.agent.daemon import pace
 from os_brick.agent.daemon import watch
 from os_brick.agent.host import attributes
 from os_brick.agent import log_once
 
 LOG = logging.getLogger(__name__)
+notify = liveness.notify
+PASSES, GUARD = 'passes', 'guard'
 FAILED = 'a pass failed, the next one is on time'
 
 
@@ -45,6 +47,8 @@ class AgentService(service.Service):  # type: ignore[misc]
 
     :param run_pass: does one pass; says in how many seconds another one is
         wanted at the latest, None: there is no hurry.
+    :param life: told that the passes do well; what they and the guard tell
+        of their steps goes to it, too.
     :param guard: kept running, woken with the passes, stopped after the
         last one.
     """
@@ -53,7 +57,8 @@ class AgentService(service.Service):  # type: ignore[misc]
                  run_pass: Callable[[], float | None],
                  guard: guard_loop.GuardLoop,
                  stopping: threading.Event,
-                 clock: clocks.Clock = clocks.HOST) -> None:
+                 clock: clocks.Clock = clocks.HOST,
+                 life: liveness.Liveness | None = None) -> None:
         super().__init__(threads=1)
         self._conf = conf
         self._run_pass = run_pass
@@ -63,6 +68,7 @@ class AgentService(service.Service):  # type: ignore[misc]
         self._wake = threading.Event()
         self._delay = 0.0
         self._clock = clock
+        self._life = life or liveness.Liveness(clock)
         self._pace = pace.Pace(conf)
         self._loop = loopingcall.DynamicLoopingCall(self._one_pass)
         self._watch = watch.Watch(
@@ -72,6 +78,7 @@ class AgentService(service.Service):  # type: ignore[misc]
 
     def start(self) -> None:
         self._delay = self._pace.first()
+        self._life.expect(PASSES, self._delay)
         self._guard.ensure_running()
         self._loop.start(stop_on_exception=False)
         notify('READY=1')
@@ -106,32 +113,24 @@ class AgentService(service.Service):  # type: ignore[misc]
             raise loopingcall.LoopingCallDone()
         began = self._clock.monotonic()
         wanted: float | None = None
+        well = False
         try:
             wanted = self._run_pass()
         except attributes.Exhausted as error:
+            self._life.failed(PASSES)
             LOG.error('%s: %s', FAILED, error)
         except BaseException as error:
+            self._life.failed(PASSES)
             # a SystemExit of the driver would end the thread without a word
             self._log_once.defect(FAILED, error)
         else:
             self._log_once.forget(FAILED)
-            notify('WATCHDOG=1')
+            well = True
         self._delay = self._pace.after(began, self._clock.monotonic(),
                                        wanted)
+        if well:
+            self._life.well(PASSES, self._delay)
         return 0.0
-
-
-def notify(message: str) -> None:
-    """Tell systemd, where it asked to be told (sd_notify(3))."""
-    path = os.environ.get('NOTIFY_SOCKET', '')
-    if not path:
-        return
-    address = '\0' + path[1:] if path.startswith('@') else path
-    try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
-            systemd.sendto(message.encode(), address)
-    except OSError as error:
-        LOG.debug('systemd was not told %s: %s', message, error)
 
 
 def run(agent: AgentService, conf: cfg.ConfigOpts,

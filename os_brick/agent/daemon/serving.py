@@ -19,6 +19,8 @@ from __future__ import annotations
 from collections.abc import Callable
 import logging
 
+from os_brick.agent import clock as clocks
+from os_brick.agent.daemon import budget
 from os_brick.agent.daemon import healing_pass
 from os_brick.agent.daemon import knowledge
 from os_brick.agent.daemon import observer
@@ -43,19 +45,26 @@ class Serving:
     """What a volume's turn in a pass needs.
 
     :param learn: told which replicas have been legs of a volume.
+    :param progress: called whenever a step is taken.
     :param tell: handed what the provisioner is to be told as an event.
     """
 
     def __init__(self, executor: execute.Executor, store: ledger.Ledger,
                  stopping: Callable[[], bool], log: log_once.LogOnce,
                  learn: knowledge.Knowledge,
-                 tell: observer.Observer) -> None:
+                 tell: observer.Observer,
+                 clock: clocks.Clock = clocks.HOST,
+                 progress: Callable[[], None] = lambda: None) -> None:
         self._executor = executor
         self._ledger = store
         self._stopping = stopping
         self._log_once = log
         self._knowledge = learn
         self._observer = tell
+        self._clock = clock
+        self._progress = progress
+        # replica -> when it was last tried to connect it
+        self._tried: dict[str, float] = {}
         self._settled = settled.SettledVolumes[outbox.Served]()
 
     def serve(self, this: healing_pass.Pass, volume: model.Volume,
@@ -79,7 +88,10 @@ class Serving:
         self._say(this, volume, decided)
         done = False
         for action in decided.actions:
-            if not self._delayed(this, volume, array, action):
+            if isinstance(action, act.Connect):
+                this.connects.append(healing_pass.Connecting(
+                    action, volume, records))
+            elif not self._delayed(this, volume, array, action):
                 done |= self.execute(this, action, volume, records)
         served = outbox.Served(
             volume, records, decided.requests, decided.targets_wanted, done,
@@ -121,6 +133,35 @@ class Serving:
         subject = 'volume %s, %s' % (volume.alias, words)
         this.subjects.add(subject)
         self._log_once.trouble(subject, why, logging.INFO)
+
+    def connect_all(self, this: healing_pass.Pass) -> bool:
+        """Connect what is wanted; True when something was, for once.
+
+        Portals are asked all at once.  What the time does not suffice for is
+        first in the next pass.
+        """
+        waiting = sorted(this.connects, key=lambda one: self._tried.get(
+            one.action.replica_uuid, 0.0))
+        self._tried = {uuid: when for uuid, when in self._tried.items()
+                       if any(one.action.replica_uuid == uuid
+                              for one in waiting)}
+        if not waiting or self._stopping():
+            return False
+        self._executor.survey([one.action for one in waiting])
+        limit = budget.Budget(self._clock, budget.CONNECTING)
+        done = False
+        for number, one in enumerate(waiting):
+            if limit.spent:
+                LOG.info('%d connections wait for the next pass: the others '
+                         'have taken their time', len(waiting) - number)
+                break
+            self._progress()
+            self._tried[one.action.replica_uuid] = self._clock.monotonic()
+            with self._log_once.sheltered('volume %s, connecting'
+                                          % one.volume.alias):
+                done |= self.execute(this, one.action, one.volume,
+                                     one.records)
+        return done
 
     def ended(self) -> None:
         """Forget what was found of volumes that had no turn."""

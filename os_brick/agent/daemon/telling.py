@@ -13,8 +13,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from collections.abc import Iterable
 
+from os_brick.agent import clock as clocks
+from os_brick.agent.daemon import budget
 from os_brick.agent.daemon import healing_pass
 from os_brick.agent.daemon import knowledge
 from os_brick.agent.daemon import observer
@@ -31,25 +34,47 @@ class Telling:
     """What telling needs, beside the way to the provisioner.
 
     :param known: says which array is which volume's.
+    :param progress: called whenever a step is taken.
     :param sight: looks at this host once more before a copy is given up.
     """
 
     def __init__(self, way: outbox.Outbox, store: ledger.Ledger,
                  executor: execute.Executor, log: log_once.LogOnce,
                  known: knowledge.Knowledge,
-                 sight: observer.Observer) -> None:
+                 sight: observer.Observer,
+                 clock: clocks.Clock = clocks.HOST,
+                 progress: Callable[[], None] = lambda: None) -> None:
         self._outbox = way
         self._ledger = store
         self._executor = executor
         self._log_once = log
         self._knowledge = known
         self._observer = sight
+        self._clock = clock
+        self._progress = progress
+        # volume -> when it was told of last
+        self._told: dict[str, float] = {}
 
     def tell_all(self, this: healing_pass.Pass,
                  served: Iterable[outbox.Served]) -> bool:
-        """Tell of each volume; True when something was accepted."""
+        """Tell of each volume; True when there is more to be done.
+
+        What the time does not suffice for is first in the next pass: what is
+        to be done on this host does not wait for a slow provisioner.
+        """
         owing, accepted = self._ledger.owing(), False
-        for one in served:
+        limit = budget.Budget(self._clock, budget.TELLING)
+        waiting = sorted(
+            (one for one in served if one.requests
+             or one.volume.uuid in owing),
+            key=lambda one: self._told.get(one.volume.uuid, 0.0))
+        self._told = {one.volume.uuid: self._told[one.volume.uuid]
+                      for one in waiting if one.volume.uuid in self._told}
+        for one in waiting:
+            if limit.spent:
+                return True
+            self._progress()
+            self._told[one.volume.uuid] = self._clock.monotonic()
             with self._log_once.sheltered('volume %s, telling'
                                           % one.volume.alias):
                 accepted |= self._tell(this, one, one.volume.uuid in owing)

@@ -39,6 +39,10 @@ class CannotRun(CommandFailed):
     """This host has no such program, or does not let it run."""
 
 
+class TimedOut(CommandFailed):
+    """A program did not end in time."""
+
+
 class BadArgument(Exception):
     """An argument does not look like what it is meant to be."""
 
@@ -82,7 +86,7 @@ def run(*command: str) -> str:
         output, _none = process.communicate(timeout=COMMAND_TIMEOUT)
     except subprocess.TimeoutExpired:
         process.kill()
-        raise CommandFailed('%s did not end within %g s' % (
+        raise TimedOut('%s did not end within %g s' % (
             ' '.join(command), COMMAND_TIMEOUT)) from None
     if process.returncode:
         raise CommandFailed('%s failed (%d): %s' % (

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Sequence
+from concurrent import futures
 import socket
 
 from oslo_concurrency import lockutils
@@ -29,6 +30,8 @@ from os_brick.agent import model
 # os_brick.initiator.connectors.base.synchronized('connect_volume', ...)
 LOCK_NAME, LOCK_PREFIX = 'connect_volume', 'os-brick-'
 PROBE_TIMEOUT = 3.0
+#: Portals that are probed at the same time.
+PROBES = 64
 
 
 class Effects:
@@ -107,6 +110,26 @@ class Effects:
         """
         socket.create_connection((portal.address, portal.port),
                                  PROBE_TIMEOUT).close()
+
+    def probe_all(self, portals: Sequence[model.Portal]
+                  ) -> dict[model.Portal, OSError]:
+        """Probe TCP portals side by side; return those that do not answer."""
+        errors: dict[model.Portal, OSError] = {}
+
+        def one(portal: model.Portal) -> None:
+            try:
+                self.probe(portal)
+            except OSError as error:
+                errors[portal] = error
+
+        if type(self).probe is not Effects.probe or len(portals) == 1:
+            # a simulated world has threads of its own
+            for portal in portals:
+                one(portal)
+            return errors
+        with futures.ThreadPoolExecutor(min(len(portals), PROBES)) as pool:
+            list(pool.map(one, portals))
+        return errors
 
     def try_lock(self, folder: str) -> Callable[[], object] | None:
         """Take os-brick's lock if it is free; return what lets it go.

@@ -20,6 +20,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from collections.abc import Collection
 from collections.abc import Sequence
+import dataclasses
 import logging
 
 from oslo_config import cfg
@@ -31,6 +32,7 @@ from os_brick.agent.host import brick_lock
 from os_brick.agent.host import commands
 from os_brick.agent.host import effects as host_effects
 from os_brick.agent.host import not_done
+from os_brick.agent.host import portals
 from os_brick.agent.host import sysfs
 from os_brick.agent import model
 from os_brick.agent.model import actions as act
@@ -69,6 +71,8 @@ class Executor:
         self._host = host
         self._effects = effects or host_effects.Effects()
         self._clock = clock
+        self._portals = portals.PortalHealth(
+            lambda wanted: self._effects.probe_all(wanted), clock)
         self._lock = brick_lock.BrickLock(conf, stopping, self._effects,
                                           clock)
 
@@ -170,22 +174,30 @@ class Executor:
         except (commands.CommandFailed, commands.BadArgument) as error:
             raise NotDone(str(error)) from error
 
+    def survey(self, connects: Collection[act.Connect]) -> None:
+        """Ask all portals at once that are to be connected in this pass.
+
+        Of what is not among them is forgotten what was known.
+        """
+        self._portals.keep(one.target.nqn for one in connects)
+        self._portals.ask((one.target, one.portals) for one in connects)
+
     def _listening(self, action: act.Connect) -> act.Connect:
         """Leave the portals out that do not answer."""
-        listening, errors = [], []
-        for portal in action.portals:
-            if portal.transport == 'tcp':
-                try:
-                    self._effects.probe(portal)
-                except OSError as error:
-                    errors.append('%s: %s' % (portal, error))
-                    continue
-            listening.append(portal)
+        self._portals.ask([(action.target, action.portals)])
+        silent = self._portals.silences()
+        listening = tuple(portal for portal in action.portals
+                          if portal not in silent)
         if not listening:
-            raise NotDone('no portal of target %s answers: %s' % (
-                action.target.nqn, '; '.join(errors)))
-        return act.Connect(action.reason, action.replica_uuid, action.target,
-                           tuple(listening))
+            network = self._portals.network()
+            if network:
+                raise HostUnfit(network)
+            raise not_done.NoAnswer(
+                'no portal of target %s answers: %s' % (
+                    action.target.nqn, '; '.join(
+                        '%s: %s' % (portal, silent[portal].why)
+                        for portal in action.portals)))
+        return dataclasses.replace(action, portals=listening)
 
     def _do(self, action: act.Action) -> None:
         if not isinstance(action, act.AnyAction):
@@ -250,6 +262,9 @@ class Executor:
                 raise
             except (commands.CommandFailed,
                     commands.BadArgument) as error:
+                if isinstance(error, commands.TimedOut):
+                    # the other volumes are not to wait for it, too
+                    self._portals.put_off(portal, str(error))
                 errors.append(str(error))
         if len(errors) == len(action.portals):
             raise NotDone('; '.join(errors))

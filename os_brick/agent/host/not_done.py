@@ -42,3 +42,7 @@ class PutOff(NotDone):
 
 class UnderWay(NotDone):
     """It takes longer than it was waited for, and goes on by itself."""
+
+
+class NoAnswer(NotDone):
+    """No portal of the target has answered; for a while it is not asked."""

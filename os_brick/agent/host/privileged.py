@@ -28,10 +28,10 @@ import re
 
 from oslo_config import cfg
 from oslo_privsep import capabilities
-from oslo_privsep import priv_context
 
 from os_brick.agent.host import admin
 from os_brick.agent.host import commands
+from os_brick.agent.host import helper
 from os_brick.agent.host import memory
 from os_brick.agent.host import reads
 from os_brick.agent.host import sockets
@@ -41,12 +41,15 @@ from os_brick.agent.host import sockets
 # by uid 0 reads and writes root's own files without more.
 CAPABILITIES = [capabilities.CAP_SYS_ADMIN, capabilities.CAP_NET_ADMIN]
 
-default = priv_context.PrivContext(
+default = helper.Context(
     __name__, cfg_section='privsep_nvme_agent', pypath=__name__ + '.default',
     capabilities=CAPABILITIES, logger_name=__name__)
 
 # A call that hangs with its device must not keep the others waiting.
 cfg.CONF.set_default('thread_pool_size', 16, group='privsep_nvme_agent')
+
+# For what runs no program.
+_no_program = default.entrypoint_with_timeout(helper.SHORT)
 
 BLOCK = '/sys/class/block'
 CONTROLLERS = '/sys/class/nvme-fabrics/ctl'
@@ -120,7 +123,7 @@ def connect(nqn: str, address: str, port: int, transport: str,
             raise
 
 
-@default.entrypoint
+@_no_program
 def disconnect(controller: str) -> None:
     """Disconnect one controller, as ``nvme disconnect`` does.
 
@@ -129,7 +132,7 @@ def disconnect(controller: str) -> None:
     commands.write('1', *_delete(controller))
 
 
-@default.entrypoint
+@_no_program
 def disconnect_all(controllers: Sequence[str],
                    milliseconds: int) -> list[str]:
     """Disconnect several at once; say of each why it failed, or ''.
@@ -144,7 +147,7 @@ def _delete(controller: str) -> tuple[str, ...]:
     return CONTROLLERS, _controller(controller), 'delete_controller'
 
 
-@default.entrypoint
+@_no_program
 def set_fast_io_fail(controller: str, seconds: int) -> None:
     """Set fast_io_fail_tmo; -1 turns it off (writing ``off`` is EINVAL)."""
     commands.number(seconds, -1, 3600, 'fast_io_fail_tmo')
@@ -152,7 +155,7 @@ def set_fast_io_fail(controller: str, seconds: int) -> None:
                    'fast_io_fail_tmo')
 
 
-@default.entrypoint
+@_no_program
 def set_keep_alive(controller: str, seconds: int) -> None:
     """Set the keep-alive time-out of a live connection; it may be refused."""
     admin.set_keep_alive(
@@ -160,7 +163,7 @@ def set_keep_alive(controller: str, seconds: int) -> None:
         1000 * commands.number(seconds, 1, 3600, 'keep-alive time-out'))
 
 
-@default.entrypoint
+@_no_program
 def set_reconnect_delay(controller: str, seconds: int) -> None:
     """Set the seconds between two attempts of the kernel to reconnect."""
     commands.number(seconds, 1, 3600, 'reconnect_delay')
@@ -168,14 +171,14 @@ def set_reconnect_delay(controller: str, seconds: int) -> None:
                    'reconnect_delay')
 
 
-@default.entrypoint
+@_no_program
 def set_failfast(array: str, device: str, on: bool) -> None:
     """Set or clear md's failfast flag of a leg."""
     commands.write('failfast' if on is True else '-failfast',
                    *_state(array, device))
 
 
-@default.entrypoint
+@_no_program
 def close_connections(address: str, port: int) -> int:
     """End all TCP connections to a portal as if it had reset them.
 
@@ -191,7 +194,7 @@ def close_connections(address: str, port: int) -> int:
                 address, port, error.strerror or error)) from None
 
 
-@default.entrypoint
+@_no_program
 def send_keep_alive(controller: str, milliseconds: int) -> None:
     """Send a keep-alive command (18h) with a short time-out.
 
@@ -204,14 +207,14 @@ def send_keep_alive(controller: str, milliseconds: int) -> None:
             milliseconds, 1, 60000, 'time-out'))
 
 
-@default.entrypoint
+@_no_program
 def answering(devices: Sequence[str], milliseconds: int) -> list[str]:
     """Return those namespaces that have answered a direct read by then."""
     wanted = [_namespace(device) for device in devices]
     return list(_answers.of(wanted, _seconds(milliseconds)))
 
 
-@default.entrypoint
+@_no_program
 def superblocks(devices: Sequence[str],
                 milliseconds: int) -> dict[str, list[bytes]]:
     """Return namespace -> its blocks that begin like a superblock of md.
@@ -222,7 +225,7 @@ def superblocks(devices: Sequence[str],
     return _superblocks.of(wanted, _seconds(milliseconds))
 
 
-@default.entrypoint
+@_no_program
 def fail(array: str, device: str) -> None:
     """Make md drop a leg, as ``mdadm --fail`` does.
 
@@ -232,7 +235,7 @@ def fail(array: str, device: str) -> None:
     commands.write('faulty', *_state(array, device))
 
 
-@default.entrypoint
+@_no_program
 def fail_all(legs: Sequence[Sequence[str]], milliseconds: int) -> list[str]:
     """Make md drop several legs at once; say of each why it failed, or ''.
 

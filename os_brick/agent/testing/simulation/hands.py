@@ -284,6 +284,16 @@ class Hands(effects.Effects):
                  lambda raid: self._judge.resize(raid, raid_disks),
                  lambda raid: raid.resize(raid_disks))
 
+    def probe_all(self, portals: Sequence[model.Portal]
+                  ) -> dict[model.Portal, OSError]:
+        errors = {}
+        for portal in portals:
+            try:
+                self.probe(portal)
+            except OSError as error:
+                errors[portal] = error
+        return errors
+
     def probe(self, portal: model.Portal) -> None:
         self._baton.point('probe')
         target = next((target for target in self._kernel.targets.values()

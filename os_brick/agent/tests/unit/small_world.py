@@ -191,6 +191,9 @@ class SmallHost:
                 outcomes.append(None)
         return outcomes
 
+    def survey(self, connects: Collection[act.Connect]) -> None:
+        """Nobody is asked here: ``broken`` tells."""
+
     def answering_patiently(self, devices: Collection[str]
                             ) -> frozenset[str]:
         return frozenset(device for device in devices

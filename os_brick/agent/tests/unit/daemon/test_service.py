@@ -29,6 +29,7 @@ from oslotest import base
 
 backend.init_backend(backend.BackendType.THREADING)
 
+from os_brick.agent.daemon import liveness  # noqa: E402
 from os_brick.agent.daemon import pace  # noqa: E402
 from os_brick.agent.daemon import service  # noqa: E402
 from os_brick.agent.host import attributes  # noqa: E402
@@ -47,6 +48,8 @@ class ServiceCase(base.BaseTestCase):
         self.folder = folder.name
         self.log = self.useFixture(fixtures.FakeLogger())
         self.put('notify', self.note)
+        self.put('notify', self.note, liveness)
+        self.put('GAP', 0.0, liveness)
         self.notes: list[str] = []
         self.put('SOON', 0.01, pace)
         self.put('GAP', 0.0, pace)

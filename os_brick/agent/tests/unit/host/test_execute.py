@@ -87,7 +87,7 @@ class ActionsCase(base.BaseTestCase):
         self.privileged = mock.Mock(spec=effects.Effects)
         real = effects.Effects()
         self.privileged.try_lock.side_effect = real.try_lock
-        self.privileged.probe.side_effect = real.probe
+        self.privileged.probe_all.side_effect = real.probe_all
         self.privileged.close_connections.return_value = 1
         self.privileged.fail_all.side_effect = (
             lambda legs, _milliseconds: [''] * len(legs))
@@ -134,7 +134,7 @@ class ActionsCase(base.BaseTestCase):
     def called(self) -> list[tuple[object, ...]]:
         return [(name,) + arguments for name, arguments, _words
                 in self.privileged.mock_calls
-                if name not in ('superblocks', 'try_lock', 'probe')]
+                if name not in ('superblocks', 'try_lock', 'probe_all')]
 
 
 class TestRules(ActionsCase):

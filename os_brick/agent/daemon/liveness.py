@@ -1,0 +1,95 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""Whether the passes and the guard make progress, for systemd's watchdog."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+import logging
+import os
+import socket
+import threading
+
+from os_brick.agent import clock as clocks
+
+LOG = logging.getLogger(__name__)
+#: Seconds that one step may take: a command and what is waited for before it,
+#: or a call of the provisioner with all of its time-outs.
+STEP = 180.0
+#: Seconds between two words to systemd at least.
+GAP = 5.0
+
+
+def notify(message: str) -> None:
+    """Tell systemd, where it asked to be told (sd_notify(3))."""
+    path = os.environ.get('NOTIFY_SOCKET', '')
+    if not path:
+        return
+    address = '\0' + path[1:] if path.startswith('@') else path
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+            systemd.sendto(message.encode(), address)
+    except OSError as error:
+        LOG.debug('systemd was not told %s: %s', message, error)
+
+
+class Liveness:
+    """Feeds the watchdog while all of its threads make progress.
+
+    Any of them feeds it, so that it is fed though one of them rests for an
+    hour; none does when one of them has hung, died or failed for too long.
+
+    :param tell: tells systemd.
+    """
+
+    def __init__(self, clock: clocks.Clock = clocks.HOST,
+                 tell: Callable[[str], None] | None = None) -> None:
+        self._clock = clock
+        self._tell = tell
+        self._lock = threading.Lock()
+        self._until: dict[str, float] = {}
+        self._failing: set[str] = set()
+        self._told: float | None = None
+
+    def expect(self, who: str, rest: float = 0.0) -> None:
+        """Expect to hear of a thread; it was begun, and no more is known."""
+        with self._lock:
+            self._until[who] = self._clock.monotonic() + rest + STEP
+
+    def well(self, who: str, rest: float = 0.0) -> None:
+        """All is well with a thread.
+
+        :param rest: seconds for which it will do nothing.
+        """
+        with self._lock:
+            self._failing.discard(who)
+        self._heard(who, rest)
+
+    def step(self, who: str) -> None:
+        """A thread has taken a step; that counts unless it failed before."""
+        if who not in self._failing:
+            self._heard(who, 0.0)
+
+    def failed(self, who: str) -> None:
+        """A thread has failed; it has to do well before its steps count."""
+        with self._lock:
+            self._failing.add(who)
+
+    def _heard(self, who: str, rest: float) -> None:
+        with self._lock:
+            now = self._clock.monotonic()
+            self._until[who] = now + rest + STEP
+            if (min(self._until.values()) < now
+                    or self._told is not None and now - self._told < GAP):
+                return
+            self._told = now
+        (self._tell or notify)('WATCHDOG=1')

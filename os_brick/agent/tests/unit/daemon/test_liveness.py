@@ -1,0 +1,84 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""The watchdog is fed while the passes and the guard make progress."""
+
+from __future__ import annotations
+
+from oslotest import base
+
+from os_brick.agent.daemon import liveness
+from os_brick.agent.tests.unit import small_world
+
+
+class LivenessTest(base.BaseTestCase):
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.now = 0.0
+        self.told: list[float] = []
+        self.life = liveness.Liveness(
+            small_world.Timer(lambda: self.now),
+            lambda message: self.told.append(self.now))
+        self.life.expect('passes')
+        self.life.expect('guard')
+
+    def go(self, seconds: int, *well: str) -> list[float]:
+        """Let time pass, each of these doing well once a second."""
+        self.told.clear()
+        for _second in range(seconds):
+            self.now += 1.0
+            for who in well:
+                self.life.well(who)
+        return self.told
+
+    def test_both_at_work(self):
+        told = self.go(1000, 'passes', 'guard')
+        self.assertLessEqual(max(
+            later - earlier for earlier, later in zip(told, told[1:])), 10.0)
+
+    def test_one_that_hangs_or_has_died(self):
+        for quiet, other in (('passes', 'guard'), ('guard', 'passes')):
+            self.go(10, quiet, other)
+            last = self.now
+            self.go(1000, other)
+            self.assertLessEqual(max(self.told) - last, liveness.STEP)
+        self.assertNotEqual([], self.go(10, 'passes', 'guard'))
+
+    def test_one_that_has_never_begun(self):
+        self.go(1000, 'guard')
+        self.assertLessEqual(max(self.told), liveness.STEP)
+
+    def test_passes_an_hour_apart(self):
+        self.life.well('passes', 3600.0)
+        told = self.go(3600, 'guard')
+        self.assertGreater(max(told), 3590.0)
+
+    def test_a_long_pass_that_makes_progress(self):
+        self.told.clear()
+        for _minute in range(60):
+            self.now += 60.0
+            self.life.step('passes')
+            self.life.well('guard')
+        self.assertGreater(len(self.told), 50)
+
+    def test_passes_that_fail_again_and_again(self):
+        self.life.well('passes')
+        self.told.clear()
+        began = self.now
+        for _second in range(1000):
+            self.now += 1.0
+            self.life.step('passes')
+            self.life.failed('passes')
+            self.life.well('guard')
+        self.assertLessEqual(max(self.told) - began, liveness.STEP + 1.0)
+        self.life.well('passes')
+        self.assertEqual(self.now, self.told[-1])

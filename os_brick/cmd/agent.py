@@ -22,11 +22,11 @@ import os
 import signal
 import sys
 import threading
-import warnings
 
-# One of the libraries imports eventlet where it is installed, which prints a
-# deprecation warning; nothing here is monkey-patched.
-warnings.filterwarnings('ignore', message='(?s).*[Ee]ventlet')
+# Three of the libraries import eventlet where it is installed: a third of all
+# modules, and a deprecation warning, for something that is never used here.
+# They take it as absent.
+sys.modules.setdefault('eventlet', None)  # type: ignore[arg-type]
 
 from oslo_service import backend  # noqa: E402
 
@@ -38,6 +38,7 @@ from oslo_log import log as logging  # noqa: E402
 from os_brick.agent.daemon import guard_loop  # noqa: E402
 from os_brick.agent.daemon import healing_loop  # noqa: E402
 from os_brick.agent.daemon import service  # noqa: E402
+from os_brick.agent.daemon import showing  # noqa: E402
 from os_brick.agent.host import activity  # noqa: E402
 from os_brick.agent.host import execute  # noqa: E402
 from os_brick.agent.host import identity  # noqa: E402
@@ -66,25 +67,20 @@ def main() -> int:
             return commands.run(sys.argv[1:], _configuration)
         return _main(sys.argv[1:])
     except starting.CannotStart as error:
-        return _say(error, error.status)
+        return commands.say(error, error.status)
     except ledger.LedgerError as error:
-        return _say(error, starting.NO_ROOM)
+        return commands.say(error, starting.NO_ROOM)
     except (cfg.Error, identity.IdentityError,
             base.ConfigurationError) as error:
-        return _say(error, starting.CONFIG)
+        return commands.say(error, starting.CONFIG)
     except commands.CommandError as error:
-        return _say(error, 1)
+        return commands.say(error, 1)
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
     except Exception as error:
         LOG.debug('where it was', exc_info=True)
-        return _say('defect: %s: %s (--debug shows where)' % (
+        return commands.say('defect: %s: %s (--debug shows where)' % (
             type(error).__name__, error), starting.DEFECT)
-
-
-def _say(why: object, status: int) -> int:
-    print('nvme-agent: %s' % ' '.join(str(why).split()), file=sys.stderr)
-    return status
 
 
 def _configuration(argv: list[str]) -> cfg.ConfigOpts:
@@ -158,7 +154,9 @@ def _main(argv: list[str]) -> int:
                                      silence.unanswered)
         loop = healing_loop.HealingLoop(CONF, driver, host, scanner.scan,
                                         executor, store, stopping.is_set,
-                                        guard.publish)
+                                        guard.publish, show=showing.Showing(
+                                            CONF, host, lambda: guard.anchors,
+                                            service.notify))
         try:
             service.run(
                 service.AgentService(CONF, loop.run, guard, stopping),

@@ -30,6 +30,7 @@ import argparse
 from collections.abc import Callable
 from collections.abc import Sequence
 import importlib
+import sys
 from typing import Any
 
 from oslo_config import cfg
@@ -39,9 +40,13 @@ from os_brick.cmd import starting
 #: Name of the sub-command -> its module.
 COMMANDS = {
     'check': 'os_brick.cmd.check',
+    'health': 'os_brick.cmd.health',
+    'mute': 'os_brick.cmd.mute',
     'pause': 'os_brick.cmd.pause',
     'plan': 'os_brick.cmd.plan',
     'resume': 'os_brick.cmd.resume',
+    'status': 'os_brick.cmd.status',
+    'unmute': 'os_brick.cmd.unmute',
     'use': 'os_brick.cmd.use',
 }
 Read = Callable[[], cfg.ConfigOpts]
@@ -49,6 +54,12 @@ Read = Callable[[], cfg.ConfigOpts]
 
 class CommandError(Exception):
     """Why a sub-command was not done, for the operator."""
+
+
+def say(why: object, status: int) -> int:
+    """Say in one line why something was not done; return the status."""
+    print('nvme-agent: %s' % ' '.join(str(why).split()), file=sys.stderr)
+    return status
 
 
 def named(argv: Sequence[str]) -> bool:

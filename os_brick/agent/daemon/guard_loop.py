@@ -69,6 +69,11 @@ class GuardLoop:
         self._worker = worker.Worker('guarding I/O', self._run)
         self.wake_passes = wake
 
+    @property
+    def anchors(self) -> Mapping[str, str]:
+        """Array -> the leg that is its anchor; for any thread."""
+        return self._looker.kept.memory.anchors
+
     def publish(self, known: ownership.KnownVolumes) -> None:
         """Take in what is claimed from now on; for the passes' thread."""
         if known != self._known_volumes:

@@ -31,6 +31,7 @@ from os_brick.agent.daemon import knowledge
 from os_brick.agent.daemon import limits
 from os_brick.agent.daemon import observer
 from os_brick.agent.daemon import serving
+from os_brick.agent.daemon import showing
 from os_brick.agent.daemon import telling
 from os_brick.agent.healing import decision
 from os_brick.agent.host import execute
@@ -51,6 +52,7 @@ class HealingLoop:
     """What passes need, and what one leaves to the next.
 
     :param publish: told what is known, whenever that is known anew.
+    :param show: shows what a pass has found out; None: nobody looks.
     """
 
     def __init__(self, conf: cfg.ConfigOpts, driver: base.ProvisionerDriver,
@@ -59,7 +61,8 @@ class HealingLoop:
                  stopping: Callable[[], bool],
                  publish: Callable[[ownership.KnownVolumes], None]
                  = lambda known: None,
-                 clock: clocks.Clock = clocks.HOST) -> None:
+                 clock: clocks.Clock = clocks.HOST,
+                 show: showing.Showing | None = None) -> None:
         self._conf = conf
         self._driver = driver
         self._host = host
@@ -78,6 +81,8 @@ class HealingLoop:
                                         self._knowledge, self._observer)
         self._limits = limits.Reader(conf, store, clock, self._knowledge,
                                      self._observer)
+        self._show = show
+        self._sources = showing.Sources(self._knowledge, self._outbox, store)
         self._last = healing_pass.Pass()
         self._publish(self._knowledge.learnt())
 
@@ -86,6 +91,14 @@ class HealingLoop:
 
         0: as soon as may be; None: there is nothing to wait for.
         """
+        try:
+            return self._run()
+        except BaseException as error:
+            if self._show is not None:
+                self._show.failed(error)
+            raise
+
+    def _run(self) -> float | None:
         last, this = self._last, self._begin()
         self._last = this
         self._ask_and_look(this)
@@ -107,6 +120,8 @@ class HealingLoop:
         self._publish(self._knowledge.learnt())
         for gone in last.subjects - this.subjects:
             self._log_once.forget(gone)
+        if self._show is not None:
+            self._show.show(this, served, self._sources)
         return 0.0 if busy else min(
             (one.due_in for one in served if one.due_in is not None),
             default=None)

@@ -29,6 +29,7 @@ class Knowledge:
     :param driver: the driver's name, for the log.
     :ivar arrays: array name -> uuid of its volume, as matched last; those
         that are certain.
+    :ivar doubts: what it is about -> why it is left alone.
     """
 
     def __init__(self, driver: str, store: ledger.Ledger,
@@ -39,7 +40,7 @@ class Knowledge:
         self._volumes = self._answers.believed
         self._legs = store.legs()
         self._matcher = ownership.Matcher()
-        self._doubts: set[str] = set()
+        self.doubts: Mapping[str, str] = {}
         self._known = ownership.KnownVolumes()
         self.arrays: Mapping[str, str] = {}
 
@@ -74,8 +75,8 @@ class Knowledge:
         found = self._matcher.match(self.learnt(), snapshot, self.arrays)
         for subject, why in found.doubts.items():
             self._log_once.trouble(subject, why)
-        for subject in self._doubts - found.doubts.keys():
+        for subject in self.doubts.keys() - found.doubts.keys():
             self._log_once.fine(subject)
-        self._doubts = set(found.doubts)
+        self.doubts = found.doubts
         self.arrays = dict(found.arrays)
         return self.arrays

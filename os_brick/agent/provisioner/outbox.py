@@ -52,6 +52,7 @@ class Outbox:
     """The way to the provisioner.
 
     :ivar unavailable: the last call found that nobody answers.
+    :ivar errors: what was asked -> why it failed the last time.
     """
 
     def __init__(self, driver: base.ProvisionerDriver, store: ledger.Ledger,
@@ -62,13 +63,16 @@ class Outbox:
         self._log_once = log
         self._stopping = stopping
         self.unavailable = False
+        self.errors: dict[str, str] = {}
 
     def ask(self, subject: str, call: Callable[[], object]) -> bool:
         """Call the provisioner; say what went wrong once."""
-        subject = 'provisioner, %s' % subject
+        asked, subject = subject, 'provisioner, %s' % subject
+        self.errors.pop(asked, None)
         try:
             self._call(call)
         except base.ProvisionerError as error:
+            self.errors[asked] = str(error)
             self._log_once.trouble(subject, str(error))
             return False
         self._log_once.fine(subject)

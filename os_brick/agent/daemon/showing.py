@@ -1,0 +1,240 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""Showing what the passes find out: the state file, and systemd's line.
+
+Nothing here can fail a pass, and nothing is decided on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Iterable
+from collections.abc import Mapping
+import dataclasses
+import logging
+import os
+import sqlite3
+
+from oslo_config import cfg
+
+from os_brick.agent import clock as clocks
+from os_brick.agent.daemon import healing_pass
+from os_brick.agent.daemon import knowledge
+from os_brick.agent.healing import decision
+from os_brick.agent import log_once
+from os_brick.agent import model
+from os_brick.agent.provisioner import outbox
+from os_brick.agent.reporting import document
+from os_brick.agent.reporting import health
+from os_brick.agent.reporting import mutes
+from os_brick.agent.reporting import volume_document
+from os_brick.agent.store import ledger
+from os_brick.agent.store import shown
+
+LOG = logging.getLogger(__name__)
+#: Names of the files: what is shown, in run_dir; what is not to be heard of,
+#: in state_dir.
+STATE_FILE, MUTES_FILE = 'state.json', 'mutes.json'
+_LEVELS = {health.INFO: logging.INFO, health.WARNING: logging.WARNING,
+           health.CRITICAL: logging.CRITICAL}
+
+
+@dataclasses.dataclass(frozen=True)
+class Sources:
+    """Where the passes' findings are read off, beside the pass."""
+
+    known: knowledge.Knowledge
+    way: outbox.Outbox
+    store: ledger.Ledger
+
+
+class Showing:
+    """Writes the state file.
+
+    :param anchors: array -> the leg that the guard lets wait.
+    :param notify: tells systemd.
+    """
+
+    def __init__(self, conf: cfg.ConfigOpts, host: model.Host,
+                 anchors: Callable[[], Mapping[str, str]] = lambda: {},
+                 notify: Callable[[str], None] = lambda line: None,
+                 clock: clocks.Clock = clocks.HOST) -> None:
+        self._conf = conf
+        self._host = host
+        self._anchors = anchors
+        self._notify = notify
+        self._clock = clock
+        self._log_once = log_once.LogOnce()
+        self._answered_at: float | None = None
+        self._last: document.Document | None = None
+        self._line = ''
+        self._synced: dict[str, tuple[float, int]] = {}
+        self._rates: dict[str, float] = {}
+        self._welcomed = False
+        self._said: set[tuple[str, str]] = set()
+
+    def show(self, this: healing_pass.Pass, served: Iterable[outbox.Served],
+             sources: Sources) -> None:
+        """Show what a pass has found out; it fails never."""
+        with self._log_once.sheltered('showing the state'):
+            self._show(self._facts(this, served, sources))
+
+    def failed(self, error: BaseException) -> None:
+        """Show that a pass has failed; what was known stays shown."""
+        with self._log_once.sheltered('showing the state'):
+            moment = self._moment(0.0)
+            last = self._last or document.build(document.Facts(
+                self._agent(), moment))
+            self._write(document.judged({**last, 'time': {
+                'wall': moment.wall, 'boot': moment.boot,
+                'boottime': moment.boottime}}, self._mutes(),
+                '%s: %s' % (type(error).__name__, error),
+                isinstance(error, (sqlite3.Error, ledger.LedgerError))))
+
+    def _show(self, facts: document.Facts) -> None:
+        made = document.build(facts)
+        self._welcome(made)
+        self._write(made)
+
+    def _write(self, made: document.Document) -> None:
+        self._last = made
+        self._say(made)
+        try:
+            shown.write(os.path.join(self._conf.run_dir, STATE_FILE), made)
+        except OSError as error:
+            self._log_once.trouble('state file', '%s (option run_dir): '
+                                   'nvme-agent status shows what is old'
+                                   % error)
+        else:
+            self._log_once.fine('state file')
+        line = document.headline(made)
+        if line != self._line:
+            self._notify('STATUS=' + line)
+            self._line = line
+
+    def _welcome(self, made: document.Document) -> None:
+        """Say once, after the first pass with an answer, how it is."""
+        if self._welcomed or made['provisioner']['error']:
+            return
+        self._welcomed = True
+        arrays = [volume['array']['name'] for volume in made['volumes']
+                  if volume['array']]
+        LOG.info('provisioner reached (driver %s): %d volumes listed, %d '
+                 'arrays of this host matched, %d left alone%s',
+                 made['provisioner']['driver'], len(made['volumes']),
+                 len(arrays), len(made['left_alone']), ''.join(
+                     '; %s: %s' % (one['what'], one['why'])
+                     for one in made['left_alone']))
+
+    def _say(self, made: document.Document) -> None:
+        """Say each finding once when it comes, and when it has gone."""
+        now = {(one['code'], one['volume']): one for one in made['findings']
+               if one['muted_until'] is None
+               and one['severity'] != health.INFO}
+        for subject in sorted(now.keys() - self._said):
+            one = now[subject]
+            LOG.log(_LEVELS[one['severity']], '%s%s: %s', one['code'],
+                    one['volume'] and ', volume %s' % one['volume'],
+                    one['text'])
+        for code, volume in sorted(self._said - now.keys()):
+            LOG.info('%s%s: over', code, volume and ', volume %s' % volume)
+        self._said = set(now)
+
+    def _facts(self, this: healing_pass.Pass,
+               served: Iterable[outbox.Served],
+               sources: Sources) -> document.Facts:
+        moment = self._moment(this.now)
+        if this.fresh:
+            self._answered_at = moment.wall
+        records = {one.volume.uuid: one.records for one in served}
+        arrays = {uuid: this.snapshot.array(name)
+                  for name, uuid in sources.known.arrays.items()}
+        waiting: dict[str, int] = {}
+        for report in sources.store.pending():
+            waiting[report.volume] = waiting.get(report.volume, 0) + 1
+        anchors = self._anchors()
+        self._measure(arrays.values(), moment.boottime)
+        known = []
+        for uuid, volume in sources.known.learnt().volumes.items():
+            array = arrays.get(uuid)
+            known.append(volume_document.Known(
+                volume, array, self._records(uuid, array, records, sources),
+                this.now, this.policy,
+                anchors.get(array.name, '') if array else '',
+                self._rates.get(array.name) if array else None))
+        return document.Facts(
+            self._agent(), moment, this.snapshot, tuple(known),
+            self._answered_at, next(filter(None, map(
+                sources.way.errors.get, ('volumes', 'heartbeat'))), ''),
+            waiting, sources.known.doubts, self._mutes(),
+            this.limits.paused)
+
+    @staticmethod
+    def _records(uuid: str, array: model.Array | None,
+                 served: Mapping[str, decision.ReplicaRecords],
+                 sources: Sources) -> decision.ReplicaRecords:
+        """Return the records of a volume, also of one that had no turn."""
+        if array is None or uuid in served:
+            return served.get(uuid, {})
+        return sources.store.records(uuid)
+
+    def _measure(self, arrays: Iterable[model.Array | None],
+                 now: float) -> None:
+        """Find out how fast each resync goes, from one pass to the next."""
+        before, self._synced = self._synced, {}
+        rates, self._rates = self._rates, {}
+        for array in arrays:
+            if array is None or not array.syncing or array.sync_done is None:
+                continue
+            then, done = before.get(array.name, (now, array.sync_done))
+            if array.sync_done < done:
+                then, done = now, array.sync_done
+            elif now - then >= 1.0:
+                rates[array.name] = (array.sync_done - done) / (now - then)
+                then, done = now, array.sync_done
+            self._synced[array.name] = then, done
+            if array.name in rates:
+                self._rates[array.name] = rates[array.name]
+
+    def _mutes(self) -> tuple[mutes.Mute, ...]:
+        path = os.path.join(self._conf.state_dir, MUTES_FILE)
+        try:
+            content = shown.read(path)
+            found = () if content is None else mutes.load(content)
+        except (shown.Unreadable, ValueError) as error:
+            self._log_once.trouble('mutes', '%s: %s' % (path, error))
+            return ()
+        self._log_once.fine('mutes')
+        return found
+
+    def _moment(self, agent: float) -> document.Moment:
+        clock = self._clock
+        return document.Moment(clock.wall(), clock.boot(), clock.boottime(),
+                               agent)
+
+    def _agent(self) -> document.Agent:
+        conf = self._conf
+        return document.Agent(self._host, os.getpid(), started(os.getpid()),
+                              conf.provisioner_driver, conf.poll_interval,
+                              conf.io_guard)
+
+
+def started(pid: int, proc: str = '/proc') -> int:
+    """Return when a process has started, in clock ticks since the boot.
+
+    0 where that cannot be read: see proc_pid_stat(5), starttime.
+    """
+    try:
+        with open('%s/%d/stat' % (proc, pid), 'rb') as stat:
+            return int(stat.read().rpartition(b')')[2].split()[19])
+    except (OSError, ValueError, IndexError):
+        return 0

@@ -1,0 +1,180 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""The health codes: a finite list, and what of it a document shows; pure.
+
+Each code has a section of its own in doc/source/admin/health.rst.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from collections.abc import Mapping
+import dataclasses
+from typing import Any
+
+INFO, WARNING, CRITICAL = 'info', 'warning', 'critical'
+#: Seconds after a request after which a replacement is missed.
+PATIENCE = 60.0
+PAGE = 'admin/health.html'
+
+
+@dataclasses.dataclass(frozen=True)
+class Code:
+    """:ivar meaning: one line, for a list of the codes."""
+
+    severity: str
+    meaning: str
+
+
+CODES: Mapping[str, Code] = {
+    'AGENT_DOWN': Code(CRITICAL, 'the agent does not run'),
+    'AGENT_PAUSED': Code(INFO, 'an operator has asked the agent to wait'),
+    'AGENT_STUCK': Code(CRITICAL, 'the agent has ended no pass for too long'),
+    'ARRAY_DEGRADED': Code(WARNING, 'a volume has fewer good copies than it '
+                                    'is meant to have'),
+    'COPIES_IN_DOUBT': Code(CRITICAL, 'it is not certain which copy holds '
+                                      'every acknowledged write'),
+    'GUARD_OFF': Code(WARNING, 'nothing keeps I/O moving when a target is '
+                               'lost'),
+    'HOST_PROBLEM': Code(WARNING, 'something of this host could not be read'),
+    'LEFT_ALONE': Code(WARNING, 'an array is not served, because it is not '
+                                'certain whose it is'),
+    'NO_GOOD_LEG': Code(CRITICAL, 'no copy of a volume can be reached'),
+    'NO_SPARE': Code(WARNING, 'a replacement was requested, and none has '
+                              'been assigned'),
+    'PASS_FAILED': Code(CRITICAL, 'the last pass failed'),
+    'PATH_LOST': Code(WARNING, 'a copy is reached, though not through all of '
+                               'its paths'),
+    'PROVISIONER_DOUBTED': Code(WARNING, 'the provisioner says of a volume '
+                                         'what cannot be'),
+    'PROVISIONER_UNREACHABLE': Code(WARNING, 'the provisioner does not '
+                                             'answer, or not as it should'),
+    'REPORTS_WAITING': Code(WARNING, 'the provisioner has not taken all '
+                                     'reports'),
+    'RESYNCING': Code(INFO, 'a copy is being brought up to date'),
+    'STATE_DIR': Code(CRITICAL, 'the agent cannot write down what it has to '
+                                'remember'),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+    """A code that applies.
+
+    :ivar volume: alias of the volume that it is about, '' for the host.
+    :ivar text: what is so, in one line.
+    :ivar details: more lines.
+    :ivar weight: how bad it is, to be compared with itself only.
+    :ivar muted_until: seconds since the epoch until which the operator does
+        not want to hear of it; None where that is not so.
+    """
+
+    code: str
+    volume: str
+    severity: str
+    text: str
+    details: tuple[str, ...] = ()
+    weight: int = 1
+    muted_until: float | None = None
+
+
+def found(code: str, text: str, volume: str = '',
+          details: tuple[str, ...] = (), weight: int = 1) -> Finding:
+    return Finding(code, volume, CODES[code].severity, text, details, weight)
+
+
+def worst(findings: list[Finding]) -> str:
+    """Return the highest severity of those that are not muted, or ''."""
+    severities = {one.severity for one in findings
+                  if one.muted_until is None}
+    return next((severity for severity in (CRITICAL, WARNING, INFO)
+                 if severity in severities), '')
+
+
+def findings(document: Mapping[str, Any]) -> list[Finding]:
+    """Return what applies, the worst first."""
+    order = (CRITICAL, WARNING, INFO)
+    return sorted((*_of_host(document), *(
+        one for volume in document['volumes']
+        for one in _of_volume(volume, document['time']['wall']))),
+        key=lambda one: (order.index(one.severity), one.code, one.volume))
+
+
+def _of_host(document: Mapping[str, Any]) -> Iterator[Finding]:
+    if document['failed']:
+        yield found('STATE_DIR' if document['own_disk'] else 'PASS_FAILED',
+                    'the last pass failed: %s' % document['failed'])
+    provisioner = document['provisioner']
+    if provisioner['error']:
+        yield found('PROVISIONER_UNREACHABLE', provisioner['error'])
+    if document['reports_waiting']:
+        yield found('REPORTS_WAITING', '%d reports wait to be taken by the '
+                    'provisioner' % document['reports_waiting'])
+    if document['agent']['guard'] != 'on':
+        yield found('GUARD_OFF', 'io_guard = %s' % document['agent']['guard'])
+    for one in document['left_alone']:
+        yield found('LEFT_ALONE', '%s: %s' % (one['what'], one['why']))
+    if document['problems']:
+        yield found('HOST_PROBLEM', document['problems'][0],
+                    details=tuple(document['problems'][1:]),
+                    weight=len(document['problems']))
+    for one in document['paused']:
+        yield found('AGENT_PAUSED', 'paused: %s' % (
+            one.get('reason') or 'no reason was given'),
+            one.get('volume') or '')
+
+
+def _of_volume(volume: Mapping[str, Any],
+               wall: float) -> Iterator[Finding]:
+    if not volume['array']:
+        return
+    alias, replicas = volume['alias'], volume['replicas']
+    bad = tuple('replica %s is %s: %s' % (
+        replica['uuid'], replica['here'], replica['why'])
+        for replica in replicas if replica['why'])
+    if volume['alarm']:
+        yield found('COPIES_IN_DOUBT', volume['alarm'], alias)
+    if volume['doubt']:
+        yield found('PROVISIONER_DOUBTED', volume['doubt'], alias)
+    if not volume['good']:
+        yield found('NO_GOOD_LEG', 'none of its copies can be reached',
+                    alias, bad)
+    elif volume['good'] < volume['wanted']:
+        yield found('ARRAY_DEGRADED', '%d of %d copies are good' % (
+            volume['good'], volume['wanted']), alias, bad,
+            volume['wanted'] - volume['good'])
+    sync = volume['array']['sync']
+    if sync:
+        yield found('RESYNCING', '%s%s' % (sync['action'], (
+            ' at %d %%' % (100 * sync['done'] // sync['total']))
+            if sync['total'] and sync['done'] is not None else ''), alias)
+    missed = [replica for replica in replicas
+              if replica['requested_at'] is not None
+              and replica['successor'] is None
+              and replica['here'] == 'MISSING'
+              and (not replica['accepted']
+                   or wall - replica['requested_at'] > PATIENCE)]
+    if missed:
+        yield found('NO_SPARE', 'no replacement has been assigned yet', alias,
+                    tuple('for replica %s: %s' % (
+                        replica['uuid'], 'the provisioner took the request'
+                        if replica['accepted'] else
+                        'the provisioner did not accept the request')
+                        for replica in missed), len(missed))
+    lost = tuple('%s to %s is %s' % (path['controller'], path['portal'],
+                                     path['state'])
+                 for replica in replicas for path in replica['paths']
+                 if path['state'] != 'live' and any(
+                     other['state'] == 'live' for other in replica['paths']))
+    if lost:
+        yield found('PATH_LOST', '%d paths are lost, others live'
+                    % len(lost), alias, lost, len(lost))

@@ -1,0 +1,423 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""What the passes show: a small world, its state file, and the screens."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import logging
+import os
+import sqlite3
+from typing import Any
+
+import fixtures
+
+from os_brick.agent.daemon import healing_loop
+from os_brick.agent.daemon import showing
+from os_brick.agent import model
+from os_brick.agent.reporting import health
+from os_brick.agent.reporting import mutes
+from os_brick.agent.reporting import screen
+from os_brick.agent.reporting import verdict
+from os_brick.agent.tests.unit import small_world
+from os_brick.agent.vendors import base
+from os_brick.cmd import health as health_command
+from os_brick.cmd import mute
+from os_brick.cmd import status
+from os_brick.cmd import unmute
+from os_brick.cmd import viewing
+
+A, B, C = (small_world.uuid(1, letter) for letter in 'abc')
+DOCUMENTATION = os.path.join(os.path.dirname(os.path.abspath(__file__)),
+                             *['..'] * 5, 'doc', 'source', 'admin')
+HOST = model.Host('nqn.2014-08.org.nvmexpress:uuid:host', None, 'compute',
+                  '1.0')
+
+
+class ShownCase(small_world.WorldCase):
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.log = self.useFixture(fixtures.FakeLogger(level=logging.INFO))
+        self.conf.set_override('io_guard', 'on')
+
+    def restart(self) -> None:
+        super().restart()
+        self.folder = os.path.dirname(self.path)
+        self.conf.set_override('run_dir', self.folder)
+        self.conf.set_override('state_dir', self.folder)
+        self.notified: list[str] = []
+        self.anchors: dict[str, str] = {}
+        self.cycle = healing_loop.HealingLoop(
+            self.conf, self.driver, HOST, self.host.scan,
+            self.host,  # type: ignore[arg-type]
+            self.book, lambda: self.stopping, self.claimed.append,
+            show=showing.Showing(self.conf, HOST, lambda: self.anchors,
+                                 self.notified.append, self.clock))
+
+    def shown(self) -> dict[str, Any]:
+        return viewing.load(os.path.join(self.folder, showing.STATE_FILE))
+
+    def codes(self) -> set[str]:
+        return {one['code'] for one in self.shown()['findings']}
+
+    def look(self, *words: str) -> tuple[int, str]:
+        return status.look(os.path.join(self.folder, showing.STATE_FILE),
+                           self.parsed(status, *words), self.clock)
+
+    def parsed(self, module: Any, *words: str) -> argparse.Namespace:
+        parser = argparse.ArgumentParser()
+        module.add_arguments(parser)
+        return parser.parse_args(words)
+
+    def outage(self, *names: str) -> None:
+        def broken(name: str, alias: str) -> None:
+            if not names or name in names:
+                raise base.Unavailable('192.0.2.99 does not answer')
+
+        self.driver.broken = broken
+
+    def lose(self, letter: str = 'B') -> None:
+        self.host.live[self.host.name(1, letter)] = False
+        self.host.legs[1][letter] = (None, {'faulty'})
+
+
+class TestStateFile(ShownCase):
+
+    def test_all_is_well(self) -> None:
+        self.turn()
+        shown = self.shown()
+        self.assertEqual(1, shown['schema'])
+        self.assertEqual([], shown['findings'])
+        volume, = shown['volumes']
+        self.assertEqual(('volume1', 2, 2), (
+            volume['alias'], volume['good'], volume['wanted']))
+        self.assertEqual(['AVAILABLE'] * 2, [
+            replica['here'] for replica in volume['replicas']])
+        self.assertEqual(shown['time']['wall'],
+                         shown['provisioner']['answered_at'])
+        self.assertEqual(['STATUS=1 volumes, 1 attached, 0 degraded; '
+                          'provisioner answers'], self.notified)
+        self.assertEqual(0o644, 0o777 & os.stat(os.path.join(
+            self.folder, showing.STATE_FILE)).st_mode)
+        self.assertEqual({'agent.sqlite', 'state.json'},
+                         {name for name in os.listdir(self.folder)
+                          if not name.endswith('-journal')})
+
+    def test_the_anchor_and_those_that_do_not_wait(self) -> None:
+        self.anchors['md1'] = 'nvme10n1'
+        self.turn()
+        self.assertEqual(['anchor', 'waits'], [
+            replica['leg']['role']
+            for replica in self.shown()['volumes'][0]['replicas']])
+
+    def test_a_lost_replica_from_first_to_last(self) -> None:
+        self.lose()
+        self.turn()
+        self.assertIn('ARRAY_DEGRADED', self.codes())
+        replica = self.shown()['volumes'][0]['replicas'][1]
+        self.assertEqual(('MISSING', 'its target does not answer'),
+                         (replica['here'], replica['why']))
+        self.turn()
+        replica = self.shown()['volumes'][0]['replicas'][1]
+        self.assertIn('grace period', replica['waits_for'])
+        # 40 s, of which 10 s have gone
+        self.assertAlmostEqual(
+            30.0, replica['until_at'] - self.shown()['time']['wall'])
+        self.assertTrue(replica['was_leg'])
+        # nothing of it is left in md, and it is shown all the same
+        self.assertIsNone(replica['leg'])
+        self.turn(20)
+        self.assertEqual(set(), self.codes())
+        self.assertEqual({A, C}, {
+            one['uuid'] for one in self.shown()['volumes'][0]['replicas']})
+        self.assertIn('ARRAY_DEGRADED, volume volume1: over',
+                      self.log.output)
+
+    def test_each_finding_is_said_once(self) -> None:
+        self.outage()
+        self.turn(3)
+        self.assertEqual(1, self.log.output.count(
+            'PROVISIONER_UNREACHABLE: 192.0.2.99'))
+
+    def test_an_outage(self) -> None:
+        self.turn()
+        before = self.shown()['provisioner']['answered_at']
+        self.outage()
+        self.lose()
+        self.turn(2)
+        self.assertEqual(before,
+                         self.shown()['provisioner']['answered_at'])
+        self.assertLessEqual({'PROVISIONER_UNREACHABLE', 'REPORTS_WAITING',
+                              'ARRAY_DEGRADED'}, self.codes())
+        self.assertIn('provisioner does not answer; 1 reports wait',
+                      self.notified[-1])
+
+    def test_a_request_that_is_not_accepted(self) -> None:
+        self.lose()
+        self.outage('replace')
+        self.turn(20)
+        self.assertIn('NO_SPARE', self.codes())
+        self.assertIn('was not accepted', self.look()[1].replace(
+            '\n      ', ' '))
+
+    def test_no_good_copy(self) -> None:
+        self.host.live = dict.fromkeys(self.host.live, False)
+        self.turn()
+        self.assertIn('NO_GOOD_LEG', self.codes())
+        self.assertEqual(verdict.CRITICAL, self.look()[0])
+
+    def test_the_guard_is_off(self) -> None:
+        self.conf.set_override('io_guard', 'observe')
+        self.turn()
+        self.assertEqual({'GUARD_OFF'}, self.codes())
+
+    def test_a_pass_that_fails(self) -> None:
+        self.turn()
+        for error, code in ((OSError('x'), 'PASS_FAILED'),
+                            (sqlite3.OperationalError('disk is full'),
+                             'STATE_DIR')):
+            with fixtures.MockPatchObject(self.book, 'owing',
+                                          side_effect=error):
+                self.assertRaises(type(error), self.turn)
+            self.assertEqual({code}, self.codes())
+            self.assertIn(str(error), self.shown()['failed'])
+            self.assertEqual('volume1', self.shown()['volumes'][0]['alias'])
+        self.turn()
+        self.assertEqual(set(), self.codes())
+
+    def test_a_full_run_costs_one_line(self) -> None:
+        self.turn()
+        self.conf.set_override('run_dir', os.path.join(self.folder, 'none'))
+        self.turn(3)
+        self.assertEqual(1, self.log.output.count('(option run_dir)'))
+        self.assertEqual(4, len(
+            [words for words in self.driver.said if words[0] == 'volumes']))
+
+    def test_the_first_line(self) -> None:
+        self.outage('volumes')
+        self.turn(2)
+        self.assertNotIn('provisioner reached', self.log.output)
+        self.driver.broken = lambda name, volume: None
+        self.turn(3)
+        self.assertEqual(1, self.log.output.count(
+            'provisioner reached (driver local): 1 volumes listed, 1 arrays '
+            'of this host matched, 0 left alone'))
+
+
+class TestStatus(ShownCase):
+
+    def test_all_is_well(self) -> None:
+        self.turn()
+        code, text = self.look()
+        self.assertEqual(0, code)
+        self.assertIn('Volume volume1  md1  2 of 2 copies good', text)
+        self.assertNotIn('\033', text)
+
+    def test_the_screens_of_the_documentation(self) -> None:
+        self.anchors['md1'] = 'nvme10n1'
+        self.turn()
+        self.lose()
+        self.turn(2)
+        self.documented('degraded')
+        while self.host.legs[1].get('C', (0, set()))[1] != {'spare'}:
+            self.cycle.run()
+            self.clock.advance(2.0)
+        array = self.host.array
+        self.put(self.host, 'array', lambda number: dataclasses.replace(
+            array(number), sync_done=int(self.clock.time) % 20 << 20,
+            sync_total=32 << 20))
+        self.clock.time = 1.8e9
+        for _number in range(2):
+            self.clock.advance(5.0)
+            self.cycle.run()
+        self.documented('resync')
+
+    def documented(self, name: str) -> None:
+        """The documentation shows what is shown now."""
+        path = os.path.join(DOCUMENTATION, '_screens', name + '.txt')
+        text = self.look()[1]
+        if os.environ.get('WRITE_SCREENS'):
+            with open(path, 'w', encoding='utf-8') as screen_file:
+                screen_file.write(text)
+        with open(path, encoding='utf-8') as screen_file:
+            self.assertEqual(screen_file.read(), text,
+                             'write it anew: WRITE_SCREENS=1')
+
+    def test_it_fits_a_terminal(self) -> None:
+        self.lose()
+        self.outage()
+        self.turn(4)
+        for line in self.look()[1].splitlines():
+            self.assertLessEqual(len(line), 80, line)
+
+    def test_an_agent_of_before_a_reboot(self) -> None:
+        self.turn()
+        self.clock.boot_id = 'another'
+        code, text = self.look()
+        self.assertEqual(3, code)
+        self.assertIn('has not run since this host was booted', text)
+
+    def test_a_dead_agent(self) -> None:
+        self.turn()
+        path = os.path.join(self.folder, showing.STATE_FILE)
+        content = self.shown()
+        content['agent']['started'] += 1    # another process of that pid
+        with open(path, 'w', encoding='ascii') as stream:
+            json.dump(content, stream)
+        code, text = self.look()
+        self.assertEqual(3, code)
+        self.assertIn('AGENT_DOWN', text)
+
+    def test_a_stuck_agent(self) -> None:
+        self.turn()
+        self.clock.advance(79.0)    # and 10 s of the turn
+        self.assertEqual(0, self.look()[0])
+        self.clock.advance(2.0)
+        code, text = self.look()
+        self.assertEqual(3, code)
+        self.assertIn('AGENT_STUCK', text)
+
+    def test_another_schema(self) -> None:
+        self.turn()
+        path = os.path.join(self.folder, showing.STATE_FILE)
+        for content, words in ((dict(self.shown(), schema=2), 'a newer'),
+                               (dict(self.shown(), schema=0), 'an older'),
+                               ([], 'no state document'),
+                               ({'schema': 1}, 'it lacks')):
+            with open(path, 'w', encoding='ascii') as stream:
+                json.dump(content, stream)
+            error = self.assertRaises(viewing.Unknown, self.look)
+            self.assertIn(words, str(error))
+            self.assertIn(path, str(error))
+
+    def test_what_is_no_state_file(self) -> None:
+        path = os.path.join(self.folder, showing.STATE_FILE)
+        self.assertIn('has not run', str(self.assertRaises(
+            viewing.Unknown, self.look)))
+        for content in (b'{', b'\xff\xfe', b'[' * 100000):
+            with open(path, 'wb') as stream:
+                stream.write(content)
+            self.assertRaises(viewing.Unknown, self.look)
+        os.unlink(path)
+        os.mkdir(path)
+        self.assertRaises(viewing.Unknown, self.look)
+
+    def test_one_volume(self) -> None:
+        self.turn()
+        self.assertIn('volume1', self.look('volume1')[1])
+        self.assertIn('knows: volume1', str(self.assertRaises(
+            viewing.Unknown, self.look, 'volume2')))
+        self.assertEqual(1, len(json.loads(
+            self.look('--json', 'volume1')[1])['volumes']))
+
+    def test_what_comes_from_elsewhere_steers_no_terminal(self) -> None:
+        self.turn()
+        self.driver.broken = lambda name, volume: (_ for _ in ()).throw(
+            base.Unavailable('\033[2Jgone\x07'))
+        self.turn()
+        text = self.look()[1]
+        self.assertIn('gone', text)
+        self.assertFalse({'\033', '\x07'} & {*text})
+
+
+class TestMute(ShownCase):
+
+    def mute(self, *words: str) -> None:
+        arguments = self.parsed(mute, *words)
+        now = self.clock.wall()
+        how_bad = mute.weights(os.path.join(
+            self.folder, showing.STATE_FILE), arguments.code)
+        mute.change(self.folder, arguments.code, arguments.volume, now, (
+            mutes.Mute(arguments.code, arguments.volume,
+                       now + arguments.seconds, how_bad),))
+
+    def test_it_ends_by_itself(self) -> None:
+        self.conf.set_override('io_guard', 'off')
+        self.turn()
+        self.assertEqual(1, self.look()[0])
+        self.mute('GUARD_OFF', '--for', '60s')
+        self.turn()
+        code, text = self.look()
+        self.assertEqual(0, code)
+        self.assertIn('(muted for ', text)
+        self.turn(6)
+        self.assertEqual(1, self.look()[0])
+
+    def test_it_ends_when_it_gets_worse(self) -> None:
+        found = health.found('ARRAY_DEGRADED', 'x', 'volume1', weight=1)
+        one = mutes.Mute('ARRAY_DEGRADED', '', 10.0, {'volume1': 1})
+        self.assertTrue(one.covers(found, 9.0))
+        self.assertFalse(one.covers(found, 10.0))
+        self.assertFalse(one.covers(health.found(
+            'ARRAY_DEGRADED', 'x', 'volume1', weight=2), 9.0))
+        self.assertFalse(one.covers(health.found(
+            'NO_GOOD_LEG', 'x', 'volume1'), 9.0))
+
+    def test_unmute(self) -> None:
+        self.turn()
+        self.mute('GUARD_OFF')
+        arguments = self.parsed(unmute, 'GUARD_OFF')
+        # by the host's own clock it would have ended long ago
+        self.clock.time = 0.0
+        self.assertTrue(mute.change(self.folder, arguments.code, '', 0.0))
+        self.assertFalse(mute.change(self.folder, arguments.code, '', 0.0))
+
+    def test_a_file_that_makes_no_sense(self) -> None:
+        path = os.path.join(self.folder, showing.MUTES_FILE)
+        for content in ('{}', '[1]', '[{}]', '[{"code": "X", "volume": "",'
+                        ' "until": "soon"}]', '['):
+            with open(path, 'w', encoding='ascii') as stream:
+                stream.write(content)
+            self.turn()
+            self.assertEqual(set(), self.codes())
+        self.assertIn('mutes.json', self.log.output)
+
+    def test_durations(self) -> None:
+        self.assertEqual(14400.0, mute.duration('4h'))
+        for text in ('', '4', '-1h', '0h', '31d', '1.5h', 'h', '4h '):
+            self.assertRaises(argparse.ArgumentTypeError, mute.duration,
+                              text)
+
+
+class TestWords(ShownCase):
+
+    def test_spans(self) -> None:
+        for seconds, words in ((0.4, '0 s'), (200, '3 min 20 s'),
+                               (3600, '1 h'), (90000, '1 d 1 h'),
+                               (-5, '0 s'), (86460, '1 d')):
+            self.assertEqual(words, screen.span(seconds))
+
+    def test_progress(self) -> None:
+        line = screen.progress({
+            'action': 'recover', 'done': 768 << 20, 'total': 1 << 30,
+            'rate': float(64 << 20), 'left': 4.0})
+        self.assertEqual('recover [###############.....] 75 %  768 MiB of '
+                         '1 GiB  64 MiB/s  4 s left', line)
+
+    def test_each_code_has_a_section(self) -> None:
+        with open(os.path.join(DOCUMENTATION, 'health.rst'),
+                  encoding='utf-8') as page:
+            lines = page.read().splitlines()
+        titles = {line for line, below in zip(lines, lines[1:])
+                  if below and set(below) == {'-'}
+                  and len(below) >= len(line)}
+        self.assertEqual({*health.CODES}, titles)
+
+    def test_the_list_of_codes(self) -> None:
+        out = self.useFixture(fixtures.StringStream('stdout')).stream
+        with fixtures.MonkeyPatch('sys.stdout', out):
+            self.assertEqual(0, health_command.run(
+                self.parsed(health_command, '--codes'),
+                lambda: self.conf))

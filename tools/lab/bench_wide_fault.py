@@ -194,6 +194,15 @@ class Bench:
         else:
             victim.lose_power()
 
+    def set(self, options: list[str]) -> None:
+        """Change options of the running agent."""
+        if options:
+            self.agent.options['DEFAULT'].update(
+                word.split('=', 1) for word in options)
+            self.agent.skip_log()
+            self.agent.reload()
+            self.agent.wait_for_log('SIGHUP', LIMIT)
+
     def verify(self) -> int:
         """Return how many writers' blocks are wrong somewhere."""
         self._settle()
@@ -274,6 +283,9 @@ def main() -> int:
                         help='how often each fault is tried')
     parser.add_argument('--set', action='append', default=[],
                         metavar='OPTION=VALUE', help='of the agent')
+    parser.add_argument('--again', action='append', default=[],
+                        metavar='OPTION=VALUE', help='for all but '
+                        'resets once more, with this changed: marked *')
     parser.add_argument('faults', nargs='*', metavar='FAULT',
                         help='of %s; default: reset, silence' % ', '.join(
                             CASES))
@@ -284,15 +296,24 @@ def main() -> int:
         bench = Bench(session, options.volumes,
                       dict(word.split('=', 1) for word in options.set))
         with options.out.open('w') as out:
-            for _number in range(options.repeat):
-                for fault in options.faults or ('reset', 'silence'):
-                    for role, lock in CASES[fault]:
-                        results.append(bench.run(fault, role, lock))
-                        out.write(json.dumps(dataclasses.asdict(
-                            results[-1])) + '\n')
-                        out.flush()
-                        print('bench: %s' % '  '.join(results[-1].row()),
-                              flush=True)
+            for label, more in (('', []), (' *', options.again)):
+                if label and not more:
+                    break
+                bench.set(more)
+                for fault, (role, lock) in (
+                        (fault, case) for _number in range(options.repeat)
+                        for fault in options.faults or ('reset', 'silence')
+                        for case in CASES[fault]
+                        if not label or (fault != 'reset'
+                                         and case[1] == 'free')):
+                    result = bench.run(fault, role, lock)
+                    results.append(dataclasses.replace(
+                        result, fault=fault + label))
+                    out.write(json.dumps(dataclasses.asdict(
+                        results[-1])) + '\n')
+                    out.flush()
+                    print('bench: %s' % '  '.join(results[-1].row()),
+                          flush=True)
         wrong = bench.verify()
         print('bench: %d volumes, %d of them with blocks that are wrong' % (
             options.volumes, wrong), flush=True)

@@ -21,10 +21,10 @@ import logging
 
 from oslo_config import cfg
 
+from os_brick.agent.daemon import guard_kept
 from os_brick.agent.guard import roles
 from os_brick.agent.guard import stall
 from os_brick.agent.guard import tuning
-from os_brick.agent.host import activity
 from os_brick.agent.host import batch
 from os_brick.agent.host import execute
 from os_brick.agent.host import not_done
@@ -40,79 +40,6 @@ ALERT = 0.1
 #: Seconds after which what could not be done is tried again, while I/O
 #: stands still and while it does not.
 AGAIN, LATER = 1.0, 10.0
-#: Seconds for which the answer to a read vouches for a leg.
-FRESH = 1.0
-
-
-@dataclasses.dataclass(frozen=True)
-class Guarded:
-    """The arrays that are guarded.
-
-    :ivar arrays: array name -> uuid of its volume.
-    :ivar known: the volumes that they were matched with; what is published
-        later may lack one.
-    """
-
-    arrays: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    known: ownership.KnownVolumes = dataclasses.field(
-        default_factory=ownership.KnownVolumes)
-
-    @property
-    def owned(self) -> ownership.Owned:
-        return self.known.owned(self.arrays)
-
-    def volume(self, name: str) -> model.Volume:
-        return self.known.volumes[self.arrays[name]]
-
-
-@dataclasses.dataclass
-class Kept:
-    """What one look leaves to the next.
-
-    :ivar activity: what the small reads said.
-    :ivar io_history: since when which array stands still.
-    :ivar symptoms: what was made of both.
-    :ivar snapshot: the last scan of this host.
-    :ivar guarded: the arrays that were found in it.
-    :ivar answers: leg -> when it was asked for a read that it answered.
-    :ivar memory: what the guard remembers of its decisions.
-    :ivar tuned: what it remembers of the times of connections.
-    :ivar failed: what could not be done, for the log.
-    :ivar unseen: something has changed that no scan has seen yet.
-    :ivar due: when to scan though nothing changes, by the clock.
-    """
-
-    activity: activity.Activity = activity.Activity()
-    io_history: stall.IoHistory = stall.IoHistory()
-    symptoms: roles.Symptoms = roles.Symptoms()
-    snapshot: snapshots.HostSnapshot = snapshots.HostSnapshot()
-    guarded: Guarded = Guarded()
-    answers: Mapping[str, float] = dataclasses.field(default_factory=dict)
-    memory: roles.GuardMemory = roles.GuardMemory()
-    tuned: tuning.TuningMemory = tuning.TuningMemory()
-    failed: frozenset[str] = frozenset()
-    unseen: bool = False
-    due: float = 0.0
-
-    def answered(self, now: float) -> frozenset[str]:
-        """The legs that have just answered a read."""
-        self.answers = {device: asked for device, asked
-                        in self.answers.items() if now - asked <= FRESH}
-        return frozenset(self.answers)
-
-
-@dataclasses.dataclass
-class Look:
-    """What belongs to one look, and ends with it.
-
-    :ivar now: seconds that never step.
-    :ivar mode: ``io_guard``.
-    :ivar failed: what could not be done in it, for the log.
-    """
-
-    now: float
-    mode: str
-    failed: set[str] = dataclasses.field(default_factory=set)
 
 
 class Looker:
@@ -133,9 +60,10 @@ class Looker:
         self._executor = executor
         self._unanswered = unanswered
         self._log_once = log
-        self.kept = Kept()
+        self.kept = guard_kept.Kept()
 
-    def look(self, this: Look, known: ownership.KnownVolumes) -> float:
+    def look(self, this: guard_kept.Look,
+             known: ownership.KnownVolumes) -> float:
         """Act where needed; return when to look again, in seconds.
 
         What fails is left for the next look.
@@ -175,14 +103,15 @@ class Looker:
         return (symptoms.stalled, symptoms.doubted, symptoms.silent,
                 symptoms.standing if self.kept.memory.lost else frozenset())
 
-    def _guard(self, this: Look, known: ownership.KnownVolumes) -> bool:
+    def _guard(self, this: guard_kept.Look,
+               known: ownership.KnownVolumes) -> bool:
         """Scan, decide and act; True while something is undecided."""
         kept = self.kept
         kept.due = this.now + self._conf.poll_interval
         if this.mode == 'off':
             return False
         kept.snapshot = snapshots.carry_over(kept.snapshot, self._scan())
-        kept.guarded = Guarded(dict(known.match(
+        kept.guarded = guard_kept.Guarded(dict(known.match(
             kept.snapshot, kept.guarded.arrays).arrays), known)
         decision = self._decide(this.now)
         if decision.probe:
@@ -211,7 +140,7 @@ class Looker:
         return tuning.Times(float(self._conf.keep_alive_timeout),
                             float(self._conf.reconnect_delay))
 
-    def _settle(self, this: Look) -> None:
+    def _settle(self, this: guard_kept.Look) -> None:
         """See to what could not be done: that it is tried again."""
         kept = self.kept
         for subject in kept.failed - this.failed:
@@ -229,7 +158,7 @@ class Looker:
             kept.symptoms,
             kept.guarded.known.leaving)
 
-    def _ask(self, this: Look, devices: frozenset[str]) -> None:
+    def _ask(self, this: guard_kept.Look, devices: frozenset[str]) -> None:
         """Find out which legs answer a read.
 
         Who only observes asks nobody, and takes it that they would.
@@ -246,7 +175,7 @@ class Looker:
         kept.symptoms = dataclasses.replace(
             kept.symptoms, answered=kept.answered(this.now))
 
-    def _act(self, this: Look,
+    def _act(self, this: guard_kept.Look,
              actions: Sequence[tuple[str, act.Action]]) -> None:
         """Have them done in one batch, and say what became of each."""
         guarded = self.kept.guarded
@@ -268,7 +197,7 @@ class Looker:
             self._log_once.trouble(subject, 'io_guard=observe: it would be '
                                    'done')
 
-    def _say(self, this: Look, step: batch.Step,
+    def _say(self, this: guard_kept.Look, step: batch.Step,
              outcome: batch.Outcome) -> None:
         subject = _subject(step)
         match outcome:
@@ -287,7 +216,7 @@ class Looker:
                 this.failed.add(subject)
                 self._log_once.defect(subject, outcome)
 
-    def restore(self, this: Look) -> None:
+    def restore(self, this: guard_kept.Look) -> None:
         """Leave no leg failing fast: there will be no guard."""
         kept = self.kept
         if this.mode != 'on' or not kept.guarded.arrays:

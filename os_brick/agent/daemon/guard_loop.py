@@ -24,6 +24,7 @@ from collections.abc import Mapping
 from oslo_config import cfg
 
 from os_brick.agent import clock as clocks
+from os_brick.agent.daemon import guard_kept
 from os_brick.agent.daemon import guard_look
 from os_brick.agent.daemon import worker
 from os_brick.agent.host import activity
@@ -154,8 +155,8 @@ class GuardLoop:
                     'agent does not know: it counts as lost, and is neither '
                     'reset nor disconnected' % state)
 
-    def _this(self) -> guard_look.Look:
-        return guard_look.Look(self._clock.monotonic(), self._mode)
+    def _this(self) -> guard_kept.Look:
+        return guard_kept.Look(self._clock.monotonic(), self._mode)
 
     def _follow(self, mode: str) -> None:
         """Take in that the operator has switched the guard on or off."""

@@ -28,6 +28,7 @@ from oslo_config import cfg
 from os_brick.agent import clock as clocks
 from os_brick.agent.host import effects as host_effects
 from os_brick.agent.host import not_done
+from os_brick.agent import log_once
 
 LOG = logging.getLogger(__name__)
 #: Seconds between two tries to take the lock's file.
@@ -55,6 +56,7 @@ class BrickLock:
         # os-brick's lock keeps other processes out, not other threads
         self._mine = clock.lock()
         self._held_at: float | None = None
+        self._log_once = log_once.LogOnce()
 
     @contextlib.contextmanager
     def held(self, urgent: bool) -> Iterator[None]:
@@ -83,9 +85,9 @@ class BrickLock:
 
     def _go_on_without(self, began: float) -> None:
         if self._held_at is None:
-            LOG.warning('the lock is held for more than %g s, perhaps by '
-                        'what hangs on this very I/O: going on without it',
-                        URGENT_PATIENCE)
+            LOG.warning('os-brick\'s lock is not had within %g s, perhaps '
+                        'for what hangs on this very I/O: going on without '
+                        'it', URGENT_PATIENCE)
         if self._held_at is None or began - self._held_at >= HELD:
             self._held_at = self._clock.monotonic()
 
@@ -106,11 +108,12 @@ class BrickLock:
             try:
                 let_go = self._effects.try_lock(path)
             except OSError as error:
+                why = ('os-brick\'s lock in %s (option lock_path of '
+                       '[os_brick]): %s' % (path, error))
                 if urgent:
+                    self._log_once.trouble('going on without the lock', why)
                     return None
-                raise not_done.NotDone(
-                    'os-brick\'s lock in %s (option lock_path of '
-                    '[os_brick]): %s' % (path, error)) from error
+                raise not_done.NotDone(why) from error
             if let_go is not None:
                 return let_go
             patience = self._patience(urgent, began)

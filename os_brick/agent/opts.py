@@ -131,6 +131,10 @@ OPTS: list[cfg.Opt] = [
     cfg.StrOpt('state_dir', default='/var/lib/nvme-agent',
                help='Directory of what must outlive a restart. Writable by '
                     'the agent alone.'),
+    cfg.StrOpt('metrics_textfile', default='',
+               help='Path of a file to which each pass writes the agent\'s '
+                    'metrics, for the textfile collector of node_exporter; '
+                    'its name has to end in .prom. Empty: none is written.'),
     cfg.StrOpt('run_dir', default='/run/nvme-agent',
                help='Directory of the lock file and of the socket by which '
                     'os-brick announces an attachment.'),

@@ -35,6 +35,7 @@ backend.init_backend(backend.BackendType.THREADING)
 from oslo_config import cfg  # noqa: E402
 from oslo_log import log as logging  # noqa: E402
 
+from os_brick.agent.daemon import chronicle  # noqa: E402
 from os_brick.agent.daemon import guard_loop  # noqa: E402
 from os_brick.agent.daemon import healing_loop  # noqa: E402
 from os_brick.agent.daemon import service  # noqa: E402
@@ -148,6 +149,8 @@ def _main(argv: list[str]) -> int:
                         'guide', trouble)
         stopping = threading.Event()
         scanner = sysfs.Scanner()
+        story = chronicle.Chronicle(CONF)
+        std_logging.getLogger('os_brick.agent').addHandler(story)
         executor = execute.Executor(CONF, scanner, host, stopping.is_set)
         guard = guard_loop.GuardLoop(CONF, scanner.scan, executor,
                                      activity.ActivityReader(),
@@ -156,7 +159,7 @@ def _main(argv: list[str]) -> int:
                                         executor, store, stopping.is_set,
                                         guard.publish, show=showing.Showing(
                                             CONF, host, lambda: guard.anchors,
-                                            service.notify))
+                                            service.notify, story=story))
         try:
             service.run(
                 service.AgentService(CONF, loop.run, guard, stopping),

@@ -41,6 +41,7 @@ from os_brick.cmd import starting
 COMMANDS = {
     'check': 'os_brick.cmd.check',
     'health': 'os_brick.cmd.health',
+    'history': 'os_brick.cmd.history',
     'mute': 'os_brick.cmd.mute',
     'pause': 'os_brick.cmd.pause',
     'plan': 'os_brick.cmd.plan',

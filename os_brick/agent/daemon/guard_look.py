@@ -69,8 +69,10 @@ class Looker:
         What fails is left for the next look.
         """
         kept = self.kept
-        kept.io_history = stall.look(kept.io_history, kept.activity.counters,
+        before = kept.io_history
+        kept.io_history = stall.look(before, kept.activity.counters,
                                      this.now)
+        self._tell_pauses(stall.pauses(before, kept.io_history))
         clues = self._clues()
         pause = self._suspect(this.now)
         kept.unseen |= clues != self._clues()
@@ -79,6 +81,12 @@ class Looker:
                 pause = min(pause, ALERT)
             kept.unseen = False
         return pause
+
+    def _tell_pauses(self, pauses: Mapping[str, float]) -> None:
+        for name, seconds in pauses.items():
+            if name in self.kept.guarded.arrays:
+                LOG.info('volume %s (%s): its I/O stood still for %.1f s',
+                         self.kept.guarded.volume(name).alias, name, seconds)
 
     def _suspect(self, now: float) -> float:
         """Find out what stands still, and when to look again."""

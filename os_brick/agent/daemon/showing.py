@@ -27,6 +27,7 @@ import sqlite3
 from oslo_config import cfg
 
 from os_brick.agent import clock as clocks
+from os_brick.agent.daemon import chronicle
 from os_brick.agent.daemon import healing_pass
 from os_brick.agent.daemon import knowledge
 from os_brick.agent.healing import decision
@@ -35,6 +36,7 @@ from os_brick.agent import model
 from os_brick.agent.provisioner import outbox
 from os_brick.agent.reporting import document
 from os_brick.agent.reporting import health
+from os_brick.agent.reporting import metrics
 from os_brick.agent.reporting import mutes
 from os_brick.agent.reporting import volume_document
 from os_brick.agent.store import ledger
@@ -62,16 +64,19 @@ class Showing:
 
     :param anchors: array -> the leg that the guard lets wait.
     :param notify: tells systemd.
+    :param story: writes down what was said; None: nobody does.
     """
 
     def __init__(self, conf: cfg.ConfigOpts, host: model.Host,
                  anchors: Callable[[], Mapping[str, str]] = lambda: {},
                  notify: Callable[[str], None] = lambda line: None,
-                 clock: clocks.Clock = clocks.HOST) -> None:
+                 clock: clocks.Clock = clocks.HOST,
+                 story: chronicle.Chronicle | None = None) -> None:
         self._conf = conf
         self._host = host
         self._anchors = anchors
         self._notify = notify
+        self._story = story
         self._clock = clock
         self._log_once = log_once.LogOnce()
         self._answered_at: float | None = None
@@ -116,10 +121,25 @@ class Showing:
                                    % error)
         else:
             self._log_once.fine('state file')
+        self._count(made)
+        if self._story is not None:
+            self._story.write(made)
         line = document.headline(made)
         if line != self._line:
             self._notify('STATUS=' + line)
             self._line = line
+
+    def _count(self, made: document.Document) -> None:
+        path = self._conf.metrics_textfile
+        if not path:
+            return
+        try:
+            shown.write_text(path, metrics.text(made))
+        except OSError as error:
+            self._log_once.trouble('metrics', '%s (option metrics_textfile)'
+                                   % error)
+        else:
+            self._log_once.fine('metrics')
 
     def _welcome(self, made: document.Document) -> None:
         """Say once, after the first pass with an answer, how it is."""
@@ -176,7 +196,7 @@ class Showing:
             self._answered_at, next(filter(None, map(
                 sources.way.errors.get, ('volumes', 'heartbeat'))), ''),
             waiting, sources.known.doubts, self._mutes(),
-            this.limits.paused)
+            this.limits.paused, own_disk=sources.store.trouble)
 
     @staticmethod
     def _records(uuid: str, array: model.Array | None,

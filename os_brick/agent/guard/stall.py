@@ -47,6 +47,8 @@ LATE = 1.5
 UNCOUNTED = 0.2
 #: Seconds after which an array stands still, and is looked at more often.
 MOMENT = 0.25
+#: Seconds of standing still that are told of.
+PAUSE = 0.5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,6 +82,20 @@ def look(before: IoHistory, counters: Mapping[str, model.IoCounters],
             since = now
         standing[name] = (io.ended, since)
     return IoHistory(standing, now)
+
+
+def pauses(before: IoHistory, after: IoHistory) -> dict[str, float]:
+    """Return the pauses that ended between two looks: array -> seconds.
+
+    Only what was seen in look after look counts; what is shorter than
+    ``PAUSE`` may be a slow target's usual.
+    """
+    if after.looked_at - before.looked_at > LATE:
+        return {}
+    return {name: after.looked_at - since
+            for name, (_ended, since) in before.standing.items()
+            if after.standing.get(name, (0, None))[1] != since
+            and after.looked_at - since >= PAUSE}
 
 
 def silent(unanswered: Mapping[model.Portal, float],

@@ -85,7 +85,7 @@ class Facts:
     :ivar left_alone: what of this host -> why it is not served.
     :ivar paused: volume UUID, or ``pauses.ALL``, -> its pause.
     :ivar failed: why the pass failed, '' where it did not.
-    :ivar own_disk: it failed for what is in the state directory.
+    :ivar own_disk: the state directory cannot be used.
     """
 
     agent: Agent

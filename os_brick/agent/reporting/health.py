@@ -110,8 +110,12 @@ def findings(document: Mapping[str, Any]) -> list[Finding]:
 
 
 def _of_host(document: Mapping[str, Any]) -> Iterator[Finding]:
-    if document['failed']:
-        yield found('STATE_DIR' if document['own_disk'] else 'PASS_FAILED',
+    if document['own_disk']:
+        yield found('STATE_DIR', document['failed'] or
+                    'state_dir cannot be used: what has to be remembered is '
+                    'in memory only; the log has the reason')
+    elif document['failed']:
+        yield found('PASS_FAILED',
                     'the last pass failed: %s' % document['failed'])
     provisioner = document['provisioner']
     if provisioner['error']:

@@ -58,6 +58,7 @@ def status(shown: document.Document, judged: verdict.Verdict, wall: float,
     for volume in volumes:
         lines += ['', *_volume(volume, wall, paint)]
     if not only:
+        lines += [] if volumes else ['', 'No volume of this host is listed']
         lines += _left_alone(shown)
     about = [one for one in judged.findings
              if not only or one.volume in ('', volumes[0]['alias'])]

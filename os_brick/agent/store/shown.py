@@ -26,6 +26,11 @@ class Unreadable(Exception):
 
 
 def write(path: str, content: object, mode: int = 0o644) -> None:
+    """Replace a file by plain values, as JSON; see ``write_text``."""
+    write_text(path, json.dumps(content, separators=(',', ':')) + '\n', mode)
+
+
+def write_text(path: str, text: str, mode: int = 0o644) -> None:
     """Replace the file: whoever reads it finds the old or the new one.
 
     It is not waited for the disk.
@@ -38,8 +43,7 @@ def write(path: str, content: object, mode: int = 0o644) -> None:
                      | os.O_NOFOLLOW, mode)
         with open(at, 'w', encoding='utf-8') as stream:
             os.fchmod(at, mode)
-            json.dump(content, stream, separators=(',', ':'))
-            stream.write('\n')
+            stream.write(text)
         os.replace(beside, path)
     except BaseException:
         try:

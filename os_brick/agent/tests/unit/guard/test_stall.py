@@ -57,6 +57,21 @@ class StallTest(base.BaseTestCase):
                          (60.0, model.IoCounters(7, 1))])
         self.assertEqual(frozenset(), watched.stalled(1060.5, 1.0))
 
+    def test_a_pause_is_told_when_it_ends(self) -> None:
+        seen = []
+        watched = stall.IoHistory()
+        for now, ended, under_way in (
+                (1.0, 0, 1), (1.9, 0, 1), (2.8, 0, 1),    # stands still
+                (3.0, 1, 1), (3.2, 1, 0),                 # too short
+                (4.0, 1, 1), (4.5, 1, 0),                 # and idle
+                (5.0, 1, 1), (9.0, 2, 1)):                # a look was missed
+            before = watched
+            watched = stall.look(before, {
+                'md0': model.IoCounters(ended, under_way)}, now)
+            seen.append(stall.pauses(before, watched))
+        self.assertEqual([{}, {}, {}, {'md0': 2.0}, {}, {}, {'md0': 0.5},
+                          {}, {}], seen)
+
     def test_silence_has_to_last(self) -> None:
         self.assertEqual({PORTAL}, stall.silent({PORTAL: 2.0}, 2.2))
         self.assertEqual(frozenset(), stall.silent({PORTAL: 1.99}, 2.2))

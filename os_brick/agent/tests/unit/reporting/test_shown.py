@@ -18,21 +18,28 @@ import dataclasses
 import json
 import logging
 import os
+import re
 import sqlite3
 from typing import Any
 
 import fixtures
+import yaml
 
+from os_brick.agent.daemon import chronicle
 from os_brick.agent.daemon import healing_loop
 from os_brick.agent.daemon import showing
 from os_brick.agent import model
 from os_brick.agent.reporting import health
+from os_brick.agent.reporting import metrics
 from os_brick.agent.reporting import mutes
 from os_brick.agent.reporting import screen
 from os_brick.agent.reporting import verdict
+from os_brick.agent.store import history
+from os_brick.agent.store import ledger
 from os_brick.agent.tests.unit import small_world
 from os_brick.agent.vendors import base
 from os_brick.cmd import health as health_command
+from os_brick.cmd import history as history_command
 from os_brick.cmd import mute
 from os_brick.cmd import status
 from os_brick.cmd import unmute
@@ -59,12 +66,19 @@ class ShownCase(small_world.WorldCase):
         self.conf.set_override('state_dir', self.folder)
         self.notified: list[str] = []
         self.anchors: dict[str, str] = {}
+        self.story = chronicle.Chronicle(self.conf, self.clock)
         self.cycle = healing_loop.HealingLoop(
             self.conf, self.driver, HOST, self.host.scan,
             self.host,  # type: ignore[arg-type]
             self.book, lambda: self.stopping, self.claimed.append,
             show=showing.Showing(self.conf, HOST, lambda: self.anchors,
-                                 self.notified.append, self.clock))
+                                 self.notified.append, self.clock,
+                                 self.story))
+
+    def catch(self) -> None:
+        logger = logging.getLogger('os_brick.agent')
+        logger.addHandler(self.story)
+        self.addCleanup(logger.removeHandler, self.story)
 
     def shown(self) -> dict[str, Any]:
         return viewing.load(os.path.join(self.folder, showing.STATE_FILE))
@@ -161,6 +175,8 @@ class TestStateFile(ShownCase):
                          self.shown()['provisioner']['answered_at'])
         self.assertLessEqual({'PROVISIONER_UNREACHABLE', 'REPORTS_WAITING',
                               'ARRAY_DEGRADED'}, self.codes())
+        self.assertEqual(
+            [1], [one['reports_waiting'] for one in self.shown()['volumes']])
         self.assertIn('provisioner does not answer; 1 reports wait',
                       self.notified[-1])
 
@@ -178,6 +194,16 @@ class TestStateFile(ShownCase):
         self.assertIn('NO_GOOD_LEG', self.codes())
         self.assertEqual(verdict.CRITICAL, self.look()[0])
 
+    def test_how_bad_it_is(self) -> None:
+        self.lose()
+        self.turn()
+        content = self.shown()
+        for good, weight in ((1, 1), (2, 2)):
+            content['volumes'][0].update(good=good, wanted=good + weight)
+            found, = [one for one in health.findings(content)
+                      if one.code == 'ARRAY_DEGRADED']
+            self.assertEqual(weight, found.weight)
+
     def test_the_guard_is_off(self) -> None:
         self.conf.set_override('io_guard', 'observe')
         self.turn()
@@ -194,6 +220,13 @@ class TestStateFile(ShownCase):
             self.assertEqual({code}, self.codes())
             self.assertIn(str(error), self.shown()['failed'])
             self.assertEqual('volume1', self.shown()['volumes'][0]['alias'])
+        self.turn()
+        self.assertEqual(set(), self.codes())
+
+    def test_a_ledger_that_is_in_memory_only(self) -> None:
+        with fixtures.MockPatchObject(ledger.Ledger, 'trouble', True):
+            self.turn()
+        self.assertEqual({'STATE_DIR'}, self.codes())
         self.turn()
         self.assertEqual(set(), self.codes())
 
@@ -254,6 +287,13 @@ class TestStatus(ShownCase):
         with open(path, encoding='utf-8') as screen_file:
             self.assertEqual(screen_file.read(), text,
                              'write it anew: WRITE_SCREENS=1')
+
+    def test_no_volume(self) -> None:
+        self.driver.answer = lambda volumes: []
+        self.turn()
+        code, text = self.look()
+        self.assertEqual(0, code)
+        self.assertIn('No volume of this host is listed', text)
 
     def test_it_fits_a_terminal(self) -> None:
         self.lose()
@@ -389,6 +429,148 @@ class TestMute(ShownCase):
         for text in ('', '4', '-1h', '0h', '31d', '1.5h', 'h', '4h '):
             self.assertRaises(argparse.ArgumentTypeError, mute.duration,
                               text)
+
+
+class TestHistory(ShownCase):
+
+    def told(self, **words: Any) -> list[str]:
+        return [one.sentence for one in history.History(os.path.join(
+            self.folder, history.FILE)).read(**words)]
+
+    def test_a_lost_replica_from_first_to_last(self) -> None:
+        self.catch()
+        self.lose()
+        self.turn(20)
+        told = self.told(volume='volume1')
+        place = -1
+        for words in ('replica %s is MISSING' % B,
+                      'asking the provisioner to replace replica %s' % B,
+                      'done: AddLeg', 'is in sync', 'is healthy',
+                      'asking the provisioner to confirm replica %s' % B):
+            place = next(index for index, sentence in enumerate(told)
+                         if index > place and words in sentence)
+        self.assertEqual([], self.told(volume='volume'))
+        self.assertEqual([], self.told(volume='volume_'))
+        self.assertEqual([], self.told(volume='%'))
+        # what is of no volume is in the whole history only
+        self.assertEqual(['provisioner reached'], [
+            sentence[:19] for sentence in self.told()
+            if sentence not in told])
+
+    def test_since(self) -> None:
+        self.catch()
+        self.turn()
+        now = self.clock.wall()
+        self.lose()
+        self.turn()
+        late = self.told(since=now)
+        self.assertTrue(late)
+        self.assertLess(len(late), len(self.told()))
+        self.assertEqual(self.clock.wall() - 1800.0, history_command.since(
+            '30m', self.clock))
+        self.assertEqual(60.0, history_command.since('2030-01-31 02:01')
+                         - history_command.since('2030-01-31T02:00'))
+        for text in ('', 'soon', '2030-02-31'):
+            self.assertRaises(argparse.ArgumentTypeError,
+                              history_command.since, text)
+
+    def test_it_is_bounded(self) -> None:
+        book = history.History(os.path.join(self.folder, 'short'), 3)
+        for number in range(5):
+            book.add([history.Happened(float(number), 'INFO', (), 'x')])
+        self.assertEqual([2.0, 3.0, 4.0],
+                         [one.wall for one in book.read()])
+        for _number in range(chronicle.MOST + 1):
+            self.story.emit(logging.LogRecord('', 20, '', 0, 'y', (), None))
+        self.turn()
+        self.assertLessEqual(self.told().count('y'), chronicle.MOST)
+
+    def test_what_cannot_be_written_costs_the_history_alone(self) -> None:
+        self.catch()
+        os.mkdir(os.path.join(self.folder, history.FILE))
+        self.turn(3)
+        self.assertEqual(1, self.log.output.count('history: '))
+        self.assertEqual(3, len(
+            [words for words in self.driver.said if words[0] == 'volumes']))
+        os.rmdir(os.path.join(self.folder, history.FILE))
+        self.lose()
+        self.turn()
+        self.assertIn('history: works again', self.log.output)
+
+    def test_a_file_that_is_none(self) -> None:
+        path = os.path.join(self.folder, history.FILE)
+        for content in (None, b'x' * 4096):
+            if content:
+                with open(path, 'wb') as stream:
+                    stream.write(content)
+            error = self.assertRaises(history.HistoryError, self.told)
+            self.assertIn(path, str(error))
+
+    def test_a_line(self) -> None:
+        self.assertRegex(history_command.line(history.Happened(
+            1.7e9, 'WARNING', ('a',), 'x\033[2J')),
+            r'^2023-11-1\d \d\d:\d\d:20 WARNING  x\?\[2J$')
+
+
+class TestMetrics(ShownCase):
+
+    def counted(self) -> str:
+        with open(os.path.join(self.folder, 'x.prom'),
+                  encoding='utf-8') as stream:
+            return stream.read()
+
+    def test_a_lost_replica(self) -> None:
+        self.conf.set_override('metrics_textfile',
+                               os.path.join(self.folder, 'x.prom'))
+        self.lose()
+        self.outage('report')
+        self.turn()
+        text = self.counted()
+        for line in (
+                'nvme_agent_volume_copies_good{volume="volume1",'
+                'device="md1"} 1',
+                'nvme_agent_volume_copies_wanted{volume="volume1",'
+                'device="md1"} 2',
+                'nvme_agent_replica_state{volume="volume1",replica="%s",'
+                'state="MISSING"} 1' % B,
+                'nvme_agent_replica_state{volume="volume1",replica="%s",'
+                'state="MISSING"} 0' % A,
+                'nvme_agent_path_live{volume="volume1",replica="%s",'
+                'controller="nvme11",portal="tcp://192.0.2.11:4420"} 0' % B,
+                'nvme_agent_health{code="ARRAY_DEGRADED",'
+                'severity="warning",volume="volume1",muted="false"} 1',
+                'nvme_agent_reports_waiting 1',
+                'nvme_agent_provisioner_up 1',
+                '# TYPE nvme_agent_replica_state gauge'):
+            self.assertIn(line, text.splitlines())
+
+    def test_every_metric_is_in_table_and_rules_name_only_those(
+            self) -> None:
+        names = {metrics.PREFIX + name for name in metrics.METRICS}
+        with open(os.path.join(DOCUMENTATION, 'metrics.rst'),
+                  encoding='utf-8') as page:
+            self.assertEqual(names, {*re.findall(
+                r'^   \* - ``(nvme_agent_\w+)``$', page.read(), re.M)})
+        with open(os.path.join(DOCUMENTATION, *['..'] * 3, 'etc',
+                               'prometheus', 'nvme-agent.rules.yml'),
+                  encoding='utf-8') as rules:
+            used = {name for group in yaml.safe_load(rules)['groups']
+                    for rule in group['rules']
+                    for name in re.findall(r'nvme_agent_\w+', rule['expr'])}
+        self.assertTrue(used)
+        self.assertLessEqual(used, names)
+
+    def test_labels_are_escaped(self) -> None:
+        self.turn()
+        content = self.shown()
+        content['agent']['version'] = 'a"b\\c\nd'
+        self.assertIn('version="a\\"b\\\\c\\nd"', metrics.text(content))
+
+    def test_a_file_that_cannot_be_written(self) -> None:
+        self.conf.set_override('metrics_textfile',
+                               os.path.join(self.folder, 'none', 'x.prom'))
+        self.turn(3)
+        self.assertEqual(1, self.log.output.count('metrics_textfile'))
 
 
 class TestWords(ShownCase):

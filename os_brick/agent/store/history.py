@@ -1,0 +1,112 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""What has happened, as sentences with times; bounded, and no loss if lost.
+
+A file of its own beside the ledger: what it costs to write it down is not
+what must be remembered, and a full disk costs the history alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+import dataclasses
+import os
+import sqlite3
+
+#: How many sentences are kept; one is some 200 bytes.
+MOST = 20000
+FILE = 'history.sqlite'
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS history (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    wall REAL, level TEXT, volumes TEXT, sentence TEXT);
+"""
+_READ = """
+SELECT wall, level, volumes, sentence FROM history WHERE wall >= ?
+AND (? = '' OR INSTR(' ' || volumes || ' ', ' ' || ? || ' ')) ORDER BY seq
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class Happened:
+    """:ivar wall: seconds since the epoch.
+
+    :ivar level: as in the log.
+    :ivar volumes: aliases of those that it is about.
+    """
+
+    wall: float
+    level: str
+    volumes: tuple[str, ...]
+    sentence: str
+
+
+class HistoryError(Exception):
+    """Why the history cannot be read or written; the text names the file."""
+
+
+class History:
+    """:param path: the sqlite file."""
+
+    def __init__(self, path: str, most: int = MOST) -> None:
+        self._path = path
+        self._most = most
+
+    def add(self, happened: Iterable[Happened]) -> None:
+        """Write it down, and drop what is too old.
+
+        It is not waited for the disk.
+
+        :raises HistoryError: it is not written down.
+        """
+        rows = [(one.wall, one.level, ' '.join(one.volumes), one.sentence)
+                for one in happened]
+        try:
+            os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))
+            db = sqlite3.connect(self._path, timeout=1.0)
+            try:
+                db.execute('PRAGMA synchronous=OFF')
+                with db:
+                    db.executescript(_SCHEMA)
+                    db.executemany(
+                        'INSERT INTO history (wall, level, volumes, '
+                        'sentence) VALUES (?, ?, ?, ?)', rows)
+                    db.execute(
+                        'DELETE FROM history WHERE seq <= (SELECT MAX(seq) '
+                        'FROM history) - ?', (self._most,))
+            finally:
+                db.close()
+        except (OSError, sqlite3.Error) as error:
+            raise self._trouble(error) from error
+
+    def read(self, since: float = 0.0, volume: str = '') -> list[Happened]:
+        """Return what has happened, the oldest first.
+
+        :param volume: alias of the only one that is asked for, '' for all.
+        :raises HistoryError: it cannot be read.
+        """
+        try:
+            os.close(os.open(self._path, os.O_RDONLY))
+            db = sqlite3.connect('file:%s?mode=ro' % self._path, uri=True,
+                                 timeout=5.0)
+            try:
+                return [Happened(wall, level, tuple(volumes.split()), sentence)
+                        for wall, level, volumes, sentence in db.execute(
+                            _READ, (since, volume, volume))]
+            finally:
+                db.close()
+        except (OSError, sqlite3.Error) as error:
+            raise self._trouble(error) from error
+
+    def _trouble(self, error: Exception) -> HistoryError:
+        return HistoryError('%s: %s' % (
+            self._path, getattr(error, 'strerror', None) or error))

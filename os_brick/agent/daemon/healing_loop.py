@@ -26,6 +26,7 @@ import logging
 from oslo_config import cfg
 
 from os_brick.agent import clock as clocks
+from os_brick.agent.daemon import attachments
 from os_brick.agent.daemon import healing_pass
 from os_brick.agent.daemon import knowledge
 from os_brick.agent.daemon import limits
@@ -81,6 +82,8 @@ class HealingLoop:
                                         self._knowledge, self._observer)
         self._limits = limits.Reader(conf, store, clock, self._knowledge,
                                      self._observer)
+        self._attachments = attachments.Attachments(
+            store, self._knowledge, self._outbox, log, store.rebooted())
         self._show = show
         self._sources = showing.Sources(self._knowledge, self._outbox, store)
         self._last = healing_pass.Pass()
@@ -106,6 +109,7 @@ class HealingLoop:
         this.limits = self._limits.read()
         # a volume's own reports are all that serving it adds to these
         this.owing = self._ledger.owing()
+        self._attachments.begin(this)
         served = self._serve_all(this)
         busy = False
         # a provisioner that does not answer costs one time-out, not one for
@@ -113,6 +117,7 @@ class HealingLoop:
         if this.fresh or not self._outbox.unavailable:
             with self._log_once.sheltered('telling'):
                 busy |= self._telling.tell_all(this, served)
+                self._attachments.tell(this)
         this.targets_wanted = frozenset[str]().union(
             *(one.targets_wanted for one in served))
         busy |= any(one.busy for one in served)
@@ -152,6 +157,7 @@ class HealingLoop:
         this.owned = known.owned(arrays)
         here = frozenset(arrays.values())
         this.attached, this.here = here - this.here, here
+        self._attachments.follow(this)
 
     def _greet(self) -> None:
         """Heartbeat, and what was seen: best effort, dropped in an outage."""

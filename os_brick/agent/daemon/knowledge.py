@@ -63,6 +63,15 @@ class Knowledge:
         """Remember which replicas have been legs of a volume's array."""
         self._legs[volume] = legs
 
+    @property
+    def remembered(self) -> Mapping[str, frozenset[str]]:
+        """Volume -> replicas that have been legs, of all volumes ever."""
+        return self._legs
+
+    def word(self, uuid: str) -> model.Volume | None:
+        """Return the volume as far as the provisioner has spoken of it."""
+        return self._volumes.get(uuid)
+
     def learnt(self) -> ownership.KnownVolumes:
         """Return what is known now; while that stays, the same value."""
         now = ownership.KnownVolumes(dict(self._volumes), dict(self._legs))

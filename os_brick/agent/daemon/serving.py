@@ -131,10 +131,13 @@ class Serving:
         for report in decided.reports:
             LOG.info('volume %s: replica %s is %s', volume.alias,
                      report.replica_uuid, report.state.value)
-        if decided.doubt:
-            subject = 'volume %s, its replicas' % volume.alias
-            this.subjects.add(subject)
-            self._log_once.trouble(subject, decided.doubt)
+        for subject, text, level in (
+                ('its replicas', decided.doubt, logging.WARNING),
+                ('its healing', decided.observes, logging.INFO)):
+            if text:
+                subject = 'volume %s, %s' % (volume.alias, subject)
+                this.subjects.add(subject)
+                self._log_once.trouble(subject, text, level)
         for uuid, record in decided.records.items():
             if record.failed and volume.replica(uuid) is not None:
                 subject = 'volume %s, replica %s' % (volume.alias, uuid)
@@ -176,13 +179,19 @@ class Serving:
         this.subjects.add(subject)
         if this.lock_held or self._stopping():
             return False
+        before = dict(records)
+        if isinstance(action, act.AddLeg):
+            self._keep(volume, records, action.replica_uuid,
+                       decision.put_in(records[action.replica_uuid]))
         try:
             self._executor.execute(action, volume, this.owned)
         except execute.NotDone as error:
             self._log_once.trouble(subject, 'not done: %s' % error)
             # all actions wait for the same lock
             this.lock_held = isinstance(error, execute.LockHeld)
-            self._learn(action, error, volume, records)
+            if isinstance(action, (act.Connect, act.AddLeg)):
+                self._keep(volume, records, action.replica_uuid, _learnt(
+                    error, before[action.replica_uuid]))
             return False
         except Exception as error:
             self._log_once.defect(subject, error)
@@ -194,19 +203,23 @@ class Serving:
                 'volume %s: done: %s', volume.alias, words)
         return not again
 
-    def _learn(self, action: act.Action, error: not_done.NotDone,
-               volume: model.Volume,
-               records: dict[str, decision.ReplicaRecord]) -> None:
-        """Remember what a failure tells of the replica."""
-        if not isinstance(action, (act.Connect, act.AddLeg)):
-            return
-        record = records[action.replica_uuid]
-        if isinstance(error, execute.Divergent):
-            record = decision.diverged(record, str(error))
-        elif isinstance(error, (execute.LockHeld, execute.Refused,
-                                execute.HostUnfit)):
-            return
-        else:
-            record = decision.unusable(record, str(error))
-        records[action.replica_uuid] = record
-        self._ledger.save(volume.uuid, {action.replica_uuid: record})
+    def _keep(self, volume: model.Volume,
+              records: dict[str, decision.ReplicaRecord], replica: str,
+              record: decision.ReplicaRecord) -> None:
+        if records[replica] != record:
+            records[replica] = record
+            self._ledger.save(volume.uuid, {replica: record})
+
+
+def _learnt(error: not_done.NotDone, record: decision.ReplicaRecord
+            ) -> decision.ReplicaRecord:
+    """Return the record with what a failure tells of the replica.
+
+    :param record: that of before: nothing was put in.
+    """
+    if isinstance(error, execute.Divergent):
+        return decision.diverged(record, str(error))
+    if isinstance(error, (execute.LockHeld, execute.Refused,
+                          execute.HostUnfit)):
+        return record
+    return decision.unusable(record, str(error))

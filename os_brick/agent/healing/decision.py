@@ -49,6 +49,8 @@ asked = replica_record.asked
 unusable = replica_record.unusable
 diverged = replica_record.diverged
 chosen = replica_record.chosen
+detached = replica_record.detached
+put_in = replica_record.put_in
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,6 +83,7 @@ class HealingDecision:
     :ivar alarm: why no copy may be touched, '' where that is not so (S10).
     :ivar held: replica -> seconds for which it is not put back yet (S13).
     :ivar doubt: why the provisioner's word is not acted on, '' if it is (S8).
+    :ivar observes: why another host does the healing, '' if none does (S12).
     """
 
     records: ReplicaRecords
@@ -93,6 +96,7 @@ class HealingDecision:
     alarm: str = ''
     held: Mapping[str, float] = dataclasses.field(default_factory=dict)
     doubt: str = ''
+    observes: str = ''
 
 
 def decide(volume: model.Volume, array: model.Array,
@@ -112,10 +116,15 @@ def decide(volume: model.Volume, array: model.Array,
     view = volume_view.VolumeView(volume, array, snapshot, records, now,
                                   policy, attached)
     view = view.with_records(observing.observe(view))
+    if volume.observe:
+        return HealingDecision(
+            replica_record.standing_still(view.records, records),
+            observes='this host only observes it: ' + volume.observe)
     view = view.with_records(custody.follow(view, attached, owing))
     alarm = custody.alarm(view)
     if alarm:
-        return _held(view, alarm)
+        return _held(view.with_records(replica_record.standing_still(
+            view.records, records)), alarm)
     if view.nonsense:
         return HealingDecision(view.records, doubt=view.nonsense)
     plan = planning.Plan(view, staying, owned)
@@ -133,8 +142,7 @@ def decide(volume: model.Volume, array: model.Array,
         replica.state is State.AVAILABLE
         and view.local(replica) is State.AVAILABLE
         for replica in volume.replicas)
-    held = {replica.uuid: seconds for replica in volume.replicas
-            if (seconds := view.held(replica))}
+    held = _waiting(view)
     return HealingDecision(
         records, reports, requests, actions, targets_wanted, settled,
         min((*filter(None, map(view.due_in, view.members)), *held.values()),
@@ -158,6 +166,14 @@ def _held(view: volume_view.VolumeView, alarm: str) -> HealingDecision:
                        if report.replica_uuid not in hidden),
         actions=tuple(connecting.connect(view)),
         targets_wanted=_targets_wanted(view), alarm=alarm)
+
+
+def _waiting(view: volume_view.VolumeView) -> dict[str, float]:
+    """Return those that are wanted back, and for how long not yet (S13)."""
+    return {replica.uuid: seconds for replica in view.volume.replicas
+            if not view.array.whole and replica.state is not State.TERMINATING
+            and not view.records[replica.uuid].retired
+            and (seconds := view.held(replica))}
 
 
 def _targets_wanted(view: volume_view.VolumeView) -> frozenset[str]:

@@ -41,7 +41,13 @@ def observe(view: volume_view.VolumeView) -> ReplicaRecords:
 
 def _looked_at(view: volume_view.VolumeView) -> ReplicaRecords:
     """Take in each replica for itself."""
-    records = dict(view.records)
+    view = view.with_records({
+        uuid: dataclasses.replace(record, detached_at=None)
+        for uuid, record in view.records.items()})
+    records = {uuid: record if record.left_at is None
+               or view.array.leg_of(uuid) is None
+               else dataclasses.replace(record, left_at=None)
+               for uuid, record in view.records.items()}
     for replica in view.volume.replicas:
         records[replica.uuid] = _listed(view, replica)
         record = _left(view.with_records(records), replica)
@@ -67,7 +73,8 @@ def _left(view: volume_view.VolumeView,
     if leg is None and not record.joined:
         return record
     return dataclasses.replace(record, left_at=late_writes.left_at(
-        record.left_at, leg is not None, view.attached, view.now))
+        record.left_at, leg is not None,
+        view.attached or bool(view.volume.observe), view.now))
 
 
 def _listed(view: volume_view.VolumeView,

@@ -75,6 +75,8 @@ class ReplicaRecord:
     :ivar given_up: the operator said that another copy is the one.
     :ivar left_at: agent time since which md does not list it any more; None
         while it does, and where it never did.
+    :ivar detached_at: agent time at which the volume was found detached; None
+        while it is attached.
     """
 
     joined: bool = False
@@ -99,6 +101,7 @@ class ReplicaRecord:
     divergent: str = ''
     given_up: bool = False
     left_at: float | None = None
+    detached_at: float | None = None
 
 
 ReplicaRecords = Mapping[str, ReplicaRecord]
@@ -127,8 +130,7 @@ def seen(record: ReplicaRecord, state: State, device: str | None, now: float,
                                      retired=False)
         if record.successor is None:
             # it came back before anything was assigned in its place
-            record = dataclasses.replace(record, requested_at=None, known=(),
-                                         attempts=0, retry_at=0.0)
+            record = _unasked(record)
     return record
 
 
@@ -161,6 +163,15 @@ def unusable(record: ReplicaRecord, why: str) -> ReplicaRecord:
     return dataclasses.replace(record, failed=why)
 
 
+def put_in(record: ReplicaRecord) -> ReplicaRecord:
+    """Return the record to save *before* it is added to the array (S13).
+
+    Whoever is killed, or meets a leg that was dropped again before the next
+    look, knows that it has been one.
+    """
+    return dataclasses.replace(record, joined=True, left_at=None)
+
+
 def with_failures(records: ReplicaRecords,
                   failures: Mapping[str, str]) -> ReplicaRecords:
     """Return the records once it was seen which namespaces can be used.
@@ -185,6 +196,40 @@ def chain(records: ReplicaRecords, replica_uuid: str) -> list[str]:
 def diverged(record: ReplicaRecord, why: str) -> ReplicaRecord:
     """Return the record to save after its superblock was read (S10)."""
     return dataclasses.replace(record, divergent=why)
+
+
+def detached(records: ReplicaRecords, now: float) -> ReplicaRecords:
+    """Return the records after the volume was detached.
+
+    How long a replica was bad, what was reported of it and a request that was
+    not answered with another replica are of the attachment that has ended: the
+    next one may be a week later, after another host had the volume.  Who held
+    every acknowledged write, what may hold more, what was assigned in whose
+    place and what was let go stays true.
+    """
+    return {uuid: dataclasses.replace(
+        _unasked(record), device='', reported=None, reported_at=0.0,
+        bad_since=None, down=0.0, counted_at=None, failed='',
+        detached_at=now) for uuid, record in records.items()}
+
+
+def _unasked(record: ReplicaRecord) -> ReplicaRecord:
+    if record.successor is not None:
+        return record
+    return dataclasses.replace(record, requested_at=None, known=(),
+                               attempts=0, retry_at=0.0)
+
+
+def standing_still(records: ReplicaRecords,
+                   before: ReplicaRecords) -> ReplicaRecords:
+    """Return the records with the grace periods where they were before.
+
+    Nothing can be done for a replica while its volume's copies are in doubt.
+    """
+    nothing = ReplicaRecord()
+    return {uuid: dataclasses.replace(record, counted_at=None, down=min(
+        record.down, before.get(uuid, nothing).down))
+        for uuid, record in records.items()}
 
 
 def chosen(records: ReplicaRecords, replica_uuid: str) -> ReplicaRecords:

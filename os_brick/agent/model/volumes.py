@@ -236,6 +236,8 @@ class Volume:
         where the provisioner does not say (then: all that it lists).
     :ivar max_replica_down_time: seconds a replica may stay bad before a
         replacement is asked for; 0 means never, None the agent's default.
+    :ivar observe: why this host is to leave the healing to another one that
+        has the volume, too; '' where it is not.
     """
 
     uuid: str
@@ -244,6 +246,7 @@ class Volume:
     replicas: tuple[Replica, ...] = ()
     replica_count: int | None = None
     max_replica_down_time: float | None = None
+    observe: str = ''
 
     def __post_init__(self) -> None:
         _normalise_uuid(self)
@@ -254,6 +257,7 @@ class Volume:
         _is_number(self, 'size', 1, whole=True)
         _is_number(self, 'replica_count', 1, whole=True)
         _is_number(self, 'max_replica_down_time', 0)
+        _is_kind(self, 'observe', str)
         _make_tuple(self, 'replicas', Replica)
         seen = [replica.uuid for replica in self.replicas]
         if len(set(seen)) != len(seen):

@@ -65,6 +65,11 @@ class Ledger:
     def close(self) -> None:
         self._db.close()
 
+    def rebooted(self) -> bool:
+        """Say whether the host has booted since ``now`` was asked last."""
+        boots = [boot for (boot,) in self._db.read('SELECT boot FROM clock')]
+        return bool(boots) and boots[0] != self._clock.boot()
+
     @property
     def trouble(self) -> bool:
         """Whether a restart would find less than what is known now."""
@@ -218,6 +223,12 @@ class Ledger:
         """The volumes of which there are reports to be sent."""
         return frozenset(volume for (volume,) in self._db.read(
             'SELECT DISTINCT volume FROM outbox'))
+
+    def drop_reports(self, volume: str) -> int:
+        """Drop the reports of a volume that are to be sent; say how many."""
+        number = len(self.pending(volume))
+        self._db.change([('DELETE FROM outbox WHERE volume = ?', (volume,))])
+        return number
 
     def delivered(self, seq: int) -> None:
         self._db.change([('DELETE FROM outbox WHERE seq = ?', (seq,))])

@@ -112,6 +112,11 @@ class ProvisionerDriver(abc.ABC):
             and logged once by the driver; the others are returned.  A volume
             left out is unknown to the agent, never gone.  So is a replica
             that two volumes list, for both of them.
+
+        Where a volume is attached to several hosts at once (live migration,
+        multi-attach), one of them is to heal it: a driver that knows which
+        one sets ``observe`` of the volume on the others, in words for an
+        operator.  These guard I/O and change, report and ask nothing (S12).
         """
 
     @abc.abstractmethod

@@ -124,7 +124,7 @@ class LocalDriver(base.ProvisionerDriver):
                                                self._answer[0], basis)):
             entries = self._reconcile(inventory)
             self._answer = (inventory, entries), pool.describe_all(
-                inventory, entries)
+                inventory, entries, host)
         return self._answer[1]
 
     def report_replica_state(self, volume: model.Volume,

@@ -247,10 +247,16 @@ class Agent:
             self.failed.append('%s: refused: %s' % (action, why))
             return
         self.judge.action(action)
+        records = self.records.setdefault(volume.uuid, {})
+        before = dict(records)
+        if isinstance(action, act.AddLeg):
+            records[action.replica_uuid] = decision.put_in(
+                records[action.replica_uuid])
         try:
             self.kernel.apply(action)
         except simulator.KernelError as error:
             self.failed.append('%s: %s' % (action, error))
+            self.records[volume.uuid] = before
             if isinstance(action, act.Connect):
                 records = self.records[volume.uuid]
                 records[action.replica_uuid] = decision.unusable(

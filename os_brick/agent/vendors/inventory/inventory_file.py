@@ -40,7 +40,7 @@ _NQN = re.compile(r'nqn\.[0-9]{4}-[0-9]{2}\.[!-~]{1,211}')
 _REPLICA = ('uuid', 'nqn', 'portals', 'failure_domain', 'size')
 _SPARE = _REPLICA + ('volumes', 'tags', 'returned', 'host')
 _DOWN_TIME = 'max_replica_down_time'
-_VOLUME = ('uuid', 'alias', 'replicas', 'size', 'tags', _DOWN_TIME)
+_VOLUME = ('uuid', 'alias', 'replicas', 'size', 'tags', _DOWN_TIME, 'host')
 
 
 class InventoryError(Exception):
@@ -82,7 +82,10 @@ class Spare:
 
 @dataclasses.dataclass(frozen=True)
 class Listing:
-    """A volume as the operator describes it; sizes bytes, times seconds."""
+    """A volume as the operator describes it; sizes bytes, times seconds.
+
+    :ivar host: name or NQN of the host that heals it; '': whoever has it.
+    """
 
     uuid: str
     alias: str
@@ -90,6 +93,7 @@ class Listing:
     size: int | None = None
     tags: frozenset[str] = frozenset()
     max_replica_down_time: float | None = None
+    host: str = ''
 
 
 @dataclasses.dataclass(frozen=True)
@@ -178,7 +182,9 @@ class _Parser:
             self._fail(fields['replicas'], 'volume %s has no replica' % alias)
         return Listing(uuid, alias, replicas, self._size(fields),
                        self._words(fields, 'tags'),
-                       self._seconds(fields.get(_DOWN_TIME)))
+                       self._seconds(fields.get(_DOWN_TIME)),
+                       self._text(fields['host'], 'host')
+                       if 'host' in fields else '')
 
     def _spare(self, node: yaml.Node, known: Collection[str]) -> Spare:
         fields = self._fields(node, 'a spare', _SPARE,

@@ -93,8 +93,12 @@ def _revived(entry: assignments.Assignment, filled: Collection[str | None],
 
 
 def describe(listing: inventory_file.Listing,
-             entries: Iterable[assignments.Assignment]) -> model.Volume | None:
-    """Return the volume as the agent is told of it; None: no replica."""
+             entries: Iterable[assignments.Assignment],
+             host: model.Host | None = None) -> model.Volume | None:
+    """Return the volume as the agent is told of it; None: no replica.
+
+    :param host: this host.
+    """
     live = [entry for entry in entries if entry.live]
     members = [entry for entry in live if entry.member]
     if not members:
@@ -104,7 +108,9 @@ def describe(listing: inventory_file.Listing,
         tuple(model.Replica(entry.uuid, entry.state or State.UNKNOWN,
                             entry.state_since, entry.backing.target)
               for entry in live),
-        len(members), listing.max_replica_down_time)
+        len(members), listing.max_replica_down_time,
+        'the inventory names the host %s for it' % listing.host
+        if listing.host and not _names(listing.host, host) else '')
 
 
 def by_volume(entries: Iterable[assignments.Assignment]
@@ -116,11 +122,14 @@ def by_volume(entries: Iterable[assignments.Assignment]
 
 
 def describe_all(inventory: inventory_file.Inventory,
-                 entries: Iterable[assignments.Assignment]
-                 ) -> tuple[model.Volume, ...]:
-    """Return the volumes of the inventory that have a replica."""
+                 entries: Iterable[assignments.Assignment],
+                 host: model.Host | None = None) -> tuple[model.Volume, ...]:
+    """Return the volumes of the inventory that have a replica.
+
+    :param host: this host.
+    """
     ours = by_volume(entries)
-    described = (describe(listing, ours.get(listing.uuid, ()))
+    described = (describe(listing, ours.get(listing.uuid, ()), host)
                  for listing in inventory.volumes)
     return tuple(volume for volume in described if volume is not None)
 
@@ -182,12 +191,17 @@ def together(one: inventory_file.Backing,
         portal.address in addresses for portal in other.target.portals)
 
 
+def _names(name: str, host: model.Host | None) -> bool:
+    """Say whether that is the name or the NQN of this host."""
+    return host is not None and (name.lower() == host.name.lower()
+                                 or name == host.nqn)
+
+
 def _not_ours(spare: inventory_file.Spare, host: model.Host | None) -> str:
     """Several hosts may have this file, and only one may take a spare."""
     if not spare.host:
         return 'no host is named that may take it'
-    if host is None or (spare.host.lower() != host.name.lower()
-                        and spare.host != host.nqn):
+    if not _names(spare.host, host):
         return 'it is for the host %s' % spare.host
     return ''
 

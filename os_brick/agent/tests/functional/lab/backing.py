@@ -22,7 +22,6 @@ import logging
 import os
 import pathlib
 
-from os_brick.agent.tests.functional.lab import late as late_lib
 from os_brick.agent.tests.functional.lab import process
 
 LOG = logging.getLogger(__name__)
@@ -36,15 +35,12 @@ class Backing:
 
     :ivar device: the path that a target exports.
     :ivar path: the file that holds the blocks.
-    :ivar late: what holds a write back, where that is wanted.
     """
 
-    def __init__(self, name: str, size: int, slow: bool = False,
-                 late: bool = False) -> None:
+    def __init__(self, name: str, size: int, slow: bool = False) -> None:
         """Create it.
 
         :param slow: whether ``set_delay`` will be used.
-        :param late: whether a write will be held back.
         """
         DIRECTORY.mkdir(parents=True, exist_ok=True)
         self.name = name
@@ -52,12 +48,6 @@ class Backing:
         self.path = DIRECTORY / name
         with self.path.open('wb') as blocks:
             blocks.truncate(size)
-        self.late: late_lib.LateDevice | None = None
-        self.loop, self._mapped = '', None
-        if late:
-            self.late = late_lib.LateDevice(self.path, size)
-            self.device = self.late.device
-            return
         self.loop = process.run(
             'losetup', '--find', '--show', str(self.path)).strip()
         self.device = self.loop
@@ -100,10 +90,6 @@ class Backing:
 
     def remove(self) -> None:
         """Give the device and its memory back."""
-        if self.late is not None:
-            self.late.close()
-            self.path.unlink(missing_ok=True)
-            return
         if self._mapped:
             process.attempt(process.run, 'dmsetup', 'remove', '--retry',
                             self._mapped)

@@ -104,17 +104,16 @@ class Target:
         return self.namespaces[0]
 
     def add_namespace(self, size: int = SIZE, uuid: str | None = None,
-                      slow: bool = False, late: bool = False) -> Namespace:
+                      slow: bool = False) -> Namespace:
         """Export another block device of ``size`` bytes.
 
         :param slow: whether its backing device's ``set_delay`` will be used.
-        :param late: whether it will hold a write back.
         """
         nsid = len(self.namespaces) + 1
         namespace = Namespace(
             nsid=nsid, uuid=uuid or str(uuid_lib.uuid4()),
             backing=backing_lib.Backing(
-                '%s-%d' % (self.name, nsid), size, slow, late),
+                '%s-%d' % (self.name, nsid), size, slow),
             path=self._path / 'namespaces' / str(nsid))
         self.namespaces.append(namespace)
         namespace.path.mkdir()
@@ -181,8 +180,7 @@ class TargetRack:
         self._numbers = itertools.count(1)
 
     def add(self, namespaces: int = 1, portals: int = 1, size: int = SIZE,
-            slow: bool = False, uuid: str | None = None,
-            late: bool = False) -> Target:
+            slow: bool = False, uuid: str | None = None) -> Target:
         """Start a target that serves at once.
 
         :param size: bytes of each namespace.
@@ -195,8 +193,7 @@ class TargetRack:
             self.network)
         self.targets.append(target)
         for index in range(namespaces):
-            target.add_namespace(size, uuid if index == 0 else None, slow,
-                                 late)
+            target.add_namespace(size, uuid if index == 0 else None, slow)
         target.revive()
         return target
 
@@ -207,9 +204,7 @@ class TargetRack:
             process.attempt(target.revive)
             for namespace in target.namespaces:
                 process.attempt(namespace.restore)
-                if namespace.backing.late is not None:
-                    process.attempt(namespace.backing.late.release)
-                elif namespace.backing.device != namespace.backing.loop:
+                if namespace.backing.device != namespace.backing.loop:
                     process.attempt(namespace.backing.set_delay, 0)
 
     def remove(self) -> None:

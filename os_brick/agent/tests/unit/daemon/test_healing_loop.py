@@ -243,6 +243,35 @@ class TestHeldBack(CycleCase):
             'volume volume1, its replicas: all its replicas are marked')))
         self.assertEqual([], self.host.did)
 
+    def test_S13_one_that_was_killed_while_it_added_knows_it(self):
+        """The new leg is dropped before it is looked at."""
+        self.lose()
+        self.turn(5)
+        self.host.broken = self.kill
+        self.assertRaises(small_world.Killed, self.turn, 5)
+        self.host.broken = lambda action: None
+        self.restart()
+        self.turn(1, 0.0)
+        self.assertEqual(1, len(self.lines('return of replica %s'
+                                           % small_world.uuid(1, 'c'))))
+
+    def kill(self, action: act.Action) -> None:
+        if isinstance(action, act.AddLeg):
+            raise small_world.Killed()
+
+    def test_one_that_was_refused_is_not_held_back(self):
+        self.lose()
+        refusals = []
+
+        def refuse(action: act.Action) -> None:
+            if isinstance(action, act.AddLeg) and not refusals:
+                refusals.append(action)
+                raise execute.Refused('not now')
+        self.host.broken = refuse
+        self.turn(20, 4.0)
+        self.assertEqual([], self.lines('return of replica'))
+        self.assertEqual({'A', 'C'}, self.legs())
+
 
 class TestWhoseFault(CycleCase):
     """A host that cannot do it uses up no spares."""
@@ -298,6 +327,18 @@ class TestCopiesInDoubt(CycleCase):
         line, = [line for line in self.lines('is ahead')
                  if 'No copy of it' in line and 'event' not in line][:1]
         self.assertIn('volume volume1, its copies', line)
+
+    def test_no_grace_is_used_up_while_nothing_can_be_done(self):
+        """Or it would be replaced at once when the doubt is over."""
+        self.turn()
+        del self.host.legs[1]['B']
+        self.diverged = {self.host.name(1, 'B') + 'n1'}
+        self.turn(3)
+        uuid = small_world.uuid(1, 'f')
+        before = self.book.records(uuid)[small_world.uuid(1, 'b')].down
+        self.turn(50)
+        after = self.book.records(uuid)[small_world.uuid(1, 'b')]
+        self.assertEqual((before, None), (after.down, after.counted_at))
 
     def test_S10_it_is_told_as_an_event(self):
         events = []

@@ -111,6 +111,28 @@ class ReturnTest(base.BaseTestCase):
         self.world.passes(12, 1.0)
         self.assertEqual({A: HOLD}, self.decide(self.records, True).held)
 
+    def test_S13_it_was_a_leg_while_it_was_not_listed(self) -> None:
+        """By the provisioner; udev put it back, and it was cut again."""
+        self.drop()
+        self.world.passes(3, 1.0)
+        self.world.vendor.hides = {A}
+        self.world.kernel.incremental(self.world.raid)
+        self.world.passes(2, 30.0)
+        self.drop()
+        self.world.passes(2, 1.0)
+        self.world.vendor.hides = set()
+        self.assertLess(HOLD - 2, self.added_after())
+
+    def test_who_was_exchanged_is_not_waited_for(self) -> None:
+        self.world.vendor.give(self.world.volume)
+        self.world.vendor.terminate(self.world.volume, A)
+        gone = False
+        for _pass in range(200):
+            self.world.passes(1, 0.5)
+            self.assertEqual({}, self.decide(self.records).held)
+            gone = gone or self.records[A].left_at is not None
+        self.assertTrue(gone)
+
     def test_the_wait_is_not_counted_against_it(self) -> None:
         """With a grace period that is shorter nothing is replaced."""
         self.world.agent.policy = decision.HealingPolicy(3.0, 60.0)

@@ -668,6 +668,23 @@ class SharedFileTestCase(LocalTestCase):
             self.taken(one, where)
         self.assertEqual(2, log.output.count('line '))
 
+    def test_a_volume_is_healed_by_the_host_that_it_names(self):
+        """Both have it: it is on its way from one to the other."""
+        for name in (HOST.name.upper(), HOST.nqn):
+            self.start(volume('a', 'b', host=name))
+            driver, host = self.other()
+            one, = self.driver.get_volumes(HOST, (), ())
+            self.assertEqual('', one.observe)
+            one, = driver.get_volumes(host, (), ())
+            self.assertEqual('the inventory names the host %s for it' % name,
+                             one.observe)
+
+    def test_a_volume_of_no_host_is_healed_by_whoever_has_it(self):
+        driver, host = self.other_host([])
+        for one, where in ((self.driver, HOST), (driver, host)):
+            found, = one.get_volumes(where, (), ())
+            self.assertEqual('', found.observe)
+
     def test_the_host_of_the_file_is_that_of_its_spares(self):
         shared = spare('c')
         del shared['host']

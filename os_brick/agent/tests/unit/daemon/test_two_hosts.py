@@ -1,0 +1,111 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""A volume on two hosts, and one that was taken from this host."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from os_brick.agent import model
+from os_brick.agent.model import actions as act
+from os_brick.agent.tests.unit.daemon import test_healing_loop
+from os_brick.agent.tests.unit import small_world
+
+State = model.ReplicaState
+
+
+class LiveMigrationTest(test_healing_loop.CycleCase):
+    """The volume is on the source, which heals it, and here, too."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.observe('the source heals it')
+
+    def observe(self, why: str) -> None:
+        self.driver.answer = lambda volumes: [
+            dataclasses.replace(volume, observe=why) for volume in volumes]
+
+    def untouched(self) -> None:
+        self.assertEqual([], self.host.did)
+        for name in ('report', 'replace', 'retire', 'confirm'):
+            self.assertEqual([], self.said(name))
+
+    def test_this_host_changes_and_tells_nothing(self):
+        self.turn(2)
+        self.lose()
+        self.turn(3)
+        del self.host.legs[1]['B']
+        self.turn(30)
+        self.host.live[self.host.name(1, 'B')] = True
+        self.turn(5)
+        self.untouched()
+        self.assertEqual(1, len(self.lines(
+            'volume volume1, its healing: this host only observes it: the '
+            'source heals it')))
+        # it lives, and says what it sees
+        self.assertIn(('', 'CONNECTION_LOST'), self.said('event'))
+
+    def test_it_heals_when_it_is_handed_over(self):
+        """Neither is anything held against a replica from before."""
+        self.turn()
+        self.lose()
+        self.turn(50)
+        self.observe('')
+        self.turn(4)
+        self.assertEqual([], self.said('replace'))
+        self.assertEqual([('volume1', 'b', 'MISSING')], self.said('report'))
+        self.turn(2)
+        self.assertEqual(1, len(self.said('replace')))
+
+    def test_S13_what_the_other_one_did_is_not_known(self):
+        self.turn()
+        del self.host.legs[1]['B']
+        self.turn(50)
+        self.observe('')
+        self.turn(1, 6.0)
+        self.assertEqual({'A'}, self.legs())
+        self.turn(2)
+        self.assertEqual({'A', 'B'}, self.legs())
+
+    def test_a_restart_does_not_make_it_heal(self):
+        self.turn()
+        self.refuse('volumes')
+        self.lose()
+        self.restart()
+        self.turn(30)
+        self.untouched()
+
+    def test_a_reason_that_is_no_text_is_refused(self):
+        self.assertRaises(TypeError, model.Volume, small_world.uuid(1, 'f'),
+                          'v', observe=True)
+
+
+class EvacuationTest(test_healing_loop.CycleCase):
+    """Nova took this host for dead; its volume runs elsewhere by now."""
+
+    def test_nothing_is_asked_for_or_connected_again(self):
+        self.turn()
+        wanted = []
+        get_volumes = self.driver.get_volumes
+
+        def listen(host, arrays, targets_for):
+            wanted.extend(targets_for)
+            return get_volumes(host, arrays, targets_for)
+        self.driver.get_volumes = listen
+        for letter in 'AB':
+            self.lose(letter)
+        self.turn(30)
+        self.assertEqual([], wanted)
+        self.assertEqual([], [action for action in self.host.did
+                              if not isinstance(action, act.FailLeg)])
+        for name in ('replace', 'retire', 'confirm'):
+            self.assertEqual([], self.said(name))

@@ -98,13 +98,17 @@ class GuardLoop:
         self._looker.restore(self._this())
 
     def _run(self) -> None:
-        while not self._worker.stopping.is_set():
+        self.run(self._worker.stopping)
+
+    def run(self, stopping: clocks.Event) -> None:
+        """Look again and again, until it is to stop."""
+        while not stopping.is_set():
             pause = self.step()
             ended = self._clock.monotonic()
             self._bell.wait(pause)
             early = ended + GAP - self._clock.monotonic()
             if early > 0:
-                self._worker.stopping.wait(early)
+                stopping.wait(early)
 
     def step(self) -> float:
         """Look once; return in how many seconds to look again.

@@ -257,11 +257,17 @@ class Plan:
                                                 self.snapshot)]
 
     def _shrink(self) -> list[act.Action]:
+        """Give up a place that nobody is to take.
+
+        A leg whose successor took another place stays: it is good.
+        """
         members = {replica.uuid for replica in self.view.members}
-        goal = max(self.view.goal, len(members))
+        legs = {leg.replica_uuid for leg in self.array.legs}
+        unlisted = (set[str]() if self.volume.replica_count
+                    else set(self.view.unlisted))
+        goal = max(self.view.goal, len(members | legs | unlisted))
         if (goal < self.array.raid_disks
-                and len(self.array.in_sync) == goal
-                and {leg.replica_uuid for leg in self.array.legs} == members
+                and len(self.array.in_sync) == goal and members <= legs
                 and self.array.sync_action == 'idle'):
             return [act.Resize('the volume has %d replicas' % goal,
                                self.array.name, goal)]

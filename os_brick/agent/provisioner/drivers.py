@@ -31,6 +31,7 @@ DISTRIBUTION = 'os-brick-nvme-agent'
 EMBEDDED = {
     'local': 'os_brick.agent.vendors.local:LocalDriver',
     'kioxia': 'os_brick.agent.vendors.kioxia:KioxiaDriver',
+    'etcd': 'os_brick.agent.vendors.etcd:EtcdDriver',
 }
 
 

@@ -11,5 +11,5 @@
 #    under the License.
 """What the authors of drivers test with, too.
 
-It imports no room of the agent.
+The simulation imports the rooms that it runs, the KumoScale double none.
 """

@@ -13,6 +13,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from oslotest import base
 
 from os_brick.agent.healing import decision
@@ -200,6 +202,20 @@ class StoryTest(base.BaseTestCase):
                 ['Disconnect', 'FailLeg', 'RemoveLeg', 'Resize'],
                 sorted(kinds(world.passes(30))))
             self.assert_whole(world, B, C)
+
+    def test_shrink_when_a_leg_that_was_replaced_is_back(self) -> None:
+        """Its successor has taken the place of another one that left."""
+        world = simulated_agent.world(replicas=3, count=None)
+        world.passes(2)
+        world.raid.members.pop()
+        del world.volume.replicas[C]
+        record = world.agent.records[world.volume.uuid]
+        del record[C]
+        record[A] = dataclasses.replace(record[A], requested_at=1.0,
+                                        successor=B)
+        world.passes(5)
+        self.assertEqual(2, world.raid.raid_disks)
+        self.assert_whole(world, A, B)
 
     def test_S8_a_truncated_list_shrinks_nothing(self) -> None:
         world = simulated_agent.world(replicas=3, count=None)

@@ -197,16 +197,17 @@ class TestInstalled(test_base.BaseTestCase):
             install()
             self.assertIs(local.LocalDriver, drivers.load_class('local'))
             self.assertIs(kioxia.KioxiaDriver, drivers.load_class('kioxia'))
-            self.assertEqual(['kioxia', 'local'], drivers.installed())
+            self.assertEqual(['etcd', 'kioxia', 'local'], drivers.installed())
 
     def test_the_driver_of_another_distribution(self):
         self.install('acme-agent', '3', acme='%s:Acme' % __name__)
         self.assertIs(Acme, drivers.load_class('acme'))
-        self.assertEqual(['acme', 'kioxia', 'local'], drivers.installed())
+        self.assertEqual(['acme', 'etcd', 'kioxia', 'local'],
+                         drivers.installed())
 
     def test_an_unknown_one_is_answered_with_those_installed(self):
         self.install('acme-agent', '3', acme='%s:Acme' % __name__)
-        self.assertIn('there is no driver "zeta"; installed are: acme, '
+        self.assertIn('there is no driver "zeta"; installed are: acme, etcd, '
                       'kioxia, local', self.refused('zeta'))
 
     def test_a_name_that_two_provide_is_refused_by_both_names(self):

@@ -1,0 +1,139 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""Plays histories: ``tools/simulate.sh``."""
+
+from __future__ import annotations
+
+import argparse
+import collections
+from collections.abc import Iterator
+from collections.abc import Sequence
+import logging
+import multiprocessing
+import random
+import sys
+import time
+
+from os_brick.agent.testing.simulation import agent as agents
+from os_brick.agent.testing.simulation import faults
+from os_brick.agent.testing.simulation import history
+
+#: Seconds between two lines of progress.
+PROGRESS = 10.0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point; returns 0 where no law was broken."""
+    parser = argparse.ArgumentParser(
+        prog='tools/simulate.sh', description='Lets the real agent live '
+        'through histories of faults in a simulated world.')
+    parser.add_argument('--seed', type=int, help='of the first history; the '
+                        'next ones have the next numbers (default: random)')
+    parser.add_argument('--histories', type=int, default=100)
+    parser.add_argument('--jobs', type=int, default=1,
+                        help='how many processes play')
+    parser.add_argument('--steps', type=int, default=history.STEPS,
+                        help='how many faults a history has')
+    parser.add_argument('--faults', default='', help='only these, with '
+                        'commas between them: %s' % ', '.join(faults.FAULTS))
+    parser.add_argument('--first', action='store_true',
+                        help='end after the first that is broken')
+    parser.add_argument('--story', action='store_true',
+                        help='tell the first history in which a law is '
+                        'broken, shrunk to what it needs; without one, the '
+                        'last')
+    options = parser.parse_args(argv)
+    kinds = tuple(filter(None, options.faults.split(',')))
+    unknown = sorted(set(kinds) - faults.FAULTS.keys())
+    if unknown:
+        parser.error('there is no fault %s' % ', '.join(unknown))
+    seed = options.seed
+    if seed is None:
+        seed = random.SystemRandom().randrange(1 << 40)
+    logging.disable(logging.CRITICAL)
+    return _play(seed, options, kinds)
+
+
+def _play(seed: int, options: argparse.Namespace,
+          kinds: Sequence[str]) -> int:
+    print('histories from seed %d on' % seed)
+    began = told = time.monotonic()
+    seen: collections.Counter[str] = collections.Counter()
+    points: collections.Counter[str] = collections.Counter()
+    broken: list[history.Outcome] = []
+    played, last = 0, None
+    for outcome in _outcomes(range(seed, seed + options.histories),
+                             options, kinds):
+        played, last = played + 1, outcome
+        seen.update(outcome.faults)
+        points.update(outcome.points)
+        if outcome.broken:
+            broken.append(outcome)
+            print('BROKEN, seed %d: %s' % (outcome.seed, outcome.broken),
+                  flush=True)
+            if options.first:
+                break
+        if time.monotonic() - told > PROGRESS:
+            told = time.monotonic()
+            print('%d of %d histories, %.1f a second, %d faults, %d broken'
+                  % (played, options.histories, played / (told - began),
+                     sum(seen.values()), len(broken)), flush=True)
+    seconds = time.monotonic() - began
+    print('%d histories in %.0f s (%.1f a second), %d broken' % (
+        played, seconds, played / max(seconds, 0.001), len(broken)))
+    _table('faults', {**dict.fromkeys(kinds or faults.FAULTS, 0), **seen})
+    _table('points', points)
+    if options.story and last is not None:
+        _tell(broken[0] if broken else last, options.steps, kinds)
+    return 1 if broken else 0
+
+
+def _outcomes(seeds: range, options: argparse.Namespace,
+              kinds: Sequence[str]) -> Iterator[history.Outcome]:
+    work = [(seed, options.steps, kinds) for seed in seeds]
+    if options.jobs == 1:
+        yield from map(_one, work)
+        return
+    with multiprocessing.Pool(options.jobs) as pool:
+        yield from pool.imap_unordered(_one, work, chunksize=4)
+
+
+_CONF = None
+
+
+def _one(work: tuple[int, int, Sequence[str]]) -> history.Outcome:
+    global _CONF
+    if _CONF is None:
+        logging.disable(logging.CRITICAL)
+        _CONF = agents.configuration()
+    seed, steps, kinds = work
+    return history.play(seed, _CONF, steps, kinds=kinds)
+
+
+def _table(title: str, counts: dict[str, int]) -> None:
+    print('%s:' % title)
+    for name, count in sorted(counts.items(), key=lambda pair: pair[1]):
+        print('  %9d  %s%s' % (count, name,
+                               '' if count else '   NEVER'))
+
+
+def _tell(outcome: history.Outcome, steps: int,
+          kinds: Sequence[str]) -> None:
+    if outcome.broken:
+        print('shrinking seed %d...' % outcome.seed, flush=True)
+        outcome, without = history.shrink(outcome, steps, kinds)
+        print('%d of %d faults are left' % (steps - len(without), steps))
+    print('\n'.join(outcome.story))
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,201 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""The daemon in a simulated world: its own loops, behind other walls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Collection
+import os
+import random
+from typing import Any
+
+from oslo_config import cfg
+
+from os_brick.agent.daemon import guard_loop
+from os_brick.agent.daemon import healing_loop
+from os_brick.agent.daemon import pace
+from os_brick.agent.host import execute
+from os_brick.agent import model
+from os_brick.agent import opts
+from os_brick.agent.store import ledger
+from os_brick.agent.testing.simulation import baton as batons
+from os_brick.agent.testing.simulation import hands as simulated_hands
+from os_brick.agent.testing.simulation import judge as judges
+from os_brick.agent.testing.simulation import kernel as kernels
+from os_brick.agent.testing.simulation import provisioner as provisioners
+
+HOST = model.Host('nqn.2014-08.org.nvmexpress:uuid:host', None, 'compute')
+
+
+class Wall:
+    """Lets every call of an object be a point at which others may come."""
+
+    def __init__(self, behind: object, point: Callable[[str], None]) -> None:
+        self._behind = behind
+        self._point = point
+
+    def __getattr__(self, name: str) -> Any:
+        call, point = getattr(self._behind, name), self._point
+        if not callable(call):
+            return call
+
+        def pointed(*words: object, **more: object) -> object:
+            point('before ' + name)
+            found = call(*words, **more)
+            point('after ' + name)
+            return found
+
+        # found again without a detour
+        self.__dict__[name] = pointed
+        return pointed
+
+
+class SimLedger(ledger.Ledger):
+    """The ledger, and what it was told: reports in the order they came.
+
+    :ivar owed: volume -> its reports that are still to be delivered.
+    :ivar saved: told of which replicas there is a new record.
+    """
+
+    owed: dict[str, list[tuple[str, model.ReplicaState]]]
+    saved: Callable[[Collection[str]], None]
+
+    def save(self, volume: str, records: Any, reports: Any = (),
+             durable: bool = False) -> None:
+        super().save(volume, records, reports, durable)
+        self.saved(records)
+        self.owed.setdefault(volume, []).extend(
+            (report.replica_uuid, report.state) for report in reports)
+
+    def delivered(self, seq: int) -> None:
+        for pending in self.pending():
+            if pending.seq == seq:
+                self.owed[pending.volume].pop(0)
+        super().delivered(seq)
+
+
+class Agent:
+    """What is started, killed and started again.
+
+    :param folder: the directory of the ledger's file.
+    """
+
+    def __init__(self, conf: cfg.ConfigOpts, folder: str,
+                 kernel: kernels.Kernel, vendor: provisioners.Provisioner,
+                 judge: judges.Judge, hands: simulated_hands.Hands,
+                 baton: batons.Baton, clock: batons.Clock,
+                 dice: random.Random) -> None:
+        self._conf = conf
+        self._path = os.path.join(folder, 'agent.sqlite')
+        self._kernel = kernel
+        self._vendor = vendor
+        self._judge = judge
+        self._hands = hands
+        self._baton = baton
+        self._clock = clock
+        self._dice = dice
+        self._actors: list[batons.Actor] = []
+        self._owed: dict[str, list[tuple[str, model.ReplicaState]]] = {}
+        vendor.heard = self._heard
+        self.alive = False
+
+    def _heard(self, volume: str, replica: str,
+               state: model.ReplicaState) -> None:
+        due = self._owed.get(volume, [])
+        if not due or due[0] != (replica, state):
+            raise self._judge.broke('S6: %s of %s was told; due is %s' % (
+                state.value, replica, due[:1]))
+
+    def _saved(self, replicas: Collection[str]) -> None:
+        noted = self._vendor.accepted.intersection(replicas)
+        self._vendor.noted |= noted
+        self._vendor.accepted -= noted
+
+    def start(self) -> None:
+        """As systemd does: another process, with the same files."""
+        baton, clock, point = self._baton, self._clock, self._baton.point
+        store = SimLedger(self._path, clock)
+        store.owed, store.saved = self._owed, self._saved
+        self._store = store
+        walled: Any = Wall(store, point)
+        kernel: Any = Wall(self._kernel, point)
+        stopping = clock.event()
+        executor = execute.Executor(self._conf, kernel, HOST,
+                                    stopping.is_set, self._hands, clock)
+        self._wake = clock.event()
+        self._guard = guard_loop.GuardLoop(
+            self._conf, kernel.scan, executor, kernel,
+            self._kernel.unanswered, self._wake.set, clock)
+        loop = healing_loop.HealingLoop(
+            self._conf, self._vendor, HOST, kernel.scan, executor, walled,
+            stopping.is_set, self._guard.publish, clock)
+        self.alive = True
+        self._actors = [
+            baton.start('guard', lambda: self._guard.run(stopping)),
+            baton.start('passes', lambda: self._passes(loop, stopping))]
+
+    def _passes(self, loop: healing_loop.HealingLoop, stopping: Any) -> None:
+        """As ``service`` does it."""
+        tempo = pace.Pace(self._conf, self._dice.uniform)
+        delay = tempo.first()
+        while True:
+            self._wake.wait(delay)
+            stopping.wait(tempo.rest(self._clock.monotonic()))
+            self._wake.clear()
+            began = self._clock.monotonic()
+            wanted = loop.run()
+            delay = tempo.after(began, self._clock.monotonic(), wanted)
+
+    def changed(self) -> None:
+        """The kernel has announced a change."""
+        if self.alive:
+            self._guard.wake()
+            self._wake.set()
+
+    def records(self, volume: str) -> Any:
+        """What the agent has written down of a volume's replicas."""
+        return self._store.records(volume)
+
+    def choose(self, volume: str, replica: str) -> None:
+        """The operator's word: ``nvme-agent use``."""
+        self._store.choose(volume, replica)
+        self._wake.set()
+
+    def kill(self) -> None:
+        """SIGKILL: what was not committed is lost."""
+        if not self.alive:
+            return
+        self.alive = False
+        self._vendor.accepted.clear()
+        self._baton.kill(self._actors)
+        self._store.close()
+
+
+def configuration() -> cfg.ConfigOpts:
+    """The agent's options, as a history begins with them."""
+    conf = cfg.ConfigOpts()
+    opts.register(conf)
+    conf.register_opts([cfg.StrOpt('lock_path', default='/run/lock')],
+                       'os_brick')
+    conf([], default_config_files=[])
+    return conf
+
+
+def reset(conf: cfg.ConfigOpts) -> None:
+    for name, value in (('poll_interval', 5.0), ('poll_jitter', 1.0),
+                        ('replacement_grace_period', 20.0),
+                        ('report_repeat_interval', 30.0),
+                        ('io_guard', 'on'), ('io_stall_timeout', 1.0),
+                        ('connection_check_interval', 0.5),
+                        ('lock_timeout', 10.0)):
+        conf.set_override(name, value)

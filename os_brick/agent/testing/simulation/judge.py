@@ -1,0 +1,287 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""The judge: holds the agent to the laws, by the truth.
+
+It looks at every request and effect when it is made, at the kernel's truth
+and the provisioner's, and never asks ``rules``.
+"""
+
+from __future__ import annotations
+
+from os_brick.agent import model
+from os_brick.agent.testing.simulation import kernel as kernels
+from os_brick.agent.testing.simulation import md
+from os_brick.agent.testing.simulation import provisioner as provisioners
+
+MIB = md.MIB
+#: Seconds that a guard may need until it has dealt the roles anew.
+REACTION = 3.0
+#: Seconds after which an answer of a leg is too old to give up another one.
+LATELY = 5.0
+#: Seconds for which a writer may wait for a lost leg, guarded as it is.
+STANDS = 30.0
+#: Seconds for which what was seen of a connection may be out of date.
+JUST_NOW = 2.0
+#: Seconds for which one look at the host may serve.
+BLINK = 0.25
+
+
+class Violation(AssertionError):
+    """A law was broken; the text begins with its number."""
+
+
+class Judge:
+    """:ivar foreign_raids: and ``foreign_media``: nobody may touch these.
+
+    :ivar excused_until: until then an I/O error is not the agent's: a leg
+        was lost for good, and nobody can have dealt the roles anew.
+    :ivar broken: the first law that was, '' where none was.
+    :ivar guarded: the guard is on, and the agent lives.
+    """
+
+    def __init__(self, kernel: kernels.Kernel,
+                 given: provisioners.Provisioner) -> None:
+        self.kernel = kernel
+        self.provisioner = given
+        self.foreign_raids: set[str] = set()
+        self.foreign_media: set[str] = set()
+        self.excused_until = REACTION
+        self.guarded = True
+        self.broken = ''
+        self._errors: dict[str, int] = {}
+        self._joined: set[str] = set()
+        self._standing = 0.0
+        self._dealt = False
+
+    def broke(self, why: str) -> Violation:
+        """Keep it: whoever raises it may be sheltered from defects."""
+        self.broken = self.broken or why
+        return Violation(why)
+
+    def excuse(self) -> None:
+        """From now on the guard needs its time."""
+        self.excused_until = self.kernel.now + REACTION
+
+    def _reachable(self, member: md.Member, without: str,
+                   lately: bool) -> bool:
+        """As far as the kernel knows; ``lately``: or knew just now."""
+        return not member.vanished and any(
+            path.name != without and (
+                path.state == 'live' or lately and self._just_lost(path))
+            for path in self.kernel.through(member.medium.uuid))
+
+    def _just_lost(self, path: kernels.Path) -> bool:
+        """So lately that a look may not have seen it."""
+        return (path.gone_at is not None
+                and self.kernel.now - path.gone_at <= BLINK)
+
+    def good(self, raid: md.Raid, without: str = '',
+             lately: bool = False) -> list[md.Member]:
+        return [member for member in raid.copies()
+                if self._reachable(member, without, lately)]
+
+    def _owner(self, raid: md.Raid) -> provisioners.SimVolume:
+        return next(volume for volume in self.provisioner.volumes.values()
+                    if volume.alias == raid.alias)
+
+    # the effects, each when it is begun
+
+    def array(self, raid: md.Raid) -> None:
+        if raid.name in self.foreign_raids:
+            raise self.broke('S4: %s was changed' % raid.name)
+
+    def connect(self, nqn: str) -> None:
+        target = self.kernel.targets[nqn]
+        given = {uuid for volume in self.provisioner.volumes.values()
+                 for uuid in volume.given | volume.ever}
+        if not given & {uuid for uuid in self.kernel.media
+                        if self.kernel.home(uuid) is target}:
+            raise self.broke('S4: %s was connected' % nqn)
+
+    def add(self, raid: md.Raid, medium: md.Medium) -> None:
+        if medium.uuid not in self._owner(raid).given:
+            raise self.broke('S2: %s is not this volume\'s' % medium.uuid)
+        if medium.size < raid.component_size + MIB:
+            raise self.broke('S2: %s is too small' % medium.uuid)
+        for block, told in enumerate(raid.acknowledged):
+            if medium.blocks[block] >= told > 0 and not any(
+                    member.in_sync and member.medium.blocks[block] >= told
+                    for member in raid.members):
+                raise self.broke('S10: %s alone holds block %d' % (
+                    medium.uuid, block))
+
+    def resize(self, raid: md.Raid, raid_disks: int) -> None:
+        if raid_disks < len(raid.copies()):
+            raise self.broke('S1: %s would have %d legs' % (
+                raid.name, raid_disks))
+        volume = self._owner(raid)
+        away = {uuid for uuid in self.provisioner.hides & self._joined
+                if volume.replicas.get(uuid) not in (
+                    None, model.ReplicaState.TERMINATING)
+                and uuid not in volume.successors} - {
+            member.medium.uuid for member in raid.members
+            if member.in_sync}
+        if volume.count is None and raid_disks < raid.raid_disks and (
+                raid_disks < len(away) + len(raid.copies())):
+            raise self.broke('S8: resized, while a list was truncated')
+
+    def failfast(self, raid: md.Raid, member: md.Member, on: bool) -> None:
+        if on and not any('failfast' not in other.flags
+                          for other in self.good(raid, lately=True)
+                          if other is not member):
+            raise self.broke('S9: every leg of %s would fail fast'
+                             % raid.name)
+
+    def remove(self, raid: md.Raid, member: md.Member) -> None:
+        if member in self.good(raid):
+            raise self.broke('S3: %s was removed' % member.device)
+
+    def replace(self, raid: md.Raid, member: md.Member) -> None:
+        if not [other for other in self.good(raid, lately=True)
+                if other is not member]:
+            raise self.broke('S1: %s, the last one, is replaced'
+                             % member.device)
+
+    def fail(self, raid: md.Raid, member: md.Member) -> None:
+        self.array(raid)
+        good = self.good(raid)
+        if not [other for other in self.good(raid, lately=True)
+                if other is not member]:
+            raise self.broke('S1: the last good leg of %s would be %s'
+                             % (raid.name, member.device))
+        if member in good and not any(
+                self.kernel.now - path.back_at <= JUST_NOW
+                for path in self.kernel.through(member.medium.uuid)):
+            if not any(member.medium.uuid in volume.doomed for volume
+                       in self.provisioner.volumes.values()):
+                raise self.broke('S3: %s works' % member.device)
+
+    def setting(self, path: kernels.Path) -> None:
+        self._foreign(path)
+
+    def fast_io_fail(self, path: kernels.Path, seconds: int) -> None:
+        self._foreign(path)
+        for raid in self.kernel.raids.values():
+            if seconds >= 0 and self._legs(raid, path) and not any(
+                    other.tmo is None and other is not path
+                    for member in self.good(raid, lately=True)
+                    for other in self.kernel.through(member.medium.uuid)):
+                raise self.broke('S9: nobody of %s would wait' % raid.name)
+
+    def give_up(self, path: kernels.Path) -> None:
+        self._foreign(path)
+        for raid in self.kernel.raids.values():
+            for member in self._legs(raid, path):
+                if any(other.state == 'live' and other is not path
+                       for other in self.kernel.through(
+                           member.medium.uuid)):
+                    continue
+                if (path.state == 'live' and path.lost_at is None
+                        and self.kernel.now - path.back_at > JUST_NOW):
+                    raise self.broke('S3: %s works' % path.name)
+                if not self.good(raid, path.name, lately=True):
+                    raise self.broke('S1: %s is the last path of %s' % (
+                        path.name, raid.name))
+
+    def _foreign(self, path: kernels.Path) -> None:
+        if path.seen & self.foreign_media:
+            raise self.broke('S4: %s is not ours' % path.name)
+
+    def _legs(self, raid: md.Raid, path: kernels.Path) -> list[md.Member]:
+        return [member for member in raid.members
+                if member.medium.uuid in path.seen
+                and not member.vanished and not member.faulty]
+
+    # what the provisioner is asked
+
+    def give_away(self, uuid: str, confirmed: bool) -> None:
+        """A copy is retired, or confirmed to have gone."""
+        for raid in self.kernel.raids.values():
+            if (confirmed or raid.name not in self.foreign_raids) and any(
+                    member.medium.uuid == uuid for member in raid.members):
+                raise self.broke('S5: %s is still a leg of %s' % (
+                    uuid, raid.name))
+        for volume in self.provisioner.volumes.values():
+            if uuid not in volume.replicas:
+                continue
+            raid = next(raid for raid in self.kernel.raids.values()
+                        if raid.alias == volume.alias)
+            if not any(member.medium.uuid != uuid and self._lately(member)
+                       for member in raid.copies()):
+                raise self.broke('S11: %s was given up while no other copy '
+                                 'answers' % uuid)
+
+    def _lately(self, member: md.Member) -> bool:
+        return any(path.gone_at is None
+                   or self.kernel.now - path.gone_at <= LATELY
+                   for path in self.kernel.through(member.medium.uuid))
+
+    # the world
+
+    def stands(self, raid: md.Raid, seconds: float) -> None:
+        """Take in that time has passed; writes must not wait for ever."""
+        if (raid.pending is None or not self.guarded or not any(
+                member.in_sync and raid.io(member) == 'ok'
+                for member in raid.members)):
+            self._standing = 0.0
+            return
+        self._standing += seconds
+        if self._standing > STANDS:
+            raise self.broke('stall: for %g s writes to %s have waited for a '
+                             'lost leg while another one answers' % (
+                                 STANDS, raid.name))
+
+    def _two_at_once(self) -> bool:
+        """Several targets were lost within the time of an answer.
+
+        Whoever gave the first one up had an answer of the other one.
+        """
+        losses = [(at, who) for at, who in self.kernel.losses
+                  if self.kernel.now - at <= STANDS]
+        return any(who != other and abs(at - then) <= REACTION
+                   for at, who in losses for then, other in losses)
+
+    def _anchored(self) -> bool:
+        """Each array that is ours has a leg that waits for a lost path."""
+        return all(any(
+            'failfast' not in member.flags and any(
+                path.tmo is None
+                for path in self.kernel.through(member.medium.uuid))
+            for member in self.good(raid))
+            for raid in self.kernel.raids.values()
+            if raid.name not in self.foreign_raids)
+
+    def after(self) -> None:
+        """Look at the world after something was done to it."""
+        self._dealt = self.guarded and (self._dealt or self._anchored())
+        if not self._dealt:
+            self.excuse()
+        for raid in self.kernel.raids.values():
+            if len(raid.errors) > self._errors.get(raid.name, 0):
+                self._errors[raid.name] = len(raid.errors)
+                if (self.kernel.now > self.excused_until
+                        and not self._two_at_once()):
+                    raise self.broke('S9: I/O error on %s' % raid.name)
+            in_sync = [member for member in raid.members if member.in_sync]
+            self._joined |= {member.medium.uuid for member in in_sync}
+            if not any(map(raid.current, in_sync)):
+                raise self.broke('S1: %s has lost what was acknowledged'
+                                 % raid.name)
+            for block in range(md.BLOCKS):
+                if block == raid.pending or block in raid.torn:
+                    continue
+                if len({member.medium.blocks[block]
+                        for member in in_sync}) > 1:
+                    raise self.broke('legs of %s that are in sync differ in '
+                                     'block %d' % (raid.name, block))
+        if not self.foreign_media <= self.kernel.heads.keys():
+            raise self.broke('S4: a stranger was disconnected')

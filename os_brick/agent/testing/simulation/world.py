@@ -1,0 +1,189 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""A volume, its spares, a stranger beside it, and the agent.
+
+The stranger is another product's array over two targets, and a raw namespace
+that a virtual machine has open on a third.
+"""
+
+from __future__ import annotations
+
+import random
+
+from oslo_config import cfg
+
+from os_brick.agent import model
+from os_brick.agent.testing.simulation import agent as agents
+from os_brick.agent.testing.simulation import baton as batons
+from os_brick.agent.testing.simulation import hands as simulated_hands
+from os_brick.agent.testing.simulation import judge as judges
+from os_brick.agent.testing.simulation import kernel as kernels
+from os_brick.agent.testing.simulation import md
+from os_brick.agent.testing.simulation import provisioner as provisioners
+
+State = model.ReplicaState
+SPARES = 12
+
+
+class World:
+    """:ivar story: what has happened, one sentence each.
+
+    :param dice: decides everything.
+    :param folder: for the agent's files.
+    """
+
+    def __init__(self, dice: random.Random, conf: cfg.ConfigOpts,
+                 folder: str) -> None:
+        self.dice = dice
+        self.conf = conf
+        self.story: list[str] = []
+        self.writing = True
+        self._looked_at = -1
+        self.chosen = 0
+        self.mode = 'on'
+        self._silence = 0.0
+        self._every = dice.choice((0.3, 0.9, 2.0))
+        self._writes = random.Random(dice.random())
+        self.kernel = kernels.Kernel()
+        self.baton = batons.Baton(dice, self._advance)
+        self.clock = batons.Clock(self.baton)
+        self.kernel.wall = self.clock.wall
+        self.vendor = provisioners.Provisioner(
+            self.kernel, self.baton.point, self.baton.wait, self.tell)
+        self.judge = judges.Judge(self.kernel, self.vendor)
+        self.vendor.give_away = self.judge.give_away
+        self.vendor.double = self._double
+        hands = simulated_hands.Hands(self.kernel, self.baton, self.judge,
+                                      self.tell)
+        self.hands = hands
+        self._populate()
+        agents.reset(conf)
+        self.agent = agents.Agent(conf, folder, self.kernel, self.vendor,
+                                  self.judge, hands, self.baton, self.clock,
+                                  dice)
+        self.kernel.changed = self.agent.changed
+
+    def _populate(self) -> None:
+        dice, kernel = self.dice, self.kernel
+        replicas, portals = dice.choice((2, 2, 3)), dice.choice((1, 1, 2))
+        media = [md.Medium(kernels.uuid_of(number))
+                 for number in range(replicas + SPARES)]
+        if dice.random() < 0.2:
+            media[replicas].size = 16 * md.MIB
+        self.targets = [kernel.target(number, medium, portals=portals)
+                        for number, medium in enumerate(media)]
+        stranger = [md.Medium(kernels.uuid_of(500 + number))
+                    for number in range(3)]
+        for number, medium in enumerate(stranger):
+            target = kernel.target(100 + number, medium)
+            kernel.connect(target.nqn, target.portals[0])
+        kernel.attach('md9', 'stranger', *[medium.uuid for medium
+                                           in stranger[:2]], failfast=False)
+        uuids = [medium.uuid for medium in media]
+        self.raid = kernel.attach('md1', 'v', *uuids[:replicas],
+                                  sync_time=dice.choice((3.0, 15.0)))
+        self.volume = self.vendor.volume(
+            1, 'v', uuids[:replicas], uuids[replicas:],
+            replicas if dice.random() < 0.5 else None,
+            dice.choice((None, 10.0)))
+        self.judge.foreign_raids.add('md9')
+        self.judge.foreign_media |= {medium.uuid for medium in stranger}
+
+    def tell(self, sentence: str) -> None:
+        self.story.append('%9.2f  %s' % (self.baton.now, sentence))
+
+    def _double(self, uuid: str) -> None:
+        """A replacement is asked for: is it for the same fault again?"""
+        heir = self.volume.successors.get(uuid)
+        if uuid in self.vendor.noted and uuid in self.vendor.owed:
+            raise self.judge.broke('S7: %s is asked for again' % uuid)
+        asked_before = uuid in self.vendor.asked
+        self.vendor.asked.add(uuid)
+        if (asked_before and heir is not None and heir in self.vendor.shown
+                and heir not in self.vendor.hides
+                and self.vendor.lie is None
+                and self.volume.replicas.get(heir) not in (
+                    None, State.TERMINATING)
+                and self.kernel.home(heir).up
+                and heir in self.kernel.home(heir).media
+                and self.kernel.media[heir].size >= 33 * md.MIB):
+            raise self.judge.broke('S7: %s was replaced by %s before' % (
+                uuid, heir))
+
+    def live(self, seconds: float, writing: bool = True) -> None:
+        """Let time pass; the application writes all the while."""
+        self.writing = writing
+        self.baton.run(seconds)
+        self._look()
+
+    def _advance(self, seconds: float) -> None:
+        """Time passes: in steps, with a write and a look at each."""
+        while seconds > 0.0:
+            step = min(seconds, 1.0)
+            seconds -= step
+            self._silence += step
+            if self.writing and self._silence >= self._every:
+                self._silence = 0.0
+                for raid in self.kernel.raids.values():
+                    self.kernel.write(raid,
+                                      self._writes.randrange(md.BLOCKS))
+            self.kernel.advance(step)
+            self._look()
+            self.judge.stands(self.raid, step)
+
+    def _look(self) -> None:
+        """:raises judges.Violation: a law was broken."""
+        self.judge.guarded = (self.agent.alive
+                              and self.mode == 'on')
+        if (self.kernel.changes != self._looked_at
+                or not self.judge.guarded) and not self.judge.broken:
+            self._looked_at = self.kernel.changes
+            self.judge.after()
+        if self.judge.broken:
+            raise judges.Violation(self.judge.broken)
+        if self.vendor.asked:
+            healed = {member.medium.uuid for member
+                      in self.raid.members if member.in_sync}
+            self.vendor.asked -= healed
+            self.vendor.noted -= healed
+
+    def choose(self) -> None:
+        """The operator sees an alarm, and says which copy is the one."""
+        legs = [member.medium.uuid for member in self.judge.good(self.raid)]
+        for uuid, record in self.agent.records(self.volume.uuid).items():
+            if legs and uuid in self.volume.replicas and (
+                    record.divergent or record.stale and uuid in legs):
+                self.tell('the operator chooses %s, because of %s: %s' % (
+                    legs[0], uuid, record.divergent or 'an old copy'))
+                self.chosen += 1
+                self.agent.choose(self.volume.uuid, legs[0])
+                return
+
+    def facts(self) -> dict[str, bool]:
+        """What is true of a volume that is whole, and told so."""
+        raid, volume = self.raid, self.volume
+        legs = {member.medium.uuid for member in self.judge.good(raid)}
+        goal = volume.count or len(volume.replicas)
+        return {
+            'whole': len(legs) == raid.raid_disks == len(raid.members),
+            'listed': legs == set(volume.replicas),
+            'as many as meant': len(legs) >= goal,
+            'told': set(volume.replicas.values()) == {State.AVAILABLE},
+            'S6': all(self.vendor.told.get(uuid, State.AVAILABLE)
+                      is State.AVAILABLE for uuid in volume.replicas),
+            'writes go on': raid.pending is None,
+            'anchored': sum(any(path.tmo is None for path
+                                in self.kernel.through(uuid))
+                            for uuid in legs) == 1}
+
+    def close(self) -> None:
+        self.agent.kill()

@@ -1,0 +1,213 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""nvme-agent-fleet against a real etcd, as it is called."""
+
+import contextlib
+import io
+import json
+import os
+from unittest import mock
+
+from os_brick.agent import model
+from os_brick.agent.tests.unit.vendors import etcd_fleet
+from os_brick.agent.vendors import base as vendor
+from os_brick.agent.vendors.inventory import inventory_file
+from os_brick.agent.vendors import local
+from os_brick.cmd import fleet
+
+State = model.ReplicaState
+ns = etcd_fleet.ns
+FILE = """
+volumes:
+  - {uuid: %s, alias: v1, replicas: [%s, %s]}
+spares: [%s]
+"""
+
+
+class CommandTestCase(etcd_fleet.RealTestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.config = os.path.join(self.directory, 'fleet.conf')
+        with open(self.config, 'w') as stream:
+            stream.write('[DEFAULT]\netcd_endpoints = %s\netcd_prefix = %s\n'
+                         % (self.member.url, self.prefix))
+
+    def write(self, *members, spares=(3,)):
+        path = os.path.join(self.directory, 'volumes.yaml')
+        with open(path, 'w') as stream:
+            stream.write(FILE % (
+                etcd_fleet.volume_uuid(1),
+                *map(etcd_fleet.namespace, members),
+                ', '.join(map(etcd_fleet.namespace, spares))))
+        return path
+
+    def run_it(self, *arguments, status=0):
+        out, err = io.StringIO(), io.StringIO()
+        with contextlib.redirect_stdout(out), \
+                contextlib.redirect_stderr(err):
+            found = fleet.main([arguments[0], '--config-file', self.config,
+                                *arguments[1:]])
+        self.assertEqual(status, found, out.getvalue() + err.getvalue())
+        return out.getvalue() if not status else err.getvalue()
+
+    def test_a_file_is_loaded_and_its_difference_shown(self):
+        self.run_it('init')
+        path = self.write(1, 2)
+        self.assertIn('no host is named', self.run_it('load', path,
+                                                      status=1))
+        shown = self.run_it('load', path, '--host', 'one', '--dry-run')
+        self.assertIn('+ volume v1 of one', shown)
+        self.assertEqual([], json.loads(self.run_it(
+            'status', '--json'))['volumes'])
+        self.assertEqual(
+            json.loads(self.run_it('load', path, '--host', 'one', '--json')
+                       )['changes'], shown.splitlines())
+        self.assertIn('nothing differs', self.run_it('load', path))
+        self.assertIn('hand it over', self.run_it(
+            'load', path, '--host', 'two', status=1))
+        status = json.loads(self.run_it('status', '--json'))
+        self.assertEqual(['AVAILABLE'] * 2, [
+            one['state'] for one in status['volumes'][0]['replicas']])
+        self.assertIn('silent', self.run_it('status'))
+        self.assertIn('free', self.run_it('spares'))
+
+    def test_a_replica_that_is_left_out_is_to_be_let_go(self):
+        self.run_it('init')
+        self.run_it('load', self.write(1, 2), '--host', 'one')
+        shown = self.run_it('load', self.write(1, 4))
+        self.assertIn('~ replica %s: TERMINATING' % ns(2), shown)
+        driver = self.driver()
+        self.assertEqual({1: 'AVAILABLE', 2: 'TERMINATING', 4: 'UNKNOWN'},
+                         self.states(driver))
+        driver.confirm_replica_removed(self.volume(), self.replica(2))
+        self.assertIn('nothing differs', self.run_it('load',
+                                                     self.write(1, 4)))
+        # what another volume has is not listed twice
+        self.load({2: (5, 6)}, name='one')
+        self.assertIn('in use by volume', self.run_it(
+            'load', self.write(1, 5), status=1))
+
+    def test_a_replacement_survives_the_old_file(self):
+        self.run_it('init')
+        path = self.write(1, 2)
+        self.run_it('load', path, '--host', 'one')
+        driver = self.driver()
+        driver.request_replacement(self.volume(), self.replica(1))
+        driver.retire_replica(self.volume(), self.replica(1))
+        driver.confirm_replica_removed(self.volume(), self.replica(1))
+        self.run_it('load', path)
+        self.assertEqual({2, 3}, set(self.states(driver)))
+
+    def test_drain_moves_some_at_a_time(self):
+        self.run_it('init')
+        self.run_it('load', self.write(1, 2, spares=(3, 4)), '--host', 'one')
+        self.load({2: (7, 8)}, name='one')
+        driver = self.driver()
+        target = 'nqn.2014-08.org.example:t1'
+        shown = self.run_it('drain', target)
+        self.assertIn('1 replicas are still on', shown)
+        states = self.states(driver)
+        self.assertEqual('TERMINATING', states[1])
+        self.assertEqual(2, self.volumes(driver)['v1'].replica_count)
+        self.assertNotIn('->', self.run_it('drain', target))
+
+        def heal(seconds):
+            driver.confirm_replica_removed(self.volume(), self.replica(1))
+
+        with mock.patch.object(fleet.time, 'sleep', heal):
+            self.assertIn('0 replicas', self.run_it('drain', target,
+                                                    '--wait'))
+        self.run_it('move', ns(7), '--json')
+        # one is on the move: no second one at once
+        self.assertNotIn('->', self.run_it(
+            'drain', 'nqn.2014-08.org.example:t8', '--at-once', '1'))
+
+    def test_the_words_that_change_one_thing(self):
+        self.run_it('init')
+        self.run_it('load', self.write(1, 2), '--host', 'one')
+        driver = self.driver()
+        self.run_it('cordon', 'nqn.2014-08.org.example:t3')
+        self.assertRaises(vendor.Rejected, driver.request_replacement,
+                          self.volume(), self.replica(1))
+        self.assertIn('cordoned', self.run_it('spares'))
+        self.run_it('uncordon', 'nqn.2014-08.org.example:t3')
+        self.run_it('fence', 'one', 'burns')
+        self.assertIn('burns', self.volumes(driver)['v1'].observe)
+        self.run_it('unfence', 'one')
+        self.run_it('hold', 'because')
+        self.assertIn('ON HOLD: because', self.run_it('status'))
+        self.run_it('resume')
+        driver.request_replacement(self.volume(), self.replica(1))
+        driver.retire_replica(self.volume(), self.replica(1))
+        driver.confirm_replica_removed(self.volume(), self.replica(1))
+        self.assertIn('let go', self.run_it('spares'))
+        self.assertIn('size', self.run_it('give-back', ns(9), status=1)
+                      + 'size')
+        self.run_it('give-back', ns(1))
+        self.run_it('hand-over', 'v1', 'two')
+        self.assertIn('heals volume', self.run_it('detach', 'v1', 'two',
+                                                  status=1))
+        self.run_it('detach', 'v1', 'one')
+        self.run_it('remove', 'v1')
+        self.assertEqual({'let go', 'free'}, {
+            one['state'] for one in json.loads(
+                self.run_it('spares', '--json'))})
+        self.assertIn('role add nvme-agent-one', self.run_it('roles', 'one'))
+        self.assertIn('generation 2', self.run_it('accept'))
+
+    def test_from_local_to_etcd_and_back(self):
+        path = self.write(1, 2, spares=(3, 4))
+        with open(path, 'a') as stream:
+            stream.write('host: one\n')
+        os.utime(path, (1e9, 1e9))
+        conf = self.conf()
+        conf.register_opts(list(local.LocalDriver.options()))
+        conf.set_override('local_inventory_file', path)
+        before = local.LocalDriver(conf)
+        before.set_up()
+        self.volumes(before)
+        before.request_replacement(self.volume(), self.replica(1))
+        before.retire_replica(self.volume(), self.replica(1))
+        before.confirm_replica_removed(self.volume(), self.replica(1))
+        taken = self.states(before)
+        before.close()
+        self.run_it('init')
+        ledger = os.path.join(self.directory, 'one', 'local.sqlite')
+        self.assertIn('no ledger', self.run_it(
+            'load', path, '--host', 'one', '--ledger', ledger + 'x',
+            status=1))
+        self.run_it('load', path, '--host', 'one', '--ledger', ledger)
+        driver = self.driver()
+        self.assertEqual(taken, self.states(driver))
+        states = {one['uuid']: one['state'] for one in json.loads(
+            self.run_it('spares', '--json'))}
+        spare, = set(taken) - {1, 2}
+        other, = {3, 4} - {spare}
+        self.assertEqual({ns(1): 'let go', ns(spare): 'in use',
+                          ns(other): 'free'}, states)
+        self.assertIn('nothing differs', self.run_it('load', path))
+        # and back
+        text = self.run_it('export', 'one')
+        found = inventory_file.parse('exported', text.encode())
+        self.assertEqual({ns(2), ns(spare)}, {
+            one.uuid for one in found.volumes[0].replicas})
+        driver.request_replacement(self.volume(), self.replica(2))
+        self.assertIn('being exchanged', self.run_it('export', 'one',
+                                                     status=1))
+
+    def test_an_error_is_one_line(self):
+        text = self.run_it('status', status=1)
+        self.assertIn('nvme-agent-fleet init', text)
+        self.assertEqual(1, len(text.splitlines()))
+        self.assertIn('No such file', self.run_it('load', '/nonexistent',
+                                                  status=1))

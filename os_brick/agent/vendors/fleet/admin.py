@@ -1,0 +1,313 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""What an operator does to the fleet, each step one transaction.
+
+Every method may be called again after an error: what is done already is not
+done twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+import dataclasses
+import random
+import time
+import uuid as uuid_lib
+
+from os_brick.agent import model
+from os_brick.agent.vendors import base
+from os_brick.agent.vendors.fleet import changes
+from os_brick.agent.vendors.fleet import fields
+from os_brick.agent.vendors.fleet import schema
+from os_brick.agent.vendors.fleet import store
+from os_brick.agent.vendors.inventory import inventory_file
+
+State = model.ReplicaState
+
+
+@dataclasses.dataclass(frozen=True)
+class Everything:
+    """The fleet at one moment; what cannot be read is in ``problems``.
+
+    :ivar records: (host, volume) -> the volume as that host has it.
+    :ivar alive: hosts whose lease runs -> the document of their key.
+    :ivar fenced: host -> why.
+    """
+
+    view: store.View
+    fleet: schema.Fleet
+    records: dict[tuple[str, str], schema.Record]
+    owners: dict[str, str]
+    spares: dict[str, inventory_file.Spare]
+    uses: dict[str, schema.Use]
+    cordoned: frozenset[str]
+    alive: dict[str, str]
+    fenced: dict[str, str]
+    problems: tuple[str, ...]
+
+    def owned(self) -> Iterator[tuple[str, schema.Record]]:
+        """Each volume once: its healer, and the record that counts."""
+        for (host, uuid), record in sorted(self.records.items()):
+            if self.owners.get(uuid) == host:
+                yield host, record
+
+
+class Operator:
+    """:param etcd: with a user that may write all below the prefix."""
+
+    def __init__(self, etcd: store.Store, keys: schema.Keys) -> None:
+        self._store = etcd
+        self._keys = keys
+
+    def begin(self) -> schema.Fleet:
+        """Make the fleet where there is none."""
+        fresh = schema.Fleet(str(uuid_lib.uuid4()))
+        if self._store.write(store.Write(
+                {self._keys.schema: schema.dump_fleet(fresh)},
+                {self._keys.schema: store.Value()})):
+            return fresh
+        return store.fleet(self._store.read([self._keys.schema]), self._keys)
+
+    def accept(self) -> schema.Fleet:
+        """Say that what was restored from a backup is the fleet.
+
+        No spare is taken until ``hold('')``: the hosts first write what they
+        remember over what the backup had forgotten.
+        """
+        view, fleet = self._fleet()
+        return self._set(view, dataclasses.replace(
+            fleet, generation=fleet.generation + 1,
+            hold=fleet.hold or 'a backup was restored'))
+
+    def hold(self, why: str) -> schema.Fleet:
+        """Let no spare be taken; '': let them be taken again."""
+        view, fleet = self._fleet()
+        return self._set(view, dataclasses.replace(fleet, hold=why))
+
+    def _fleet(self) -> tuple[store.View, schema.Fleet]:
+        view = self._store.read([self._keys.schema])
+        return view, store.fleet(view, self._keys)
+
+    def _set(self, view: store.View, fleet: schema.Fleet) -> schema.Fleet:
+        self._must(store.Write(
+            {self._keys.schema: schema.dump_fleet(fleet)},
+            {self._keys.schema: view.get(self._keys.schema)}))
+        return fleet
+
+    def _must(self, write: store.Write) -> None:
+        """:raises base.Unavailable: it was changed by others meanwhile."""
+        if self._store.write(write) is None:
+            raise base.Unavailable('etcd: %s changed meanwhile; try again' % (
+                ', '.join(sorted(write.puts))))
+
+    def everything(self) -> Everything:
+        keys = self._keys
+        view = self._store.read([], [keys.prefix + '/'])
+        problems: list[str] = []
+        records = {}
+        fenced = {}
+        for name, value in view.below(keys.hosts).items():
+            host, _, rest = name.partition('/')
+            host = schema.unquote(host)
+            if rest == 'fenced':
+                fenced[host] = value.text
+            elif rest.startswith('volumes/'):
+                try:
+                    record = schema.load_record(value.text)
+                    records[host, record.uuid] = record
+                except fields.Nonsense as error:
+                    problems.append('%s%s: %s' % (keys.hosts, name, error))
+        spares = {}
+        uses = {}
+        for uuid, value in view.below(keys.spares).items():
+            try:
+                spares[uuid] = schema.load_spare(value.text)
+            except fields.Nonsense as error:
+                problems.append('%s%s: %s' % (keys.spares, uuid, error))
+        for uuid, value in view.below(keys.uses).items():
+            try:
+                uses[uuid] = schema.load_use(value.text)
+            except fields.Nonsense as error:
+                problems.append('%s%s: %s' % (keys.uses, uuid, error))
+        return Everything(
+            view, store.fleet(view, keys), records,
+            {uuid: value.text for uuid, value
+             in view.below(keys.owners).items()}, spares, uses,
+            frozenset(map(schema.unquote, view.below(keys.cordons))),
+            {schema.unquote(host): value.text for host, value
+             in view.below(keys.alives).items()}, fenced, tuple(problems))
+
+    # volumes
+
+    def hand_over(self, volume: str, host: str) -> None:
+        """Let another host heal a volume; the one before observes it."""
+        every = self.everything()
+        keys, view = self._keys, every.view
+        owner, record = self._owned(every, volume)
+        if owner == host:
+            return
+        theirs = keys.volume(host, record.uuid)
+        ours = keys.volume(owner, record.uuid)
+        there = every.records.get((host, record.uuid))
+        fresh = dataclasses.replace(
+            record, healer=host, serial=1 + max(
+                record.serial, there.serial if there else 0))
+        own = keys.owners + record.uuid
+        self._must(store.Write(
+            {own: host, theirs: schema.dump_record(fresh),
+             ours: schema.dump_record(dataclasses.replace(
+                 record, healer=host, serial=record.serial + 1))},
+            {key: view.get(key) for key in (own, ours, theirs)}))
+
+    def detach(self, volume: str, host: str) -> None:
+        """Take a volume off a host that does not heal it any more."""
+        every = self.everything()
+        uuid = self._owned(every, volume)[1].uuid
+        if every.owners.get(uuid) == host:
+            raise base.Rejected('the host %s heals volume %s; hand it over, '
+                                'or remove it' % (host, volume))
+        key = self._keys.volume(host, uuid)
+        self._must(store.Write({key: None}, {key: every.view.get(key)}))
+
+    def remove(self, volume: str) -> None:
+        """Forget a volume that was detached everywhere.
+
+        Its namespaces were in use, and wait to be given back.
+        """
+        every = self.everything()
+        keys = self._keys
+        _owner, record = self._owned(every, volume)
+        gone: dict[str, str | None] = {keys.owners + record.uuid: None}
+        gone.update({keys.volume(host, uuid): None
+                     for host, uuid in every.records
+                     if uuid == record.uuid})
+        gone.update({
+            keys.uses + uuid: schema.dump_use(changes.let_go(use))
+            for uuid, use in every.uses.items()
+            if use.volume == record.uuid})
+        self._must(store.Write(gone, {key: every.view.get(key)
+                                      for key in gone}))
+
+    def move(self, replica: str) -> str:
+        """Exchange a replica for a spare; return the spare.
+
+        The array is made whole with the spare before the replica leaves.
+        """
+        every = self.everything()
+        keys, view = self._keys, every.view
+        for host, record in every.owned():
+            entry = record.entry(replica)
+            if entry is None or not entry.live:
+                continue
+            if entry.successor is not None:
+                return entry.successor
+            if not entry.member:
+                raise base.Rejected('replica %s is to be let go already'
+                                    % replica)
+            if every.fleet.hold:
+                raise base.Rejected('the fleet is on hold: %s'
+                                    % every.fleet.hold)
+            spares = list(every.spares.values())
+            random.shuffle(spares)
+            choice = changes.choose(
+                record, replica, [one for one in spares
+                                  if one.backing.uuid in every.uses
+                                  or not view.get(keys.uses + one.backing.uuid
+                                                  ).revision],
+                every.uses, every.cordoned, model.Host(
+                    'nqn.2014-08.org.nvmexpress:unknown', None, host))
+            if choice.spare is None:
+                raise base.Rejected('no spare can take the place of replica '
+                                    '%s: %s' % (replica, '; '.join(
+                                        '%s: %s' % pair for pair
+                                        in choice.why_not.items())))
+            spare = choice.spare.backing
+            now = time.time()
+            changed = changes.retire(changes.replace(
+                record, replica, spare, now), replica, now)
+            assert changed is not None
+            key = keys.volume(host, record.uuid)
+            use = keys.uses + spare.uuid
+            before = every.uses.get(spare.uuid)
+            self._must(store.Write(
+                {key: schema.dump_record(changed), use: schema.dump_use(
+                    schema.Use(record.uuid, before.times if before else 0,
+                               spare))},
+                {one: view.get(one) for one in (
+                    keys.schema, key, use, keys.spares + spare.uuid)}))
+            return spare.uuid
+        raise base.Rejected('no volume has a replica %s' % replica)
+
+    def _owned(self, every: Everything,
+               volume: str) -> tuple[str, schema.Record]:
+        found = [(host, record) for host, record in every.owned()
+                 if volume in (record.uuid, record.listing.alias)]
+        if len(found) != 1:
+            raise base.Rejected('there %s volume "%s" in etcd' % (
+                'is no' if not found else 'is more than one', volume))
+        return found[0]
+
+    # spares, targets, hosts
+
+    def give_back(self, uuid: str) -> None:
+        """Return a namespace to the pool that was let go."""
+        keys = self._keys
+        view = self._store.read([keys.spares + uuid, keys.uses + uuid])
+        spare, use = view.get(keys.spares + uuid), view.get(keys.uses + uuid)
+        if not use.revision:
+            raise base.Rejected('namespace %s was never in use' % uuid)
+        try:
+            used = schema.load_use(use.text)
+            given = (schema.load_spare(spare.text) if spare.revision
+                     else inventory_file.Spare(used.backing))
+        except fields.Nonsense as error:
+            raise base.BadAnswer('namespace %s: %s' % (uuid, error)) from None
+        if used.volume is not None:
+            raise base.Rejected('namespace %s is in use by volume %s' % (
+                uuid, used.volume))
+        if given.backing.size is None:
+            raise base.Rejected('the size of namespace %s is not known: load '
+                                'it as a spare, with its size and "returned: '
+                                '%d"' % (uuid, used.times))
+        self._must(store.Write(
+            {keys.spares + uuid: schema.dump_spare(dataclasses.replace(
+                given, returned=used.times))},
+            {keys.spares + uuid: spare, keys.uses + uuid: use}))
+
+    def cordon(self, target: str, on: bool) -> None:
+        """Let no spare of a target be taken, or let it again."""
+        self._store.write(store.Write({self._keys.cordon(target):
+                                       'cordoned' if on else None}))
+
+    def fence(self, host: str, why: str) -> None:
+        """Let a host only observe; '': let it heal again."""
+        self._store.write(store.Write({self._keys.fenced(host):
+                                       why or None}))
+
+    def drain(self, target: str, at_once: int) -> tuple[list[str], int]:
+        """Cordon a target and move replicas off it, some at a time.
+
+        :param at_once: replicas of the fleet that may be on the move.
+        :returns: what was begun now, and how many are still on the target.
+        """
+        self.cordon(target, True)
+        every = self.everything()
+        live = [entry for _host, record in every.owned()
+                for entry in record.entries if entry.live]
+        moving = sum(entry.state is State.TERMINATING for entry in live)
+        there = [entry for entry in live
+                 if entry.backing.target.nqn == target]
+        waiting = [entry.uuid for entry in there if entry.member]
+        begun = []
+        for uuid in waiting[:max(0, at_once - moving)]:
+            begun.append('%s -> %s' % (uuid, self.move(uuid)))
+        return begun, len(there)

@@ -11,11 +11,18 @@
 #    under the License.
 """How Sphinx builds the documentation."""
 
+import pathlib
+import sys
+
+# autodoc reads the docstrings of this tree
+sys.path.insert(0, str(pathlib.Path(__file__).parents[2]))
+
 project = 'os-brick-nvme-agent'
 author = 'OpenStack Foundation'
 copyright = '2026, OpenStack Foundation'  # noqa: A001
 
-extensions = ['openstackdocstheme']
+extensions = ['openstackdocstheme', 'sphinx.ext.autodoc']
+autodoc_typehints = 'description'
 openstackdocs_auto_name = False
 openstackdocs_auto_version = False
 openstackdocs_use_storyboard = False

@@ -30,6 +30,10 @@ from oslo_config import cfg
 from os_brick.agent import model
 
 NAMESPACE = 'os_brick.agent.provisioners'
+#: (major, minor) of this interface; see "The interface's version" in the
+#: guide for drivers.  Within a major number a driver goes on working as it
+#: is: methods are added with a default, fields at the end, never taken away.
+INTERFACE_VERSION = (1, 0)
 
 
 class ProvisionerError(Exception):

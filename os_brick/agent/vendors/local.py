@@ -109,6 +109,9 @@ class LocalDriver(base.ProvisionerDriver):
     def close(self) -> None:
         self._ledger.close()
 
+    def heartbeat(self, host: model.Host, interval: float) -> None:
+        self._host = host
+
     def get_volumes(self, host: model.Host, arrays: Collection[model.Array],
                     targets_for: Collection[str]) -> Sequence[model.Volume]:
         """Return every volume of the inventory, targets always given."""

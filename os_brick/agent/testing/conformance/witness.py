@@ -1,0 +1,63 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""What a piece of code opens, connects to and starts (sys.addaudithook)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+import contextlib
+import sys
+import threading
+
+_STARTS = frozenset({'subprocess.Popen', 'os.exec', 'os.posix_spawn',
+                     'os.spawn', 'os.system', 'os.fork', 'os.forkpty'})
+_IO = frozenset({'open', 'os.listdir', 'os.scandir', 'os.mkdir',
+                 'socket.connect', 'socket.bind', 'socket.getaddrinfo',
+                 'sqlite3.connect'})
+_CODE = ('.py', '.pyc', '.so')
+#: Where the kernel shows and offers block devices.
+_DEVICES = ('/dev/nvme', '/dev/md', '/dev/disk', '/dev/mapper', '/sys/block',
+            '/sys/class/block', '/sys/class/nvme', '/sys/devices',
+            '/proc/mdstat', '/proc/partitions')
+_watching: dict[int, list[tuple[str, str]]] = {}
+_installed = threading.Event()
+
+
+def _hook(event: str, arguments: tuple[object, ...]) -> None:
+    seen = _watching.get(threading.get_ident())
+    if seen is not None and (event in _IO or event in _STARTS):
+        seen.append((event, str(arguments[0]) if arguments else ''))
+
+
+@contextlib.contextmanager
+def watch() -> Iterator[list[tuple[str, str]]]:
+    """Collect what this thread does as (event, what), imports left out."""
+    if not _installed.is_set():
+        _installed.set()
+        sys.addaudithook(_hook)     # there is no way to remove one again
+    found: list[tuple[str, str]] = []
+    ident = threading.get_ident()
+    _watching[ident] = found
+    try:
+        yield found
+    finally:
+        del _watching[ident]
+        found[:] = [(event, what) for event, what in found
+                    if not (event == 'open' and what.endswith(_CODE))
+                    and event not in ('os.listdir', 'os.scandir')
+                    or what.startswith(_DEVICES)]
+
+
+def of_devices(seen: list[tuple[str, str]]) -> list[str]:
+    """Return what of it is about this host's devices, or a program."""
+    return ['%s of %s' % pair for pair in seen
+            if pair[0] in _STARTS or pair[1].startswith(_DEVICES)]

@@ -69,25 +69,20 @@ def main() -> int:
             return commands.run(sys.argv[1:], _configuration)
         return _main(sys.argv[1:])
     except starting.CannotStart as error:
-        return _say(error, error.status)
+        return commands.say(error, error.status)
     except ledger.LedgerError as error:
-        return _say(error, starting.NO_ROOM)
+        return commands.say(error, starting.NO_ROOM)
     except (cfg.Error, identity.IdentityError,
             base.ConfigurationError) as error:
-        return _say(error, starting.CONFIG)
+        return commands.say(error, starting.CONFIG)
     except commands.CommandError as error:
-        return _say(error, 1)
+        return commands.say(error, 1)
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
     except Exception as error:
         LOG.debug('where it was', exc_info=True)
-        return _say('defect: %s: %s (--debug shows where)' % (
+        return commands.say('defect: %s: %s (--debug shows where)' % (
             type(error).__name__, error), starting.DEFECT)
-
-
-def _say(why: object, status: int) -> int:
-    print('nvme-agent: %s' % ' '.join(str(why).split()), file=sys.stderr)
-    return status
 
 
 def _configuration(argv: list[str]) -> cfg.ConfigOpts:

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable
-import re
 import time
 
 from oslo_config import cfg
@@ -24,26 +23,11 @@ from os_brick.agent.daemon import limits
 from os_brick.agent import model
 from os_brick.agent.model import pauses
 from os_brick.cmd import commands
+from os_brick.cmd import mute
 from os_brick.cmd import operator_word
 
 SUMMARY = 'leave a volume alone for a while'
 DEFAULT = '4h'
-LONGEST = 30 * 86400.0
-_UNITS = {'s': 1, 'm': 60, 'h': 3600, 'd': 86400}
-_LENGTH = re.compile(r'([0-9]{1,6})([smhd])\Z')
-
-
-def seconds(text: str) -> float:
-    """Return what ``90s``, ``30m``, ``2h`` or ``1d`` is.
-
-    :raises argparse.ArgumentTypeError: it is none of these, or too long.
-    """
-    found = _LENGTH.match(text)
-    length = int(found[1]) * _UNITS[found[2]] if found else 0
-    if not 0 < length <= LONGEST:
-        raise argparse.ArgumentTypeError(
-            '"%s" is no time such as 90s, 30m, 2h or 1d, up to 30d' % text)
-    return float(length)
 
 
 def which(parser: argparse.ArgumentParser) -> None:
@@ -56,9 +40,10 @@ def which(parser: argparse.ArgumentParser) -> None:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     which(parser)
-    parser.add_argument('--for', dest='length', type=seconds, metavar='TIME',
-                        default=DEFAULT, help='how long, such as 90s, 30m, '
-                        '2h or 1d; %s where it is not said' % DEFAULT)
+    parser.add_argument('--for', dest='length', type=mute.duration,
+                        metavar='TIME', default=DEFAULT,
+                        help='how long, such as 90s, 30m, 2h or 1d; %s where '
+                        'it is not said' % DEFAULT)
     parser.add_argument('--reason', default='', help='what is being done, '
                         'for those who read the log')
 

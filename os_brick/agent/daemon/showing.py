@@ -196,7 +196,7 @@ class Showing:
             self._answered_at, next(filter(None, map(
                 sources.way.errors.get, ('volumes', 'heartbeat'))), ''),
             waiting, sources.known.doubts, self._mutes(),
-            own_disk=sources.store.trouble)
+            this.limits.paused, own_disk=sources.store.trouble)
 
     @staticmethod
     def _records(uuid: str, array: model.Array | None,

@@ -26,6 +26,7 @@ import dataclasses
 from typing import Any
 
 from os_brick.agent import model
+from os_brick.agent.model import pauses
 from os_brick.agent.model import snapshots
 from os_brick.agent.reporting import health
 from os_brick.agent.reporting import mutes
@@ -82,6 +83,7 @@ class Facts:
     :ivar error: why it did not answer this time, '' if it did.
     :ivar waiting: volume UUID -> how many reports wait to be sent.
     :ivar left_alone: what of this host -> why it is not served.
+    :ivar paused: volume UUID, or ``pauses.ALL``, -> its pause.
     :ivar failed: why the pass failed, '' where it did not.
     :ivar own_disk: the state directory cannot be used.
     """
@@ -95,6 +97,8 @@ class Facts:
     waiting: Mapping[str, int] = dataclasses.field(default_factory=dict)
     left_alone: Mapping[str, str] = dataclasses.field(default_factory=dict)
     muted: tuple[mutes.Mute, ...] = ()
+    paused: Mapping[str, pauses.Pause] = dataclasses.field(
+        default_factory=dict)
     failed: str = ''
     own_disk: bool = False
 
@@ -102,6 +106,8 @@ class Facts:
 def build(facts: Facts) -> Document:
     """Return the document."""
     agent, moment = facts.agent, facts.moment
+    aliases = {known.volume.uuid: known.volume.alias
+               for known in facts.volumes}
     document: Document = {
         'schema': SCHEMA,
         'agent': {'version': agent.host.version, 'pid': agent.pid,
@@ -123,7 +129,9 @@ def build(facts: Facts) -> Document:
         'left_alone': [{'what': what, 'why': why} for what, why
                        in sorted(facts.left_alone.items())],
         'problems': list(facts.snapshot.problems),
-        'paused': [],
+        'paused': [{'volume': aliases.get(uuid, uuid), 'reason': pause.why,
+                    'until': pause.until}
+                   for uuid, pause in sorted(facts.paused.items())],
     }
     return judged(document, facts.muted, facts.failed, facts.own_disk)
 

@@ -13,14 +13,12 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import io
 
 from os_brick.agent.model import pauses
 from os_brick.agent.tests.unit import small_world
 from os_brick.cmd import commands
-from os_brick.cmd import pause
 from os_brick.cmd import starting
 
 ONE = small_world.uuid(1, 'f')
@@ -75,10 +73,3 @@ class PauseTest(small_world.WorldCase):
                                   'volume9')
         self.assertIn('the agent knows: volume1', str(error))
         self.assertEqual({}, self.paused())
-
-    def test_lengths(self) -> None:
-        self.assertEqual([30.0, 600.0, 7200.0, 86400.0], [
-            pause.seconds(text) for text in ('30s', '10m', '2h', '1d')])
-        for text in ('', 'h', '1w', '-1h', '1.5h', '٣h'):
-            self.assertRaises(argparse.ArgumentTypeError, pause.seconds,
-                              text)

@@ -13,6 +13,7 @@
 
 from __future__ import annotations
 
+from os_brick.agent.daemon import showing
 from os_brick.agent.model import pauses
 from os_brick.agent.tests.unit import small_world
 
@@ -48,6 +49,20 @@ class PausedTest(small_world.WorldCase):
             alias for alias, _replica in self.said('replace')})
         self.assertIn(('', 'PAUSED'), self.said('event'))
         self.assertGreaterEqual(len(self.said('heartbeat')), 11)
+
+    def test_it_is_shown(self) -> None:
+        shown = showing.Showing(self.conf, small_world.HOST)
+        self.conf.set_override('run_dir', self.path.rpartition('/')[0])
+        self.conf.set_override('state_dir', self.path.rpartition('/')[0])
+        self.cycle._show = shown
+        self.pause(small_world.uuid(1, 'f'))
+        self.turn(2)
+        assert shown._last is not None
+        self.assertEqual([('volume1', 'a new cable')], [
+            (one['volume'], one['reason'])
+            for one in shown._last['paused']])
+        self.assertIn(('AGENT_PAUSED', 'volume1'), [
+            (one['code'], one['volume']) for one in shown._last['findings']])
 
     def test_all_of_them(self) -> None:
         self.turn()

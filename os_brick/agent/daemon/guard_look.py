@@ -32,6 +32,7 @@ from os_brick.agent import log_once
 from os_brick.agent import model
 from os_brick.agent.model import actions as act
 from os_brick.agent.model import snapshots
+from os_brick.agent.safety import connections
 from os_brick.agent.safety import ownership
 
 LOG = logging.getLogger(__name__)
@@ -193,6 +194,8 @@ class Looker:
             outcomes = self._executor.execute_all(steps, guarded.owned)
             for step, outcome in zip(steps, outcomes):
                 self._say(this, step, outcome)
+                if outcome is not None:
+                    self._ask_again(step.action)
             self.kept.tuned = tuning.after(
                 self.kept.snapshot, self.kept.tuned, [
                     step.action for step, outcome in zip(steps, outcomes)
@@ -204,6 +207,15 @@ class Looker:
             this.failed.add(subject)
             self._log_once.trouble(subject, 'io_guard=observe: it would be '
                                    'done')
+
+    def _ask_again(self, action: act.Action) -> None:
+        """What was not asked of the kernel is asked with the next look."""
+        kept = self.kept
+        if isinstance(action, act.ResetConnection):
+            gone = connections.given_up(action, kept.snapshot)
+            kept.memory = dataclasses.replace(kept.memory, resets={
+                name: moment for name, moment in kept.memory.resets.items()
+                if name not in gone})
 
     def _say(self, this: guard_kept.Look, step: batch.Step,
              outcome: batch.Outcome) -> None:

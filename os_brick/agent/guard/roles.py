@@ -92,7 +92,7 @@ def decide(snapshot: snapshots.HostSnapshot, owned: ownership.Owned,
              if any(snapshot.good(leg) for leg in array.legs)]
     cut = cutoff.cut_lost_legs(arrays, snapshot, dataclasses.replace(
         memory, anchors=chosen), now, policy, symptoms, owned)
-    in_need = {name for name, _action in cut.actions}
+    in_need = _in_need(cut.actions, snapshot)
     waits = _wait(guarded, chosen, snapshot, in_need)
     first, later = _first(waits, in_need)
     actions = first + cut.actions + later
@@ -106,6 +106,24 @@ def decide(snapshot: snapshots.HostSnapshot, owned: ownership.Owned,
     return GuardDecision(tuple(actions), dataclasses.replace(
         cut.memory, found=_found(memory, snapshot, actions)), cut.probe,
         cut.again_at)
+
+
+def _in_need(actions: Iterable[tuple[str, act.Action]],
+             snapshot: snapshots.HostSnapshot) -> set[str]:
+    """Return the arrays that are cut, all those behind a connection too.
+
+    A connection is given up once, for whichever array asks first; each one
+    behind it has to have a leg that waits before (S9).
+    """
+    found: set[str] = set()
+    for name, action in actions:
+        found.add(name)
+        gone = (connections.given_up(action, snapshot) if isinstance(
+            action, act.ResetConnection) else frozenset(
+                [getattr(action, 'controller', '')]))
+        found.update(holder for namespace in snapshot.through(*gone)
+                     for holder in namespace.holders)
+    return found
 
 
 def _first(actions: Iterable[tuple[str, act.Action]], in_need: set[str]
@@ -127,7 +145,7 @@ def _all_wait(arrays: list[model.Array], snapshot: snapshots.HostSnapshot,
                                symptoms, owned)
     waits: dict[str, tuple[str, act.Action]] = {}
     failfast: list[tuple[str, act.Action]] = []
-    in_need = {name for name, _action in cut.actions}
+    in_need = _in_need(cut.actions, snapshot)
     for array in sorted(arrays, key=lambda array: array.name not in in_need):
         for leg in array.legs:
             for path in () if leg.faulty else _paths(leg, snapshot):

@@ -407,6 +407,23 @@ class TestSilent(GuardianCase):
         self.assertEqual(small_world.portal(1, 'A'), getattr(
             self.did(act.ResetConnection)[0], 'portal'))
 
+    def test_one_that_was_refused_is_asked_for_again(self) -> None:
+        """A refusal is no request that the kernel has heard."""
+        tries: list[float] = []
+
+        def refused(action: act.Action) -> None:
+            if isinstance(action, act.ResetConnection):
+                tries.append(self.time)
+                raise not_done.Refused('S9: nobody would wait')
+            self.do(action)
+
+        with mock.patch.object(self.host, '_do', refused):
+            self.silent('A')
+            self.looks(4.0)
+        self.assertGreater(len(tries), 1)
+        self.looks(2.0)
+        self.assertEqual(len(tries) + 1, len(self.did(act.ResetConnection)))
+
     def test_io_under_way_is_looked_at_again_soon(self) -> None:
         """It may have begun to stand still just after the last look."""
         self.looks(1.0)

@@ -693,6 +693,40 @@ class GuardTest(base.BaseTestCase):
             self.assertFalse(self._refused(name, action, snapshot), action)
             snapshot = apply(snapshot, action)
 
+    def test_all_arrays_behind_a_silent_connection_have_one_that_waits(
+            self) -> None:
+        """It is given up once, for whichever array asks first (S9)."""
+        controllers = tuple(model.Controller(
+            'nvme%d' % number, 'nqn.t%d' % number, portal(number), None,
+            'live', None if number == 0 else 1.0, True)
+            for number in range(3))
+        namespaces, arrays = [], []
+        for number in (0, 1):
+            legs = []
+            for slot, path in enumerate((0, number + 1)):
+                device = 'nvme%dn%d' % (100 + path, number + 1)
+                uuid = simulator.uuid_of(10 * number + slot)
+                namespaces.append(model.Namespace(
+                    device, uuid, 1, ('nvme%d' % path,),
+                    ('md%d' % number,)))
+                legs.append(model.Leg(device, slot, frozenset(
+                    ['in_sync'] + ['failfast'] * slot), uuid))
+            arrays.append(model.Array(
+                'md%d' % number, None, None, 2, 0, 'active', 'idle', 1,
+                tuple(legs)))
+        snapshot = snapshots.HostSnapshot(
+            controllers, tuple(namespaces), tuple(arrays))
+        quiet = frozenset([portal(0)])
+        actions = decide(snapshot, sight=roles.Symptoms(
+            OURS, OURS, OURS, quiet, quiet, frozenset(
+                one.device for one in namespaces))).actions
+        kinds = [type(action) for _array, action in actions]
+        reset = kinds.index(act.ResetConnection)
+        self.assertEqual({('md0', 'nvme1'), ('md1', 'nvme2')}, {
+            (array, action.controller) for array, action in actions[:reset]
+            if isinstance(action, act.SetFastIoFail)
+            and action.seconds is None})
+
     def _refused(self, name: str, action: act.Action,
                  snapshot: snapshots.HostSnapshot) -> bool:
         array = snapshot.array(name)

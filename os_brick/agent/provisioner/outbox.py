@@ -95,6 +95,7 @@ class Outbox:
 
     def deliver(self, volume: model.Volume) -> bool:
         """Send the volume's reports in order; True when none is left."""
+        waits = False
         for pending in self._ledger.pending(volume.uuid):
             if self._stopping():
                 return False
@@ -104,6 +105,12 @@ class Outbox:
                        or model.Replica(pending.replica))
             subject = 'volume %s, report of replica %s' % (
                 volume.alias, pending.replica)
+            if self._ledger.overtakes(pending):
+                self._log_once.trouble(subject, (
+                    'it waits: the one before it was sent and cannot be '
+                    'struck out of the agent\'s own file'))
+                waits = True
+                continue
             try:
                 self._call(lambda: self._driver.report_replica_state(
                     volume, replica, pending.state))
@@ -117,8 +124,8 @@ class Outbox:
                 return False
             else:
                 self._log_once.fine(subject)
-            self._ledger.delivered(pending.seq)
-        return True
+            self._ledger.delivered(pending)
+        return not waits
 
     def request(self, volume: model.Volume,
                 records: dict[str, decision.ReplicaRecord],

@@ -61,6 +61,11 @@ class Ledger:
         self._kept: dict[str, model.Volume] = {}
         self._written: dict[str, str] = {}
         self._db = database.Database(path, clock, _check, visiting)
+        # the reports that are in the file; and replicas of which one that was
+        # delivered still is
+        self._filed: set[int] = set()
+        self._left_behind: set[tuple[str, str]] = set()
+        self._note_filed()
 
     def close(self) -> None:
         self._db.close()
@@ -74,6 +79,19 @@ class Ledger:
     def trouble(self) -> bool:
         """Whether a restart would find less than what is known now."""
         return self._db.trouble
+
+    def _change(self, statements: Iterable[database.Statement],
+                durable: bool = False,
+                inbox: Iterable[database.Statement] = ()) -> None:
+        self._db.change(statements, durable, inbox)
+        self._note_filed()
+
+    def _note_filed(self) -> None:
+        if not self._db.trouble:
+            # the file holds what memory does
+            self._filed = {seq for (seq,) in self._db.read(
+                'SELECT seq FROM outbox')}
+            self._left_behind.clear()
 
     def now(self) -> float:
         """Agent time: seconds that go on across restarts, never back.
@@ -91,7 +109,7 @@ class Ledger:
             boot_before, boottime_before, wall_before, agent = rows[0]
             agent += max(0.0, boottime - boottime_before
                          if boot_before == boot else wall - wall_before)
-        self._db.change([('INSERT OR REPLACE INTO clock VALUES '
+        self._change([('INSERT OR REPLACE INTO clock VALUES '
                           '(1, ?, ?, ?, ?)', (boot, boottime, wall, agent))])
         return float(agent)
 
@@ -139,7 +157,7 @@ class Ledger:
         if content == self._written:
             return
         boot = self._clock.boot()
-        self._db.change([('DELETE FROM volume', ()), *(
+        self._change([('DELETE FROM volume', ()), *(
             ('INSERT INTO volume VALUES (?, ?, ?)', (uuid, boot, text))
             for uuid, text in content.items())])
         self._written = content
@@ -155,7 +173,7 @@ class Ledger:
         rows = self._db.read("SELECT seq FROM sqlite_sequence "
                              "WHERE name = 'outbox'")
         last = int(rows[0][0]) if rows else 0
-        self._db.change([*_records(volume, records), *(
+        self._change([*_records(volume, records), *(
             ('INSERT INTO outbox VALUES (?, ?, ?, ?)',
              (seq, volume, report.replica_uuid, report.state.value))
             for seq, report in enumerate(reports, last + 1))], durable)
@@ -165,7 +183,7 @@ class Ledger:
 
         :raises NotKept: it could not be written.
         """
-        self._db.change([], True, [(
+        self._change([], True, [(
             'INSERT OR REPLACE INTO choice VALUES (?, ?)',
             (volume, replica))])
 
@@ -179,7 +197,7 @@ class Ledger:
 
         :raises NotKept: the choice stays where it is.
         """
-        self._db.change(_records(volume, records), True, [(
+        self._change(_records(volume, records), True, [(
             'DELETE FROM choice WHERE volume = ?', (volume,))])
 
     def pause(self, volume: str, pause: pauses.Pause) -> None:
@@ -187,7 +205,7 @@ class Ledger:
 
         :raises NotKept: it could not be written.
         """
-        self._db.change([], True, [(
+        self._change([], True, [(
             'INSERT OR REPLACE INTO pause VALUES (?, ?, ?)',
             (volume, pause.until, pause.why))])
 
@@ -197,7 +215,7 @@ class Ledger:
         :raises NotKept: it goes on.
         """
         there = volume in (self.pauses() or {})
-        self._db.change([], True, [('DELETE FROM pause WHERE volume = ?',
+        self._change([], True, [('DELETE FROM pause WHERE volume = ?',
                                     (volume,))])
         return there
 
@@ -227,11 +245,22 @@ class Ledger:
     def drop_reports(self, volume: str) -> int:
         """Drop the reports of a volume that are to be sent; say how many."""
         number = len(self.pending(volume))
-        self._db.change([('DELETE FROM outbox WHERE volume = ?', (volume,))])
+        self._change([('DELETE FROM outbox WHERE volume = ?', (volume,))])
         return number
 
-    def delivered(self, seq: int) -> None:
-        self._db.change([('DELETE FROM outbox WHERE seq = ?', (seq,))])
+    def delivered(self, report: Pending) -> None:
+        """It was taken, and is not sent again."""
+        self._change([('DELETE FROM outbox WHERE seq = ?', (report.seq,))])
+        if report.seq in self._filed and self._db.trouble:
+            self._left_behind.add((report.volume, report.replica))
+
+    def overtakes(self, report: Pending) -> bool:
+        """Whether a restart would send an older one of the replica after it.
+
+        That one was delivered, and the file could not be told (S6).
+        """
+        return (report.volume, report.replica) in self._left_behind
+
 
 
 def _check(found: database.Database) -> None:

@@ -77,11 +77,9 @@ class SimLedger(ledger.Ledger):
         self.owed.setdefault(volume, []).extend(
             (report.replica_uuid, report.state) for report in reports)
 
-    def delivered(self, seq: int) -> None:
-        for pending in self.pending():
-            if pending.seq == seq:
-                self.owed[pending.volume].pop(0)
-        super().delivered(seq)
+    def delivered(self, report: ledger.Pending) -> None:
+        self.owed[report.volume].pop(0)
+        super().delivered(report)
 
 
 class Agent:

@@ -530,6 +530,31 @@ class TestStateDirectory(CycleCase):
         self.assertEqual({'A', 'C'}, self.legs())
 
 
+    def test_s6_a_later_report_waits_for_the_one_before(self):
+        """Sent before that is struck out, it came before it once more."""
+        self.turn(3)
+        self.refuse('report')
+        self.lose()
+        self.turn(2)
+        other = sqlite3.connect(self.book._db.path, isolation_level=None)
+        self.addCleanup(other.close)
+        other.execute('BEGIN EXCLUSIVE')
+        self.mend()
+        self.turn(2)
+        self.host.live[self.host.name(1, 'B')] = True
+        self.turn(6)
+        reports = [words[2:] for words in self.driver.said
+                   if words[0] == 'report' and words[2] == 'b']
+        self.assertEqual([('b', 'MISSING')], reports)
+        self.assertEqual(1, len(self.lines('it waits')))
+        other.execute('ROLLBACK')
+        self.turn(20)
+        reports = [words[3] for words in self.driver.said
+                   if words[0] == 'report' and words[2] == 'b']
+        self.assertEqual('AVAILABLE', reports[-1])
+        self.assertEqual(1, reports.count('MISSING'))
+
+
 class TestKilled(CycleCase):
     """S7: killed at every point of an exchange, and started again."""
 

@@ -90,7 +90,7 @@ class TestTrouble(DatabaseCase):
             self.assertEqual(BAD, book.records(VOLUME)[A])
             self.assertEqual([State.MISSING, State.AVAILABLE],
                              self.states(book))
-            book.delivered(book.pending()[0].seq)
+            book.delivered(book.pending()[0])
             before = book.now()
             self.clock.advance(3)
             self.assertEqual(3.0, book.now() - before)
@@ -104,7 +104,7 @@ class TestTrouble(DatabaseCase):
         book.save(VOLUME, {B: BAD}, [decision.Report(B, State.MISSING)])
         with self.locked():
             book.save(VOLUME, {A: BAD}, [decision.Report(A, State.MISSING)])
-            book.delivered(book.pending()[0].seq)
+            book.delivered(book.pending()[0])
         book.now()
         self.assertFalse(book.trouble)
         self.assertIn('works again', self.lines()[-1])
@@ -112,6 +112,25 @@ class TestTrouble(DatabaseCase):
         self.assertEqual({A: BAD, B: BAD}, book.records(VOLUME))
         (left,) = book.pending()
         self.assertEqual(A, left.replica)
+
+    def test_s6_nothing_overtakes_what_a_restart_would_send_again(self):
+        book = self.open()
+        book.save(VOLUME, {}, [decision.Report(A, State.MISSING)])
+        with self.locked():
+            book.delivered(book.pending()[0])
+            book.save(VOLUME, {}, [decision.Report(A, State.AVAILABLE),
+                                   decision.Report(B, State.MISSING)])
+            fresh, other = book.pending()
+            self.assertTrue(book.overtakes(fresh))
+            self.assertFalse(book.overtakes(other))
+            # what never was in the file is in nobody's way
+            book.delivered(other)
+            book.save(VOLUME, {}, [decision.Report(B, State.AVAILABLE)])
+            self.assertFalse(book.overtakes(book.pending()[-1]))
+        book.now()
+        self.assertFalse(book.overtakes(fresh))
+        self.assertEqual([State.AVAILABLE, State.AVAILABLE],
+                         self.states(self.reopened(book)))
 
     def test_s7_what_must_be_on_the_disk_first_waits(self):
         book = self.open()
@@ -129,7 +148,7 @@ class TestTrouble(DatabaseCase):
         with self.locked():
             book.save(VOLUME, {}, [decision.Report(A, State.MISSING)])
             (first,) = book.pending()
-            book.delivered(first.seq)
+            book.delivered(first)
         book.now()
         book = self.reopened(book)
         book.save(VOLUME, {}, [decision.Report(A, State.AVAILABLE)])

@@ -219,20 +219,20 @@ class TestOutbox(LedgerCase):
         self.assertEqual(8, len(self.book.pending()))
         self.assertEqual({VOLUME, OTHER}, self.book.owing())
         first = self.book.pending(VOLUME)[0]
-        self.book.delivered(first.seq)
+        self.book.delivered(first)
         self.reopen()
         self.assertEqual(states[1:], [
             one.state for one in self.book.pending(VOLUME)])
         self.assertEqual(states, [
             one.state for one in self.book.pending(OTHER)])
         for pending in self.book.pending(OTHER):
-            self.book.delivered(pending.seq)
+            self.book.delivered(pending)
         self.assertEqual({VOLUME}, self.book.owing())
 
     def test_s6_a_number_is_never_used_again(self):
         self.book.save(VOLUME, {}, [decision.Report(A, State.MISSING)])
         (first,) = self.book.pending()
-        self.book.delivered(first.seq)
+        self.book.delivered(first)
         self.reopen()
         self.book.save(VOLUME, {}, [decision.Report(A, State.AVAILABLE)])
         (second,) = self.book.pending()

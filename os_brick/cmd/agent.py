@@ -135,7 +135,7 @@ def _main(argv: list[str]) -> int:
         version=version())
     starting.make_directories(CONF)
     with starting.only_one(CONF):
-        store = ledger.Ledger(os.path.join(CONF.state_dir, 'agent.sqlite'))
+        store = ledger.Ledger(os.path.join(CONF.state_dir, ledger.FILE))
         _set_up(driver)
         _start_helper()
         LOG.info('nvme-agent %s serves host %s (NQN %s, UUID %s) with the '

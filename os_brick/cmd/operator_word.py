@@ -30,7 +30,7 @@ def open_ledger(conf: cfg.ConfigOpts) -> ledger.Ledger:
     :raises commands.CommandError: there is none.
     :raises ledger.LedgerError: it cannot be used.
     """
-    path = os.path.join(conf.state_dir, 'agent.sqlite')
+    path = os.path.join(conf.state_dir, ledger.FILE)
     if not os.path.exists(path):
         raise commands.CommandError(
             'there is no %s (option state_dir): the agent has not run here, '

@@ -35,6 +35,7 @@ from os_brick.agent.host import sysfs
 from os_brick.agent.model import snapshots
 from os_brick.agent.safety import ownership
 from os_brick.agent.store import ledger
+from os_brick.agent.store import tables
 from os_brick.cmd import commands
 from os_brick.cmd import operator_word
 
@@ -84,13 +85,12 @@ def copied(conf: cfg.ConfigOpts) -> Iterator[ledger.Ledger]:
 
     :raises commands.CommandError: there is nothing, or it cannot be read.
     """
-    path = os.path.join(conf.state_dir, 'agent.sqlite')
+    path = os.path.join(conf.state_dir, ledger.FILE)
     with tempfile.TemporaryDirectory() as folder:
-        copy = os.path.join(folder, 'agent.sqlite')
+        copy = os.path.join(folder, ledger.FILE)
         try:
-            with contextlib.closing(sqlite3.connect(
-                    'file:%s?mode=ro' % path.replace('?', '%3f'),
-                    uri=True)) as kept, contextlib.closing(
+            with contextlib.closing(
+                    tables.open_to_read(path)) as kept, contextlib.closing(
                         sqlite3.connect(copy)) as target:
                 kept.backup(target)
         except sqlite3.Error as error:

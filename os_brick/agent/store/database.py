@@ -233,9 +233,7 @@ class Database:
             self._failed(error)
 
     def _open_to_read(self) -> None:
-        self._disk = sqlite3.connect(
-            'file:%s?mode=ro' % self.path.replace('?', '%3f').replace(
-                '#', '%23'), uri=True, check_same_thread=False)
+        self._disk = tables.open_to_read(self.path)
         self._version(self._disk)
 
     def _load(self) -> None:

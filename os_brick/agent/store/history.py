@@ -22,6 +22,8 @@ import dataclasses
 import os
 import sqlite3
 
+from os_brick.agent.store import tables
+
 #: How many sentences are kept; one is some 200 bytes.
 MOST = 20000
 FILE = 'history.sqlite'
@@ -96,8 +98,7 @@ class History:
         """
         try:
             os.close(os.open(self._path, os.O_RDONLY))
-            db = sqlite3.connect('file:%s?mode=ro' % self._path, uri=True,
-                                 timeout=5.0)
+            db = tables.open_to_read(self._path)
             try:
                 return [Happened(wall, level, tuple(volumes.split()), sentence)
                         for wall, level, volumes, sentence in db.execute(

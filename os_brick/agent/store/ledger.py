@@ -35,6 +35,8 @@ from os_brick.agent.store import encoding
 
 LedgerError = database.LedgerError
 NotKept = database.NotKept
+#: Its name in the state directory.
+FILE = 'agent.sqlite'
 LOG = logging.getLogger(__name__)
 
 
@@ -110,7 +112,7 @@ class Ledger:
             agent += max(0.0, boottime - boottime_before
                          if boot_before == boot else wall - wall_before)
         self._change([('INSERT OR REPLACE INTO clock VALUES '
-                          '(1, ?, ?, ?, ?)', (boot, boottime, wall, agent))])
+                       '(1, ?, ?, ?, ?)', (boot, boottime, wall, agent))])
         return float(agent)
 
     def records(self, volume: str) -> dict[str, decision.ReplicaRecord]:
@@ -216,7 +218,7 @@ class Ledger:
         """
         there = volume in (self.pauses() or {})
         self._change([], True, [('DELETE FROM pause WHERE volume = ?',
-                                    (volume,))])
+                                 (volume,))])
         return there
 
     def pauses(self) -> dict[str, pauses.Pause] | None:
@@ -260,7 +262,6 @@ class Ledger:
         That one was delivered, and the file could not be told (S6).
         """
         return (report.volume, report.replica) in self._left_behind
-
 
 
 def _check(found: database.Database) -> None:

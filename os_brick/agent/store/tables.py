@@ -14,6 +14,7 @@
 from __future__ import annotations
 
 import sqlite3
+from urllib import parse
 
 #: PRAGMA user_version; 0 is what was written before there was one, with the
 #: same tables; 1 had no pauses.
@@ -44,6 +45,15 @@ PRAGMA user_version=%d;
 COMMIT;
 """ % (OWN, VERSION)
 _NAMES = ('clock', 'memory', 'outbox', 'volume', 'sqlite_sequence')
+
+
+def open_to_read(path: str) -> sqlite3.Connection:
+    """Open a file that is there; nothing can be written to it.
+
+    :raises sqlite3.Error: it cannot be opened.
+    """
+    return sqlite3.connect('file:%s?mode=ro' % parse.quote(path), uri=True,
+                           check_same_thread=False)
 
 
 def copy(source: sqlite3.Connection, target: sqlite3.Connection) -> None:

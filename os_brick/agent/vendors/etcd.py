@@ -41,6 +41,7 @@ from os_brick.agent.vendors.fleet import schema
 from os_brick.agent.vendors.fleet import share
 from os_brick.agent.vendors.fleet import store
 from os_brick.agent.vendors.fleet import wire
+from os_brick.agent.vendors import own_file
 
 LOG = logging.getLogger(__name__)
 #: Seconds that a host's key lives at least.
@@ -134,14 +135,8 @@ class EtcdDriver(base.ProvisionerDriver):
         self._double = ''
 
     def set_up(self) -> None:
-        state_dir = self._conf.state_dir
-        try:
-            os.makedirs(state_dir, mode=0o700, exist_ok=True)
-        except OSError as error:
-            raise base.ConfigurationError(
-                'option state_dir: %s cannot be made: %s' % (
-                    state_dir, error.strerror)) from error
-        self._memory = memory.Memory(os.path.join(state_dir, 'etcd.json'))
+        self._memory = memory.Memory(own_file.path(self._conf.state_dir,
+                                                   'etcd.json'))
         self._wire = connect(self._conf)
         self._store = store.Store(self._wire)
 

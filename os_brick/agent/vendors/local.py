@@ -51,6 +51,7 @@ from os_brick.agent.vendors.inventory import assignments
 from os_brick.agent.vendors.inventory import inventory_file
 from os_brick.agent.vendors.inventory import pool
 from os_brick.agent.vendors.inventory import source
+from os_brick.agent.vendors import own_file
 
 LOG = logging.getLogger(__name__)
 
@@ -86,17 +87,10 @@ class LocalDriver(base.ProvisionerDriver):
 
     def set_up(self) -> None:
         path = os.path.abspath(self._conf.local_inventory_file)
-        state_dir = self._conf.state_dir
-        try:
-            os.makedirs(state_dir, mode=0o700, exist_ok=True)
-        except OSError as error:
-            raise base.ConfigurationError(
-                'option state_dir: %s cannot be made: %s' % (
-                    state_dir, error.strerror)) from error
         self._path = path
         self._source = source.Source(path, OPTION)
         self._ledger = assignments.Assignments(
-            os.path.join(state_dir, 'local.sqlite'))
+            own_file.path(self._conf.state_dir, 'local.sqlite'))
         try:
             last_good = self._ledger.last_good(path)
             self._source.start(last_good)

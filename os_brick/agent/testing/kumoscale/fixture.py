@@ -31,8 +31,8 @@ HOST = model.Host('nqn.2014-08.org.nvmexpress:uuid:host-1',
                   'Compute-1.example.org', '1.2.3')
 
 
-class KioxiaTestCase(base.BaseTestCase):
-    """A running double with four backends, and a driver that talks to it."""
+class WithCertificates:
+    """Certificates for a double, made once for all tests of a class."""
 
     @classmethod
     def setUpClass(cls):
@@ -40,6 +40,10 @@ class KioxiaTestCase(base.BaseTestCase):
         cls.directory = tempfile.mkdtemp(prefix='kumoscale-')
         cls.addClassCleanup(shutil.rmtree, cls.directory)
         cls.certificates = certificates.make(cls.directory)
+
+
+class KioxiaTestCase(WithCertificates, base.BaseTestCase):
+    """A running double with four backends, and a driver that talks to it."""
 
     def setUp(self):
         super().setUp()

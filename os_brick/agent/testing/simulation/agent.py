@@ -94,7 +94,7 @@ class Agent:
                  baton: batons.Baton, clock: batons.Clock,
                  dice: random.Random) -> None:
         self._conf = conf
-        self._path = os.path.join(folder, 'agent.sqlite')
+        self._path = os.path.join(folder, ledger.FILE)
         self._kernel = kernel
         self._vendor = vendor
         self._judge = judge

@@ -59,20 +59,22 @@ class Hands(effects.Effects):
 
     def _md(self, array: str, what: str,
             judging: Callable[[md.Raid], object],
-            body: Callable[[md.Raid], object]) -> None:
+            body: Callable[[md.Raid], object],
+            limit: float = commands.COMMAND_TIMEOUT) -> None:
         """Change an array: under md's lock, and not before every leg does.
 
         :param judging: looks at it when mdadm is started.
+        :param limit: seconds after which it is given up.
         :raises commands.CommandFailed: as mdadm would.
         """
         def change() -> None:
             raid = self._kernel.raids[array]
             self._judge.array(raid)
             judging(raid)
-            self._wait(lambda: raid.busy, commands.COMMAND_TIMEOUT, what)
+            self._wait(lambda: raid.busy, limit, what)
             raid.busy = True
             try:
-                self._wait(raid.hangs, commands.COMMAND_TIMEOUT, what)
+                self._wait(raid.hangs, limit, what)
                 body(raid)
             finally:
                 raid.busy = False
@@ -169,7 +171,8 @@ class Hands(effects.Effects):
             (flags.add if on else flags.discard)('failfast')
         self._md(array, 'set_failfast %s %s' % (device, on),
                  lambda raid: self._judge.failfast(
-                     raid, raid.member(device), on), body)
+                     raid, raid.member(device), on), body,
+                 commands.WRITE_TIMEOUT)
 
     def close_connections(self, address: str, port: int) -> int:
         paths = [path for path in self._kernel.paths.values()

@@ -19,7 +19,10 @@ import uuid as uuid_lib
 from os_brick.agent import model
 from os_brick.agent.model import snapshots
 from os_brick.agent.model import superblock
+from os_brick.agent.testing.simulation import md
 
+#: What md writes of a superblock, and what follows in the same block.
+block = md.block_of
 ARRAY = '0d5a1d3e-0000-4000-8000-00000000a44a'
 
 
@@ -51,20 +54,3 @@ def contents(snapshot: snapshots.HostSnapshot, array: model.Array | None
             number, others=range(len(legs)),
             array=array.uuid or ARRAY if array else ARRAY))
     return found
-
-
-def block(copy: superblock.Superblock) -> bytes:
-    """Return what md writes of it, and what follows in the same block."""
-    roles = [0xffff] * 128
-    for number, slot in copy.roles:
-        roles[number] = slot
-    tail = b''.join(role.to_bytes(2, 'little') for role in roles)
-
-    def packed(checksum: int) -> bytes:
-        return superblock._HEADER.pack(
-            superblock.MAGIC, 1, uuid_lib.UUID(copy.array_uuid).bytes,
-            copy.raid_disks, copy.number,
-            uuid_lib.UUID(copy.device_uuid).bytes, int(copy.updated),
-            copy.events, checksum, len(roles)) + tail
-    return packed(superblock._checksum(packed(0))).ljust(
-        superblock.LENGTH, b'\0')

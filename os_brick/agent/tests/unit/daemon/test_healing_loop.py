@@ -529,7 +529,6 @@ class TestStateDirectory(CycleCase):
         self.turn(20)
         self.assertEqual({'A', 'C'}, self.legs())
 
-
     def test_s6_a_later_report_waits_for_the_one_before(self):
         """Sent before that is struck out, it came before it once more."""
         self.turn(3)

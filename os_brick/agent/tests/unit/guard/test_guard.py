@@ -151,6 +151,18 @@ def waiting(array: model.Array, snapshot: snapshots.HostSnapshot) -> set[str]:
                     for path in snapshot.paths(namespace))}
 
 
+def refused(name: str, action: act.Action, snapshot: snapshots.HostSnapshot,
+            ours: frozenset[str] = OURS) -> bool:
+    """Whether a rule forbids it, for whoever owns these arrays."""
+    array = snapshot.array(name)
+    assert array is not None
+    volume = model.Volume(simulator.uuid_of(99), 'v', None, tuple(
+        model.Replica(leg.replica_uuid) for leg in array.legs
+        if leg.replica_uuid))
+    return rules.refusal(action, volume, snapshot,
+                         ownership.Owned(ours)) is not None
+
+
 class PropertyTest(unittest.TestCase):
 
     @hypothesis.settings(max_examples=400, deadline=None)
@@ -164,7 +176,7 @@ class PropertyTest(unittest.TestCase):
             now = snapshot
             had = {array.name for array in now.arrays if kind(array, now)}
             for name, action in decide(snapshot, sight=sight).actions:
-                if self._refused(name, action, now):
+                if refused(name, action, now):
                     continue
                 now = apply(now, action)
                 for array in now.arrays:
@@ -172,16 +184,6 @@ class PropertyTest(unittest.TestCase):
                         self.assertTrue(kind(array, now), action)
                     elif kind(array, now):
                         had.add(array.name)
-
-    def _refused(self, name: str, action: act.Action,
-                 snapshot: snapshots.HostSnapshot) -> bool:
-        array = snapshot.array(name)
-        assert array is not None
-        volume = model.Volume(simulator.uuid_of(99), 'v', None, tuple(
-            model.Replica(leg.replica_uuid) for leg in array.legs
-            if leg.replica_uuid))
-        return rules.refusal(action, volume, snapshot,
-                             ownership.Owned(OURS)) is not None
 
     @hypothesis.settings(max_examples=400, deadline=None)
     @hypothesis.given(hosts(), sights())
@@ -287,7 +289,7 @@ class PropertyTest(unittest.TestCase):
                 'an anchor changed for no reason')
             memory = decision.memory
             todo = [action for name, action in decision.actions
-                    if not self._refused(name, action, snapshot)]
+                    if not refused(name, action, snapshot)]
             if not todo:
                 return
             for action in todo:
@@ -690,7 +692,8 @@ class GuardTest(base.BaseTestCase):
             [act.SetFastIoFail, act.FailLeg, act.Disconnect],
             [type(action) for _array, action in decision.actions][:3])
         for name, action in decision.actions:
-            self.assertFalse(self._refused(name, action, snapshot), action)
+            self.assertFalse(refused(name, action, snapshot,
+                                     frozenset([name])), action)
             snapshot = apply(snapshot, action)
 
     def test_all_arrays_behind_a_silent_connection_have_one_that_waits(
@@ -726,16 +729,6 @@ class GuardTest(base.BaseTestCase):
             (array, action.controller) for array, action in actions[:reset]
             if isinstance(action, act.SetFastIoFail)
             and action.seconds is None})
-
-    def _refused(self, name: str, action: act.Action,
-                 snapshot: snapshots.HostSnapshot) -> bool:
-        array = snapshot.array(name)
-        assert array is not None
-        volume = model.Volume(simulator.uuid_of(99), 'v', None, tuple(
-            model.Replica(leg.replica_uuid) for leg in array.legs
-            if leg.replica_uuid))
-        return rules.refusal(action, volume, snapshot, ownership.Owned(
-            frozenset([name]))) is not None
 
     def test_no_leg_fails_fast_where_none_may(self) -> None:
         world = simulated_agent.world()

@@ -12,13 +12,11 @@
 """The KumoScale driver keeps the contract of the drivers, over its double."""
 
 import contextlib
-import shutil
-import tempfile
 import unittest
 
 from os_brick.agent.testing.conformance import suite
-from os_brick.agent.testing.kumoscale import certificates
 from os_brick.agent.testing.kumoscale import faults
+from os_brick.agent.testing.kumoscale import fixture
 from os_brick.agent.testing.kumoscale import server
 from os_brick.agent.vendors import kioxia
 
@@ -27,20 +25,14 @@ NONSENSE = ('html', 'truncated', 'short', 'error500', 'redirect',
             'gateway404')
 
 
-class TestKioxiaConformance(suite.DriverConformance, unittest.TestCase):
+class TestKioxiaConformance(fixture.WithCertificates, suite.DriverConformance,
+                            unittest.TestCase):
     """Nothing is missing."""
 
     vendor = 'kioxia'
     aliases = ('vol-1', 'vol-2')
     story_examples = 8
     story_steps = 15
-
-    @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
-        cls.directory = tempfile.mkdtemp(prefix='kumoscale-')
-        cls.addClassCleanup(shutil.rmtree, cls.directory)
-        cls.certificates = certificates.make(cls.directory)
 
     def setUp(self):
         super().setUp()

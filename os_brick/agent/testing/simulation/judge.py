@@ -86,7 +86,10 @@ class Judge:
 
     def good(self, raid: md.Raid, without: str = '',
              lately: bool = False) -> list[md.Member]:
-        return [member for member in raid.copies()
+        """The legs that can be used; ``lately``: or could just now."""
+        dropped = [member for when, member in raid.lost
+                   if self.kernel.now - when <= BLINK] if lately else []
+        return [member for member in (*raid.copies(), *dropped)
                 if self._reachable(member, without, lately)]
 
     def _owner(self, raid: md.Raid) -> provisioners.SimVolume:

@@ -121,7 +121,8 @@ class Kernel:
         """What os-brick does: connect, and create the array."""
         raid = md.Raid(name, alias, len(uuids), [], self.answer,
                        self._announce, lambda: self.wall(),
-                       uuid_of(5000 + len(self.raids)), sync_time=sync_time)
+                       uuid_of(5000 + len(self.raids)), sync_time=sync_time,
+                       now=lambda: self.now)
         for slot, uuid in enumerate(uuids):
             home = self.home(uuid)
             for portal in home.portals:

@@ -99,6 +99,8 @@ class Raid:
     :ivar torn: the blocks of which the last write has failed.
     :ivar busy: md's lock is held by somebody who waits.
     :ivar queued: legs that are to be failed once it is free.
+    :ivar now: a clock that never steps.
+    :ivar lost: which legs were dropped, and when by that clock.
     """
 
     name: str
@@ -124,6 +126,9 @@ class Raid:
     torn: set[int] = dataclasses.field(default_factory=set)
     busy: bool = False
     queued: set[str] = dataclasses.field(default_factory=set)
+    now: Callable[[], float] = float
+    lost: list[tuple[float, Member]] = dataclasses.field(
+        default_factory=list)
     _roles: tuple[tuple[int, int], ...] = ()
     _unwritten: bool = False
 
@@ -194,6 +199,8 @@ class Raid:
                 and not member.vanished and self.current(member)]
 
     def fault(self, member: Member) -> None:
+        if member in self.copies():
+            self.lost.append((self.now(), member))
         member.flags |= {'faulty'}
         member.flags -= {'in_sync', 'replacement', 'spare',
                          'want_replacement'}

@@ -115,23 +115,28 @@ def _succeeded(view: volume_view.VolumeView,
     record = view.records[replica.uuid]
     if record.requested_at is None:
         return record
-    if record.successor is None:
-        taken = {other.successor for other in view.records.values()}
-        for other in view.volume.replicas:
-            if (other.uuid not in record.known
-                    and other.uuid not in taken
-                    and other.state is not State.TERMINATING
-                    and view.records[other.uuid].seen_at
-                    >= record.requested_at):
-                return dataclasses.replace(record, successor=other.uuid)
-        return record
     if view.chain_listed(replica):
         return dataclasses.replace(record, retry_at=float('inf'))
-    if record.retry_at == float('inf'):
+    # what was taken for it may have gone again: then it was something else
+    found = _newly_listed(view, record, record.requested_at)
+    if found is not None:
+        return dataclasses.replace(record, successor=found)
+    if record.successor is not None and record.retry_at == float('inf'):
         # gone, or not listed for once: ask anew, but not soon
         return dataclasses.replace(record, retry_at=view.now + max(
             view.policy.grace, view.policy.repeat))
     return record
+
+
+def _newly_listed(view: volume_view.VolumeView, record: ReplicaRecord,
+                  since: float) -> str | None:
+    """Return a replica that may be what was asked for at that time."""
+    taken = {other.successor for other in view.records.values()}
+    return next((
+        other.uuid for other in view.volume.replicas
+        if other.uuid not in record.known and other.uuid not in taken
+        and other.state is not State.TERMINATING
+        and view.records[other.uuid].seen_at >= since), None)
 
 
 def _waited(view: volume_view.VolumeView) -> ReplicaRecords:

@@ -104,7 +104,9 @@ class World:
     def _double(self, uuid: str) -> None:
         """A replacement is asked for: is it for the same fault again?"""
         heir = self.volume.successors.get(uuid)
-        if uuid in self.vendor.noted and uuid in self.vendor.owed:
+        # what it took for the replacement may have vanished from a list
+        if (uuid in self.vendor.noted and uuid in self.vendor.owed
+                and not self.vendor.hides and self.vendor.lie is None):
             raise self.judge.broke('S7: %s is asked for again' % uuid)
         asked_before = uuid in self.vendor.asked
         self.vendor.asked.add(uuid)

@@ -24,7 +24,7 @@ from os_brick.agent import model
 from os_brick.agent.tests.unit import simulated_agent
 from os_brick.agent.tests.unit import simulator
 
-A, B, C = (simulator.uuid_of(number) for number in range(3))
+A, B, C, D = (simulator.uuid_of(number) for number in range(4))
 
 
 def view(world: simulated_agent.World,
@@ -84,6 +84,32 @@ class TestObserve(base.BaseTestCase):
         world.kernel.advance(5.0)
         later = observing.observe(view(world, asked))
         self.assertEqual((C, None), (later[A].successor, later[B].successor))
+
+    def test_S7_what_has_gone_again_was_not_the_replacement(self) -> None:
+        """The volume was to have another replica, and then not."""
+        world = simulated_agent.world()
+        records = observing.observe(view(world, {}))
+        request = replica_record.RequestKind.REPLACE
+        asked = {**records, A: replica_record.answered(
+            replica_record.asked(records[A], request, model.Volume(
+                world.volume.uuid, 'v', replicas=(model.Replica(A),
+                                                  model.Replica(B))),
+                world.kernel.now), request)}
+        world.kernel.lose(world.targets[0])
+        world.kernel.advance(5.0)
+        other = world.vendor.give(world.volume)
+        seen = observing.observe(view(world, asked))
+        self.assertEqual(other, seen[A].successor)
+        del world.volume.replicas[other]
+        world.kernel.advance(5.0)
+        without = observing.observe(view(world, seen))
+        self.assertEqual(other, without[A].successor)
+        world.volume.replicas[D] = model.ReplicaState.UNKNOWN
+        world.kernel.advance(5.0)
+        later = observing.observe(view(world, without))
+        self.assertEqual((D, float('inf')), (
+            later[A].successor,
+            observing.observe(view(world, later))[A].retry_at))
 
     def test_a_view_is_frozen(self) -> None:
         world = simulated_agent.world()

@@ -191,7 +191,8 @@ class Looker:
         steps = [batch.Step(action, guarded.volume(name))
                  for name, action in actions]
         if this.mode == 'on' and steps:
-            outcomes = self._executor.execute_all(steps, guarded.owned)
+            outcomes = self._executor.execute_all(
+                steps, guarded.owned, self.kept.symptoms.answered)
             for step, outcome in zip(steps, outcomes):
                 self._say(this, step, outcome)
                 if outcome is not None:

@@ -93,8 +93,9 @@ def _held(action: act.Action, volume: model.Volume,
     asked = farewell.to_answer(action, volume, snapshot, owned)
     if isinstance(action, act.AddLeg):
         return _add(action, snapshot), _READ_BEFORE
-    return (rules.refusal(action, volume, snapshot, owned, {}, asked) or '',
-            _ASKED_BEFORE if asked else '')
+    return (rules.refusal(action, volume, snapshot, owned, {},
+                          asked.devices) or '',
+            _ASKED_BEFORE if asked.devices else '')
 
 
 def _add(action: act.AddLeg, snapshot: snapshots.HostSnapshot) -> str:

@@ -21,6 +21,7 @@ from collections.abc import Callable
 from collections.abc import Collection
 from collections.abc import Sequence
 import dataclasses
+import functools
 import logging
 
 from oslo_config import cfg
@@ -48,6 +49,7 @@ LOG = logging.getLogger(__name__)
 GIVE_UP_AFTER = 1000
 ANSWER_WITHIN = 200
 READ_WITHIN = 2000
+_NOBODY: frozenset[str] = frozenset()
 NotDone = not_done.NotDone
 Refused = not_done.Refused
 Divergent = not_done.Divergent
@@ -93,15 +95,20 @@ class Executor:
             self._attempt(action)
 
     def execute_all(self, steps: Sequence[batch.Step],
-                    owned: ownership.Owned) -> list[batch.Outcome]:
+                    owned: ownership.Owned,
+                    heard: Collection[str] = _NOBODY
+                    ) -> list[batch.Outcome]:
         """Do what ends hanging I/O: without the lock rather than not at all.
 
+        :param heard: devices that have answered a read just now: they are
+            not asked again.
         :returns: what became of each step, as ``batch.Batch.run`` does.
         """
         with self._lock.held(urgent=True):
             return batch.Batch(
-                self._scanner.scan, self._last_look, self._attempt,
-                self._effects, self._clock, owned).run(steps)
+                self._scanner.scan,
+                functools.partial(self._last_look, heard=heard),
+                self._attempt, self._effects, self._clock, owned).run(steps)
 
     def _attempt(self, action: act.Action) -> None:
         try:
@@ -112,16 +119,17 @@ class Executor:
             raise NotDone(str(error)) from error
 
     def _last_look(self, action: act.Action, volume: model.Volume,
-                   snapshot: snapshots.HostSnapshot,
-                   owned: ownership.Owned) -> None:
+                   snapshot: snapshots.HostSnapshot, owned: ownership.Owned,
+                   heard: Collection[str] = _NOBODY) -> None:
         """:raises Refused: a rule forbids it, by what was read just now."""
         wanted = rules.to_be_read(action, snapshot)
         contents = self._superblocks(wanted) if wanted else {}
         asked = farewell.to_answer(action, volume, snapshot, owned)
-        why = rules.refusal(action, volume, snapshot, owned, contents, asked)
-        if why is None and asked:
+        why = rules.refusal(action, volume, snapshot, owned, contents,
+                            asked.devices)
+        if why is None and not asked.heard(heard):
             why = rules.refusal(action, volume, snapshot, owned, contents,
-                                self.answering_patiently(asked))
+                                self.answering_patiently(asked.devices))
         if why is None:
             return
         if why in rules.ENDED and not isinstance(action, act.AddLeg):

@@ -16,11 +16,15 @@ replica is retired or confirmed, its working leg is failed or exchanged, its
 live connection is closed.  Whoever holds the data then has to have shown it
 just now: the kernel calls a connection live for seconds after its target has
 died, and md a leg in sync.
+
+A lost leg that md is told to drop is such a copy, too: it may be the first to
+return, and whatever was acknowledged is on it until others go on without it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection
+import dataclasses
 
 from os_brick.agent import model
 from os_brick.agent.model import actions as act
@@ -30,6 +34,28 @@ from os_brick.agent.safety import ownership
 
 State = model.ReplicaState
 Law = laws.Law
+
+
+@dataclasses.dataclass(frozen=True)
+class Witnesses:
+    """Who has to answer a read before an action; nobody, by default.
+
+    :ivar each: all of these devices.
+    :ivar one_of: one of these, where there are any.
+    """
+
+    each: frozenset[str] = frozenset()
+    one_of: frozenset[str] = frozenset()
+
+    @property
+    def devices(self) -> frozenset[str]:
+        """Whom to ask."""
+        return self.each | self.one_of
+
+    def heard(self, answered: Collection[str]) -> bool:
+        """Who answered is enough."""
+        return self.each <= set(answered) and (
+            not self.one_of or not self.one_of.isdisjoint(answered))
 
 
 def giving_up(replica_uuid: str, array: model.Array | None,
@@ -74,31 +100,55 @@ def _not_whole(array: model.Array) -> str:
     return Law.S11.refuses('%s is not whole without it', array.name)
 
 
+def unheard(action: act.ArrayAction, volume: model.Volume,
+            snapshot: snapshots.HostSnapshot, owned: ownership.Owned,
+            answered: Collection[str]) -> str | None:
+    """Return who has not answered that has to before an action."""
+    array = snapshot.array(action.array)
+    if array is None:
+        return None
+    witnesses = to_answer(action, volume, snapshot, owned)
+    if witnesses.heard(answered):
+        return None
+    return silent(witnesses.each, answered, array) or Law.S1.refuses(
+        'no other leg of %s answered a read just now', array.name)
+
+
 def to_answer(action: act.Action, volume: model.Volume,
               snapshot: snapshots.HostSnapshot,
-              owned: ownership.Owned) -> frozenset[str]:
+              owned: ownership.Owned) -> Witnesses:
     """Return the devices that have to answer a read before an action."""
     array = (_array_of(volume, snapshot, owned)
              if isinstance(action, act.Disconnect)
              else snapshot.array(getattr(action, 'array', '')))
     if array is None:
-        return frozenset()
+        return Witnesses()
     legs = frozenset(leg.device for leg in array.in_sync)
     match action:
         case act.FailLeg():
-            leg = array.leg(action.device)
-            return (legs - {action.device} if leg is not None
-                    and snapshot.good(leg) else frozenset())
+            return _before_failing(action.device, array, snapshot)
         case act.ReplaceLeg():
-            return legs - {action.device} | {action.spare}
-        case act.Resize():
-            return legs if action.raid_disks < array.raid_disks else (
-                frozenset())
-        case act.Disconnect():
-            return legs if released(action.controller, volume, snapshot
-                                    ) else frozenset()
+            return Witnesses(legs - {action.device} | {action.spare})
+        case act.Resize() if action.raid_disks < array.raid_disks:
+            return Witnesses(legs)
+        case act.Disconnect() if released(action.controller, volume,
+                                          snapshot):
+            return Witnesses(legs)
         case _:
-            return frozenset()
+            return Witnesses()
+
+
+def _before_failing(device: str, array: model.Array,
+                    snapshot: snapshots.HostSnapshot) -> Witnesses:
+    """A working leg goes only where all stay, a lost one where one does."""
+    leg = array.leg(device)
+    if leg is None or not leg.in_sync or leg.faulty:
+        return Witnesses()
+    others = [other for other in array.in_sync if other.device != device]
+    if snapshot.good(leg):
+        return Witnesses(frozenset(other.device for other in others))
+    return Witnesses(one_of=frozenset(
+        other.device for other in others if snapshot.good(other)))
 
 
 def fail_working(array: model.Array, volume: model.Volume,

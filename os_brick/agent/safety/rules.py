@@ -69,7 +69,8 @@ def refusal(action: act.Action, volume: model.Volume,
         case (act.SetFailfast() | act.FailLeg() | act.RemoveLeg()
               | act.AddLeg() | act.ReplaceLeg() | act.Resize()):
             why = _array_refusal(action, volume, snapshot, owned, contents)
-            return why or _unheard(action, volume, snapshot, owned, answered)
+            return why or farewell.unheard(action, volume, snapshot, owned,
+                                           answered)
         case _:
             act.never(action)
 
@@ -99,14 +100,6 @@ def _array_refusal(action: act.ArrayAction, volume: model.Volume,
             return _resize(action, array, snapshot)
         case _:
             act.never(action)
-
-
-def _unheard(action: act.ArrayAction, volume: model.Volume,
-             snapshot: snapshots.HostSnapshot, owned: ownership.Owned,
-             answered: Collection[str]) -> str | None:
-    array = snapshot.array(action.array)
-    return farewell.silent(farewell.to_answer(
-        action, volume, snapshot, owned), answered, array) if array else None
 
 
 def _connect(action: act.Connect, volume: model.Volume) -> str | None:

@@ -161,6 +161,11 @@ class Judge:
                 if other is not member]:
             raise self.broke('S1: the last good leg of %s would be %s'
                              % (raid.name, member.device))
+        if member.in_sync and not any(
+                other is not member and self._lately(other)
+                for other in raid.copies()):
+            raise self.broke('S1: %s of %s would be dropped, and no other '
+                             'leg answers' % (member.device, raid.name))
         if member in good and not any(
                 self.kernel.now - path.back_at <= JUST_NOW
                 for path in self.kernel.through(member.medium.uuid)):

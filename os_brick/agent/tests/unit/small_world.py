@@ -172,7 +172,7 @@ class SmallHost:
                             superblocks.contents(snapshot, snapshot.array(
                                 getattr(action, 'array', ''))),
                             self.answering_patiently(farewell.to_answer(
-                                action, volume, snapshot, owned)))
+                                action, volume, snapshot, owned).devices))
         if why is not None:
             raise execute.Refused(why)
         self.did.append(action)
@@ -180,7 +180,8 @@ class SmallHost:
         self.points()
 
     def execute_all(self, steps: Sequence[batch.Step],
-                    owned: ownership.Owned) -> list[batch.Outcome]:
+                    owned: ownership.Owned,
+                    heard: Collection[str] = ()) -> list[batch.Outcome]:
         outcomes: list[batch.Outcome] = []
         for step in steps:
             try:

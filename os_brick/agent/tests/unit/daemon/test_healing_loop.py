@@ -196,6 +196,8 @@ class TestGivingUp(CycleCase):
         for silent in ('AC', 'A', 'C'):
             self.build()
             self.lose()
+            while not self.lines('done: AddLeg'):
+                self.turn()
             self.host.silent = {self.host.name(1, letter) + 'n1'
                                 for letter in silent}
             self.turn(20)

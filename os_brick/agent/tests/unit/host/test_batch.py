@@ -156,16 +156,16 @@ class World:
     def decide_on(self, snapshot: snapshots.HostSnapshot,
                   memory: roles.GuardMemory, now: float
                   ) -> roles.GuardDecision:
+        self.heard = frozenset(one.device for one in snapshot.namespaces
+                               if snapshot.reachable(one))
         return roles.decide(
             snapshot, self.owned, memory, now, roles.GuardPolicy(),
-            roles.Symptoms(frozenset(self.shape), answered=frozenset(
-                one.device for one in snapshot.namespaces
-                if snapshot.reachable(one))))
+            roles.Symptoms(frozenset(self.shape), answered=self.heard))
 
     def run(self, decision: roles.GuardDecision) -> list[batch.Outcome]:
         return self.executor.execute_all(
             [batch.Step(action, self.volumes[name])
-             for name, action in decision.actions], self.owned)
+             for name, action in decision.actions], self.owned, self.heard)
 
 
 class WideTest(base.BaseTestCase):

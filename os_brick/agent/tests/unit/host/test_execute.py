@@ -493,6 +493,7 @@ class TestLock(ActionsCase):
             ended.wait(60.0)
 
         self.privileged.fail.side_effect = hang
+        self.privileged.answering.return_value = ['nvme1n1']
         self.host.write('sys/class/nvme-fabrics/ctl/nvme2/state',
                         'connecting')
         thread = threading.Thread(target=self.do, args=(
@@ -503,7 +504,7 @@ class TestLock(ActionsCase):
         self.assertTrue(hangs.wait(60.0))
         self.refused(self.action, 'another action', kind=execute.LockHeld)
         self.urgently(self.action)
-        self.assertEqual(['fail', 'set_fast_io_fail'],
+        self.assertEqual(['answering', 'fail', 'set_fast_io_fail'],
                          [call[0] for call in self.called()])
 
     def test_who_answers(self):

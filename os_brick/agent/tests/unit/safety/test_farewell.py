@@ -43,8 +43,24 @@ class FarewellTest(test_rules.RulesCase):
         self.assert_allowed(self.drop)
         self.silent = frozenset(['nvme1n1'])
         self.assert_refused('S11', self.drop)
-        # a lost one is not given up: it may come back
+
+    def test_S1_a_lost_leg_goes_only_when_another_one_answers(self) -> None:
         self.controllers[0] = test_rules.controller(0, 'connecting')
+        self.legs_of(0, 1, 2)
+        for silent in ((), ('nvme1n1',), ('nvme2n1',)):
+            self.silent = frozenset(silent)
+            self.assert_allowed(self.drop)
+        self.silent = frozenset(['nvme1n1', 'nvme2n1'])
+        self.assert_refused('S1', self.drop)
+        # what only the kernel still calls good is no witness
+        self.silent = frozenset(['nvme1n1'])
+        self.controllers[2] = test_rules.controller(2, 'connecting')
+        self.assert_refused('S1', self.drop)
+
+    def test_S1_a_leg_that_holds_nothing_yet_needs_no_witness(self) -> None:
+        self.controllers[0] = test_rules.controller(0, 'connecting')
+        self.legs[0] = test_rules.leg(0, test_rules.SPARE, None)
+        self.silent = frozenset(['nvme1n1', 'nvme2n1'])
         self.assert_allowed(self.drop)
 
     def test_S11_a_working_leg_goes_only_from_what_is_whole(self) -> None:

@@ -35,6 +35,7 @@ backend.init_backend(backend.BackendType.THREADING)
 from oslo_config import cfg  # noqa: E402
 from oslo_log import log as logging  # noqa: E402
 
+from os_brick.agent.checks import findings  # noqa: E402
 from os_brick.agent.daemon import chronicle  # noqa: E402
 from os_brick.agent.daemon import guard_loop  # noqa: E402
 from os_brick.agent.daemon import healing_loop  # noqa: E402
@@ -48,11 +49,11 @@ from os_brick.agent.host import memory  # noqa: E402
 from os_brick.agent.host import privileged  # noqa: E402
 from os_brick.agent.host import silence  # noqa: E402
 from os_brick.agent.host import sysfs  # noqa: E402
-from os_brick.agent.host import udev_rule  # noqa: E402
 from os_brick.agent import opts  # noqa: E402
 from os_brick.agent.provisioner import drivers  # noqa: E402
 from os_brick.agent.store import ledger  # noqa: E402
 from os_brick.agent.vendors import base  # noqa: E402
+from os_brick.cmd import checking  # noqa: E402
 from os_brick.cmd import commands  # noqa: E402
 from os_brick.cmd import starting  # noqa: E402
 from os_brick import opts as brick_opts  # type: ignore[attr-defined]  # noqa
@@ -134,6 +135,7 @@ def _main(argv: list[str]) -> int:
         identity.identify(CONF.host_nqn, CONF.host_uuid, CONF.host_name),
         version=version())
     starting.make_directories(CONF)
+    _check()
     with starting.only_one(CONF):
         store = ledger.Ledger(os.path.join(CONF.state_dir, ledger.FILE))
         _set_up(driver)
@@ -144,11 +146,6 @@ def _main(argv: list[str]) -> int:
         if CONF.lock_memory:
             _lock_memory()
             privileged.default.renew = privileged.lock_memory
-        trouble = udev_rule.trouble()
-        if trouble:
-            LOG.warning('udev may put legs back, or start arrays, without a '
-                        'look at what is on them: %s; see the installation '
-                        'guide', trouble)
         stopping = threading.Event()
         scanner = sysfs.Scanner()
         story = chronicle.Chronicle(CONF)
@@ -182,6 +179,18 @@ def _main(argv: list[str]) -> int:
             store.close()
     LOG.info('nvme-agent has stopped')
     return 0
+
+
+def _check() -> None:
+    """Say what the cheap half of nvme-agent check finds; it stops nothing."""
+    try:
+        for one in checking.cheap(CONF):
+            if one.code is not findings.Code.SUCCESS:
+                LOG.log(std_logging.ERROR if one.code is findings.Code.FAILURE
+                        else std_logging.WARNING, 'check, %s: %s; remedy: %s',
+                        one.about, one.details, one.remedy)
+    except Exception:
+        LOG.exception('check: defect; the agent starts all the same')
 
 
 def _set_up(driver: base.ProvisionerDriver) -> None:

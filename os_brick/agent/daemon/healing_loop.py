@@ -28,6 +28,7 @@ from oslo_config import cfg
 from os_brick.agent import clock as clocks
 from os_brick.agent.daemon import attachments
 from os_brick.agent.daemon import budget
+from os_brick.agent.daemon import expiry
 from os_brick.agent.daemon import healing_pass
 from os_brick.agent.daemon import knowledge
 from os_brick.agent.daemon import limits
@@ -91,7 +92,9 @@ class HealingLoop:
         self._limits = limits.Reader(conf, store, clock, self._knowledge,
                                      self._observer)
         self._show = show
-        self._sources = showing.Sources(self._knowledge, self._outbox, store)
+        self._expiry = expiry.Expiry(driver, self._outbox, clock)
+        self._sources = showing.Sources(self._knowledge, self._outbox, store,
+                                        self._expiry)
         self._last = healing_pass.Pass()
         self._publish(self._knowledge.learnt())
 
@@ -128,6 +131,8 @@ class HealingLoop:
             busy |= self._serving.connect_all(this)
         with self._log_once.sheltered('telling events'):
             busy |= self._tell_events()
+        if not self._stopping():
+            self._expiry.look()
         this.targets_wanted = frozenset[str]().union(
             *(one.targets_wanted for one in served))
         busy |= any(one.busy for one in served)

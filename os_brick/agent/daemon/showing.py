@@ -28,6 +28,7 @@ from oslo_config import cfg
 
 from os_brick.agent import clock as clocks
 from os_brick.agent.daemon import chronicle
+from os_brick.agent.daemon import expiry
 from os_brick.agent.daemon import healing_pass
 from os_brick.agent.daemon import knowledge
 from os_brick.agent.healing import decision
@@ -57,6 +58,7 @@ class Sources:
     known: knowledge.Knowledge
     way: outbox.Outbox
     store: ledger.Ledger
+    ends: expiry.Expiry
 
 
 class Showing:
@@ -196,7 +198,8 @@ class Showing:
             self._answered_at, next(filter(None, map(
                 sources.way.errors.get, ('volumes', 'heartbeat'))), ''),
             waiting, sources.known.doubts, self._mutes(),
-            this.limits.paused, own_disk=sources.store.trouble)
+            this.limits.paused, own_disk=sources.store.trouble,
+            certificates=sources.ends.certificates)
 
     @staticmethod
     def _records(uuid: str, array: model.Array | None,

@@ -86,6 +86,7 @@ class Facts:
     :ivar paused: volume UUID, or ``pauses.ALL``, -> its pause.
     :ivar failed: why the pass failed, '' where it did not.
     :ivar own_disk: the state directory cannot be used.
+    :ivar certificates: the provisioner's and this host's.
     """
 
     agent: Agent
@@ -101,6 +102,7 @@ class Facts:
         default_factory=dict)
     failed: str = ''
     own_disk: bool = False
+    certificates: tuple[model.Certificate, ...] = ()
 
 
 def build(facts: Facts) -> Document:
@@ -132,6 +134,8 @@ def build(facts: Facts) -> Document:
         'paused': [{'volume': aliases.get(uuid, uuid), 'reason': pause.why,
                     'until': pause.until}
                    for uuid, pause in sorted(facts.paused.items())],
+        'certificates': [{'whose': one.whose, 'ends_at': one.ends_at}
+                         for one in facts.certificates],
     }
     return judged(document, facts.muted, facts.failed, facts.own_disk)
 

@@ -135,6 +135,15 @@ OPTS: list[cfg.Opt] = [
                help='Path of a file to which each pass writes the agent\'s '
                     'metrics, for the textfile collector of node_exporter; '
                     'its name has to end in .prom. Empty: none is written.'),
+    cfg.PortOpt('metrics_port', default=0,
+                help='TCP port at which Prometheus may fetch the same '
+                     'metrics by HTTP (/metrics), as of the last pass. Needs '
+                     'the Python package prometheus-client. 0: none is '
+                     'opened.'),
+    cfg.IPOpt('metrics_address', default='127.0.0.1',
+              help='Address of this host at which metrics_port is opened. '
+                   'Whoever reaches it may read the metrics, without a '
+                   'password: names of volumes, targets and addresses.'),
     cfg.StrOpt('run_dir', default='/run/nvme-agent',
                help='Directory of the lock file and of the socket by which '
                     'os-brick announces an attachment.'),

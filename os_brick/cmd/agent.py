@@ -37,6 +37,7 @@ from oslo_log import log as logging  # noqa: E402
 
 from os_brick.agent.checks import findings  # noqa: E402
 from os_brick.agent.daemon import chronicle  # noqa: E402
+from os_brick.agent.daemon import endpoint  # noqa: E402
 from os_brick.agent.daemon import guard_loop  # noqa: E402
 from os_brick.agent.daemon import healing_loop  # noqa: E402
 from os_brick.agent.daemon import liveness  # noqa: E402
@@ -129,6 +130,7 @@ def _main(argv: list[str]) -> int:
     starting.look_at_values(CONF)
     starting.start_log(CONF, version())
     std_logging.captureWarnings(True)
+    _look_at_extras()
     driver = drivers.load(CONF)
     more = list(type(driver).options())
     host = dataclasses.replace(
@@ -150,6 +152,7 @@ def _main(argv: list[str]) -> int:
         scanner = sysfs.Scanner()
         story = chronicle.Chronicle(CONF)
         std_logging.getLogger('os_brick.agent').addHandler(story)
+        port = endpoint.Endpoint(CONF)
         executor = execute.Executor(CONF, scanner, host, stopping.is_set)
         life = liveness.Liveness()
         guard = guard_loop.GuardLoop(
@@ -165,7 +168,8 @@ def _main(argv: list[str]) -> int:
                                         show=showing.Showing(
                                             CONF, host,
                                             lambda: guard.anchors,
-                                            service.notify, story=story))
+                                            service.notify, story=story,
+                                            port=port))
         try:
             service.run(
                 service.AgentService(CONF, loop.run, guard, stopping,
@@ -176,9 +180,18 @@ def _main(argv: list[str]) -> int:
                 driver.close()
             except Exception:
                 LOG.exception('the driver could not be closed')
+            port.close()
             store.close()
     LOG.info('nvme-agent has stopped')
     return 0
+
+
+def _look_at_extras() -> None:
+    """:raises starting.CannotStart: what is asked for is not installed."""
+    try:
+        endpoint.look(CONF)
+    except endpoint.Missing as error:
+        raise starting.CannotStart(str(error)) from None
 
 
 def _check() -> None:

@@ -31,6 +31,7 @@ from oslo_log import _options as log_options
 from os_brick.agent.checks import configuration
 from os_brick.agent.checks import findings
 from os_brick.agent.checks import host
+from os_brick.agent.daemon import endpoint
 from os_brick.agent.host import udev_rule
 from os_brick.agent import opts
 from os_brick.agent.provisioner import drivers
@@ -73,6 +74,12 @@ def of_configuration(conf: cfg.ConfigOpts) -> Iterator[findings.Finding]:
                                     conf.poll_interval, _watchdog()):
         wrong = True
         yield one
+    try:
+        endpoint.look(conf)
+    except endpoint.Missing as error:
+        wrong = True
+        yield findings.failure(configuration.ABOUT, str(error),
+                               'install it, or leave the option out')
     if not wrong:
         yield findings.fine(configuration.ABOUT, ', '.join(_files(conf)))
 

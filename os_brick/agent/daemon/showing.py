@@ -28,6 +28,7 @@ from oslo_config import cfg
 
 from os_brick.agent import clock as clocks
 from os_brick.agent.daemon import chronicle
+from os_brick.agent.daemon import endpoint
 from os_brick.agent.daemon import expiry
 from os_brick.agent.daemon import healing_pass
 from os_brick.agent.daemon import knowledge
@@ -66,6 +67,7 @@ class Showing:
 
     :param anchors: array -> the leg that the guard lets wait.
     :param notify: tells systemd.
+    :param port: where the metrics may be fetched; None: nowhere.
     :param story: writes down what was said; None: nobody does.
     """
 
@@ -73,12 +75,14 @@ class Showing:
                  anchors: Callable[[], Mapping[str, str]] = lambda: {},
                  notify: Callable[[str], None] = lambda line: None,
                  clock: clocks.Clock = clocks.HOST,
-                 story: chronicle.Chronicle | None = None) -> None:
+                 story: chronicle.Chronicle | None = None,
+                 port: endpoint.Endpoint | None = None) -> None:
         self._conf = conf
         self._host = host
         self._anchors = anchors
         self._notify = notify
         self._story = story
+        self._endpoint = port
         self._clock = clock
         self._log_once = log_once.LogOnce()
         self._answered_at: float | None = None
@@ -132,6 +136,8 @@ class Showing:
             self._line = line
 
     def _count(self, made: document.Document) -> None:
+        if self._endpoint is not None:
+            self._endpoint.show(made)
         path = self._conf.metrics_textfile
         if not path:
             return

@@ -154,6 +154,13 @@ OPTS: list[cfg.Opt] = [
                     'unit). Empty: only root and the own group of the agent; '
                     'a new array is then noticed by the kernel events '
                     'alone.'),
+    cfg.ListOpt('event_sinks', default=['log', 'provisioner'],
+                help='Where events go: what changes on this host, and health '
+                     'codes that come and go. log: the log, and with it '
+                     'nvme-agent history. provisioner: the driver. exec: a '
+                     'program, see event_exec. oslo_messaging: versioned '
+                     'notifications, see [oslo_messaging_notifications]. '
+                     'Others by the entry point os_brick.agent.event_sinks.'),
     cfg.StrOpt('host_nqn', default='',
                help='NVMe qualified name of this host; empty: read from '
                     '/etc/nvme/hostnqn, as os-brick does.'),
@@ -182,6 +189,7 @@ def check(conf: cfg.ConfigOpts, more: Iterable[cfg.Opt] = ()) -> None:
 
 def list_opts() -> list[tuple[str, Sequence[cfg.Opt]]]:
     """Entry point oslo.config.opts: everything for the sample file."""
+    from os_brick.agent.daemon import outlets
     from os_brick.agent.host import privileged
     from os_brick.agent.provisioner import drivers
     privsep = copy.deepcopy(priv_context.OPTS)
@@ -191,4 +199,6 @@ def list_opts() -> list[tuple[str, Sequence[cfg.Opt]]]:
             opt.sample_default = 'CAP_SYS_ADMIN, CAP_NET_ADMIN'
     vendors = itertools.chain.from_iterable(
         driver.options() for driver in drivers.embedded())
-    return [('DEFAULT', OPTS + list(vendors)), (PRIVSEP_GROUP, privsep)]
+    sinks = itertools.chain.from_iterable(
+        sink.options() for sink in outlets.embedded())
+    return [('DEFAULT', [*OPTS, *vendors, *sinks]), (PRIVSEP_GROUP, privsep)]

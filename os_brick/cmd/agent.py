@@ -41,6 +41,7 @@ from os_brick.agent.daemon import endpoint  # noqa: E402
 from os_brick.agent.daemon import guard_loop  # noqa: E402
 from os_brick.agent.daemon import healing_loop  # noqa: E402
 from os_brick.agent.daemon import liveness  # noqa: E402
+from os_brick.agent.daemon import outlets  # noqa: E402
 from os_brick.agent.daemon import service  # noqa: E402
 from os_brick.agent.daemon import showing  # noqa: E402
 from os_brick.agent.host import activity  # noqa: E402
@@ -52,6 +53,7 @@ from os_brick.agent.host import silence  # noqa: E402
 from os_brick.agent.host import sysfs  # noqa: E402
 from os_brick.agent import opts  # noqa: E402
 from os_brick.agent.provisioner import drivers  # noqa: E402
+from os_brick.agent.sinks import base as sink  # noqa: E402
 from os_brick.agent.store import ledger  # noqa: E402
 from os_brick.agent.vendors import base  # noqa: E402
 from os_brick.cmd import checking  # noqa: E402
@@ -132,7 +134,8 @@ def _main(argv: list[str]) -> int:
     std_logging.captureWarnings(True)
     _look_at_extras()
     driver = drivers.load(CONF)
-    more = list(type(driver).options())
+    sinks = _sinks()
+    more = [*type(driver).options(), *sinks.options]
     host = dataclasses.replace(
         identity.identify(CONF.host_nqn, CONF.host_uuid, CONF.host_name),
         version=version())
@@ -169,7 +172,8 @@ def _main(argv: list[str]) -> int:
                                             CONF, host,
                                             lambda: guard.anchors,
                                             service.notify, story=story,
-                                            port=port))
+                                            port=port, sinks=sinks),
+                                        sinks=sinks)
         try:
             service.run(
                 service.AgentService(CONF, loop.run, guard, stopping,
@@ -181,6 +185,7 @@ def _main(argv: list[str]) -> int:
             except Exception:
                 LOG.exception('the driver could not be closed')
             port.close()
+            sinks.close()
             store.close()
     LOG.info('nvme-agent has stopped')
     return 0
@@ -191,6 +196,14 @@ def _look_at_extras() -> None:
     try:
         endpoint.look(CONF)
     except endpoint.Missing as error:
+        raise starting.CannotStart(str(error)) from None
+
+
+def _sinks() -> outlets.Outlets:
+    """:raises starting.CannotStart: one of them can never work."""
+    try:
+        return outlets.make(CONF)
+    except sink.ConfigurationError as error:
         raise starting.CannotStart(str(error)) from None
 
 

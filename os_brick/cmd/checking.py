@@ -18,6 +18,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from collections.abc import Iterator
+from collections.abc import Sequence
+import contextlib
 import itertools
 import os
 import re
@@ -32,9 +34,11 @@ from os_brick.agent.checks import configuration
 from os_brick.agent.checks import findings
 from os_brick.agent.checks import host
 from os_brick.agent.daemon import endpoint
+from os_brick.agent.daemon import outlets
 from os_brick.agent.host import udev_rule
 from os_brick.agent import opts
 from os_brick.agent.provisioner import drivers
+from os_brick.agent.sinks import base as sink
 from os_brick.agent.vendors import base
 from os_brick import opts as brick_opts  # type: ignore[attr-defined]
 
@@ -76,10 +80,11 @@ def of_configuration(conf: cfg.ConfigOpts) -> Iterator[findings.Finding]:
         yield one
     try:
         endpoint.look(conf)
-    except endpoint.Missing as error:
+        outlets.make(conf)
+    except (endpoint.Missing, sink.ConfigurationError, cfg.Error) as error:
         wrong = True
         yield findings.failure(configuration.ABOUT, str(error),
-                               'install it, or leave the option out')
+                               'correct it, or leave the option out')
     if not wrong:
         yield findings.fine(configuration.ABOUT, ', '.join(_files(conf)))
 
@@ -107,15 +112,21 @@ def _files(conf: cfg.ConfigOpts) -> list[str]:
 def _known(conf: cfg.ConfigOpts
            ) -> tuple[dict[str, set[str]], set[str]]:
     """Return section -> its options, and the names of those secret."""
-    try:
-        more = drivers.load_class(conf.provisioner_driver).options()
-    except base.ProvisionerError:
-        more = ()
+    more: list[cfg.Opt] = []
+    sections: list[tuple[object, Sequence[cfg.Opt]]] = []
+    # that one cannot be loaded is found elsewhere
+    with contextlib.suppress(base.ProvisionerError):
+        more += drivers.load_class(conf.provisioner_driver).options()
+    for name in {*conf.event_sinks} - {outlets.LOGGED, outlets.TOLD}:
+        with contextlib.suppress(sink.ConfigurationError):
+            kind = outlets.load(name)
+            more += kind.options()
+            sections += kind.sections()
     known: dict[str, set[str]] = {
         'DEFAULT': {'config_file', 'config_dir', 'config_source'}}
     secret = set()
     for group, options in itertools.chain(
-            opts.list_opts(), [('DEFAULT', list(more))],
+            opts.list_opts(), [('DEFAULT', more)], sections,
             log_options.list_opts(), concurrency_opts.list_opts(),
             brick_opts.list_opts()):
         section = known.setdefault(str(getattr(group, 'name', group)

@@ -69,8 +69,9 @@ class Collector:
         from prometheus_client import core
         for family in self.families:
             names = list(family.samples[0][0])
-            made = core.GaugeMetricFamily(family.name, family.help,
-                                          labels=names)
+            made = {'gauge': core.GaugeMetricFamily,
+                    'counter': core.CounterMetricFamily}[family.kind](
+                        family.name, family.help, labels=names)
             for labels, value in family.samples:
                 made.add_metric([str(labels[name]) for name in names],
                                 float(value))

@@ -33,6 +33,7 @@ from os_brick.agent.daemon import healing_pass
 from os_brick.agent.daemon import knowledge
 from os_brick.agent.daemon import limits
 from os_brick.agent.daemon import observer
+from os_brick.agent.daemon import outlets
 from os_brick.agent.daemon import serving
 from os_brick.agent.daemon import showing
 from os_brick.agent.daemon import telling
@@ -56,6 +57,7 @@ class HealingLoop:
 
     :param progress: called whenever a step is taken, for the watchdog.
     :param publish: told what is known, whenever that is known anew.
+    :param sinks: where events go beside log and provisioner.
     :param show: shows what a pass has found out; None: nobody looks.
     """
 
@@ -67,7 +69,8 @@ class HealingLoop:
                  = lambda known: None,
                  clock: clocks.Clock = clocks.HOST,
                  show: showing.Showing | None = None,
-                 progress: Callable[[], None] = lambda: None) -> None:
+                 progress: Callable[[], None] = lambda: None,
+                 sinks: outlets.Outlets | None = None) -> None:
         self._conf = conf
         self._driver = driver
         self._host = host
@@ -78,7 +81,10 @@ class HealingLoop:
         self._progress = progress
         log = self._log_once = log_once.LogOnce()
         self._outbox = outbox.Outbox(driver, store, log, stopping)
-        self._observer = observer.Observer(scan)
+        self._sinks = outlets.Outlets() if sinks is None else sinks
+        self._observer = observer.Observer(
+            scan, lambda event: self._sinks.put(host, event),
+            outlets.LOGGED in conf.event_sinks)
         self._knowledge = knowledge.Knowledge(conf.provisioner_driver, store,
                                               log)
         self._serving = serving.Serving(executor, store, stopping, log,
@@ -187,6 +193,8 @@ class HealingLoop:
         It is the last that is done in a pass; True when some is left.
         """
         seen = self._observer.take()
+        if outlets.TOLD not in self._conf.event_sinks:
+            return False
         limit = budget.Budget(self._clock, budget.EVENTS)
         for number, event in enumerate(seen):
             if self._outbox.unavailable or self._stopping():

@@ -50,6 +50,7 @@ CODES: Mapping[str, Code] = {
                                     examinations.VERY_SOON)),
     'COPIES_IN_DOUBT': Code(CRITICAL, 'it is not certain which copy holds '
                                       'every acknowledged write'),
+    'EVENTS_LOST': Code(WARNING, 'an event sink does not take all events'),
     'GUARD_OFF': Code(WARNING, 'nothing keeps I/O moving when a target is '
                                'lost'),
     'HOST_PROBLEM': Code(WARNING, 'something of this host could not be read'),
@@ -135,6 +136,10 @@ def _of_host(document: Mapping[str, Any]) -> Iterator[Finding]:
                     'provisioner' % document['reports_waiting'])
     if document['agent']['guard'] != 'on':
         yield found('GUARD_OFF', 'io_guard = %s' % document['agent']['guard'])
+    for one in document.get('event_sinks', ()):
+        if one['trouble']:
+            yield found('EVENTS_LOST', 'event sink %s: %s; %d are lost' % (
+                one['name'], one['trouble'], one['lost']))
     for one in document['left_alone']:
         yield found('LEFT_ALONE', '%s: %s' % (one['what'], one['why']))
     if document['problems']:

@@ -27,7 +27,8 @@ from typing import Any
 from os_brick.agent import model
 from os_brick.agent.reporting import document
 
-#: Name of a metric, without the prefix -> its help; all are gauges.
+#: Name of a metric, without the prefix -> its help.  One that ends in
+#: _total is a counter, the others are gauges.
 METRICS = {
     'info': 'The agent; always 1.',
     'last_pass_timestamp_seconds': 'When the last pass has ended.',
@@ -41,6 +42,8 @@ METRICS = {
     'arrays_left_alone': 'Arrays or volumes whose owner is not certain.',
     'certificate_end_timestamp_seconds':
         'When a certificate ends.',
+    'event_sink_waiting': 'Events that wait for an event sink.',
+    'event_sink_lost_total': 'Events that an event sink has not taken.',
     'volume_copies_good': 'Copies in sync whose target answers.',
     'volume_copies_wanted': 'Copies that the volume is meant to have.',
     'volume_resync_remaining_bytes': 'What a resync has left to do.',
@@ -63,6 +66,10 @@ class Family:
     help: str
     samples: tuple[tuple[Labels, float], ...]
 
+    @property
+    def kind(self) -> str:
+        return 'counter' if self.name.endswith('_total') else 'gauge'
+
 
 def families(shown: document.Document) -> list[Family]:
     """Return the metrics of a document that have a sample."""
@@ -77,8 +84,8 @@ def families(shown: document.Document) -> list[Family]:
 def text(shown: document.Document) -> str:
     """Return the metrics of a document in the text format."""
     return ''.join(
-        '# HELP %s %s\n# TYPE %s gauge\n%s' % (
-            one.name, one.help, one.name, ''.join(
+        '# HELP %s %s\n# TYPE %s %s\n%s' % (
+            one.name, one.help, one.name, one.kind, ''.join(
                 '%s%s %s\n' % (one.name, _labels(labels), _number(value))
                 for labels, value in one.samples))
         for one in families(shown))
@@ -99,6 +106,9 @@ def _samples(shown: document.Document
                told['answered_at'])
     yield 'reports_waiting', {}, shown['reports_waiting']
     yield 'arrays_left_alone', {}, len(shown['left_alone'])
+    for one in shown.get('event_sinks', ()):
+        yield 'event_sink_waiting', {'sink': one['name']}, one['waiting']
+        yield 'event_sink_lost_total', {'sink': one['name']}, one['lost']
     for one in shown.get('certificates', ()):
         yield ('certificate_end_timestamp_seconds',
                {'certificate': one['whose']}, one['ends_at'])

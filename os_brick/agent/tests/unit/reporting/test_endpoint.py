@@ -21,6 +21,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 
 import fixtures
 from prometheus_client import parser
@@ -144,7 +145,7 @@ class EndpointTest(test_shown.ShownCase):
 
     def test_clients_that_hang_hold_nothing_up(self) -> None:
         self.useFixture(fixtures.MonkeyPatch(
-            'os_brick.agent.daemon.endpoint._Handler.timeout', LONG))
+            'os_brick.agent.daemon.endpoint._Handler.timeout', None))
         self.turn()
         with self.hanging(endpoint.MOST) as clients:
             for client in clients:
@@ -153,9 +154,11 @@ class EndpointTest(test_shown.ShownCase):
             with self.hanging(1) as (late,):
                 self.assertEqual(b'', late.recv(1))
             self.turn(2)
-            server = self.port._server
-            self.port.close()    # does not wait for them
-            self.assertIsNotNone(server)
+            # nor does the end wait for them
+            closing = threading.Thread(target=self.port.close, daemon=True)
+            closing.start()
+            closing.join(LONG)
+            self.assertFalse(closing.is_alive())
         self.assertEqual([], self.shown()['findings'])
 
     def test_one_that_says_nothing_is_sent_away(self) -> None:
@@ -166,6 +169,13 @@ class EndpointTest(test_shown.ShownCase):
             with self.hanging(endpoint.MOST) as clients:
                 for client in clients:
                     self.assertEqual(b'', client.recv(1))
+        self.useFixture(fixtures.MonkeyPatch(
+            'os_brick.agent.daemon.endpoint._Handler.timeout', LONG))
+        # each has made room for another one
+        self.assertEqual(200, self.fetch()[0])
+
+    def test_there_is_a_limit(self) -> None:
+        self.assertEqual(endpoint.PATIENCE, endpoint._Handler.timeout)
 
 
 class MissingTest(command_case.CommandCase):

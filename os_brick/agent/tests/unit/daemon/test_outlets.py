@@ -147,6 +147,7 @@ class OutletTest(base.BaseTestCase):
     def test_the_end_does_not_wait_for_one_that_hangs(self) -> None:
         self.useFixture(fixtures.MonkeyPatch(
             'os_brick.agent.daemon.outlets.FAREWELL', 0.05))
+
         def hang() -> None:
             self.go.wait()
 

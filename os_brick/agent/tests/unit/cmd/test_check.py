@@ -15,13 +15,23 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 
 import fixtures
+from oslotest import base
 
 from os_brick.agent.checks import findings
+from os_brick.agent import model
+from os_brick.agent.model import snapshots
+from os_brick.agent.store import ledger
+from os_brick.agent.tests.unit import small_world
 from os_brick.agent.tests.unit.cmd import command_case
 from os_brick.cmd import agent
+from os_brick.cmd import check
 from os_brick.cmd import checking
+
+
+UUID = '5d1e4f2c-0002-4000-8000-000000000002'
 
 
 class CheckTest(command_case.CommandCase):
@@ -133,6 +143,39 @@ class Driver(base.ProvisionerDriver):
             self.assertEqual(code, found[one])
             self.assertTrue(any('is not known: the provisioner was not asked'
                                 in details for details in found), found)
+
+
+class ArraysTest(base.BaseTestCase):
+    """Which arrays would be served: by the answer, and by what was kept."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.conf = small_world.configuration(state_dir=folder.name)
+        self.array = model.Array(
+            'md1', 'vol1', None, 1, 0, 'clean', 'idle', 1, (model.Leg(
+                'nvme1n1', 0, frozenset({'in_sync'}), UUID),))
+        self.volume = model.Volume(
+            '5d1e4f2c-0001-4000-8000-000000000001', 'vol1', 1 << 30,
+            (model.Replica(UUID),))
+
+    def said(self, listed: list[model.Volume] | None) -> str:
+        one, = check._of_arrays(self.conf, snapshots.HostSnapshot(
+            arrays=(self.array,)), listed)
+        return one.details
+
+    def test_by_the_answer(self) -> None:
+        self.assertIn('and is served', self.said([self.volume]))
+        self.assertIn('no volume that is listed', self.said([]))
+        self.assertIn('is not known', self.said(None))
+
+    def test_by_what_was_kept(self) -> None:
+        store = ledger.Ledger(os.path.join(self.conf.state_dir, ledger.FILE))
+        store.keep_volumes([self.volume])
+        store.close()
+        self.assertIn('and is served', self.said([]))
+        self.assertIn('and is served', self.said(None))
 
 
 class StartTest(command_case.CommandCase):

@@ -17,6 +17,7 @@ With NVME_AGENT_TEST_TRANSPORT_URL (rabbit://...) over a real broker, too.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
 import threading
@@ -133,6 +134,26 @@ class MessagingTest(MessagingCase):
         self.assertIn('transport_url', str(error))
         self.assertNotIn('secret', str(error))
         self.assertIsNone(error.__cause__)
+
+    def test_a_broker_that_is_away(self) -> None:
+        """oslo.messaging itself only logs that."""
+        log = self.useFixture(fixtures.FakeLogger())
+        sink = messaging.MessagingSink(self.conf(
+            transport_url=self.url, driver=['messagingv2']))
+        self.addCleanup(sink.close)
+        for _number in range(2):
+            with fixtures.MockPatchObject(
+                    sink._transport, '_send_notification',
+                    side_effect=ConnectionError('agent:secret@broker')):
+                error = self.assertRaises(sinks.SinkError, sink.send,
+                                          notice())
+            self.assertIn('not sent: ConnectionError', str(error))
+            sink.send(notice())
+        self.assertNotIn('secret', log.output)
+        self.assertNotIn('Could not send', log.output)
+        # what is not the sink's is logged as ever
+        logging.getLogger('oslo_messaging.notify.messaging').error('banana')
+        self.assertIn('banana', log.output)
 
     def test_what_can_never_work(self) -> None:
         for values, words in (

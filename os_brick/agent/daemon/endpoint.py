@@ -40,6 +40,8 @@ LOG = logging.getLogger(__name__)
 MOST = 8
 #: Seconds that a client may say nothing.
 PATIENCE = 5.0
+#: Seconds of rest where a client cannot be taken.
+PAUSE = 0.2
 
 
 class Missing(Exception):
@@ -141,6 +143,7 @@ class _Server(socketserver.ThreadingMixIn, simple_server.WSGIServer):
         if ':' in address[0]:
             self.address_family = socket.AF_INET6
         self._free = threading.BoundedSemaphore(MOST)
+        self._rest = threading.Event()
         super().__init__(address, handler)
 
     def server_bind(self) -> None:
@@ -149,6 +152,15 @@ class _Server(socketserver.ThreadingMixIn, simple_server.WSGIServer):
         address, self.server_port = self.server_address[:2]
         self.server_name = str(address)
         self.setup_environ()
+
+    def get_request(self) -> Any:
+        try:
+            return super().get_request()
+        except OSError:
+            # no descriptor is left, for one: whoever waits is found again at
+            # once, and the guard needs the time more
+            self._rest.wait(PAUSE)
+            raise
 
     def process_request(self, request: Any, client_address: Any) -> None:
         if not self._free.acquire(blocking=False):

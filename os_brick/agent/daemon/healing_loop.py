@@ -138,6 +138,7 @@ class HealingLoop:
         with self._log_once.sheltered('telling events'):
             busy |= self._tell_events()
         if not self._stopping():
+            self._progress()
             self._expiry.look()
         this.targets_wanted = frozenset[str]().union(
             *(one.targets_wanted for one in served))

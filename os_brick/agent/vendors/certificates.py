@@ -24,10 +24,14 @@ import datetime
 import re
 import socket
 import ssl
+import time
 
 from os_brick.agent import model
 from os_brick.agent.vendors import base
 
+#: Seconds for one server, to connect and again for the handshake; and for
+#: all of them: a pass waits for it.
+PATIENCE, BOUND = 5.0, 20.0
 _PEM = re.compile('-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----',
                   re.DOTALL)
 #: Tags of DER.
@@ -43,11 +47,16 @@ def in_use(servers: Iterable[tuple[str, int]], timeout: float, option: str,
     :raises base.ProvisionerError: one of them makes no sense.
     """
     found = []
+    until = time.monotonic() + BOUND
     for host, port in servers:
+        left = until - time.monotonic()
+        if left <= 0:
+            break    # the next time may be a better one
         try:
             found.append(model.Certificate(
                 'of the provisioner at %s' % host,
-                of_server(host.strip('[]'), port, timeout, cert, key)))
+                of_server(host.strip('[]'), port,
+                          min(timeout, PATIENCE, left), cert, key)))
         except ValueError as error:
             raise base.BadAnswer('the certificate of %s: %s' % (
                 host, error)) from None

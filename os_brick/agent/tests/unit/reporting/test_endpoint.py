@@ -22,6 +22,7 @@ import socket
 import subprocess
 import sys
 import threading
+from unittest import mock
 
 import fixtures
 from prometheus_client import parser
@@ -173,6 +174,17 @@ class EndpointTest(test_shown.ShownCase):
             'os_brick.agent.daemon.endpoint._Handler.timeout', LONG))
         # each has made room for another one
         self.assertEqual(200, self.fetch()[0])
+
+    def test_no_descriptor_is_left(self) -> None:
+        """It must not be asked for again and again without a rest."""
+        self.turn()
+        server = self.port._server
+        assert server is not None
+        with mock.patch.object(server, '_rest') as rest, mock.patch(
+                'socketserver.TCPServer.get_request',
+                side_effect=OSError(errno.EMFILE, 'x')):
+            self.assertRaises(OSError, server.get_request)
+        rest.wait.assert_called_once_with(endpoint.PAUSE)
 
     def test_there_is_a_limit(self) -> None:
         self.assertEqual(endpoint.PATIENCE, endpoint._Handler.timeout)

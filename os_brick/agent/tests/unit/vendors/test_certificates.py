@@ -21,6 +21,7 @@ import subprocess
 import tempfile
 import threading
 import time
+from unittest import mock
 
 from oslotest import base
 
@@ -132,6 +133,22 @@ class ServerTest(CertificateCase):
                           'of this host (option acme_cert_file)'],
                          [one.whose for one in found])
         self.assertEqual({self.says(path)}, {one.ends_at for one in found})
+
+    def test_many_that_are_silent_are_not_waited_for_in_turn(self) -> None:
+        asked: list[float] = []
+        now = [0.0]
+
+        def silent(host: str, port: int, timeout: float, *more: object
+                   ) -> float:
+            asked.append(timeout)
+            now[0] += 2 * timeout
+            raise OSError('it says nothing')
+
+        with mock.patch.object(certificates, 'of_server', silent), \
+                mock.patch('time.monotonic', lambda: now[0]):
+            self.assertEqual([], certificates.in_use(
+                [('192.0.2.1', 1)] * 50, 60.0, 'acme_cert_file'))
+        self.assertEqual([certificates.PATIENCE] * 2, asked)
 
     def test_a_silent_server_is_not_waited_for(self) -> None:
         with socket.create_server(('127.0.0.1', 0)) as silent:

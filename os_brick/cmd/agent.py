@@ -140,7 +140,6 @@ def _main(argv: list[str]) -> int:
         identity.identify(CONF.host_nqn, CONF.host_uuid, CONF.host_name),
         version=version())
     starting.make_directories(CONF)
-    _check()
     with starting.only_one(CONF):
         store = ledger.Ledger(os.path.join(CONF.state_dir, ledger.FILE))
         _set_up(driver)
@@ -148,6 +147,8 @@ def _main(argv: list[str]) -> int:
         LOG.info('nvme-agent %s serves host %s (NQN %s, UUID %s) with the '
                  'driver %s', version(), host.name, host.nqn, host.uuid,
                  CONF.provisioner_driver)
+        # a wrong start is one line: these come when it has started
+        _check()
         if CONF.lock_memory:
             _lock_memory()
             privileged.default.renew = privileged.lock_memory

@@ -16,12 +16,13 @@ import sys
 
 # autodoc reads the docstrings of this tree
 sys.path.insert(0, str(pathlib.Path(__file__).parents[2]))
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / 'ext'))
 
 project = 'os-brick-nvme-agent'
 author = 'OpenStack Foundation'
 copyright = '2026, OpenStack Foundation'  # noqa: A001
 
-extensions = ['openstackdocstheme', 'sphinx.ext.autodoc']
+extensions = ['openstackdocstheme', 'sphinx.ext.autodoc', 'command_line']
 autodoc_typehints = 'description'
 openstackdocs_auto_name = False
 openstackdocs_auto_version = False
@@ -32,3 +33,6 @@ pygments_style = 'native'
 # a figure or a log is no Python; what is code says its language
 highlight_language = 'none'
 exclude_patterns = []
+# (page, name, description, authors, section)
+man_pages = [('admin/cli', 'nvme-agent', 'watch and heal replicated NVMe-oF '
+              'volumes', ['OpenStack'], 8)]

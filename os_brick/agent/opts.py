@@ -135,6 +135,15 @@ OPTS: list[cfg.Opt] = [
                help='Path of a file to which each pass writes the agent\'s '
                     'metrics, for the textfile collector of node_exporter; '
                     'its name has to end in .prom. Empty: none is written.'),
+    cfg.PortOpt('metrics_port', default=0,
+                help='TCP port at which Prometheus may fetch the same '
+                     'metrics by HTTP (/metrics), as of the last pass. Needs '
+                     'the Python package prometheus-client. 0: none is '
+                     'opened.'),
+    cfg.IPOpt('metrics_address', default='127.0.0.1',
+              help='Address of this host at which metrics_port is opened. '
+                   'Whoever reaches it may read the metrics, without a '
+                   'password: names of volumes, targets and addresses.'),
     cfg.StrOpt('run_dir', default='/run/nvme-agent',
                help='Directory of the lock file and of the socket by which '
                     'os-brick announces an attachment.'),
@@ -145,6 +154,13 @@ OPTS: list[cfg.Opt] = [
                     'unit). Empty: only root and the own group of the agent; '
                     'a new array is then noticed by the kernel events '
                     'alone.'),
+    cfg.ListOpt('event_sinks', default=['log', 'provisioner'],
+                help='Where events go: what changes on this host, and health '
+                     'codes that come and go. log: the log, and with it '
+                     'nvme-agent history. provisioner: the driver. exec: a '
+                     'program, see event_exec. oslo_messaging: versioned '
+                     'notifications, see [oslo_messaging_notifications]. '
+                     'Others by the entry point os_brick.agent.event_sinks.'),
     cfg.StrOpt('host_nqn', default='',
                help='NVMe qualified name of this host; empty: read from '
                     '/etc/nvme/hostnqn, as os-brick does.'),
@@ -173,6 +189,7 @@ def check(conf: cfg.ConfigOpts, more: Iterable[cfg.Opt] = ()) -> None:
 
 def list_opts() -> list[tuple[str, Sequence[cfg.Opt]]]:
     """Entry point oslo.config.opts: everything for the sample file."""
+    from os_brick.agent.daemon import outlets
     from os_brick.agent.host import privileged
     from os_brick.agent.provisioner import drivers
     privsep = copy.deepcopy(priv_context.OPTS)
@@ -182,4 +199,6 @@ def list_opts() -> list[tuple[str, Sequence[cfg.Opt]]]:
             opt.sample_default = 'CAP_SYS_ADMIN, CAP_NET_ADMIN'
     vendors = itertools.chain.from_iterable(
         driver.options() for driver in drivers.embedded())
-    return [('DEFAULT', OPTS + list(vendors)), (PRIVSEP_GROUP, privsep)]
+    sinks = itertools.chain.from_iterable(
+        sink.options() for sink in outlets.embedded())
+    return [('DEFAULT', [*OPTS, *vendors, *sinks]), (PRIVSEP_GROUP, privsep)]

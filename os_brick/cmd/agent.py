@@ -35,10 +35,13 @@ backend.init_backend(backend.BackendType.THREADING)
 from oslo_config import cfg  # noqa: E402
 from oslo_log import log as logging  # noqa: E402
 
+from os_brick.agent.checks import findings  # noqa: E402
 from os_brick.agent.daemon import chronicle  # noqa: E402
+from os_brick.agent.daemon import endpoint  # noqa: E402
 from os_brick.agent.daemon import guard_loop  # noqa: E402
 from os_brick.agent.daemon import healing_loop  # noqa: E402
 from os_brick.agent.daemon import liveness  # noqa: E402
+from os_brick.agent.daemon import outlets  # noqa: E402
 from os_brick.agent.daemon import service  # noqa: E402
 from os_brick.agent.daemon import showing  # noqa: E402
 from os_brick.agent.host import activity  # noqa: E402
@@ -48,11 +51,12 @@ from os_brick.agent.host import memory  # noqa: E402
 from os_brick.agent.host import privileged  # noqa: E402
 from os_brick.agent.host import silence  # noqa: E402
 from os_brick.agent.host import sysfs  # noqa: E402
-from os_brick.agent.host import udev_rule  # noqa: E402
 from os_brick.agent import opts  # noqa: E402
 from os_brick.agent.provisioner import drivers  # noqa: E402
+from os_brick.agent.sinks import base as sink  # noqa: E402
 from os_brick.agent.store import ledger  # noqa: E402
 from os_brick.agent.vendors import base  # noqa: E402
+from os_brick.cmd import checking  # noqa: E402
 from os_brick.cmd import commands  # noqa: E402
 from os_brick.cmd import starting  # noqa: E402
 from os_brick import opts as brick_opts  # type: ignore[attr-defined]  # noqa
@@ -128,8 +132,10 @@ def _main(argv: list[str]) -> int:
     starting.look_at_values(CONF)
     starting.start_log(CONF, version())
     std_logging.captureWarnings(True)
+    _look_at_extras()
     driver = drivers.load(CONF)
-    more = list(type(driver).options())
+    sinks = _sinks()
+    more = [*type(driver).options(), *sinks.options]
     host = dataclasses.replace(
         identity.identify(CONF.host_nqn, CONF.host_uuid, CONF.host_name),
         version=version())
@@ -141,18 +147,16 @@ def _main(argv: list[str]) -> int:
         LOG.info('nvme-agent %s serves host %s (NQN %s, UUID %s) with the '
                  'driver %s', version(), host.name, host.nqn, host.uuid,
                  CONF.provisioner_driver)
+        # a wrong start is one line: these come when it has started
+        _check()
         if CONF.lock_memory:
             _lock_memory()
             privileged.default.renew = privileged.lock_memory
-        trouble = udev_rule.trouble()
-        if trouble:
-            LOG.warning('udev may put legs back, or start arrays, without a '
-                        'look at what is on them: %s; see the installation '
-                        'guide', trouble)
         stopping = threading.Event()
         scanner = sysfs.Scanner()
         story = chronicle.Chronicle(CONF)
         std_logging.getLogger('os_brick.agent').addHandler(story)
+        port = endpoint.Endpoint(CONF)
         executor = execute.Executor(CONF, scanner, host, stopping.is_set)
         life = liveness.Liveness()
         guard = guard_loop.GuardLoop(
@@ -168,7 +172,9 @@ def _main(argv: list[str]) -> int:
                                         show=showing.Showing(
                                             CONF, host,
                                             lambda: guard.anchors,
-                                            service.notify, story=story))
+                                            service.notify, story=story,
+                                            port=port, sinks=sinks),
+                                        sinks=sinks)
         try:
             service.run(
                 service.AgentService(CONF, loop.run, guard, stopping,
@@ -179,9 +185,39 @@ def _main(argv: list[str]) -> int:
                 driver.close()
             except Exception:
                 LOG.exception('the driver could not be closed')
+            port.close()
+            sinks.close()
             store.close()
     LOG.info('nvme-agent has stopped')
     return 0
+
+
+def _look_at_extras() -> None:
+    """:raises starting.CannotStart: what is asked for is not installed."""
+    try:
+        endpoint.look(CONF)
+    except endpoint.Missing as error:
+        raise starting.CannotStart(str(error)) from None
+
+
+def _sinks() -> outlets.Outlets:
+    """:raises starting.CannotStart: one of them can never work."""
+    try:
+        return outlets.make(CONF)
+    except sink.ConfigurationError as error:
+        raise starting.CannotStart(str(error)) from None
+
+
+def _check() -> None:
+    """Say what the cheap half of nvme-agent check finds; it stops nothing."""
+    try:
+        for one in checking.cheap(CONF):
+            if one.code is not findings.Code.SUCCESS:
+                LOG.log(std_logging.ERROR if one.code is findings.Code.FAILURE
+                        else std_logging.WARNING, 'check, %s: %s; remedy: %s',
+                        one.about, one.details, one.remedy)
+    except Exception:
+        LOG.exception('check: defect; the agent starts all the same')
 
 
 def _set_up(driver: base.ProvisionerDriver) -> None:

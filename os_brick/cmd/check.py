@@ -11,45 +11,45 @@
 #    under the License.
 """nvme-agent check: what is wrong, before the first start finds it out.
 
-It reads, and changes nothing.  Run it as the agent's user or as root.
+It asks the provisioner, reads this host, and changes nothing.  Run it as the
+agent's user: what root may do says nothing of what the agent may.  The exit
+status is 0 (all is well), 1 (a warning) or 2 (a failure).
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Generator
 from collections.abc import Iterable
 from collections.abc import Iterator
-import itertools
+from collections.abc import Mapping
+from collections.abc import Sequence
+import contextlib
 import json
-import os
-import re
-import shutil
-from typing import Any
+import time
 
-from oslo_concurrency import opts as concurrency_opts
 from oslo_config import cfg
-from oslo_log import _options as log_options
 
-from os_brick.agent.checks import configuration
 from os_brick.agent.checks import findings
 from os_brick.agent.checks import host
+from os_brick.agent.checks import provisioner
 from os_brick.agent.host import identity
-from os_brick.agent.host import udev_rule
-from os_brick.agent import opts
+from os_brick.agent.host import sysfs
+from os_brick.agent import model
+from os_brick.agent.model import snapshots
 from os_brick.agent.provisioner import drivers
+from os_brick.agent.safety import ownership
+from os_brick.agent.store import ledger
 from os_brick.agent.vendors import base
+from os_brick.cmd import checking
 from os_brick.cmd import commands
-from os_brick import opts as brick_opts  # type: ignore[attr-defined]
+from os_brick.cmd import plan
 
-SUMMARY = 'find out what is wrong with configuration and host'
-UNIT_FILES = ('/etc/systemd/system/nvme-agent.service',
-              '/usr/lib/systemd/system/nvme-agent.service',
-              '/lib/systemd/system/nvme-agent.service')
-NOVA = ('/etc/nova/nova.conf', '/etc/nova/nova-compute.conf')
-MULTIPATH = '/sys/module/nvme_core/parameters/multipath'
-#: sudo and the unit have these, an operator's shell may not.
-PATH = os.pathsep.join(('/usr/local/sbin', '/usr/sbin', '/sbin',
-                        '/usr/local/bin', '/usr/bin', '/bin'))
+SUMMARY = 'find out what is wrong with configuration, host and provisioner'
+_REMEDIES = {
+    base.Unavailable: 'see that it runs, and can be reached from this host',
+    base.Unauthorized: 'correct what the agent identifies itself by',
+    base.ConfigurationError: 'correct the option'}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -59,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(given: argparse.Namespace, read: commands.Read) -> int:
     """Print what was found; the worst of it is the exit status."""
     conf = read()
-    found = [*of_configuration(conf), *of_driver(conf), *of_host(conf)]
+    found = [*checking.cheap(conf), *asked(conf)]
     if given.json:
         print(json.dumps([{
             'about': one.about, 'code': one.code.name.lower(),
@@ -68,51 +68,21 @@ def run(given: argparse.Namespace, read: commands.Read) -> int:
     else:
         for one in found:
             print('%-8s %s: %s' % (one.code.name.capitalize(), one.about,
-                                   one.details))
+                                   _one_line(one.details)))
             if one.remedy:
                 print('         -> %s' % one.remedy)
     return int(findings.worst(found))
 
 
-def of_configuration(conf: cfg.ConfigOpts) -> Iterator[findings.Finding]:
-    """Look at the files and at what they say."""
-    known, secret = _known(conf)
-    wrong = False
-    for path in _files(conf):
-        sections: dict[str, dict[str, Any]] = {}
-        cfg.ConfigParser(path, sections).parse()
-        written = {section: set(values)
-                   for section, values in sections.items()}
-        secrets = secret & {name for names in written.values()
-                            for name in names}
-        for one in (*configuration.names(path, written, known),
-                    *configuration.mode(path, os.stat(path).st_mode,
-                                        secrets)):
-            wrong = True
-            yield one
-    for one in configuration.values(conf.host_uuid, conf.io_fail_timeout,
-                                    conf.poll_interval, _watchdog()):
-        wrong = True
-        yield one
-    if not wrong:
-        yield findings.fine(configuration.ABOUT, ', '.join(_files(conf)))
+def _one_line(words: str) -> str:
+    """What comes from elsewhere steers no terminal."""
+    return ''.join(char if char.isprintable() else '?'
+                   for char in ' '.join(words.split()))
 
 
-def of_driver(conf: cfg.ConfigOpts) -> Iterator[findings.Finding]:
-    """Load the driver; it is not asked to do anything."""
-    about = 'driver'
-    try:
-        drivers.load(conf)
-    except (base.ProvisionerError, cfg.Error) as error:
-        yield findings.failure(about, str(error), 'see the troubleshooting '
-                               'page')
-    else:
-        yield findings.fine(about, '"%s" can be loaded'
-                            % conf.provisioner_driver)
-
-
-def of_host(conf: cfg.ConfigOpts) -> Iterator[findings.Finding]:
-    """Look at what the agent needs of this host."""
+def asked(conf: cfg.ConfigOpts) -> Iterator[findings.Finding]:
+    """Ask this host who it is, and the provisioner what it knows."""
+    named = None
     try:
         named = identity.identify(conf.host_nqn, conf.host_uuid,
                                   conf.host_name)
@@ -121,85 +91,72 @@ def of_host(conf: cfg.ConfigOpts) -> Iterator[findings.Finding]:
     else:
         yield findings.fine(host.ABOUT, 'host %s, NQN %s, UUID %s' % (
             named.name, named.nqn, named.uuid))
-    yield from host.programs({name: shutil.which(name, path=PATH)
-                              for name in host.PROGRAMS})
-    yield from host.multipath(_content(MULTIPATH))
-    lock_path = conf.os_brick.lock_path
-    yield from host.lock(lock_path, _unusable(lock_path), _nova(NOVA))
-    yield from host.udev(udev_rule.trouble())
-    for option in ('state_dir', 'run_dir'):
-        yield from host.directory(option, conf[option],
-                                  _unusable(conf[option]))
-
-
-def _files(conf: cfg.ConfigOpts) -> list[str]:
-    folders = conf.config_dir or []
-    return list(dict.fromkeys(itertools.chain(conf.config_file or (), *(
-        sorted(os.path.join(folder, name) for name in os.listdir(folder)
-               if name.endswith('.conf')) for folder in folders))))
-
-
-def _known(conf: cfg.ConfigOpts
-           ) -> tuple[dict[str, set[str]], set[str]]:
-    """Return section -> its options, and the names of those secret."""
     try:
-        more = drivers.load_class(conf.provisioner_driver).options()
-    except base.ProvisionerError:
-        more = ()
-    known: dict[str, set[str]] = {
-        'DEFAULT': {'config_file', 'config_dir', 'config_source'}}
-    secret = set()
-    for group, options in itertools.chain(
-            opts.list_opts(), [('DEFAULT', list(more))],
-            log_options.list_opts(), concurrency_opts.list_opts(),
-            brick_opts.list_opts()):
-        section = known.setdefault(str(getattr(group, 'name', group)
-                                       or 'DEFAULT'), set())
-        for option in options:
-            section |= {option.dest, *(
-                old.name.replace('-', '_') for old in option.deprecated_opts
-                if old.name)}
-            if option.secret:
-                secret.add(option.dest)
-    return known, secret
-
-
-def _watchdog() -> float:
-    """Return WatchdogSec= of the unit's file, in seconds; 0: none."""
-    for path in UNIT_FILES:
-        content = _content(path)
-        if content is not None:
-            found = re.search(r'^WatchdogSec=([0-9]+)(?:s|sec)?$', content,
-                              re.M)
-            return float(found[1]) if found else 0.0
-    return 0.0
-
-
-def _nova(paths: Iterable[str]) -> str | None:
-    """Return the lock path of nova's configuration, None if not known."""
-    sections: dict[str, dict[str, list[str]]] = {}
-    for path in paths:
+        driver = drivers.load(conf)
+    except (base.ProvisionerError, cfg.Error) as error:
+        yield findings.failure('driver', str(error), 'see the '
+                               'troubleshooting page')
+        return
+    yield findings.fine('driver', '"%s" can be loaded'
+                        % conf.provisioner_driver)
+    snapshot = sysfs.Scanner().scan()
+    listed = None
+    if named is not None:
         try:
-            cfg.ConfigParser(path, sections).parse()
-        except (OSError, ValueError, cfg.Error, cfg.ParseError):
-            continue
-    for section in ('os_brick', 'oslo_concurrency'):
-        value = sections.get(section, {}).get('lock_path')
-        if value and '$' not in value[-1]:
-            return value[-1]
-    return None
+            listed = yield from _of_provisioner(driver, named, snapshot)
+        finally:
+            driver.close()
+    yield from _of_arrays(conf, snapshot, listed)
 
 
-def _content(path: str) -> str | None:
+def _of_provisioner(driver: base.ProvisionerDriver, named: model.Host,
+                    snapshot: snapshots.HostSnapshot
+                    ) -> Generator[findings.Finding, None,
+                                   Sequence[model.Volume] | None]:
+    """Return the volumes of this host, None where they are not known."""
     try:
-        with open(path, encoding='utf-8', errors='replace') as stream:
-            return stream.read()
-    except OSError:
+        examined = driver.examine(named, snapshot.arrays)
+        if examined is None:
+            yield findings.fine(provisioner.ABOUT, 'it was not asked: the '
+                                'driver has no way to do so')
+            return None
+        yield from provisioner.answered(examined)
+        yield from provisioner.certificates(driver.certificates(),
+                                            time.time())
+    except base.ProvisionerError as error:
+        yield findings.failure(
+            provisioner.ABOUT, str(error), _REMEDIES.get(
+                type(error), 'see the troubleshooting page'))
         return None
+    except Exception as error:
+        yield findings.failure(
+            'driver', 'it is broken: %s: %s' % (type(error).__name__, error),
+            'report it to whoever has written the driver')
+        return None
+    return examined.volumes
 
 
-def _unusable(path: str) -> str:
-    if not os.path.isdir(path):
-        return 'there is no such directory'
-    return '' if os.access(path, os.W_OK | os.X_OK) else (
-        'it may not be written by user %d' % os.geteuid())
+def _of_arrays(conf: cfg.ConfigOpts, snapshot: snapshots.HostSnapshot,
+               listed: Iterable[model.Volume] | None
+               ) -> Iterator[findings.Finding]:
+    """Say which arrays would be served.
+
+    :param listed: the provisioner's volumes; None: it was not asked.
+    """
+    volumes: dict[str, model.Volume] = {}
+    legs: Mapping[str, frozenset[str]] = {}
+    with contextlib.suppress(commands.CommandError, ledger.LedgerError):
+        # an agent that has run here has the provisioner's last word
+        with plan.copied(conf) as store:
+            volumes, legs = store.volumes(), store.legs()
+    volumes.update((volume.uuid, volume) for volume in listed or ())
+    if not volumes and listed is None:
+        yield findings.fine(
+            provisioner.ARRAY, 'which of the %d of this host would be served '
+            'is not known: the provisioner was not asked, and no agent has '
+            'run here' % len(snapshot.arrays))
+        return
+    matched = ownership.KnownVolumes(volumes, legs).match(snapshot, {})
+    yield from provisioner.arrays(
+        snapshot.arrays, {name: volumes[uuid] for name, uuid
+                          in matched.arrays.items()}, matched.doubts)

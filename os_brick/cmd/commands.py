@@ -40,6 +40,7 @@ from os_brick.cmd import starting
 #: Name of the sub-command -> its module.
 COMMANDS = {
     'check': 'os_brick.cmd.check',
+    'completion': 'os_brick.cmd.completion',
     'health': 'os_brick.cmd.health',
     'history': 'os_brick.cmd.history',
     'mute': 'os_brick.cmd.mute',
@@ -77,30 +78,36 @@ def run(argv: Sequence[str],
     :raises starting.CannotStart: the command line is wrong.
     :raises SystemExit: it asks for help.
     """
-    module = _module(argv[0])
-    parser = argparse.ArgumentParser(
-        prog='nvme-agent %s' % argv[0], description=module.__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
-    for option in ('--config-file', '--config-dir'):
-        parser.add_argument(
-            option, action='append', default=[], metavar='PATH',
-            help='as for the agent itself')
-    module.add_arguments(parser)
     with starting.one_line():
-        arguments = parser.parse_args(argv[1:])
+        arguments = parser(argv[0]).parse_args(argv[1:])
     files = [word for option in ('config_file', 'config_dir')
              for path in getattr(arguments, option)
              for word in ('--' + option.replace('_', '-'), path)]
-    return int(module.run(arguments, lambda: read(files)))
+    return int(module(argv[0]).run(arguments, lambda: read(files)))
+
+
+def parser(name: str) -> argparse.ArgumentParser:
+    """Return the parser of a sub-command."""
+    found = module(name)
+    made = argparse.ArgumentParser(
+        prog='nvme-agent %s' % name, description=found.__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    for option in ('--config-file', '--config-dir'):
+        made.add_argument(
+            option, action='append', default=[], metavar='PATH',
+            help='as for the agent itself')
+    found.add_arguments(made)
+    return made
 
 
 def overview() -> str:
     """Return the list of the sub-commands, for ``nvme-agent --help``."""
     return 'Instead of the agent, a sub-command may be run: %s. See ' \
         '"nvme-agent SUB-COMMAND --help".' % '; '.join(
-            '%s (%s)' % (name, _module(name).SUMMARY)
+            '%s (%s)' % (name, module(name).SUMMARY)
             for name in sorted(COMMANDS))
 
 
-def _module(name: str) -> Any:
+def module(name: str) -> Any:
+    """Return what the sub-command is made of."""
     return importlib.import_module(COMMANDS[name])

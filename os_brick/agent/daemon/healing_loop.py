@@ -28,10 +28,12 @@ from oslo_config import cfg
 from os_brick.agent import clock as clocks
 from os_brick.agent.daemon import attachments
 from os_brick.agent.daemon import budget
+from os_brick.agent.daemon import expiry
 from os_brick.agent.daemon import healing_pass
 from os_brick.agent.daemon import knowledge
 from os_brick.agent.daemon import limits
 from os_brick.agent.daemon import observer
+from os_brick.agent.daemon import outlets
 from os_brick.agent.daemon import serving
 from os_brick.agent.daemon import showing
 from os_brick.agent.daemon import telling
@@ -55,6 +57,7 @@ class HealingLoop:
 
     :param progress: called whenever a step is taken, for the watchdog.
     :param publish: told what is known, whenever that is known anew.
+    :param sinks: where events go beside log and provisioner.
     :param show: shows what a pass has found out; None: nobody looks.
     """
 
@@ -66,7 +69,8 @@ class HealingLoop:
                  = lambda known: None,
                  clock: clocks.Clock = clocks.HOST,
                  show: showing.Showing | None = None,
-                 progress: Callable[[], None] = lambda: None) -> None:
+                 progress: Callable[[], None] = lambda: None,
+                 sinks: outlets.Outlets | None = None) -> None:
         self._conf = conf
         self._driver = driver
         self._host = host
@@ -77,7 +81,10 @@ class HealingLoop:
         self._progress = progress
         log = self._log_once = log_once.LogOnce()
         self._outbox = outbox.Outbox(driver, store, log, stopping)
-        self._observer = observer.Observer(scan)
+        self._sinks = outlets.Outlets() if sinks is None else sinks
+        self._observer = observer.Observer(
+            scan, lambda event: self._sinks.put(host, event),
+            outlets.LOGGED in conf.event_sinks)
         self._knowledge = knowledge.Knowledge(conf.provisioner_driver, store,
                                               log)
         self._serving = serving.Serving(executor, store, stopping, log,
@@ -91,7 +98,9 @@ class HealingLoop:
         self._limits = limits.Reader(conf, store, clock, self._knowledge,
                                      self._observer)
         self._show = show
-        self._sources = showing.Sources(self._knowledge, self._outbox, store)
+        self._expiry = expiry.Expiry(driver, self._outbox, clock)
+        self._sources = showing.Sources(self._knowledge, self._outbox, store,
+                                        self._expiry)
         self._last = healing_pass.Pass()
         self._publish(self._knowledge.learnt())
 
@@ -128,6 +137,9 @@ class HealingLoop:
             busy |= self._serving.connect_all(this)
         with self._log_once.sheltered('telling events'):
             busy |= self._tell_events()
+        if not self._stopping():
+            self._progress()
+            self._expiry.look()
         this.targets_wanted = frozenset[str]().union(
             *(one.targets_wanted for one in served))
         busy |= any(one.busy for one in served)
@@ -182,6 +194,8 @@ class HealingLoop:
         It is the last that is done in a pass; True when some is left.
         """
         seen = self._observer.take()
+        if outlets.TOLD not in self._conf.event_sinks:
+            return False
         limit = budget.Budget(self._clock, budget.EVENTS)
         for number, event in enumerate(seen):
             if self._outbox.unavailable or self._stopping():

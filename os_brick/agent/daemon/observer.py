@@ -31,10 +31,16 @@ class Observer:
     """Logs each change once, and keeps it for whoever is to be told.
 
     :param scan: looks at all of this host.
+    :param send: sends an event elsewhere, and neither fails nor waits.
+    :param logged: events are to be in the log.
     """
 
-    def __init__(self, scan: Callable[[], snapshots.HostSnapshot]) -> None:
+    def __init__(self, scan: Callable[[], snapshots.HostSnapshot],
+                 send: Callable[[model.Event], None] = lambda event: None,
+                 logged: bool = True) -> None:
         self._scan = scan
+        self._send = send
+        self._logged = logged
         self._last = snapshots.HostSnapshot()
         self._events: list[model.Event] = []
 
@@ -43,14 +49,16 @@ class Observer:
         for problem in set(snapshot.problems) - set(self._last.problems):
             LOG.warning('this host: %s', problem)
         for event in events.diff(self._last, snapshot):
-            LOG.log(_LEVELS[event.level], '%s', event.message)
-            self._events.append(event)
+            LOG.log(_LEVELS[event.level] if self._logged else logging.DEBUG,
+                    '%s', event.message)
+            self.add(event)
         self._last = snapshot
         return snapshot
 
     def add(self, event: model.Event) -> None:
         """Keep what was found out otherwise, too."""
         self._events.append(event)
+        self._send(event)
 
     def take(self) -> list[model.Event]:
         """Return what was seen since the last call."""

@@ -28,12 +28,16 @@ from oslo_config import cfg
 
 from os_brick.agent import clock as clocks
 from os_brick.agent.daemon import chronicle
+from os_brick.agent.daemon import endpoint
+from os_brick.agent.daemon import expiry
 from os_brick.agent.daemon import healing_pass
 from os_brick.agent.daemon import knowledge
+from os_brick.agent.daemon import outlets
 from os_brick.agent.healing import decision
 from os_brick.agent import log_once
 from os_brick.agent import model
 from os_brick.agent.provisioner import outbox
+from os_brick.agent.reporting import changes
 from os_brick.agent.reporting import document
 from os_brick.agent.reporting import health
 from os_brick.agent.reporting import metrics
@@ -57,6 +61,7 @@ class Sources:
     known: knowledge.Knowledge
     way: outbox.Outbox
     store: ledger.Ledger
+    ends: expiry.Expiry
 
 
 class Showing:
@@ -64,6 +69,8 @@ class Showing:
 
     :param anchors: array -> the leg that the guard lets wait.
     :param notify: tells systemd.
+    :param port: where the metrics may be fetched; None: nowhere.
+    :param sinks: told of health codes; shown, too.
     :param story: writes down what was said; None: nobody does.
     """
 
@@ -71,12 +78,16 @@ class Showing:
                  anchors: Callable[[], Mapping[str, str]] = lambda: {},
                  notify: Callable[[str], None] = lambda line: None,
                  clock: clocks.Clock = clocks.HOST,
-                 story: chronicle.Chronicle | None = None) -> None:
+                 story: chronicle.Chronicle | None = None,
+                 port: endpoint.Endpoint | None = None,
+                 sinks: outlets.Outlets | None = None) -> None:
         self._conf = conf
         self._host = host
         self._anchors = anchors
         self._notify = notify
         self._story = story
+        self._endpoint = port
+        self._sinks = outlets.Outlets() if sinks is None else sinks
         self._clock = clock
         self._log_once = log_once.LogOnce()
         self._answered_at: float | None = None
@@ -130,6 +141,8 @@ class Showing:
             self._line = line
 
     def _count(self, made: document.Document) -> None:
+        if self._endpoint is not None:
+            self._endpoint.show(made)
         path = self._conf.metrics_textfile
         if not path:
             return
@@ -162,10 +175,12 @@ class Showing:
                and one['severity'] != health.INFO}
         for subject in sorted(now.keys() - self._said):
             one = now[subject]
+            self._sinks.put(self._host, changes.came(one))
             LOG.log(_LEVELS[one['severity']], '%s%s: %s', one['code'],
                     one['volume'] and ', volume %s' % one['volume'],
                     one['text'])
         for code, volume in sorted(self._said - now.keys()):
+            self._sinks.put(self._host, changes.went(code, volume))
             LOG.info('%s%s: over', code, volume and ', volume %s' % volume)
         self._said = set(now)
 
@@ -196,7 +211,9 @@ class Showing:
             self._answered_at, next(filter(None, map(
                 sources.way.errors.get, ('volumes', 'heartbeat'))), ''),
             waiting, sources.known.doubts, self._mutes(),
-            this.limits.paused, own_disk=sources.store.trouble)
+            this.limits.paused, own_disk=sources.store.trouble,
+            certificates=sources.ends.certificates,
+            sinks=self._sinks.state())
 
     @staticmethod
     def _records(uuid: str, array: model.Array | None,

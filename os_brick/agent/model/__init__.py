@@ -22,6 +22,8 @@ from os_brick.agent.model.devices import IoCounters
 from os_brick.agent.model.devices import Leg
 from os_brick.agent.model.devices import Namespace
 from os_brick.agent.model.events import Event
+from os_brick.agent.model.examinations import Certificate
+from os_brick.agent.model.examinations import Examination
 from os_brick.agent.model.volumes import Host
 from os_brick.agent.model.volumes import normalise_address
 from os_brick.agent.model.volumes import normalise_uuid
@@ -32,7 +34,7 @@ from os_brick.agent.model.volumes import Target
 from os_brick.agent.model.volumes import Volume
 
 __all__ = [
-    'Array', 'belongs', 'Controller', 'Event', 'Host', 'IoCounters', 'Leg',
-    'Namespace', 'normalise_address', 'normalise_uuid', 'Portal', 'Replica',
-    'ReplicaState', 'Target', 'Volume',
+    'Array', 'belongs', 'Certificate', 'Controller', 'Event', 'Examination',
+    'Host', 'IoCounters', 'Leg', 'Namespace', 'normalise_address',
+    'normalise_uuid', 'Portal', 'Replica', 'ReplicaState', 'Target', 'Volume',
 ]

@@ -22,6 +22,7 @@ its meaning, or goes, makes another schema.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from collections.abc import Sequence
 import dataclasses
 from typing import Any
 
@@ -86,6 +87,8 @@ class Facts:
     :ivar paused: volume UUID, or ``pauses.ALL``, -> its pause.
     :ivar failed: why the pass failed, '' where it did not.
     :ivar own_disk: the state directory cannot be used.
+    :ivar certificates: the provisioner's and this host's.
+    :ivar sinks: name, waiting, lost, trouble of each event sink.
     """
 
     agent: Agent
@@ -101,6 +104,8 @@ class Facts:
         default_factory=dict)
     failed: str = ''
     own_disk: bool = False
+    certificates: tuple[model.Certificate, ...] = ()
+    sinks: Sequence[Mapping[str, Any]] = ()
 
 
 def build(facts: Facts) -> Document:
@@ -132,6 +137,9 @@ def build(facts: Facts) -> Document:
         'paused': [{'volume': aliases.get(uuid, uuid), 'reason': pause.why,
                     'until': pause.until}
                    for uuid, pause in sorted(facts.paused.items())],
+        'event_sinks': [dict(one) for one in facts.sinks],
+        'certificates': [{'whose': one.whose, 'ends_at': one.ends_at}
+                         for one in facts.certificates],
     }
     return judged(document, facts.muted, facts.failed, facts.own_disk)
 

@@ -18,8 +18,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from collections.abc import Mapping
+from collections.abc import Sequence
 import dataclasses
 from typing import Any
+
+from os_brick.agent.model import examinations
 
 INFO, WARNING, CRITICAL = 'info', 'warning', 'critical'
 #: Seconds after a request after which a replacement is missed.
@@ -41,8 +44,13 @@ CODES: Mapping[str, Code] = {
     'AGENT_STUCK': Code(CRITICAL, 'the agent has ended no pass for too long'),
     'ARRAY_DEGRADED': Code(WARNING, 'a volume has fewer good copies than it '
                                     'is meant to have'),
+    'CERTIFICATE_EXPIRES': Code(WARNING, 'a certificate ends within %d days; '
+                                'critical from %d days on' % (
+                                    examinations.SOON,
+                                    examinations.VERY_SOON)),
     'COPIES_IN_DOUBT': Code(CRITICAL, 'it is not certain which copy holds '
                                       'every acknowledged write'),
+    'EVENTS_LOST': Code(WARNING, 'an event sink does not take all events'),
     'GUARD_OFF': Code(WARNING, 'nothing keeps I/O moving when a target is '
                                'lost'),
     'HOST_PROBLEM': Code(WARNING, 'something of this host could not be read'),
@@ -88,8 +96,11 @@ class Finding:
 
 
 def found(code: str, text: str, volume: str = '',
-          details: tuple[str, ...] = (), weight: int = 1) -> Finding:
-    return Finding(code, volume, CODES[code].severity, text, details, weight)
+          details: tuple[str, ...] = (), weight: int = 1,
+          severity: str = '') -> Finding:
+    """:param severity: where it is not that of the code."""
+    return Finding(code, volume, severity or CODES[code].severity, text,
+                   details, weight)
 
 
 def worst(findings: list[Finding]) -> str:
@@ -125,16 +136,41 @@ def _of_host(document: Mapping[str, Any]) -> Iterator[Finding]:
                     'provisioner' % document['reports_waiting'])
     if document['agent']['guard'] != 'on':
         yield found('GUARD_OFF', 'io_guard = %s' % document['agent']['guard'])
+    for one in document.get('event_sinks', ()):
+        if one['trouble']:
+            yield found('EVENTS_LOST', 'event sink %s: %s; %d are lost' % (
+                one['name'], one['trouble'], one['lost']))
     for one in document['left_alone']:
         yield found('LEFT_ALONE', '%s: %s' % (one['what'], one['why']))
     if document['problems']:
         yield found('HOST_PROBLEM', document['problems'][0],
                     details=tuple(document['problems'][1:]),
                     weight=len(document['problems']))
+    yield from _of_certificates(document.get('certificates', ()),
+                                document['time']['wall'])
     for one in document['paused']:
         yield found('AGENT_PAUSED', 'paused: %s' % (
             one.get('reason') or 'no reason was given'),
             one.get('volume') or '')
+
+
+def _of_certificates(listed: Sequence[Mapping[str, Any]],
+                     wall: float) -> Iterator[Finding]:
+    soonest = sorted((examinations.Certificate(**one) for one in listed),
+                     key=lambda one: one.ends_at)
+    ending = [one for one in soonest
+              if one.days_left(wall) < examinations.SOON]
+    if not ending:
+        return
+    words = tuple('the certificate %s %s' % (one.whose, (
+        'ends in %d days' % one.days_left(wall))
+        if one.ends_at > wall else 'has ended') for one in ending)
+    # muted as one that ends, it is heard of when it is critical, and when it
+    # has ended
+    weight = 1 + sum(ending[0].days_left(wall) < days
+                     for days in (examinations.VERY_SOON, 0))
+    yield found('CERTIFICATE_EXPIRES', words[0], details=words[1:],
+                weight=weight, severity=CRITICAL if weight > 1 else '')
 
 
 def _of_volume(volume: Mapping[str, Any],

@@ -9,9 +9,10 @@
 #    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 #    License for the specific language governing permissions and limitations
 #    under the License.
-"""The state document as Prometheus metrics, in the text format; pure.
+"""The state document as Prometheus metrics, and in the text format; pure.
 
-For the textfile collector of node_exporter.  What node_exporter knows of md
+The one table, for the textfile collector of node_exporter and for the
+endpoint alike: the former needs no library.  What node_exporter knows of md
 and NVMe itself is not repeated.  Each metric has a row in
 doc/source/admin/metrics.rst.
 """
@@ -20,12 +21,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from collections.abc import Mapping
+import dataclasses
 from typing import Any
 
 from os_brick.agent import model
 from os_brick.agent.reporting import document
 
-#: Name of a metric, without the prefix -> its help; all are gauges.
+#: Name of a metric, without the prefix -> its help.  One that ends in
+#: _total is a counter, the others are gauges.
 METRICS = {
     'info': 'The agent; always 1.',
     'last_pass_timestamp_seconds': 'When the last pass has ended.',
@@ -37,6 +40,10 @@ METRICS = {
         'When the provisioner has answered last.',
     'reports_waiting': 'Reports that the provisioner has not taken yet.',
     'arrays_left_alone': 'Arrays or volumes whose owner is not certain.',
+    'certificate_end_timestamp_seconds':
+        'When a certificate ends.',
+    'event_sink_waiting': 'Events that wait for an event sink.',
+    'event_sink_lost_total': 'Events that an event sink has not taken.',
     'volume_copies_good': 'Copies in sync whose target answers.',
     'volume_copies_wanted': 'Copies that the volume is meant to have.',
     'volume_resync_remaining_bytes': 'What a resync has left to do.',
@@ -48,16 +55,40 @@ PREFIX = 'nvme_agent_'
 Labels = Mapping[str, object]
 
 
-def text(shown: document.Document) -> str:
-    """Return the metrics of a document."""
-    found: dict[str, list[str]] = {name: [] for name in METRICS}
+@dataclasses.dataclass(frozen=True)
+class Family:
+    """A metric with its samples; all of them have the same labels.
+
+    :ivar name: with the prefix.
+    """
+
+    name: str
+    help: str
+    samples: tuple[tuple[Labels, float], ...]
+
+    @property
+    def kind(self) -> str:
+        return 'counter' if self.name.endswith('_total') else 'gauge'
+
+
+def families(shown: document.Document) -> list[Family]:
+    """Return the metrics of a document that have a sample."""
+    found: dict[str, list[tuple[Labels, float]]] = {
+        name: [] for name in METRICS}
     for name, labels, value in _samples(shown):
-        found[name].append('%s%s%s %s' % (PREFIX, name, _labels(labels),
-                                          _number(value)))
+        found[name].append((labels, value))
+    return [Family(PREFIX + name, METRICS[name], tuple(samples))
+            for name, samples in found.items() if samples]
+
+
+def text(shown: document.Document) -> str:
+    """Return the metrics of a document in the text format."""
     return ''.join(
-        '# HELP %s%s %s\n# TYPE %s%s gauge\n%s\n' % (
-            PREFIX, name, METRICS[name], PREFIX, name, '\n'.join(lines))
-        for name, lines in found.items() if lines)
+        '# HELP %s %s\n# TYPE %s %s\n%s' % (
+            one.name, one.help, one.name, one.kind, ''.join(
+                '%s%s %s\n' % (one.name, _labels(labels), _number(value))
+                for labels, value in one.samples))
+        for one in families(shown))
 
 
 def _samples(shown: document.Document
@@ -75,6 +106,12 @@ def _samples(shown: document.Document
                told['answered_at'])
     yield 'reports_waiting', {}, shown['reports_waiting']
     yield 'arrays_left_alone', {}, len(shown['left_alone'])
+    for one in shown.get('event_sinks', ()):
+        yield 'event_sink_waiting', {'sink': one['name']}, one['waiting']
+        yield 'event_sink_lost_total', {'sink': one['name']}, one['lost']
+    for one in shown.get('certificates', ()):
+        yield ('certificate_end_timestamp_seconds',
+               {'certificate': one['whose']}, one['ends_at'])
     for volume in shown['volumes']:
         if volume['array']:
             yield from _volume(volume)

@@ -33,7 +33,7 @@ NAMESPACE = 'os_brick.agent.provisioners'
 #: (major, minor) of this interface; see "The interface's version" in the
 #: guide for drivers.  Within a major number a driver goes on working as it
 #: is: methods are added with a default, fields at the end, never taken away.
-INTERFACE_VERSION = (1, 0)
+INTERFACE_VERSION = (1, 1)
 
 
 class ProvisionerError(Exception):
@@ -91,6 +91,30 @@ class ProvisionerDriver(abc.ABC):
 
     def close(self) -> None:
         """Let go of connections and files; called once, at the end."""
+
+    def examine(self, host: model.Host, arrays: Collection[model.Array]
+                ) -> model.Examination | None:
+        """Ask the provisioner, and change nothing, neither there nor here.
+
+        For ``nvme-agent check``, which calls it on an instance that was not
+        set up, and calls :meth:`close` afterwards.  It has to find out
+        whether the provisioner can be reached and takes the credentials; it
+        opens no file to write.
+
+        :param arrays: as for :meth:`get_volumes`.
+        :returns: None where the driver has no way to do so.
+        :raises ProvisionerError: why it is not as it should be.
+        """
+        return None
+
+    def certificates(self) -> Sequence[model.Certificate]:
+        """Return the certificates in use that can be read now.
+
+        The provisioner's, one for each address, and this host's.  Called
+        once an hour, and by ``nvme-agent check`` after :meth:`examine`; an
+        address that does not answer is left out.
+        """
+        return ()
 
     def heartbeat(self, host: model.Host, interval: float) -> None:
         """Tell the provisioner that this host's agent lives.

@@ -30,12 +30,15 @@ import logging
 import math
 import os
 import time
+import urllib.parse
 
 from oslo_config import cfg
 
 from os_brick.agent import model
 from os_brick.agent.vendors import base
+from os_brick.agent.vendors import certificates
 from os_brick.agent.vendors.fleet import changes
+from os_brick.agent.vendors.fleet import examined
 from os_brick.agent.vendors.fleet import memory
 from os_brick.agent.vendors.fleet import schema
 from os_brick.agent.vendors.fleet import share
@@ -143,6 +146,32 @@ class EtcdDriver(base.ProvisionerDriver):
     def close(self) -> None:
         if self._wire is not None:
             self._wire.close()
+
+    def examine(self, host: model.Host, arrays: Collection[model.Array]
+                ) -> model.Examination:
+        self._wire = connect(self._conf)
+        fleet, left_out = examined.look(store.Store(self._wire),
+                                        self._keys, host.name)
+        return model.Examination(self._wire.answering, self._version(),
+                                 fleet, left_out, bool(
+                                     self._conf.etcd_user
+                                     or self._conf.etcd_cert_file))
+
+    def _version(self) -> str:
+        try:
+            assert self._wire is not None
+            return str(self._wire.call('maintenance/status', {}).get(
+                'version', ''))
+        except base.Unauthorized:
+            return ''    # the agent's user needs no right to ask for it
+
+    def certificates(self) -> Sequence[model.Certificate]:
+        conf = self._conf
+        urls = map(urllib.parse.urlsplit, conf.etcd_endpoints)
+        return certificates.in_use(
+            [(url.hostname or '', url.port or 2379) for url in urls
+             if url.scheme == 'https'], conf.etcd_timeout, 'etcd_cert_file',
+            conf.etcd_cert_file, conf.etcd_key_file)
 
     def heartbeat(self, host: model.Host, interval: float) -> None:
         self._meet(host)

@@ -30,6 +30,7 @@ from oslo_config import types
 from os_brick.agent import log_once
 from os_brick.agent import model
 from os_brick.agent.vendors import base
+from os_brick.agent.vendors import certificates
 from os_brick.agent.vendors.kumoscale import answers
 from os_brick.agent.vendors.kumoscale import auth
 from os_brick.agent.vendors.kumoscale import rest_client
@@ -41,6 +42,9 @@ LOG = logging.getLogger(__name__)
 # Both public agents leave a volume of four alone: there is no room for a
 # fifth replica while one is exchanged.
 _FULL = 4
+_INSECURE = ('kioxia_tls_insecure is set: the provisioner is not verified, '
+             'its token can be stolen')
+_NO_VOLUME = '00000000-0000-0000-0000-000000000000'
 _COMING = (model.ReplicaState.SYNCHRONIZING, model.ReplicaState.AVAILABLE)
 
 OPTS: list[cfg.Opt] = [
@@ -111,6 +115,15 @@ class KioxiaDriver(base.ProvisionerDriver):
         self._listed: dict[str, frozenset[str]] = {}
 
     def set_up(self) -> None:
+        self._settings = self._connect()
+        if not self._settings.verify:
+            LOG.warning('%s', _INSECURE)
+
+    def _connect(self) -> wire.Settings:
+        """Get ready to ask; nothing is sent.
+
+        :raises base.ConfigurationError: this can never work.
+        """
         conf = self._conf
         if not conf.kioxia_provisioner_ip:
             raise base.ConfigurationError(
@@ -127,6 +140,25 @@ class KioxiaDriver(base.ProvisionerDriver):
         log = log_once.LogOnce()
         self._targets = targets.Targets(self._rest, self._prefix, log)
         self._volumes = volumes.Volumes(self._rest, self._prefix, log)
+        return settings
+
+    def examine(self, host: model.Host, arrays: Collection[model.Array]
+                ) -> model.Examination:
+        settings = self._settings = self._connect()
+        said = self._rest.call('GET', 'info')
+        version = said.get('version') if isinstance(said, dict) else None
+        # an answer of the volumes needs the credentials, with no array too
+        self._volumes.now(_NO_VOLUME)
+        return model.Examination(
+            self._rest.answering, '' if version is None else str(version),
+            self.get_volumes(host, arrays, ()),
+            () if settings.verify else (_INSECURE,), credentials=True)
+
+    def certificates(self) -> Sequence[model.Certificate]:
+        settings = self._settings
+        return certificates.in_use(
+            [(address, settings.port) for address in settings.addresses],
+            settings.connect_timeout, 'kioxia_cert_file', settings.cert)
 
     def close(self) -> None:
         rest: rest_client.Rest | None = getattr(self, '_rest', None)
@@ -137,8 +169,6 @@ class KioxiaDriver(base.ProvisionerDriver):
         """Return what the provisioner is verified against."""
         path: str = self._conf.kioxia_ca_file
         if self._conf.kioxia_tls_insecure:
-            LOG.warning('kioxia_tls_insecure is set: the provisioner is not '
-                        'verified, its token can be stolen')
             return False
         if path:
             try:

@@ -100,8 +100,24 @@ class LocalDriver(base.ProvisionerDriver):
             self._ledger.close()
             raise
 
+    def examine(self, host: model.Host, arrays: Collection[model.Array]
+                ) -> model.Examination:
+        """Read the inventory; what was assigned since is not looked at."""
+        path = os.path.abspath(self._conf.local_inventory_file)
+        listed = source.Source(path, OPTION)
+        listed.start(None)
+        inventory, now = listed.inventory, time.time()
+        entries = [entry for listing in inventory.volumes for entry
+                   in pool.reconcile(listing, (), {}, (), now).values()]
+        return model.Examination(
+            path, volumes=pool.describe_all(inventory, entries, host),
+            troubles=tuple(filter(None, [inventory.nobodys])))
+
     def close(self) -> None:
-        self._ledger.close()
+        ledger: assignments.Assignments | None = getattr(self, '_ledger',
+                                                         None)
+        if ledger is not None:
+            ledger.close()
 
     def heartbeat(self, host: model.Host, interval: float) -> None:
         self._host = host

@@ -117,6 +117,11 @@ class Wire:
             raise base.ConfigurationError(
                 'option etcd_endpoints must name the members of etcd')
 
+    @property
+    def answering(self) -> str:
+        """The URL of the member that has answered last."""
+        return str(self._members[0].base_url)
+
     def close(self) -> None:
         self._session.close()
 

@@ -74,6 +74,11 @@ class Rest:
         self.quiet = 30.0
         self._wire = wire.Wire(settings, credentials.secrets, clock)
 
+    @property
+    def answering(self) -> str:
+        """The URL of the address that has answered last."""
+        return self._url(self._current, '')
+
     def close(self) -> None:
         self._wire.close()
 

@@ -15,9 +15,23 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 
+import fixtures
+from oslotest import base
+
+from os_brick.agent.checks import findings
+from os_brick.agent import model
+from os_brick.agent.model import snapshots
+from os_brick.agent.store import ledger
+from os_brick.agent.tests.unit import small_world
 from os_brick.agent.tests.unit.cmd import command_case
+from os_brick.cmd import agent
 from os_brick.cmd import check
+from os_brick.cmd import checking
+
+
+UUID = '5d1e4f2c-0002-4000-8000-000000000002'
 
 
 class CheckTest(command_case.CommandCase):
@@ -64,6 +78,129 @@ class CheckTest(command_case.CommandCase):
         self.assertIn('\n         -> ', ended.stdout)
 
 
+class AskedTest(command_case.CommandCase):
+    """Of the provisioner and the arrays, by a driver that is made up."""
+
+    DRIVER = """
+from os_brick.agent import model
+from os_brick.agent.vendors import base
+
+class Driver(base.ProvisionerDriver):
+    def __init__(self, conf):
+        self.asked = False
+    def set_up(self):
+        raise AssertionError('nobody may set it up')
+    get_volumes = report_replica_state = request_replacement = None
+    confirm_replica_removed = None
+    def examine(self, host, arrays):
+        self.asked = True
+        %s
+    def certificates(self):
+        assert self.asked
+        return [model.Certificate('of x', 1.0)]
+    def close(self):
+        assert self.asked
+"""
+
+    def found(self, body: str) -> dict[str, str]:
+        with open(os.path.join(self.folder, 'acme.py'), 'w',
+                  encoding='ascii') as module:
+            module.write(self.DRIVER % body)
+        info = os.path.join(self.folder, 'acme-1.dist-info')
+        os.makedirs(info, exist_ok=True)
+        for name, text in (('METADATA', 'Metadata-Version: 2.1\nName: acme\n'
+                            'Version: 1\n'),
+                           ('entry_points.txt',
+                            '[os_brick.agent.provisioners]\n'
+                            'acme = acme:Driver\n')):
+            with open(os.path.join(info, name), 'w',
+                      encoding='ascii') as stream:
+                stream.write(text)
+        ended = self.run_agent('check', '--json', *self.configured(
+            provisioner_driver='acme'))
+        self.assertEqual('', ended.stderr)
+        return {one['details']: one['code']
+                for one in json.loads(ended.stdout)
+                if one['about'] not in ('host', 'configuration')}
+
+    def test_it_answers(self) -> None:
+        found = self.found("return model.Examination('https://acme')")
+        self.assertEqual('success', found['https://acme answers'])
+        self.assertEqual('failure', found[
+            'the one of x has ended, 1970-01-01 00:00 UTC'])
+
+    def test_what_goes_wrong(self) -> None:
+        for body, words, code in (
+                ("return None", 'it was not asked', 'success'),
+                ("raise base.Unavailable('acme is away')", 'acme is away',
+                 'failure'),
+                ("raise base.Unauthorized('wrong token')", 'wrong token',
+                 'failure'),
+                ("raise OSError('x')", 'it is broken: OSError: x',
+                 'failure')):
+            found = self.found(body)
+            one, = [details for details in found if words in details]
+            self.assertEqual(code, found[one])
+            self.assertTrue(any('is not known: the provisioner was not asked'
+                                in details for details in found), found)
+
+
+class ArraysTest(base.BaseTestCase):
+    """Which arrays would be served: by the answer, and by what was kept."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.conf = small_world.configuration(state_dir=folder.name)
+        self.array = model.Array(
+            'md1', 'vol1', None, 1, 0, 'clean', 'idle', 1, (model.Leg(
+                'nvme1n1', 0, frozenset({'in_sync'}), UUID),))
+        self.volume = model.Volume(
+            '5d1e4f2c-0001-4000-8000-000000000001', 'vol1', 1 << 30,
+            (model.Replica(UUID),))
+
+    def said(self, listed: list[model.Volume] | None) -> str:
+        one, = check._of_arrays(self.conf, snapshots.HostSnapshot(
+            arrays=(self.array,)), listed)
+        return one.details
+
+    def test_by_the_answer(self) -> None:
+        self.assertIn('and is served', self.said([self.volume]))
+        self.assertIn('no volume that is listed', self.said([]))
+        self.assertIn('is not known', self.said(None))
+
+    def test_by_what_was_kept(self) -> None:
+        store = ledger.Ledger(os.path.join(self.conf.state_dir, ledger.FILE))
+        store.keep_volumes([self.volume])
+        store.close()
+        self.assertIn('and is served', self.said([]))
+        self.assertIn('and is served', self.said(None))
+
+
+class StartTest(command_case.CommandCase):
+
+    def said(self, **patched: object) -> str:
+        log = self.useFixture(fixtures.FakeLogger())
+        self.useFixture(fixtures.MockPatchObject(checking, 'cheap',
+                                                 **patched))
+        agent._check()
+        return log.output
+
+    def test_what_is_found_is_said(self) -> None:
+        said = self.said(return_value=[
+            findings.fine('host', 'good'),
+            findings.warning('host', 'bad', 'mend it'),
+            findings.failure('host', 'worse', 'mend it now')])
+        self.assertEqual(['check, host: bad; remedy: mend it',
+                          'check, host: worse; remedy: mend it now'],
+                         said.splitlines())
+
+    def test_a_defect_stops_nothing(self) -> None:
+        self.assertIn('starts all the same', self.said(
+            side_effect=ValueError('x')))
+
+
 class NovaTest(command_case.CommandCase):
 
     def test_the_lock_path(self) -> None:
@@ -76,4 +213,4 @@ class NovaTest(command_case.CommandCase):
                 ('lock_path = /a\n', None)):
             with open(path, 'w', encoding='ascii') as stream:
                 stream.write(text)
-            self.assertEqual(expected, check._nova([path, '/nowhere']))
+            self.assertEqual(expected, checking._nova([path, '/nowhere']))

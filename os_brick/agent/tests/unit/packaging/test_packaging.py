@@ -107,6 +107,8 @@ class PackagingTestCase(base.BaseTestCase):
             'etc/nvme-agent/volumes.yaml.sample',
             'share/os-brick-nvme-agent/systemd/nvme-agent.service',
             'share/os-brick-nvme-agent/prometheus/nvme-agent.rules.yml',
+            'share/os-brick-nvme-agent/prometheus/nvme-agent.rules.test.yml',
+            'share/os-brick-nvme-agent/grafana/nvme-agent.json',
             'share/os-brick-nvme-agent/sudoers.d/nvme-agent',
             'share/os-brick-nvme-agent/udev/rules.d/63-nvme-agent.rules'},
             found)

@@ -70,7 +70,7 @@ class ShownCase(small_world.WorldCase):
         self.cycle = healing_loop.HealingLoop(
             self.conf, self.driver, HOST, self.host.scan,
             self.host,  # type: ignore[arg-type]
-            self.book, lambda: self.stopping, self.claimed.append,
+            self.book, lambda: self.stopping, self.claimed.append, self.clock,
             show=showing.Showing(self.conf, HOST, lambda: self.anchors,
                                  self.notified.append, self.clock,
                                  self.story))

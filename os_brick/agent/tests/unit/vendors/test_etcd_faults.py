@@ -16,6 +16,7 @@ import os
 import shutil
 import signal
 import tempfile
+import time
 
 from oslotest import base
 
@@ -403,6 +404,18 @@ class TlsTestCase(AloneTestCase):
             error = self.assertRaises(vendor.Unavailable, driver.get_volumes,
                                       host(), (), ())
             self.assertIn('etcd_c', str(error))
+
+    def test_when_the_certificates_end(self):
+        made = self.made_driver()
+        self.assertEqual(
+            ['of the provisioner at 127.0.0.1',
+             'of this host (option etcd_cert_file)'],
+            [one.whose for one in made.certificates()])
+        for one in made.certificates():
+            self.assertEqual(1, one.days_left(time.time()))
+        # the member answers no more: its certificate is left out
+        self.member.stop()
+        self.assertEqual(1, len(made.certificates()))
 
 
 class OptionsTestCase(etcd_fleet.FleetTestCase):

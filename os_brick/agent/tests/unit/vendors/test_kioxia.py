@@ -19,6 +19,7 @@ import time
 from os_brick.agent import model
 from os_brick.agent.testing.kumoscale import fixture
 from os_brick.agent.vendors import base
+from os_brick.agent.vendors import kioxia
 from os_brick.agent.vendors.kumoscale import volumes
 
 HOST = fixture.HOST
@@ -565,3 +566,45 @@ class ReplicaTestCase(fixture.KioxiaTestCase):
             'message': 'leg nvme1n1 is faulty',
             'parametersList': ['md127', 'vol-1', 'nvme1n1']}],
             self.world.logs)
+
+
+class ExaminationTestCase(fixture.KioxiaTestCase):
+
+    def examined(self, arrays=(), **options):
+        driver = kioxia.KioxiaDriver(self.configure(**options))
+        self.addCleanup(driver.close)
+        return driver.examine(HOST, arrays), driver.certificates()
+
+    def test_it_only_asks(self):
+        volume = self.volume()
+        del self.double.requests[:]
+        found, ends = self.examined([self.array(volume)],
+                                    kioxia_cert_file=self.certificates.client)
+        self.assertEqual('3.20', found.version)
+        self.assertIn(str(self.double.port), found.where)
+        self.assertEqual([volume['uuid']],
+                         [one.uuid for one in found.volumes])
+        self.assertEqual((), found.troubles)
+        self.assertEqual(set(), {call for call in self.calls()
+                                 if not call.startswith('GET ')})
+        self.assertEqual(
+            ['of the provisioner at %s' % address
+             for address in self.double.addresses]
+            + ['of this host (option kioxia_cert_file)'],
+            [one.whose for one in ends])
+        for one in ends:
+            self.assertEqual(1, one.days_left(time.time()))
+
+    def test_a_wrong_token(self):
+        self.assertRaises(base.Unauthorized, self.examined,
+                          kioxia_provisioner_token='wrong')
+
+    def test_nobody_there(self):
+        port = self.double.port
+        self.double.close()
+        self.assertRaises(base.Unavailable, self.examined,
+                          kioxia_provisioner_port=port)
+
+    def test_an_unverified_provisioner_is_said(self):
+        found, _ends = self.examined(kioxia_tls_insecure=True)
+        self.assertIn('kioxia_tls_insecure', found.troubles[0])

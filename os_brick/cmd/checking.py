@@ -1,0 +1,181 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""What can be looked at without asking anybody; the daemon does, at its start.
+
+It reads files and attributes, and waits for nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from collections.abc import Iterator
+from collections.abc import Sequence
+import contextlib
+import itertools
+import os
+import re
+import shutil
+from typing import Any
+
+from oslo_concurrency import opts as concurrency_opts
+from oslo_config import cfg
+from oslo_log import _options as log_options
+
+from os_brick.agent.checks import configuration
+from os_brick.agent.checks import findings
+from os_brick.agent.checks import host
+from os_brick.agent.daemon import endpoint
+from os_brick.agent.daemon import outlets
+from os_brick.agent.host import udev_rule
+from os_brick.agent import opts
+from os_brick.agent.provisioner import drivers
+from os_brick.agent.sinks import base as sink
+from os_brick.agent.vendors import base
+from os_brick import opts as brick_opts  # type: ignore[attr-defined]
+
+UNIT_FILES = ('/etc/systemd/system/nvme-agent.service',
+              '/usr/lib/systemd/system/nvme-agent.service',
+              '/lib/systemd/system/nvme-agent.service')
+NOVA = ('/etc/nova/nova.conf', '/etc/nova/nova-compute.conf')
+MULTIPATH = '/sys/module/nvme_core/parameters/multipath'
+#: sudo and the unit have these, an operator's shell may not.
+PATH = os.pathsep.join(('/usr/local/sbin', '/usr/sbin', '/sbin',
+                        '/usr/local/bin', '/usr/bin', '/bin'))
+
+
+def cheap(conf: cfg.ConfigOpts) -> Iterator[findings.Finding]:
+    """Look at the configuration, and at what the agent needs of this host."""
+    yield from of_configuration(conf)
+    yield from of_host(conf)
+
+
+def of_configuration(conf: cfg.ConfigOpts) -> Iterator[findings.Finding]:
+    """Look at the files and at what they say."""
+    known, secret = _known(conf)
+    wrong = False
+    for path in _files(conf):
+        sections: dict[str, dict[str, Any]] = {}
+        cfg.ConfigParser(path, sections).parse()
+        written = {section: set(values)
+                   for section, values in sections.items()}
+        secrets = secret & {name for names in written.values()
+                            for name in names}
+        for one in (*configuration.names(path, written, known),
+                    *configuration.mode(path, os.stat(path).st_mode,
+                                        secrets)):
+            wrong = True
+            yield one
+    for one in configuration.values(conf.host_uuid, conf.io_fail_timeout,
+                                    conf.poll_interval, _watchdog()):
+        wrong = True
+        yield one
+    try:
+        endpoint.look(conf)
+        outlets.make(conf)
+    except (endpoint.Missing, sink.ConfigurationError, cfg.Error) as error:
+        wrong = True
+        yield findings.failure(configuration.ABOUT, str(error),
+                               'correct it, or leave the option out')
+    if not wrong:
+        yield findings.fine(configuration.ABOUT, ', '.join(_files(conf)))
+
+
+def of_host(conf: cfg.ConfigOpts) -> Iterator[findings.Finding]:
+    """Look at what the agent needs of this host."""
+    yield from host.programs({name: shutil.which(name, path=PATH)
+                              for name in host.PROGRAMS})
+    yield from host.multipath(_content(MULTIPATH))
+    lock_path = conf.os_brick.lock_path
+    yield from host.lock(lock_path, _unusable(lock_path), _nova(NOVA))
+    yield from host.udev(udev_rule.trouble())
+    for option in ('state_dir', 'run_dir'):
+        yield from host.directory(option, conf[option],
+                                  _unusable(conf[option]))
+
+
+def _files(conf: cfg.ConfigOpts) -> list[str]:
+    folders = conf.config_dir or []
+    return list(dict.fromkeys(itertools.chain(conf.config_file or (), *(
+        sorted(os.path.join(folder, name) for name in os.listdir(folder)
+               if name.endswith('.conf')) for folder in folders))))
+
+
+def _known(conf: cfg.ConfigOpts
+           ) -> tuple[dict[str, set[str]], set[str]]:
+    """Return section -> its options, and the names of those secret."""
+    more: list[cfg.Opt] = []
+    sections: list[tuple[object, Sequence[cfg.Opt]]] = []
+    # that one cannot be loaded is found elsewhere
+    with contextlib.suppress(base.ProvisionerError):
+        more += drivers.load_class(conf.provisioner_driver).options()
+    for name in {*conf.event_sinks} - {outlets.LOGGED, outlets.TOLD}:
+        with contextlib.suppress(sink.ConfigurationError):
+            kind = outlets.load(name)
+            more += kind.options()
+            sections += kind.sections()
+    known: dict[str, set[str]] = {
+        'DEFAULT': {'config_file', 'config_dir', 'config_source'}}
+    secret = set()
+    for group, options in itertools.chain(
+            opts.list_opts(), [('DEFAULT', more)], sections,
+            log_options.list_opts(), concurrency_opts.list_opts(),
+            brick_opts.list_opts()):
+        section = known.setdefault(str(getattr(group, 'name', group)
+                                       or 'DEFAULT'), set())
+        for option in options:
+            section |= {option.dest, *(
+                old.name.replace('-', '_') for old in option.deprecated_opts
+                if old.name)}
+            if option.secret:
+                secret.add(option.dest)
+    return known, secret
+
+
+def _watchdog() -> float:
+    """Return WatchdogSec= of the unit's file, in seconds; 0: none."""
+    for path in UNIT_FILES:
+        content = _content(path)
+        if content is not None:
+            found = re.search(r'^WatchdogSec=([0-9]+)(?:s|sec)?$', content,
+                              re.M)
+            return float(found[1]) if found else 0.0
+    return 0.0
+
+
+def _nova(paths: Iterable[str]) -> str | None:
+    """Return the lock path of nova's configuration, None if not known."""
+    sections: dict[str, dict[str, list[str]]] = {}
+    for path in paths:
+        try:
+            cfg.ConfigParser(path, sections).parse()
+        except (OSError, ValueError, cfg.Error, cfg.ParseError):
+            continue
+    for section in ('os_brick', 'oslo_concurrency'):
+        value = sections.get(section, {}).get('lock_path')
+        if value and '$' not in value[-1]:
+            return value[-1]
+    return None
+
+
+def _content(path: str) -> str | None:
+    try:
+        with open(path, encoding='utf-8', errors='replace') as stream:
+            return stream.read()
+    except OSError:
+        return None
+
+
+def _unusable(path: str) -> str:
+    if not os.path.isdir(path):
+        return 'there is no such directory'
+    return '' if os.access(path, os.W_OK | os.X_OK) else (
+        'it may not be written by user %d' % os.geteuid())

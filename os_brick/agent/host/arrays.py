@@ -33,7 +33,7 @@ KIB = 1024
 _WHOLE_NAMESPACE = re.compile(r'nvme\d+n\d+\Z')
 #: The attributes of an array, as ``_make_array`` takes them.
 _ATTRIBUTES = ('uuid', 'raid_disks', 'degraded', 'array_state',
-               'component_size')
+               'component_size', '../ro')
 
 
 class _Member:
@@ -203,7 +203,8 @@ def _make_array(name: str, alias: str | None, legs: tuple[model.Leg, ...],
                 offsets: tuple[bytes | None, ...], action: str,
                 progress: bytes | None, *attribute: bytes | None
                 ) -> model.Array:
-    uuid, raid_disks, degraded, state, size = map(attributes.text, attribute)
+    uuid, raid_disks, degraded, state, size, read_only = map(
+        attributes.text, attribute)
     if None in (attribute[1], attribute[3], attribute[4]):
         raise FileNotFoundError(name)
     done, total = _progress(attributes.text(progress))
@@ -215,7 +216,8 @@ def _make_array(name: str, alias: str | None, legs: tuple[model.Leg, ...],
         component_size=int(size) * KIB, legs=legs, sync_done=done,
         sync_total=total,
         data_offset=max((int(offset) for offset in map(
-            attributes.text, offsets) if offset), default=0) * SECTOR)
+            attributes.text, offsets) if offset), default=0) * SECTOR,
+        locked=read_only == '1')
 
 
 def _progress(text: str) -> tuple[int | None, int | None]:

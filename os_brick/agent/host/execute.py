@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Collection
+from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
 import logging
@@ -52,6 +53,7 @@ NotDone = not_done.NotDone
 Refused = not_done.Refused
 Divergent = not_done.Divergent
 HostUnfit = not_done.HostUnfit
+Offline = not_done.Offline
 LockHeld = not_done.LockHeld
 
 
@@ -140,6 +142,8 @@ class Executor:
         """Return what is on those namespaces that answer in time."""
         try:
             found = self._effects.superblocks(sorted(devices), READ_WITHIN)
+        except commands.CannotRun as error:
+            raise HostUnfit(str(error)) from error
         except (commands.CommandFailed, commands.BadArgument) as error:
             raise NotDone(str(error)) from error
         return {device: superblock.read(tuple(blocks))
@@ -171,6 +175,8 @@ class Executor:
         try:
             return frozenset(self._effects.answering(sorted(devices),
                                                      milliseconds))
+        except commands.CannotRun as error:
+            raise HostUnfit(str(error)) from error
         except (commands.CommandFailed, commands.BadArgument) as error:
             raise NotDone(str(error)) from error
 
@@ -182,6 +188,20 @@ class Executor:
         self._portals.keep(one.target.nqn for one in connects)
         self._portals.ask((one.target, one.portals) for one in connects)
 
+    def offline(self, wanted: Mapping[str, Collection[model.Portal]]
+                ) -> dict[str, str]:
+        """Return which replicas this host has no way to, and why.
+
+        :param wanted: replica -> the portals of its target.
+        """
+        found = {}
+        for replica, ways in wanted.items():
+            why = [self._effects.no_way(portal) for portal in sorted(
+                ways, key=str)]
+            if why and all(why):
+                found[replica] = '; '.join(why)
+        return found
+
     def _listening(self, action: act.Connect) -> act.Connect:
         """Leave the portals out that do not answer."""
         self._portals.ask([(action.target, action.portals)])
@@ -191,7 +211,7 @@ class Executor:
         if not listening:
             network = self._portals.network()
             if network:
-                raise HostUnfit(network)
+                raise not_done.Offline(network)
             raise not_done.NoAnswer(
                 'no portal of target %s answers: %s' % (
                     action.target.nqn, '; '.join(
@@ -266,8 +286,12 @@ class Executor:
                     # the other volumes are not to wait for it, too
                     self._portals.put_off(portal, str(error))
                 errors.append(str(error))
-        if len(errors) == len(action.portals):
-            raise NotDone('; '.join(errors))
+        if len(errors) < len(action.portals):
+            return
+        why = self.offline({action.replica_uuid: action.portals})
+        if why:
+            raise not_done.Offline(why[action.replica_uuid])
+        raise NotDone('; '.join(errors))
 
     def _add(self, action: act.AddLeg) -> None:
         if action.erase:

@@ -79,6 +79,8 @@ class ReplicaRecord:
         while it does, and where it never did.
     :ivar fruitless: how many replacements in a row, it being the last one,
         were of no use; 0 where it is none, and once it has proved itself.
+    :ivar instance: which instance of the array it was when ``current`` was
+        noted, see ``Array.instance``; '' where not known.
     :ivar good_since: agent time since which it is AVAILABLE; only with
         ``fruitless``.
     :ivar detached_at: agent time at which the volume was found detached; None
@@ -110,6 +112,7 @@ class ReplicaRecord:
     detached_at: float | None = None
     fruitless: int = 0
     good_since: float | None = None
+    instance: str = ''
 
 
 ReplicaRecords = Mapping[str, ReplicaRecord]

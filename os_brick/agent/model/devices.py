@@ -126,6 +126,9 @@ class Array:
     :ivar sync_action: md's word: idle, recover, resync, reshape, check...
     :ivar sync_done: and ``sync_total``: bytes, None when nothing runs.
     :ivar component_size: bytes every leg has to offer.
+    :ivar instance: the boot, the kernel's number of the disk (``diskseq``,
+        from Linux 5.15 on, never given twice in a boot) and the array's UUID;
+        as long as it stays, the array was not stopped. '' where not known.
     :ivar locked: the block device itself is set read-only (its ``ro``).
     """
 
@@ -142,6 +145,7 @@ class Array:
     sync_total: int | None = None
     data_offset: int = 0
     locked: bool = False
+    instance: str = ''
 
     @property
     def read_only(self) -> str:

@@ -62,13 +62,17 @@ class Executor:
 
     :param stopping: when it says True, the lock is not waited for long.
     :param effects: what reaches out; None: to this host.
+    :param set_back: says from when this host's wall clock was set back.
     """
 
     def __init__(self, conf: cfg.ConfigOpts, scanner: sysfs.Scanner,
                  host: model.Host,
                  stopping: Callable[[], bool] = lambda: False,
                  effects: host_effects.Effects | None = None,
-                 clock: clocks.Clock = clocks.HOST) -> None:
+                 clock: clocks.Clock = clocks.HOST,
+                 set_back: Callable[[], float | None] = lambda: None
+                 ) -> None:
+        self._set_back = set_back
         self._scanner = scanner
         self._host = host
         self._effects = effects or host_effects.Effects()
@@ -120,16 +124,18 @@ class Executor:
         wanted = rules.to_be_read(action, snapshot)
         contents = self._superblocks(wanted) if wanted else {}
         asked = farewell.to_answer(action, volume, snapshot, owned)
-        why = rules.refusal(action, volume, snapshot, owned, contents, asked)
+        back = self._set_back()
+        why = rules.refusal(action, volume, snapshot, owned, contents, asked,
+                            back)
         if why is None and asked:
             why = rules.refusal(action, volume, snapshot, owned, contents,
-                                self.answering_patiently(asked))
+                                self.answering_patiently(asked), back)
         if why is None:
             return
         if why in rules.ENDED and not isinstance(action, act.AddLeg):
             raise not_done.Ended(why)
         if isinstance(action, act.AddLeg):
-            found = rules.judged(action, snapshot, contents)
+            found = rules.judged(action, snapshot, contents, back)
             if found.standing is copies.Standing.DIVERGENT:
                 raise Divergent(found.why)
             if found.standing is copies.Standing.FOREIGN:

@@ -35,6 +35,8 @@ from os_brick.agent.store import encoding
 
 LedgerError = database.LedgerError
 NotKept = database.NotKept
+#: Seconds; a step of the wall clock that is smaller is none.
+STEP = 1.0
 #: Its name in the state directory.
 FILE = 'agent.sqlite'
 LOG = logging.getLogger(__name__)
@@ -68,6 +70,8 @@ class Ledger:
         self._filed: set[int] = set()
         self._left_behind: set[tuple[str, str]] = set()
         self._note_filed()
+        rows = self._db.read('SELECT wall FROM set_back')
+        self._set_back: float | None = float(rows[0][0]) if rows else None
 
     def close(self) -> None:
         self._db.close()
@@ -106,14 +110,28 @@ class Ledger:
         boottime = self._clock.boottime()
         wall = self._clock.wall()
         rows = self._db.read('SELECT boot, boottime, wall, agent FROM clock')
-        agent = 0.0
+        agent, statements = 0.0, list[database.Statement]()
         if rows:
             boot_before, boottime_before, wall_before, agent = rows[0]
-            agent += max(0.0, boottime - boottime_before
-                         if boot_before == boot else wall - wall_before)
+            elapsed = (boottime - boottime_before if boot_before == boot
+                       else max(0.0, wall - wall_before))
+            agent += max(0.0, elapsed)
+            expected = wall_before + max(0.0, elapsed)
+            if wall < expected - STEP and expected > (self._set_back or 0.0):
+                self._set_back = expected
+                statements.append(('INSERT OR REPLACE INTO set_back VALUES '
+                                   '(1, ?)', (expected,)))
         self._change([('INSERT OR REPLACE INTO clock VALUES '
-                       '(1, ?, ?, ?, ?)', (boot, boottime, wall, agent))])
+                       '(1, ?, ?, ?, ?)', (boot, boottime, wall, agent)),
+                      *statements])
         return float(agent)
+
+    def set_back(self) -> float | None:
+        """Return the latest time that the wall clock was set back from.
+
+        None: it never was, as far as the agent has seen.
+        """
+        return self._set_back
 
     def records(self, volume: str) -> dict[str, decision.ReplicaRecord]:
         rows = self._db.read('SELECT replica, content FROM memory '
@@ -271,6 +289,8 @@ def _check(found: database.Database) -> None:
         if not isinstance(boot, str):
             raise TypeError('boot %r' % boot)
         sum(times)
+    for (wall,) in found.read('SELECT wall FROM set_back'):
+        float(wall)
     for volume, replica, content in found.read(
             'SELECT volume, replica, content FROM memory '
             "UNION ALL SELECT uuid, boot, '{}' FROM volume"):

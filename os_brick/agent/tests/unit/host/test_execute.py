@@ -231,6 +231,15 @@ class TestRules(ActionsCase):
         self.do(self.carry(superblocks.of(5, 1, [0, 1], array=legs)))
         self.assertEqual([('re_add', 'md127', 'nvme3n1')], self.called())
 
+    def test_S10_a_clock_that_was_set_back_is_taken_into_account(self):
+        legs = self.scanner.scan().array('md127').uuid
+        action = self.carry(superblocks.of(5, 1, [0, 1], array=legs,
+                                           updated=5000.0))
+        self.refused(action, 'later than any leg')
+        self.executor._set_back = lambda: 6000.0
+        self.do(action)
+        self.assertEqual([('re_add', 'md127', 'nvme3n1')], self.called())
+
     def test_S10_another_arrays_copy_is_of_no_use(self):
         """Not Refused: it counts against the replica, not the moment."""
         error = self.assertRaises(execute.NotDone, self.do, self.carry(

@@ -98,6 +98,41 @@ class TestTime(LedgerCase):
         self.clock.since_boot += 7
         self.assertEqual(7.0, self.book.now() - first)
 
+    def test_a_clock_that_was_set_back_is_known_for_good(self):
+        self.book.now()
+        self.clock.advance(30)
+        self.book.now()
+        self.assertIsNone(self.book.set_back())
+        # a boot with the clock in the future, and NTP sets it right
+        self.boot('second')
+        self.clock.since_boot, self.clock.time = 1.0, 2e9
+        self.book.now()
+        self.assertIsNone(self.book.set_back())
+        self.clock.since_boot, self.clock.time = 61.0, 1.7e9
+        self.book.now()
+        self.assertEqual(2e9 + 60, self.book.set_back())
+        self.reopen()
+        self.assertEqual(2e9 + 60, self.book.set_back())
+        # the latest one counts
+        self.clock.time -= 1e6
+        self.book.now()
+        self.assertEqual(2e9 + 60, self.book.set_back())
+
+    def test_small_corrections_are_none(self):
+        self.book.now()
+        self.clock.advance(30)
+        self.clock.time -= 0.5
+        self.book.now()
+        self.assertIsNone(self.book.set_back())
+
+    def test_a_boot_with_a_clock_that_is_behind(self):
+        self.book.now()
+        before = self.clock.time
+        self.boot('second')
+        self.clock.since_boot, self.clock.time = 1.0, 0.0
+        self.book.now()
+        self.assertEqual(before, self.book.set_back())
+
     def test_never_back_whatever_the_clocks_do(self):
         moves = strategies.lists(strategies.tuples(
             strategies.floats(-1e10, 1e10), strategies.floats(-1e6, 1e6),

@@ -225,9 +225,9 @@ class Ledger:
 
         :raises NotKept: it could not be written.
         """
-        self._change([], True, [(
-            'INSERT OR REPLACE INTO pause VALUES (?, ?, ?)',
-            (volume, pause.until, pause.why))])
+        self._change([], True, self._paused(
+            volume, pause.until, pause.why,
+            pause.until - self._clock.wall()))
 
     def resume(self, volume: str) -> bool:
         """End a pause; False: there was none.
@@ -235,19 +235,52 @@ class Ledger:
         :raises NotKept: it goes on.
         """
         there = volume in (self.pauses() or {})
-        self._change([], True, [('DELETE FROM pause WHERE volume = ?',
-                                 (volume,))])
+        self._change([], True, [
+            ('DELETE FROM %s WHERE volume = ?' % table, (volume,))
+            for table in ('pause', 'pause_clock')])
         return there
 
     def pauses(self) -> dict[str, pauses.Pause] | None:
         """Volume, or ``pauses.ALL``, -> its pause, while that lasts.
 
         None: the disk cannot be read, and nobody knows.
+
+        It lasts as long as was said, by the boot's clock; a step of the wall
+        clock changes when that is.  After another boot only the wall clock
+        tells, and never that more is left than was said.
         """
-        rows = self._db.inbox('SELECT volume, until, why FROM pause '
-                              'WHERE until > ?', (self._clock.wall(),))
-        return None if rows is None else {
-            volume: pauses.Pause(until, why) for volume, until, why in rows}
+        rows = self._db.inbox(
+            'SELECT volume, pause.until, why, boot, pause_clock.until, length '
+            'FROM pause LEFT JOIN pause_clock USING (volume)')
+        if rows is None:
+            return None
+        found, moved = {}, list[database.Statement]()
+        wall, boot = self._clock.wall(), self._clock.boot()
+        for volume, until, why, given, end, length in rows:
+            left = until - wall
+            if given == boot:
+                left = end - self._clock.boottime()
+            elif length is not None:
+                left = min(left, length)
+            if left <= 0:
+                continue
+            stepped = abs(until - wall - left) > STEP
+            until = wall + left if stepped else until
+            found[volume] = pauses.Pause(until, why)
+            if stepped or given != boot:
+                moved += self._paused(volume, until, why, left)
+        if moved:
+            self._change([], inbox=moved)
+        return found
+
+    def _paused(self, volume: str, until: float, why: str, seconds: float
+                ) -> list[database.Statement]:
+        """Return what keeps a pause of that many seconds from now on."""
+        return [('INSERT OR REPLACE INTO pause VALUES (?, ?, ?)',
+                 (volume, until, why)),
+                ('INSERT OR REPLACE INTO pause_clock VALUES (?, ?, ?, ?)',
+                 (volume, self._clock.boot(),
+                  self._clock.boottime() + seconds, seconds))]
 
     def pending(self, volume: str | None = None) -> list[Pending]:
         """The reports that are still to be sent, oldest first."""

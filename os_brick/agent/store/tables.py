@@ -43,6 +43,8 @@ CREATE TABLE IF NOT EXISTS choice (
     volume TEXT PRIMARY KEY, replica TEXT);
 CREATE TABLE IF NOT EXISTS pause (
     volume TEXT PRIMARY KEY, until REAL, why TEXT);
+CREATE TABLE IF NOT EXISTS pause_clock (
+    volume TEXT PRIMARY KEY, boot TEXT, until REAL, length REAL);
 PRAGMA user_version=%d;
 COMMIT;
 """ % (OWN, VERSION)

@@ -157,7 +157,8 @@ def _main(argv: list[str]) -> int:
         story = chronicle.Chronicle(CONF)
         std_logging.getLogger('os_brick.agent').addHandler(story)
         port = endpoint.Endpoint(CONF)
-        executor = execute.Executor(CONF, scanner, host, stopping.is_set)
+        executor = execute.Executor(CONF, scanner, host, stopping.is_set,
+                                    set_back=store.set_back)
         life = liveness.Liveness()
         guard = guard_loop.GuardLoop(
             CONF, scanner.scan, executor, activity.ActivityReader(),

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 import contextlib
+import dataclasses
 import logging
 
 from oslo_config import cfg
@@ -49,6 +50,8 @@ from os_brick.agent.vendors import base
 
 #: Seconds after which a look at the host is taken again before acting.
 STALE = 0.5
+_NOT_KEPT = ('what has to be remembered of a request cannot be written to '
+             'state_dir')
 LOG = logging.getLogger(__name__)
 
 
@@ -155,12 +158,15 @@ class HealingLoop:
 
     def _begin(self) -> healing_pass.Pass:
         last = self._last
+        faults = last.found()
+        if self._ledger.trouble:
+            faults = dataclasses.replace(faults, everywhere=_NOT_KEPT)
         return healing_pass.Pass(
             self._ledger.now(), decision.HealingPolicy(
                 self._conf.replacement_grace_period,
                 self._conf.report_repeat_interval),
             frozenset(last.done), here=last.here,
-            targets_wanted=last.targets_wanted)
+            targets_wanted=last.targets_wanted, faults=faults)
 
     def _ask_and_look(self, this: healing_pass.Pass) -> None:
         """Take the provisioner's word, and see whose each array is."""

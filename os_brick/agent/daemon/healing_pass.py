@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from os_brick.agent.healing import blame
 from os_brick.agent.healing import decision
 from os_brick.agent.healing import holding
 from os_brick.agent import model
@@ -56,6 +57,8 @@ class Pass:
         are not among them are over.
     :ivar connects: what is to be connected once all is told.
     :ivar done: the actions that were carried out.
+    :ivar faults: what the pass before found to be wrong with this host.
+    :ivar unfit: and ``unreached``: the same of this pass; see ``HostFaults``.
     """
 
     now: float = 0.0
@@ -75,3 +78,10 @@ class Pass:
     subjects: set[str] = dataclasses.field(default_factory=set)
     connects: list[Connecting] = dataclasses.field(default_factory=list)
     done: set[act.Action] = dataclasses.field(default_factory=set)
+    faults: blame.HostFaults = blame.NONE
+    unfit: str = ''
+    unreached: dict[str, str] = dataclasses.field(default_factory=dict)
+
+    def found(self) -> blame.HostFaults:
+        """Return what this pass has found to be wrong with this host."""
+        return blame.HostFaults(self.unfit, dict(self.unreached))

@@ -17,6 +17,7 @@ Nothing here waits for a provisioner.
 from __future__ import annotations
 
 from collections.abc import Callable
+import dataclasses
 import logging
 
 from os_brick.agent import clock as clocks
@@ -24,6 +25,7 @@ from os_brick.agent.daemon import budget
 from os_brick.agent.daemon import healing_pass
 from os_brick.agent.daemon import knowledge
 from os_brick.agent.daemon import observer
+from os_brick.agent.healing import blame
 from os_brick.agent.healing import decision
 from os_brick.agent.healing import holding
 from os_brick.agent.healing import settled
@@ -39,6 +41,9 @@ from os_brick.agent.store import ledger
 LOG = logging.getLogger(__name__)
 _HELD = ('No copy of it is added, replaced or let go until the operator says '
          'which one is to be used: see "Copies in doubt" in the documentation')
+_ENDED = ('No other one is requested until the volume was paused and resumed '
+          '(nvme-agent pause, nvme-agent resume) or attached anew, or a copy '
+          'comes back: see REPLACEMENTS_FAIL in the documentation')
 
 
 class Serving:
@@ -74,13 +79,18 @@ class Serving:
         if kept is not None:
             return kept
         before = self._ledger.records(volume.uuid)
+        faults = this.faults.along_with(self._executor.offline(
+            blame.lost_portals(volume, this.snapshot)))
         decided = decision.decide(
             volume, array, this.snapshot, before, this.now, this.policy,
             this.staying, this.owned, volume.uuid in this.attached,
-            volume.uuid in this.owing)
+            volume.uuid in this.owing, faults)
         decided = self._held_back(this, volume, decided)
         records = dict(decided.records)
-        self._sound(volume, array, decided.alarm)
+        self._sound(volume, array, 'COPIES_IN_DOUBT', 'its copies',
+                    decided.alarm, _HELD)
+        self._sound(volume, array, 'REPLACEMENTS_FAIL', 'its replacements',
+                    decided.ended, _ENDED)
         self._knowledge.joined(volume.uuid, frozenset(
             uuid for uuid, record in records.items() if record.joined))
         if decided.reports or records != before:
@@ -95,7 +105,7 @@ class Serving:
                 done |= self.execute(this, action, volume, records)
         served = outbox.Served(
             volume, records, decided.requests, decided.targets_wanted, done,
-            decided.due_in)
+            decided.due_in, faults)
         if decided.settled and records == before:
             self._settled.keep(volume, array, this.snapshot, this.policy,
                                served)
@@ -113,6 +123,10 @@ class Serving:
                     for one in decided.requests)):
                 self._put_off(this, volume, words, '%s: it would be done'
                               % why)
+        if this.limits.pause(volume.uuid) is not None:
+            # whoever paused it has looked at it
+            decided = dataclasses.replace(
+                decided, records=decision.anew(decided.records), ended='')
         return holding.hold(decided, why)
 
     def _delayed(self, this: healing_pass.Pass, volume: model.Volume,
@@ -154,6 +168,11 @@ class Serving:
             if limit.spent:
                 LOG.info('%d connections wait for the next pass: the others '
                          'have taken their time', len(waiting) - number)
+                for other in waiting[number:]:
+                    # what was so is taken to be so until it is tried again
+                    _put_down(this, other.action.replica_uuid,
+                              this.faults.replicas.get(
+                                  other.action.replica_uuid, ''))
                 break
             self._progress()
             self._tried[one.action.replica_uuid] = self._clock.monotonic()
@@ -193,18 +212,18 @@ class Serving:
                     'then its target may execute what it was sent before'
                     % seconds, logging.INFO)
 
-    def _sound(self, volume: model.Volume, array: model.Array,
-               alarm: str) -> None:
-        """Say once, and to the provisioner, that a copy is in doubt (S10)."""
-        subject = 'volume %s, its copies' % volume.alias
+    def _sound(self, volume: model.Volume, array: model.Array, kind: str,
+               about: str, alarm: str, advice: str) -> None:
+        """Say once, and to the provisioner, that an operator is needed."""
+        subject = 'volume %s, %s' % (volume.alias, about)
         if not alarm:
             self._log_once.fine(subject)
             return
-        if self._log_once.trouble(subject, '%s. %s' % (alarm, _HELD),
+        if self._log_once.trouble(subject, '%s. %s' % (alarm, advice),
                                   logging.CRITICAL):
             self._observer.add(model.Event(
-                'COPIES_IN_DOUBT', events.FATAL, 'array %s (%s): %s. %s' % (
-                    volume.alias, array.name, alarm, _HELD),
+                kind, events.FATAL, 'array %s (%s): %s. %s' % (
+                    volume.alias, array.name, alarm, advice),
                 (('array', array.name), ('alias', volume.alias))))
 
     def execute(self, this: healing_pass.Pass, action: act.Action,
@@ -219,6 +238,9 @@ class Serving:
         subject = 'volume %s, %s' % (volume.alias, words)
         this.subjects.add(subject)
         if this.lock_held or self._stopping():
+            _blame(this, action, execute.LockHeld(
+                'os-brick\'s lock is held, and nothing can be done meanwhile')
+                if this.lock_held else None)
             return False
         before = dict(records)
         if isinstance(action, act.AddLeg):
@@ -228,6 +250,7 @@ class Serving:
             self._executor.execute(action, volume, this.owned)
         except execute.NotDone as error:
             self._log_once.trouble(subject, 'not done: %s' % error)
+            _blame(this, action, error)
             # all actions wait for the same lock
             this.lock_held = isinstance(error, execute.LockHeld)
             if isinstance(action, (act.Connect, act.AddLeg)):
@@ -250,6 +273,22 @@ class Serving:
         if records[replica] != record:
             records[replica] = record
             self._ledger.save(volume.uuid, {replica: record})
+
+
+def _blame(this: healing_pass.Pass, action: act.Action,
+           error: not_done.NotDone | None) -> None:
+    """Put down what a failure tells of this host."""
+    if isinstance(error, execute.HostUnfit) and not isinstance(
+            error, execute.Offline):
+        this.unfit = this.unfit or str(error)
+    elif isinstance(action, (act.Connect, act.AddLeg)) and isinstance(
+            error, (execute.Offline, execute.LockHeld)):
+        _put_down(this, action.replica_uuid, str(error))
+
+
+def _put_down(this: healing_pass.Pass, replica: str, why: str) -> None:
+    if why:
+        this.unreached[replica] = why
 
 
 def _learnt(error: not_done.NotDone, record: decision.ReplicaRecord

@@ -33,6 +33,7 @@ from os_brick.agent.daemon import expiry
 from os_brick.agent.daemon import healing_pass
 from os_brick.agent.daemon import knowledge
 from os_brick.agent.daemon import outlets
+from os_brick.agent.healing import blame
 from os_brick.agent.healing import decision
 from os_brick.agent import log_once
 from os_brick.agent import model
@@ -190,7 +191,9 @@ class Showing:
         moment = self._moment(this.now)
         if this.fresh:
             self._answered_at = moment.wall
+        served = tuple(served)
         records = {one.volume.uuid: one.records for one in served}
+        faults = {one.volume.uuid: one.faults for one in served}
         arrays = {uuid: this.snapshot.array(name)
                   for name, uuid in sources.known.arrays.items()}
         waiting: dict[str, int] = {}
@@ -205,7 +208,8 @@ class Showing:
                 volume, array, self._records(uuid, array, records, sources),
                 this.now, this.policy,
                 anchors.get(array.name, '') if array else '',
-                self._rates.get(array.name) if array else None))
+                self._rates.get(array.name) if array else None,
+                faults.get(uuid, blame.NONE)))
         return document.Facts(
             self._agent(), moment, this.snapshot, tuple(known),
             self._answered_at, next(filter(None, map(

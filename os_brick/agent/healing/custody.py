@@ -19,6 +19,10 @@ legs with which the array comes up again.  Where none is, the array runs on a
 *stale* copy, and the writes that it lacks may be nowhere but on the copies
 that the agent would otherwise replace (S10).
 
+Whether it came up again is evidence where the kernel gives it: the number of
+the disk, which a new array gets anew, is kept in the ledger.  Otherwise the
+first look after a start of the agent counts as one.
+
 A volume that moves from host to host is remembered by none of them whole.  So
 the provisioner's word counts, too: that all legs in sync are MISSING and
 another replica is AVAILABLE is what another host's agent told it last.
@@ -47,10 +51,25 @@ def follow(view: volume_view.VolumeView, attached: bool,
         return view.records
     before = {uuid for uuid, record in view.records.items()
               if record.current}
-    after = _current(view, legs, before, attached, owing)
-    return {uuid: _noted(record, uuid in legs, uuid in after,
-                         after.isdisjoint(legs))
-            for uuid, record in view.records.items()}
+    after = _current(view, legs, before, _came_up(view, attached), owing)
+    return {uuid: dataclasses.replace(
+        _noted(record, uuid in legs, uuid in after, after.isdisjoint(legs)),
+        instance=view.array.instance)
+        for uuid, record in view.records.items()}
+
+
+def _came_up(view: volume_view.VolumeView, attached: bool) -> bool:
+    """Whether the array was put together since it was noted who is current.
+
+    Where it is the same instance, md has had it in hand all the while, however
+    often the agent was started; where it is another one, it has not, however
+    quickly that went.
+    """
+    noted = {record.instance for record in view.records.values()
+             if record.instance}
+    if not noted or not view.array.instance:
+        return attached
+    return view.array.instance not in noted
 
 
 def in_sync(view: volume_view.VolumeView) -> frozenset[str]:

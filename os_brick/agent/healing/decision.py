@@ -28,6 +28,7 @@ from collections.abc import Iterator
 from collections.abc import Mapping
 import dataclasses
 
+from os_brick.agent.healing import blame
 from os_brick.agent.healing import connecting
 from os_brick.agent.healing import custody
 from os_brick.agent.healing import observing
@@ -51,6 +52,7 @@ diverged = replica_record.diverged
 chosen = replica_record.chosen
 detached = replica_record.detached
 put_in = replica_record.put_in
+anew = replica_record.anew
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,6 +85,7 @@ class HealingDecision:
     :ivar alarm: why no copy may be touched, '' where that is not so (S10).
     :ivar held: replica -> seconds for which it is not put back yet (S13).
     :ivar doubt: why the provisioner's word is not acted on, '' if it is (S8).
+    :ivar ended: why no replacement is requested any more, '' if one is.
     :ivar observes: why another host does the healing, '' if none does (S12).
     """
 
@@ -97,13 +100,15 @@ class HealingDecision:
     held: Mapping[str, float] = dataclasses.field(default_factory=dict)
     doubt: str = ''
     observes: str = ''
+    ended: str = ''
 
 
 def decide(volume: model.Volume, array: model.Array,
            snapshot: snapshots.HostSnapshot, records: ReplicaRecords,
            now: float, policy: HealingPolicy, staying: frozenset[str],
            owned: ownership.Owned = ownership.Owned(),
-           attached: bool = False, owing: bool = False) -> HealingDecision:
+           attached: bool = False, owing: bool = False,
+           faults: blame.HostFaults = blame.NONE) -> HealingDecision:
     """Return the next steps for one volume.
 
     :param now: agent time, which goes on across restarts and never back.
@@ -112,9 +117,10 @@ def decide(volume: model.Volume, array: model.Array,
         disconnected.
     :param attached: the array has come up since the last decision.
     :param owing: reports of the volume are still to be sent.
+    :param faults: what is known to be wrong with this host.
     """
     view = volume_view.VolumeView(volume, array, snapshot, records, now,
-                                  policy, attached)
+                                  policy, attached, faults)
     view = view.with_records(observing.observe(view))
     if volume.observe:
         return HealingDecision(
@@ -146,7 +152,7 @@ def decide(volume: model.Volume, array: model.Array,
     return HealingDecision(
         records, reports, requests, actions, targets_wanted, settled,
         min((*filter(None, map(view.due_in, view.members)), *held.values()),
-            default=None), held=held)
+            default=None), held=held, ended=view.ended)
 
 
 def _held(view: volume_view.VolumeView, alarm: str) -> HealingDecision:
@@ -231,12 +237,17 @@ def _reported(view: volume_view.VolumeView
 def _replacements(view: volume_view.VolumeView) -> Iterator[Request]:
     for replica in view.members:
         record = view.records[replica.uuid]
+        patience = view.patience(replica)
         if (view.due(replica) and view.now >= record.retry_at
-                and view.healthy and not view.surplus(replica)):
+                and patience is not None and record.down >= patience
+                and view.healthy and not view.surplus(replica)
+                and not view.excused(replica)):
             yield Request(
                 RequestKind.REPLACE, replica.uuid,
-                'bad for %d s, longer than the grace period of %d s' % (
-                    record.down, view.grace() or 0))
+                'bad for %d s, longer than the grace period of %d s%s' % (
+                    record.down, patience, record.fruitless and
+                    ' (doubled for each of %d replacements that were of no '
+                    'use)' % record.fruitless or ''))
 
 
 def _farewells(view: volume_view.VolumeView,

@@ -47,9 +47,13 @@ class Limits:
     resyncs: int = 0
     may_exchange: bool = True
 
+    def pause(self, uuid: str) -> pauses.Pause | None:
+        """Return the operator's pause of a volume, if there is one."""
+        return self.paused.get(uuid) or self.paused.get(pauses.ALL)
+
     def volume(self, uuid: str) -> str:
         """Return why nothing is done for a volume, '' where it is."""
-        pause = self.paused.get(uuid) or self.paused.get(pauses.ALL)
+        pause = self.pause(uuid)
         if pause is not None:
             return 'paused by the operator' + (
                 ' (%s)' % pause.why if pause.why else '')

@@ -55,7 +55,7 @@ def _looked_at(view: volume_view.VolumeView) -> ReplicaRecords:
             leg = view.array.leg_of(replica.uuid)
             record = replica_record.seen(
                 record, view.local(replica), leg.device if leg else None,
-                view.now, view.healthy)
+                view.now, view.healthy and not view.excused(replica))
         records[replica.uuid] = record
         if record.counted_at is not None and view.with_records(records).held(
                 replica):
@@ -105,8 +105,13 @@ def _assigned(view: volume_view.VolumeView) -> ReplicaRecords:
     What one has got, the next one cannot get.
     """
     for replica in view.volume.replicas:
-        view = view.with_records({
-            **view.records, replica.uuid: _succeeded(view, replica)})
+        before = view.records[replica.uuid]
+        record = _succeeded(view, replica)
+        records = {**view.records, replica.uuid: record}
+        if record.successor is not None and before.successor is None:
+            records[record.successor] = dataclasses.replace(
+                records[record.successor], fruitless=record.fruitless + 1)
+        view = view.with_records(records)
     return view.records
 
 
@@ -147,7 +152,8 @@ def _waited(view: volume_view.VolumeView) -> ReplicaRecords:
         if _waits(view, replica, record):
             record = replica_record.seen(
                 record, State.MISSING, None, view.now,
-                view.healthy and view.surplus(replica))
+                view.healthy and view.surplus(replica)
+                and not view.excused(replica))
             records[replica.uuid] = dataclasses.replace(
                 record, down=record.down if record.counted_at else 0.0)
     return records

@@ -27,6 +27,8 @@ import enum
 from os_brick.agent import model
 
 State = model.ReplicaState
+#: Seconds for which a replacement has to be AVAILABLE to have been of use.
+PROVEN = 3600.0
 
 
 class RequestKind(enum.Enum):
@@ -75,6 +77,12 @@ class ReplicaRecord:
     :ivar given_up: the operator said that another copy is the one.
     :ivar left_at: agent time since which md does not list it any more; None
         while it does, and where it never did.
+    :ivar fruitless: how many replacements in a row, it being the last one,
+        were of no use; 0 where it is none, and once it has proved itself.
+    :ivar instance: which instance of the array it was when ``current`` was
+        noted, see ``Array.instance``; '' where not known.
+    :ivar good_since: agent time since which it is AVAILABLE; only with
+        ``fruitless``.
     :ivar detached_at: agent time at which the volume was found detached; None
         while it is attached.
     """
@@ -102,6 +110,9 @@ class ReplicaRecord:
     given_up: bool = False
     left_at: float | None = None
     detached_at: float | None = None
+    fruitless: int = 0
+    good_since: float | None = None
+    instance: str = ''
 
 
 ReplicaRecords = Mapping[str, ReplicaRecord]
@@ -118,6 +129,8 @@ def seen(record: ReplicaRecord, state: State, device: str | None, now: float,
     if device is not None:
         record = dataclasses.replace(record, joined=True, device=device)
     if state is State.MISSING:
+        if record.good_since is not None:
+            record = _judged(record, now)
         down = record.down
         if counting and record.counted_at is not None:
             down += now - record.counted_at
@@ -128,10 +141,26 @@ def seen(record: ReplicaRecord, state: State, device: str | None, now: float,
     if state is State.AVAILABLE:
         record = dataclasses.replace(record, bad_since=None, down=0.0,
                                      retired=False)
+        if record.fruitless and record.good_since is None:
+            record = dataclasses.replace(record, good_since=now)
         if record.successor is None:
             # it came back before anything was assigned in its place
             record = _unasked(record)
     return record
+
+
+def _judged(record: ReplicaRecord, now: float) -> ReplicaRecord:
+    """Take in how long a replacement was of use that is bad again."""
+    assert record.good_since is not None
+    proven = now - record.good_since >= PROVEN
+    return dataclasses.replace(
+        record, good_since=None, fruitless=0 if proven else record.fruitless)
+
+
+def anew(records: ReplicaRecords) -> ReplicaRecords:
+    """Return the records with no replacement held against the next one."""
+    return {uuid: dataclasses.replace(record, fruitless=0, good_since=None)
+            for uuid, record in records.items()}
 
 
 def asked(record: ReplicaRecord, ask: RequestKind, volume: model.Volume,
@@ -142,6 +171,7 @@ def asked(record: ReplicaRecord, ask: RequestKind, volume: model.Volume,
     if record.requested_at is None or record.successor is not None:
         record = dataclasses.replace(
             record, requested_at=now, successor=None, attempts=0,
+            fruitless=record.fruitless + (record.successor is not None),
             known=tuple(replica.uuid for replica in volume.replicas))
     return dataclasses.replace(
         record, attempts=record.attempts + 1,
@@ -207,6 +237,7 @@ def detached(records: ReplicaRecords, now: float) -> ReplicaRecords:
     every acknowledged write, what may hold more, what was assigned in whose
     place and what was let go stays true.
     """
+    records = anew(records)
     return {uuid: dataclasses.replace(
         _unasked(record), device='', reported=None, reported_at=0.0,
         bad_since=None, down=0.0, counted_at=None, failed='',
@@ -238,6 +269,7 @@ def chosen(records: ReplicaRecords, replica_uuid: str) -> ReplicaRecords:
     What the others hold beyond it may be overwritten.  Their grace periods
     begin anew: until now nothing could be done for them.
     """
+    records = anew(records)
     return {uuid: dataclasses.replace(
         record, current=uuid == replica_uuid, stale=uuid != replica_uuid,
         given_up=uuid != replica_uuid, divergent='', down=0.0,

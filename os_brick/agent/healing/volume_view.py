@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from os_brick.agent.healing import blame
 from os_brick.agent.healing import replica_record
 from os_brick.agent import model
 from os_brick.agent.model import snapshots
@@ -32,6 +33,11 @@ State = model.ReplicaState
 ARRIVAL = 60.0
 #: Seconds that one which had to wait (S13) is given to be put back then.
 RETURN = 10.0
+#: So many replacements in a row that were of no use, and no other one is
+#: requested: what they have in common is not the copies.
+MOST_FRUITLESS = 4
+#: Seconds to which the wait for the next one of them doubles at most.
+LONGEST = 6 * 3600.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,6 +50,7 @@ class VolumeView:
         listed, once they were observed.
     :ivar now: agent time, which goes on across restarts and never back.
     :ivar attached: the array has come up since the last view.
+    :ivar faults: what is known to be wrong with this host.
     """
 
     volume: model.Volume
@@ -53,6 +60,7 @@ class VolumeView:
     now: float
     policy: replica_record.HealingPolicy
     attached: bool = False
+    faults: blame.HostFaults = blame.NONE
 
     def with_records(self, records: replica_record.ReplicaRecords
                      ) -> VolumeView:
@@ -84,6 +92,12 @@ class VolumeView:
     def healthy(self) -> bool:
         """A leg of the array is good."""
         return any(self.snapshot.good(leg) for leg in self.array.legs)
+
+    def excused(self, replica: model.Replica) -> str:
+        """Why it is not to blame for being bad, '' where it may be."""
+        if self.array.read_only:
+            return 'the array takes nothing in: ' + self.array.read_only
+        return self.faults.of(replica.uuid)
 
     def reachable(self, replica: model.Replica) -> bool:
         """Its namespace is here and its target answers, leg or not."""
@@ -156,12 +170,40 @@ class VolumeView:
 
     def due_in(self, replica: model.Replica) -> float | None:
         """Seconds until it is due; None while nothing counts them."""
-        grace = self._grace_of(replica)
         record = self.records[replica.uuid]
-        if (grace is None or record.counted_at is None
-                or record.down >= grace):
+        if record.counted_at is None:
             return None
-        return grace - record.down
+        return min((limit - record.down for limit in (
+            self._grace_of(replica), self.patience(replica))
+            if limit is not None and limit > record.down), default=None)
+
+    def patience(self, replica: model.Replica) -> float | None:
+        """Seconds it may be bad until another one is requested; None: never.
+
+        Each replacement before it that was of no use doubles them.
+        """
+        grace = self._grace_of(replica)
+        fruitless = self.records[replica.uuid].fruitless
+        if grace is None or fruitless >= MOST_FRUITLESS:
+            return None
+        if not fruitless:
+            return grace
+        doubled: float = max(grace, ARRIVAL) * 2.0 ** fruitless
+        return min(doubled, max(grace, LONGEST))
+
+    @property
+    def ended(self) -> str:
+        """Why nothing is requested any more, '' where it would be."""
+        for replica in self.members:
+            record = self.records[replica.uuid]
+            if (record.fruitless >= MOST_FRUITLESS and self.due(replica)
+                    and record.retry_at < float('inf')
+                    and not self.surplus(replica)):
+                return ('%d replacements in a row were of no use, replica %s '
+                        'is the last of them%s' % (
+                            record.fruitless, replica.uuid, record.failed
+                            and ' (%s)' % record.failed))
+        return ''
 
     def _grace_of(self, replica: model.Replica) -> float | None:
         """One that was just assigned is not bad for not being here yet."""

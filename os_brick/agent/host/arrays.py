@@ -33,7 +33,8 @@ KIB = 1024
 _WHOLE_NAMESPACE = re.compile(r'nvme\d+n\d+\Z')
 #: The attributes of an array, as ``_make_array`` takes them.
 _ATTRIBUTES = ('uuid', 'raid_disks', 'degraded', 'array_state',
-               'component_size')
+               'component_size', '../ro',
+               '../diskseq')
 
 
 class _Member:
@@ -59,6 +60,14 @@ class Kept:
         self.members = attributes.Constants[_Member](
             lambda member: member.link is not None)
         self.values = attributes.Values()
+        self.boot = ''
+
+    def boot_id(self, root: str) -> str:
+        """Return what is another one after each boot, '' where unknown."""
+        if not self.boot:
+            self.boot = attributes.text(attributes.read(os.path.join(
+                root, 'proc/sys/kernel/random/boot_id')))
+        return self.boot
 
     def forget_unused(self) -> None:
         self.members.forget_unused()
@@ -75,6 +84,7 @@ class Arrays:
     def __init__(self, root: str, kept: Kept, keep: descriptors.Open,
                  devices: blocks.Blocks, fabric: Mapping[
                      str, model.Namespace | None]) -> None:
+        self._boot = kept.boot_id(root)
         self._md_links = os.path.join(root, 'dev/md')
         self._kept = kept
         self._open = keep
@@ -157,8 +167,8 @@ class Arrays:
         progress = None if action == 'idle' else attributes.read(
             'sync_completed', at)
         return self._kept.values.get(
-            name, _make_array, name, alias, tuple(legs), tuple(offsets),
-            action, progress,
+            name, _make_array, name, self._boot, alias, tuple(legs),
+            tuple(offsets), action, progress,
             *[self._open.read(attribute, ours, at)
               for attribute in _ATTRIBUTES])
 
@@ -199,11 +209,13 @@ def _make_leg(device: str, slot: bytes | None, state: bytes,
                         if word), replica_uuid=replica_uuid)
 
 
-def _make_array(name: str, alias: str | None, legs: tuple[model.Leg, ...],
+def _make_array(name: str, boot: str, alias: str | None,
+                legs: tuple[model.Leg, ...],
                 offsets: tuple[bytes | None, ...], action: str,
                 progress: bytes | None, *attribute: bytes | None
                 ) -> model.Array:
-    uuid, raid_disks, degraded, state, size = map(attributes.text, attribute)
+    uuid, raid_disks, degraded, state, size, read_only, sequence = map(
+        attributes.text, attribute)
     if None in (attribute[1], attribute[3], attribute[4]):
         raise FileNotFoundError(name)
     done, total = _progress(attributes.text(progress))
@@ -215,7 +227,9 @@ def _make_array(name: str, alias: str | None, legs: tuple[model.Leg, ...],
         component_size=int(size) * KIB, legs=legs, sync_done=done,
         sync_total=total,
         data_offset=max((int(offset) for offset in map(
-            attributes.text, offsets) if offset), default=0) * SECTOR)
+            attributes.text, offsets) if offset), default=0) * SECTOR,
+        locked=read_only == '1', instance='%s/%s/%s' % (
+            boot, sequence, uuid) if boot and sequence else '')
 
 
 def _progress(text: str) -> tuple[int | None, int | None]:

@@ -28,6 +28,12 @@ COMMAND_TIMEOUT = 60.0
 WRITE_TIMEOUT = 3.0
 #: What is said of a write that goes on after its time.
 HANGS = 'it hangs'
+#: What the C library (in LC_ALL=C) and nvme-cli say of this host and not of a
+#: device or a target.
+_OF_THIS_HOST = (
+    'Operation not permitted', 'Permission denied', 'Cannot allocate memory',
+    'Too many open files', 'failed to open nvme-fabrics device',
+    '/dev/nvme-fabrics: No such file')
 PROGRAMS = '/usr/sbin:/usr/bin:/sbin:/bin'
 
 
@@ -36,7 +42,7 @@ class CommandFailed(Exception):
 
 
 class CannotRun(CommandFailed):
-    """This host has no such program, or does not let it run."""
+    """This host has no such program, or does not let it do its work."""
 
 
 class TimedOut(CommandFailed):
@@ -89,7 +95,9 @@ def run(*command: str) -> str:
         raise TimedOut('%s did not end within %g s' % (
             ' '.join(command), COMMAND_TIMEOUT)) from None
     if process.returncode:
-        raise CommandFailed('%s failed (%d): %s' % (
+        kind = CannotRun if any(words in output for words in _OF_THIS_HOST
+                                ) else CommandFailed
+        raise kind('%s failed (%d): %s' % (
             ' '.join(command), process.returncode,
             ' '.join(output.split()) or 'it said nothing'))
     return output

@@ -25,6 +25,7 @@ import socket
 from oslo_concurrency import lockutils
 
 from os_brick.agent.host import privileged
+from os_brick.agent.host import routes
 from os_brick.agent import model
 
 # os_brick.initiator.connectors.base.synchronized('connect_volume', ...)
@@ -102,6 +103,13 @@ class Effects:
 
     def resize(self, array: str, raid_disks: int) -> None:
         privileged.resize(array, raid_disks)
+
+    def no_way(self, portal: model.Portal) -> str:
+        """Return why this host cannot reach a portal, '' where it may.
+
+        Nothing is sent, and nothing is waited for.
+        """
+        return routes.no_way(portal)
 
     def probe(self, portal: model.Portal) -> None:
         """Find out whether anybody listens at a TCP portal.

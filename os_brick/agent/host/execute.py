@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Collection
+from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
 import functools
@@ -54,6 +55,7 @@ NotDone = not_done.NotDone
 Refused = not_done.Refused
 Divergent = not_done.Divergent
 HostUnfit = not_done.HostUnfit
+Offline = not_done.Offline
 LockHeld = not_done.LockHeld
 
 
@@ -62,13 +64,17 @@ class Executor:
 
     :param stopping: when it says True, the lock is not waited for long.
     :param effects: what reaches out; None: to this host.
+    :param set_back: says from when this host's wall clock was set back.
     """
 
     def __init__(self, conf: cfg.ConfigOpts, scanner: sysfs.Scanner,
                  host: model.Host,
                  stopping: Callable[[], bool] = lambda: False,
                  effects: host_effects.Effects | None = None,
-                 clock: clocks.Clock = clocks.HOST) -> None:
+                 clock: clocks.Clock = clocks.HOST,
+                 set_back: Callable[[], float | None] = lambda: None
+                 ) -> None:
+        self._set_back = set_back
         self._scanner = scanner
         self._host = host
         self._effects = effects or host_effects.Effects()
@@ -125,17 +131,19 @@ class Executor:
         wanted = rules.to_be_read(action, snapshot)
         contents = self._superblocks(wanted) if wanted else {}
         asked = farewell.to_answer(action, volume, snapshot, owned)
+        back = self._set_back()
         why = rules.refusal(action, volume, snapshot, owned, contents,
-                            asked.devices)
+                            asked.devices, back)
         if why is None and not asked.heard(heard):
-            why = rules.refusal(action, volume, snapshot, owned, contents,
-                                self.answering_patiently(asked.devices))
+            why = rules.refusal(
+                action, volume, snapshot, owned, contents,
+                self.answering_patiently(asked.devices), back)
         if why is None:
             return
         if why in rules.ENDED and not isinstance(action, act.AddLeg):
             raise not_done.Ended(why)
         if isinstance(action, act.AddLeg):
-            found = rules.judged(action, snapshot, contents)
+            found = rules.judged(action, snapshot, contents, back)
             if found.standing is copies.Standing.DIVERGENT:
                 raise Divergent(found.why)
             if found.standing is copies.Standing.FOREIGN:
@@ -148,6 +156,8 @@ class Executor:
         """Return what is on those namespaces that answer in time."""
         try:
             found = self._effects.superblocks(sorted(devices), READ_WITHIN)
+        except commands.CannotRun as error:
+            raise HostUnfit(str(error)) from error
         except (commands.CommandFailed, commands.BadArgument) as error:
             raise NotDone(str(error)) from error
         return {device: superblock.read(tuple(blocks))
@@ -179,6 +189,8 @@ class Executor:
         try:
             return frozenset(self._effects.answering(sorted(devices),
                                                      milliseconds))
+        except commands.CannotRun as error:
+            raise HostUnfit(str(error)) from error
         except (commands.CommandFailed, commands.BadArgument) as error:
             raise NotDone(str(error)) from error
 
@@ -190,6 +202,20 @@ class Executor:
         self._portals.keep(one.target.nqn for one in connects)
         self._portals.ask((one.target, one.portals) for one in connects)
 
+    def offline(self, wanted: Mapping[str, Collection[model.Portal]]
+                ) -> dict[str, str]:
+        """Return which replicas this host has no way to, and why.
+
+        :param wanted: replica -> the portals of its target.
+        """
+        found = {}
+        for replica, ways in wanted.items():
+            why = [self._effects.no_way(portal) for portal in sorted(
+                ways, key=str)]
+            if why and all(why):
+                found[replica] = '; '.join(why)
+        return found
+
     def _listening(self, action: act.Connect) -> act.Connect:
         """Leave the portals out that do not answer."""
         self._portals.ask([(action.target, action.portals)])
@@ -199,7 +225,7 @@ class Executor:
         if not listening:
             network = self._portals.network()
             if network:
-                raise HostUnfit(network)
+                raise not_done.Offline(network)
             raise not_done.NoAnswer(
                 'no portal of target %s answers: %s' % (
                     action.target.nqn, '; '.join(
@@ -274,8 +300,12 @@ class Executor:
                     # the other volumes are not to wait for it, too
                     self._portals.put_off(portal, str(error))
                 errors.append(str(error))
-        if len(errors) == len(action.portals):
-            raise NotDone('; '.join(errors))
+        if len(errors) < len(action.portals):
+            return
+        why = self.offline({action.replica_uuid: action.portals})
+        if why:
+            raise not_done.Offline(why[action.replica_uuid])
+        raise NotDone('; '.join(errors))
 
     def _add(self, action: act.AddLeg) -> None:
         if action.erase:

@@ -32,6 +32,10 @@ class HostUnfit(NotDone):
     """This host cannot do it, whatever the replica: no program, say."""
 
 
+class Offline(HostUnfit):
+    """This host has no way to that target; others may be reached."""
+
+
 class LockHeld(NotDone):
     """os-brick is attaching or detaching; no action can be done now."""
 

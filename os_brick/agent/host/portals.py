@@ -22,9 +22,9 @@ from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
-import errno
 
 from os_brick.agent import clock as clocks
+from os_brick.agent.host import routes
 from os_brick.agent import model
 
 #: Seconds for which a portal that did not answer is not asked again: at
@@ -37,7 +37,6 @@ RECENT = 600.0
 #: So many targets at different addresses that are all silent, while none
 #: answers, say more of the network than of the targets.
 SEVERAL = 3
-_NO_NETWORK = (errno.ENETUNREACH, errno.ENETDOWN, errno.EADDRNOTAVAIL)
 ProbeAll = Callable[[Sequence[model.Portal]], Mapping[model.Portal, OSError]]
 
 
@@ -95,7 +94,7 @@ class PortalHealth:
         for portal in due:
             if portal in errors:
                 self._note(portal, str(errors[portal]),
-                           errors[portal].errno in _NO_NETWORK)
+                           errors[portal].errno in routes.NO_NETWORK)
             else:
                 self._silent.pop(portal, None)
                 self._answered = self._clock.monotonic()

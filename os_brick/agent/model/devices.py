@@ -126,6 +126,10 @@ class Array:
     :ivar sync_action: md's word: idle, recover, resync, reshape, check...
     :ivar sync_done: and ``sync_total``: bytes, None when nothing runs.
     :ivar component_size: bytes every leg has to offer.
+    :ivar instance: the boot, the kernel's number of the disk (``diskseq``,
+        from Linux 5.15 on, never given twice in a boot) and the array's UUID;
+        as long as it stays, the array was not stopped. '' where not known.
+    :ivar locked: the block device itself is set read-only (its ``ro``).
     """
 
     name: str
@@ -140,6 +144,24 @@ class Array:
     sync_done: int | None = None
     sync_total: int | None = None
     data_offset: int = 0
+    locked: bool = False
+    instance: str = ''
+
+    @property
+    def read_only(self) -> str:
+        """Why nothing is written to it, '' where it can be written to.
+
+        md neither drops nor brings up to date a leg of such an array, and
+        takes none in (md.c, md_is_rdwr); ``read-auto`` ends with the first
+        write.
+        """
+        if self.array_state == 'read-auto':
+            return 'it is read-only until its first write (read-auto)'
+        if self.array_state == 'readonly' or self.locked:
+            return 'it is set read-only (%s)' % (
+                'array_state readonly' if self.array_state == 'readonly'
+                else 'blockdev --setro')
+        return ''
 
     @property
     def in_sync(self) -> tuple[Leg, ...]:

@@ -120,7 +120,9 @@ def _arrays(old: snapshots.HostSnapshot,
                 'ARRAY_NEW', INFO if now.whole else WARN, now,
                 'is new: %d of %d legs in sync' % (
                     len(now.in_sync), now.raid_disks))
+            yield from _writable('', now)
         elif was and now:
+            yield from _writable(was.read_only, now)
             yield from _legs(was, now)
             yield from _sync(was, now)
             yield from _health(was, now)
@@ -189,6 +191,14 @@ def _health(was: devices.Array, now: devices.Array) -> Iterator[Event]:
     elif now.whole and not was.whole:
         yield _array('ARRAY_HEALTHY', INFO, now,
                      'is healthy: all %d legs in sync' % now.raid_disks)
+
+
+def _writable(before: str, now: devices.Array) -> Iterator[Event]:
+    if now.read_only and not before:
+        yield _array('ARRAY_READ_ONLY', WARN, now, 'takes no writes: %s'
+                     % now.read_only)
+    elif before and not now.read_only:
+        yield _array('ARRAY_WRITABLE', INFO, now, 'takes writes again')
 
 
 def _array(kind: str, level: str, array: devices.Array,

@@ -21,6 +21,7 @@ from collections.abc import Callable
 import dataclasses
 import logging
 
+from os_brick.agent.healing import blame
 from os_brick.agent.healing import decision
 from os_brick.agent import log_once
 from os_brick.agent import model
@@ -38,6 +39,7 @@ class Served:
         answer.
     :ivar busy: something was done: another pass is wanted at once.
     :ivar due_in: seconds until a grace period ends, None where none runs.
+    :ivar faults: what of this host keeps its copies away.
     """
 
     volume: model.Volume
@@ -46,6 +48,7 @@ class Served:
     targets_wanted: frozenset[str]
     busy: bool
     due_in: float | None
+    faults: blame.HostFaults = blame.NONE
 
 
 class Outbox:

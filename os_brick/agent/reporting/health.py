@@ -44,6 +44,8 @@ CODES: Mapping[str, Code] = {
     'AGENT_STUCK': Code(CRITICAL, 'the agent has ended no pass for too long'),
     'ARRAY_DEGRADED': Code(WARNING, 'a volume has fewer good copies than it '
                                     'is meant to have'),
+    'ARRAY_READ_ONLY': Code(WARNING, 'a volume takes no writes, and no copy '
+                                     'in'),
     'CERTIFICATE_EXPIRES': Code(WARNING, 'a certificate ends within %d days; '
                                 'critical from %d days on' % (
                                     examinations.SOON,
@@ -53,6 +55,8 @@ CODES: Mapping[str, Code] = {
     'EVENTS_LOST': Code(WARNING, 'an event sink does not take all events'),
     'GUARD_OFF': Code(WARNING, 'nothing keeps I/O moving when a target is '
                                'lost'),
+    'HOST_AT_FAULT': Code(WARNING, 'a copy is missing through a fault of this '
+                                   'host, and is not replaced meanwhile'),
     'HOST_PROBLEM': Code(WARNING, 'something of this host could not be read'),
     'LEFT_ALONE': Code(WARNING, 'an array is not served, because it is not '
                                 'certain whose it is'),
@@ -66,6 +70,9 @@ CODES: Mapping[str, Code] = {
                                          'what cannot be'),
     'PROVISIONER_UNREACHABLE': Code(WARNING, 'the provisioner does not '
                                              'answer, or not as it should'),
+    'REPLACEMENTS_FAIL': Code(CRITICAL, 'replacements of a copy were of no '
+                                        'use one after the other, and no '
+                                        'other one is requested'),
     'REPORTS_WAITING': Code(WARNING, 'the provisioner has not taken all '
                                      'reports'),
     'RESYNCING': Code(INFO, 'a copy is being brought up to date'),
@@ -183,6 +190,16 @@ def _of_volume(volume: Mapping[str, Any],
         for replica in replicas if replica['why'])
     if volume['alarm']:
         yield found('COPIES_IN_DOUBT', volume['alarm'], alias)
+    if volume['ended']:
+        yield found('REPLACEMENTS_FAIL', volume['ended'], alias)
+    if volume['array']['read_only']:
+        yield found('ARRAY_READ_ONLY', volume['array']['read_only'], alias)
+    excused = [replica for replica in replicas if replica['excused']
+               and not volume['array']['read_only']]
+    if excused:
+        yield found('HOST_AT_FAULT', excused[0]['excused'], alias, tuple(
+            'replica %s: %s' % (replica['uuid'], replica['excused'])
+            for replica in excused), len(excused))
     if volume['doubt']:
         yield found('PROVISIONER_DOUBTED', volume['doubt'], alias)
     if not volume['good']:

@@ -18,6 +18,7 @@ from collections.abc import Mapping
 import dataclasses
 from typing import Any
 
+from os_brick.agent.healing import blame
 from os_brick.agent.healing import custody
 from os_brick.agent.healing import replica_record
 from os_brick.agent.healing import volume_view
@@ -36,6 +37,7 @@ class Known:
     :ivar now: agent time of the records.
     :ivar anchor: the leg that waits for a lost path, '' where the guard has
         not chosen one.
+    :ivar faults: what of this host keeps its copies away.
     :ivar rate: bytes a second of the resync under way, None: not known.
     """
 
@@ -46,6 +48,7 @@ class Known:
     policy: replica_record.HealingPolicy = replica_record.HealingPolicy()
     anchor: str = ''
     rate: float | None = None
+    faults: blame.HostFaults = blame.NONE
 
 
 def build(known: Known, snapshot: snapshots.HostSnapshot,
@@ -59,6 +62,7 @@ def build(known: Known, snapshot: snapshots.HostSnapshot,
     found: dict[str, Any] = {
         'uuid': volume.uuid, 'alias': volume.alias, 'size': volume.size,
         'array': None, 'good': 0, 'wanted': 0, 'doubt': '', 'alarm': '',
+        'ended': '',
         'reports_waiting': waiting,
         'replicas': [], 'other_legs': []}
     if array is None:
@@ -70,7 +74,8 @@ def build(known: Known, snapshot: snapshots.HostSnapshot,
         **{replica.uuid: replica_record.ReplicaRecord()
            for replica in volume.replicas}, **known.records}
     view = volume_view.VolumeView(volume, array, snapshot, records,
-                                  known.now, known.policy)
+                                  known.now, known.policy,
+                                  faults=known.faults)
     legs = {leg.device for replica in volume.replicas
             if (leg := view.leg(replica)) is not None}
     return {
@@ -78,6 +83,7 @@ def build(known: Known, snapshot: snapshots.HostSnapshot,
         'good': sum(map(snapshot.good, array.legs)),
         'wanted': max(view.goal, array.raid_disks),
         'alarm': custody.alarm(view), 'doubt': view.nonsense,
+        'ended': view.ended,
         'replicas': [_replica(view, replica, known.anchor, wall_of)
                      for replica in volume.replicas],
         'other_legs': [{'replica': leg.replica_uuid, **_leg(
@@ -91,6 +97,7 @@ def _array(array: model.Array, rate: float | None) -> dict[str, Any]:
         left = (array.sync_total - array.sync_done) / rate
     return {
         'name': array.name, 'state': array.array_state,
+        'read_only': array.read_only,
         'raid_disks': array.raid_disks, 'in_sync': len(array.in_sync),
         'sync': {'action': array.sync_action, 'done': array.sync_done,
                  'total': array.sync_total, 'rate': rate, 'left': left}
@@ -118,6 +125,7 @@ def _replica(view: volume_view.VolumeView, replica: model.Replica,
              'portal': str(path.portal) if path.portal else None,
              'state': path.state}
             for path in view.snapshot.paths(namespace)],
+        'excused': _excused(view, replica),
         'waits_for': waits,
         'until_at': None if until is None else wall_of(view.now + until),
         'requested_at': None if record.requested_at is None
@@ -166,6 +174,12 @@ def _why(view: volume_view.VolumeView, replica: model.Replica,
         'another namespace has its name')
 
 
+def _excused(view: volume_view.VolumeView, replica: model.Replica) -> str:
+    """Return why it is bad and not to blame, '' where that is not so."""
+    return (view.excused(replica) if view.local(replica) is State.MISSING
+            and not view.doomed(replica) else '')
+
+
 def _waits_for(view: volume_view.VolumeView, replica: model.Replica
                ) -> tuple[str, float | None]:
     """Return what is waited for, and in how many seconds that ends."""
@@ -190,6 +204,11 @@ def _waits_for(view: volume_view.VolumeView, replica: model.Replica
                 'accepted', max(0.0, record.retry_at - view.now))
     if view.grace() is None:
         return 'its return: the volume wants no replacements', None
+    if _excused(view, replica):
+        return ('this host to be mended: until then the grace period stands '
+                'still', None)
+    if view.due(replica) and view.patience(replica) is None:
+        return 'the operator: too many replacements were of no use', None
     if record.counted_at is None:
         return ('a good copy: until then the grace period stands still',
                 None)

@@ -25,7 +25,9 @@ Three things in a superblock do tell:
   md takes back when an array becomes clean (md.c, md_update_sb);
 * it lists none of the legs that the array has now: it ran without them.  One
   that was dropped by the array was last written while they were in it;
-* it was written later than the array itself.
+* it was written later than the array itself. Times are of the wall clock of
+  whoever wrote them: where this host's was set back since, a copy of before
+  that is none, and has fewer events than the array.
 
 None of them is enough to call a copy good; each is enough not to touch it.
 """
@@ -67,11 +69,14 @@ class Judgement:
 
 
 def judge(device: str, array: model.Array,
-          contents: Mapping[str, superblock.Content]) -> Judgement:
+          contents: Mapping[str, superblock.Content],
+          set_back: float | None = None) -> Judgement:
     """Return what the copy on a namespace is to an array.
 
     :param contents: device -> what was just read from it; one that did not
         answer is not in it.
+    :param set_back: the latest time that this host's wall clock was set back
+        from, None where it was not.
     """
     content = contents.get(device)
     if content is None:
@@ -88,14 +93,15 @@ def judge(device: str, array: model.Array,
         return Judgement(Standing.UNKNOWN, 'the superblock of no leg of %s '
                          'could be read' % array.name)
     for copy in content.superblocks:
-        found = _compare(device, copy, array, legs)
+        found = _compare(device, copy, array, legs, set_back)
         if not found.usable:
             return found
     return Judgement(Standing.BEHIND)
 
 
 def _compare(device: str, copy: superblock.Superblock, array: model.Array,
-             legs: Collection[superblock.Superblock]) -> Judgement:
+             legs: Collection[superblock.Superblock],
+             set_back: float | None) -> Judgement:
     if copy.array_uuid not in {leg.array_uuid for leg in legs}:
         return Judgement(Standing.FOREIGN, '%s carries the superblock of '
                          'another array, %s' % (device, copy.array_uuid))
@@ -110,10 +116,13 @@ def _compare(device: str, copy: superblock.Superblock, array: model.Array,
                or leg.device_uuid == copy.device_uuid):
         return Judgement(Standing.DIVERGENT, '%s was in charge without any '
                          'of the legs that %s has now' % (device, array.name))
-    if copy.updated > max(leg.updated for leg in legs):
+    if copy.updated > max(leg.updated for leg in legs) and not (
+            set_back is not None and copy.updated <= set_back
+            and copy.events < newest):
         return Judgement(Standing.UNKNOWN, '%s was written later than any '
-                         'leg of %s, perhaps by another host' % (
-                             device, array.name))
+                         'leg of %s, perhaps by another host, or before a '
+                         'clock was set back that the agent does not know of'
+                         % (device, array.name))
     return Judgement(Standing.BEHIND)
 
 

@@ -41,13 +41,15 @@ _NOTHING_READ: Mapping[str, superblock.Content] = {}
 def refusal(action: act.Action, volume: model.Volume,
             snapshot: snapshots.HostSnapshot, owned: ownership.Owned,
             contents: Mapping[str, superblock.Content] = _NOTHING_READ,
-            answered: Collection[str] = frozenset()) -> str | None:
+            answered: Collection[str] = frozenset(),
+            set_back: float | None = None) -> str | None:
     """Return why an action must not be done, None where it may.
 
     :param contents: namespace -> what was read from it just now; see
         ``to_be_read``.
     :param answered: the namespaces that answered a read just now; see
         ``farewell.to_answer``.
+    :param set_back: see ``copies.judge``.
     """
     if not isinstance(action, act.AnyAction):
         return 'no rule allows an action of this kind'
@@ -68,7 +70,8 @@ def refusal(action: act.Action, volume: model.Volume,
             return connections.tune(action, snapshot, owned)
         case (act.SetFailfast() | act.FailLeg() | act.RemoveLeg()
               | act.AddLeg() | act.ReplaceLeg() | act.Resize()):
-            why = _array_refusal(action, volume, snapshot, owned, contents)
+            why = _array_refusal(action, volume, snapshot, owned, contents,
+                                 set_back)
             return why or farewell.unheard(action, volume, snapshot, owned,
                                            answered)
         case _:
@@ -77,7 +80,8 @@ def refusal(action: act.Action, volume: model.Volume,
 
 def _array_refusal(action: act.ArrayAction, volume: model.Volume,
                    snapshot: snapshots.HostSnapshot, owned: ownership.Owned,
-                   contents: Mapping[str, superblock.Content]) -> str | None:
+                   contents: Mapping[str, superblock.Content],
+                   set_back: float | None) -> str | None:
     array = snapshot.array(action.array)
     if array is None:
         return _ARRAY_GONE
@@ -93,7 +97,7 @@ def _array_refusal(action: act.ArrayAction, volume: model.Volume,
         case act.RemoveLeg():
             return _remove(action, array)
         case act.AddLeg():
-            return _add(action, array, volume, snapshot, contents)
+            return _add(action, array, volume, snapshot, contents, set_back)
         case act.ReplaceLeg():
             return _replace(action, array, volume, snapshot)
         case act.Resize():
@@ -154,7 +158,8 @@ def _remove(action: act.RemoveLeg, array: model.Array) -> str | None:
 
 def _add(action: act.AddLeg, array: model.Array, volume: model.Volume,
          snapshot: snapshots.HostSnapshot,
-         contents: Mapping[str, superblock.Content]) -> str | None:
+         contents: Mapping[str, superblock.Content],
+         set_back: float | None) -> str | None:
     hangs = _md_would_wait(array, snapshot)
     if hangs is not None:
         return hangs
@@ -173,7 +178,7 @@ def _add(action: act.AddLeg, array: model.Array, volume: model.Volume,
     why = unusable(namespace, array)
     if why is not None:
         return why
-    found = judged(action, snapshot, contents)
+    found = judged(action, snapshot, contents, set_back)
     if found.usable or (action.erase and found.standing
                         is copies.Standing.DIVERGENT):
         return None
@@ -193,7 +198,8 @@ def to_be_read(action: act.Action,
 
 
 def judged(action: act.AddLeg, snapshot: snapshots.HostSnapshot,
-           contents: Mapping[str, superblock.Content]) -> copies.Judgement:
+           contents: Mapping[str, superblock.Content],
+           set_back: float | None = None) -> copies.Judgement:
     """Return what the namespace that is to be added is to the array."""
     array = snapshot.array(action.array)
     if array is None:
@@ -202,7 +208,7 @@ def judged(action: act.AddLeg, snapshot: snapshots.HostSnapshot,
     if intruder is not None:
         return copies.Judgement(copies.Standing.UNKNOWN, intruder
                                 + ': another host may be writing to it')
-    return copies.judge(action.device, array, contents)
+    return copies.judge(action.device, array, contents, set_back)
 
 
 def _replace(action: act.ReplaceLeg, array: model.Array,

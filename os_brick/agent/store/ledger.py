@@ -35,6 +35,8 @@ from os_brick.agent.store import encoding
 
 LedgerError = database.LedgerError
 NotKept = database.NotKept
+#: Seconds; a step of the wall clock that is smaller is none.
+STEP = 1.0
 #: Its name in the state directory.
 FILE = 'agent.sqlite'
 LOG = logging.getLogger(__name__)
@@ -68,6 +70,8 @@ class Ledger:
         self._filed: set[int] = set()
         self._left_behind: set[tuple[str, str]] = set()
         self._note_filed()
+        rows = self._db.read('SELECT wall FROM set_back')
+        self._set_back: float | None = float(rows[0][0]) if rows else None
 
     def close(self) -> None:
         self._db.close()
@@ -106,14 +110,28 @@ class Ledger:
         boottime = self._clock.boottime()
         wall = self._clock.wall()
         rows = self._db.read('SELECT boot, boottime, wall, agent FROM clock')
-        agent = 0.0
+        agent, statements = 0.0, list[database.Statement]()
         if rows:
             boot_before, boottime_before, wall_before, agent = rows[0]
-            agent += max(0.0, boottime - boottime_before
-                         if boot_before == boot else wall - wall_before)
+            elapsed = (boottime - boottime_before if boot_before == boot
+                       else max(0.0, wall - wall_before))
+            agent += max(0.0, elapsed)
+            expected = wall_before + max(0.0, elapsed)
+            if wall < expected - STEP and expected > (self._set_back or 0.0):
+                self._set_back = expected
+                statements.append(('INSERT OR REPLACE INTO set_back VALUES '
+                                   '(1, ?)', (expected,)))
         self._change([('INSERT OR REPLACE INTO clock VALUES '
-                       '(1, ?, ?, ?, ?)', (boot, boottime, wall, agent))])
+                       '(1, ?, ?, ?, ?)', (boot, boottime, wall, agent)),
+                      *statements])
         return float(agent)
+
+    def set_back(self) -> float | None:
+        """Return the latest time that the wall clock was set back from.
+
+        None: it never was, as far as the agent has seen.
+        """
+        return self._set_back
 
     def records(self, volume: str) -> dict[str, decision.ReplicaRecord]:
         rows = self._db.read('SELECT replica, content FROM memory '
@@ -207,9 +225,9 @@ class Ledger:
 
         :raises NotKept: it could not be written.
         """
-        self._change([], True, [(
-            'INSERT OR REPLACE INTO pause VALUES (?, ?, ?)',
-            (volume, pause.until, pause.why))])
+        self._change([], True, self._paused(
+            volume, pause.until, pause.why,
+            pause.until - self._clock.wall()))
 
     def resume(self, volume: str) -> bool:
         """End a pause; False: there was none.
@@ -217,19 +235,52 @@ class Ledger:
         :raises NotKept: it goes on.
         """
         there = volume in (self.pauses() or {})
-        self._change([], True, [('DELETE FROM pause WHERE volume = ?',
-                                 (volume,))])
+        self._change([], True, [
+            ('DELETE FROM %s WHERE volume = ?' % table, (volume,))
+            for table in ('pause', 'pause_clock')])
         return there
 
     def pauses(self) -> dict[str, pauses.Pause] | None:
         """Volume, or ``pauses.ALL``, -> its pause, while that lasts.
 
         None: the disk cannot be read, and nobody knows.
+
+        It lasts as long as was said, by the boot's clock; a step of the wall
+        clock changes when that is.  After another boot only the wall clock
+        tells, and never that more is left than was said.
         """
-        rows = self._db.inbox('SELECT volume, until, why FROM pause '
-                              'WHERE until > ?', (self._clock.wall(),))
-        return None if rows is None else {
-            volume: pauses.Pause(until, why) for volume, until, why in rows}
+        rows = self._db.inbox(
+            'SELECT volume, pause.until, why, boot, pause_clock.until, length '
+            'FROM pause LEFT JOIN pause_clock USING (volume)')
+        if rows is None:
+            return None
+        found, moved = {}, list[database.Statement]()
+        wall, boot = self._clock.wall(), self._clock.boot()
+        for volume, until, why, given, end, length in rows:
+            left = until - wall
+            if given == boot:
+                left = end - self._clock.boottime()
+            elif length is not None:
+                left = min(left, length)
+            if left <= 0:
+                continue
+            stepped = abs(until - wall - left) > STEP
+            until = wall + left if stepped else until
+            found[volume] = pauses.Pause(until, why)
+            if stepped or given != boot:
+                moved += self._paused(volume, until, why, left)
+        if moved:
+            self._change([], inbox=moved)
+        return found
+
+    def _paused(self, volume: str, until: float, why: str, seconds: float
+                ) -> list[database.Statement]:
+        """Return what keeps a pause of that many seconds from now on."""
+        return [('INSERT OR REPLACE INTO pause VALUES (?, ?, ?)',
+                 (volume, until, why)),
+                ('INSERT OR REPLACE INTO pause_clock VALUES (?, ?, ?, ?)',
+                 (volume, self._clock.boot(),
+                  self._clock.boottime() + seconds, seconds))]
 
     def pending(self, volume: str | None = None) -> list[Pending]:
         """The reports that are still to be sent, oldest first."""
@@ -271,6 +322,8 @@ def _check(found: database.Database) -> None:
         if not isinstance(boot, str):
             raise TypeError('boot %r' % boot)
         sum(times)
+    for (wall,) in found.read('SELECT wall FROM set_back'):
+        float(wall)
     for volume, replica, content in found.read(
             'SELECT volume, replica, content FROM memory '
             "UNION ALL SELECT uuid, boot, '{}' FROM volume"):

@@ -17,8 +17,8 @@ import sqlite3
 from urllib import parse
 
 #: PRAGMA user_version; 0 is what was written before there was one, with the
-#: same tables; 1 had no pauses.
-VERSION = 2
+#: same tables; 1 had no pauses, 2 did not know of a clock that was set back.
+VERSION = 3
 #: What the agent alone writes.
 OWN = """
 CREATE TABLE IF NOT EXISTS clock (
@@ -31,6 +31,8 @@ CREATE TABLE IF NOT EXISTS outbox (
     volume TEXT, replica TEXT, state TEXT);
 CREATE TABLE IF NOT EXISTS volume (
     uuid TEXT PRIMARY KEY, boot TEXT, content TEXT);
+CREATE TABLE IF NOT EXISTS set_back (
+    id INTEGER PRIMARY KEY CHECK (id = 1), wall REAL);
 CREATE INDEX IF NOT EXISTS outbox_volume ON outbox (volume, seq);
 """
 #: With what others leave for it.
@@ -41,10 +43,13 @@ CREATE TABLE IF NOT EXISTS choice (
     volume TEXT PRIMARY KEY, replica TEXT);
 CREATE TABLE IF NOT EXISTS pause (
     volume TEXT PRIMARY KEY, until REAL, why TEXT);
+CREATE TABLE IF NOT EXISTS pause_clock (
+    volume TEXT PRIMARY KEY, boot TEXT, until REAL, length REAL);
 PRAGMA user_version=%d;
 COMMIT;
 """ % (OWN, VERSION)
-_NAMES = ('clock', 'memory', 'outbox', 'volume', 'sqlite_sequence')
+_NAMES = ('clock', 'memory', 'outbox', 'volume', 'set_back',
+          'sqlite_sequence')
 
 
 def open_to_read(path: str) -> sqlite3.Connection:
@@ -58,7 +63,12 @@ def open_to_read(path: str) -> sqlite3.Connection:
 
 def copy(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
     """Make the agent's own tables of one database those of another."""
+    there = {name for (name,) in source.execute(
+        'SELECT name FROM sqlite_master')}
     for table in _NAMES:
+        if table not in there:
+            # of an earlier release, on a disk that cannot be written
+            continue
         rows = source.execute('SELECT * FROM %s' % table).fetchall()
         target.execute('DELETE FROM %s' % table)
         if rows:

@@ -297,6 +297,10 @@ class Hands(effects.Effects):
                 errors[portal] = error
         return errors
 
+    def no_way(self, portal: model.Portal) -> str:
+        """This host's own interfaces never fail in this world."""
+        return ''
+
     def probe(self, portal: model.Portal) -> None:
         self._baton.point('probe')
         target = next((target for target in self._kernel.targets.values()

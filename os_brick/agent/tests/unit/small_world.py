@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Collection
+from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
 import os
@@ -111,6 +112,8 @@ class SmallHost:
         self.legs: dict[int, dict[str, tuple[int | None, set[str]]]] = {}
         self.did: list[act.Action] = []
         self.silent: set[str] = set()
+        self.no_way = ''
+        self.array_state = 'active'
         self.broken: Callable[[act.Action], None] = lambda action: None
         for number in range(1, volumes + 1):
             self.legs[number] = {'A': (0, {'in_sync'}), 'B': (1, {'in_sync'})}
@@ -149,7 +152,7 @@ class SmallHost:
         in_sync = sum(leg.in_sync for leg in legs)
         return model.Array(
             'md%d' % number, 'volume%d' % number, 'md-uuid-%d' % number, 2,
-            2 - in_sync, 'active', 'recover' if any(
+            2 - in_sync, self.array_state, 'recover' if any(
                 not leg.in_sync and not leg.faulty for leg in legs)
             else 'idle', SIZE // 2, legs)
 
@@ -194,6 +197,10 @@ class SmallHost:
 
     def survey(self, connects: Collection[act.Connect]) -> None:
         """Nobody is asked here: ``broken`` tells."""
+
+    def offline(self, wanted: Mapping[str, Collection[model.Portal]]
+                ) -> dict[str, str]:
+        return {replica: self.no_way for replica in wanted if self.no_way}
 
     def answering_patiently(self, devices: Collection[str]
                             ) -> frozenset[str]:

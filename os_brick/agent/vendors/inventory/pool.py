@@ -51,8 +51,9 @@ def reconcile(listing: inventory_file.Listing,
     """
     before = {entry.uuid: entry for entry in entries}
     listed = {backing.uuid: backing for backing in listing.replicas}
-    # the replicas whose places are filled by a spare
-    filled = {entry.stands_for for entry in before.values() if entry.member}
+    # the replicas whose places are filled by a spare, and stay so
+    filled = {entry.stands_for for entry in before.values() if entry.member
+              and (entry.uuid in listed or _stays(entry, listed, spares))}
     after = {}
     for uuid, backing in listed.items():
         entry = before.get(uuid)
@@ -68,14 +69,20 @@ def reconcile(listing: inventory_file.Listing,
             continue
         if uuid in spares:
             entry = dataclasses.replace(entry, backing=spares[uuid])
-        if entry.stands_for is not None and (
-                uuid in spares or entry.stands_for in listed):
+        if _stays(entry, listed, spares):
             entry = _revived(entry, filled, now)
         elif entry.state is not State.TERMINATING:
             entry = dataclasses.replace(entry, state=State.TERMINATING,
                                         state_since=now)
         after[uuid] = entry
     return after
+
+
+def _stays(entry: assignments.Assignment, listed: Collection[str],
+           spares: Collection[str]) -> bool:
+    """Say whether a spare that is not listed as a replica keeps its place."""
+    return entry.stands_for is not None and (
+        entry.uuid in spares or entry.stands_for in listed)
 
 
 def _revived(entry: assignments.Assignment, filled: Collection[str | None],

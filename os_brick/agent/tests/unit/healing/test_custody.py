@@ -30,8 +30,8 @@ WORDS = {'+': State.AVAILABLE, '-': State.MISSING, '~': State.SYNCHRONIZING,
 Records = replica_record.ReplicaRecords
 
 
-def view(records: Records, legs: str, listed: str = 'A+B+'
-         ) -> volume_view.VolumeView:
+def view(records: Records, legs: str, listed: str = 'A+B+',
+         instance: str = '') -> volume_view.VolumeView:
     """:param listed: names, each with the sign of its state."""
     volume = model.Volume(simulator.uuid_of(99), 'v', replicas=tuple(
         model.Replica(NAMES[name], WORDS[sign])
@@ -39,7 +39,8 @@ def view(records: Records, legs: str, listed: str = 'A+B+'
     array = model.Array('md1', 'v', None, 2, 0, 'clean', 'idle', 1 << 20,
                         tuple(model.Leg('nvme%dn1' % slot, slot, frozenset(
                             ['in_sync']), NAMES[name])
-                            for slot, name in enumerate(legs)))
+                            for slot, name in enumerate(legs)),
+                        instance=instance)
     return volume_view.VolumeView(
         volume, array, snapshots.HostSnapshot(), records, 0.0,
         replica_record.HealingPolicy())
@@ -57,8 +58,10 @@ def current(records: Records) -> str:
 class CustodyTest(base.BaseTestCase):
 
     def look(self, records: Records, legs: str, listed: str = 'A+B+',
-             attached: bool = False, owing: bool = False) -> Records:
-        after = custody.follow(view(records, legs, listed), attached, owing)
+             attached: bool = False, owing: bool = False,
+             instance: str = '') -> Records:
+        after = custody.follow(view(records, legs, listed, instance),
+                               attached, owing)
         self.alarm = custody.alarm(view(after, legs, listed))
         return after
 
@@ -114,6 +117,37 @@ class CustodyTest(base.BaseTestCase):
         for listed in ('C+', 'B-C+', 'A!C+'):
             after = self.look(records, 'C', listed, True)
             self.assertEqual(('C', ''), (current(after), self.alarm))
+
+    def test_an_array_that_never_was_away_came_up_on_nothing(self) -> None:
+        """The agent alone was started anew; md went from B to A meanwhile."""
+        before = self.look(self.look(fresh(), 'AB', instance='boot/7'), 'B',
+                           'A-B+', instance='boot/7')
+        for listed in ('A-B+', 'A-B-', 'A~B+'):
+            after = self.look(before, 'A', listed, True, instance='boot/7')
+            self.assertEqual(('A', ''), (current(after), self.alarm))
+        # the kernel gives no number, or the ledger has none: as ever
+        self.look(before, 'A', 'A-B+', True)
+        self.assertIn(A, self.alarm)
+        before = self.look(self.look(fresh(), 'AB'), 'B', 'A-B+')
+        self.look(before, 'A', 'A-B+', True, instance='boot/7')
+        self.assertIn(A, self.alarm)
+
+    def test_an_array_of_three_that_never_was_away(self) -> None:
+        listed = 'A-B+C-'
+        before = self.look(self.look(fresh(), 'ABC', listed,
+                                     instance='boot/7'), 'B', listed,
+                           instance='boot/7')
+        for legs in ('A', 'AC', 'C', 'BC'):
+            after = self.look(before, legs, listed, True, instance='boot/7')
+            self.assertEqual((legs, ''), (current(after), self.alarm))
+            self.look(before, legs, listed, True, instance='boot/8')
+            self.assertEqual('B' not in legs, self.alarm != '')
+
+    def test_S10_an_array_put_together_anew_between_two_looks(self) -> None:
+        """Too quickly for a pass to have seen it gone."""
+        before = self.look(fresh(), 'B', 'A-B+', instance='boot/7')
+        self.look(before, 'A', 'A-B+', instance='boot/8')
+        self.assertIn('old copy, replica %s' % A, self.alarm)
 
     def test_S10_both_were_told_missing_and_the_older_one_came_up(self
                                                                   ) -> None:

@@ -89,6 +89,7 @@ class ActionsCase(base.BaseTestCase):
         self.privileged.try_lock.side_effect = real.try_lock
         self.privileged.probe_all.side_effect = real.probe_all
         self.privileged.close_connections.return_value = 1
+        self.privileged.no_way.return_value = ''
         self.privileged.fail_all.side_effect = (
             lambda legs, _milliseconds: [''] * len(legs))
         self.privileged.disconnect_all.side_effect = (
@@ -192,6 +193,24 @@ class TestRules(ActionsCase):
                        act.Connect('', C, target, target.portals)):
             self.refused(action, 'mdadm', kind=execute.HostUnfit)
 
+    def test_a_helper_that_is_lost_is_not_the_replicas_fault(self):
+        action = self.carry()
+        self.privileged.superblocks.side_effect = commands.CannotRun('gone')
+        self.refused(action, 'gone', kind=execute.HostUnfit)
+
+    def test_a_way_that_is_missing_is_not_the_replicas_fault(self):
+        self.privileged.connect.side_effect = commands.CommandFailed('no')
+        ways = (model.Portal('192.0.2.1', 4420, 'rdma'),
+                model.Portal('192.0.2.2', 4420, 'rdma'))
+        action = act.Connect('', C, model.Target('nqn.x', ways), ways)
+        no_way = {ways[0]: 'no way to it'}
+        self.privileged.no_way.side_effect = lambda way: no_way.get(way, '')
+        error = self.assertRaises(execute.NotDone, self.do, action)
+        self.assertNotIsInstance(error, execute.HostUnfit)
+        no_way[ways[1]] = 'eth1 is down'
+        self.refused(action, 'no way to it; eth1 is down',
+                     kind=execute.Offline)
+
     def carry(self, *copies: superblock.Superblock) -> act.AddLeg:
         """Let nvme3n1 carry these, and return what would add it."""
         self.blocks['nvme3n1'] = [superblocks.block(copy) for copy in copies]
@@ -210,6 +229,15 @@ class TestRules(ActionsCase):
     def test_S10_what_is_behind_is_added(self):
         legs = self.scanner.scan().array('md127').uuid
         self.do(self.carry(superblocks.of(5, 1, [0, 1], array=legs)))
+        self.assertEqual([('re_add', 'md127', 'nvme3n1')], self.called())
+
+    def test_S10_a_clock_that_was_set_back_is_taken_into_account(self):
+        legs = self.scanner.scan().array('md127').uuid
+        action = self.carry(superblocks.of(5, 1, [0, 1], array=legs,
+                                           updated=5000.0))
+        self.refused(action, 'later than any leg')
+        self.executor._set_back = lambda: 6000.0
+        self.do(action)
         self.assertEqual([('re_add', 'md127', 'nvme3n1')], self.called())
 
     def test_S10_another_arrays_copy_is_of_no_use(self):

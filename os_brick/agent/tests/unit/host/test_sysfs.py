@@ -134,6 +134,31 @@ class TestScan(ScanCase):
             self.array())
         self.assertRegex(str(self.array().uuid), '^0{8}-0000-4000-8000-')
 
+    def test_the_instance_of_an_array(self) -> None:
+        """The boot, the kernel's number of the disk, and the array."""
+        self.assertEqual('', self.array().instance)
+        self.host.set_array('md127', **{'../diskseq': 17})
+        self.assertEqual('', self.array().instance)
+        self.host.write('proc/sys/kernel/random/boot_id', 'the-boot\n')
+        first = self.array()
+        self.assertEqual('the-boot/17/%s' % first.uuid, first.instance)
+        scanner = sysfs.Scanner(self.host.root)
+        for number in (17, 18):
+            self.host.set_array('md127', **{'../diskseq': number})
+            self.assertIn('/%d/' % number, scanner.scan().arrays[0].instance)
+
+    def test_an_array_that_is_read_only(self) -> None:
+        self.assertEqual('', self.array().read_only)
+        for state, locked, words in (
+                ('readonly', 1, 'array_state readonly'),
+                ('readonly', 0, 'array_state readonly'),
+                ('read-auto', 0, 'read-auto'),
+                ('active', 1, 'blockdev --setro'), ('clean', 0, '')):
+            self.host.set_array('md127', array_state=state,
+                                **{'../ro': locked})
+            self.assertIn(words, self.array().read_only)
+            self.assertEqual(bool(words), bool(self.array().read_only))
+
     def test_an_array_without_a_link_has_no_alias(self) -> None:
         self.host.remove('dev/md/volume')
         self.host.write('dev/md/md127', 'a file, not a link')

@@ -81,6 +81,21 @@ class CopiesTest(base.BaseTestCase):
         self.assertIs(Standing.UNKNOWN, self.judge(
             of(1, 8, [0], 1001.0), of(0, 12, (), 1000.0)))
 
+    def test_S10_this_hosts_clock_was_set_back_since(self) -> None:
+        """What it wrote before is no later, and has fewer events."""
+        legs = {'nvme0n1': superblocks.content(of(0, 12, updated=1000.0))}
+        for events, updated, set_back, expected in (
+                (8, 5000.0, 5000.0, Standing.BEHIND),
+                (8, 5000.0, 9000.0, Standing.BEHIND),
+                (8, 5001.0, 5000.0, Standing.UNKNOWN),
+                (12, 5000.0, 9000.0, Standing.UNKNOWN),
+                (14, 5000.0, 9000.0, Standing.DIVERGENT),
+                (8, 5000.0, None, Standing.UNKNOWN)):
+            self.assertIs(expected, copies.judge('nvme9n1', array(0), {
+                **legs, 'nvme9n1': superblocks.content(
+                    of(1, events, [0], updated=updated))},
+                set_back).standing, str((events, updated, set_back)))
+
     def test_S10_another_array(self) -> None:
         strange = of(1, 8, [0], array='0d5a1d3e-0000-4000-8000-000000000bad')
         self.assertIs(Standing.FOREIGN, self.judge(strange, of(0)))

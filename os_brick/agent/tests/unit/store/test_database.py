@@ -279,6 +279,14 @@ class TestStart(DatabaseCase):
         with contextlib.closing(sqlite3.connect(self.path)) as other:
             other.execute('PRAGMA user_version=0')
             other.execute('DROP TABLE choice')
+            other.execute('DROP TABLE set_back')
+            source = sqlite3.connect(':memory:')
+            self.addCleanup(source.close)
+            source.executescript(tables.OWN)
+            # on a disk that cannot be written it cannot be made either
+            tables.copy(other, source)
+            self.assertEqual(1, len(source.execute(
+                'SELECT * FROM memory').fetchall()))
         book = self.open()
         self.assertEqual({A: BAD}, book.records(VOLUME))
         self.assertEqual({}, book.choices())

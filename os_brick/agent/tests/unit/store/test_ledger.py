@@ -16,6 +16,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import sqlite3
 import stat
 import tempfile
 from unittest import mock
@@ -27,6 +28,7 @@ from oslotest import base
 
 from os_brick.agent.healing import decision
 from os_brick.agent import model
+from os_brick.agent.model import pauses
 from os_brick.agent.store import encoding
 from os_brick.agent.store import ledger
 from os_brick.agent.tests.unit import small_world
@@ -97,6 +99,90 @@ class TestTime(LedgerCase):
         self.clock.time = 2e9
         self.clock.since_boot += 7
         self.assertEqual(7.0, self.book.now() - first)
+
+    def paused(self):
+        return set(self.book.pauses())
+
+    def test_a_pause_lasts_as_long_as_was_said(self):
+        """Whichever way the wall clock is set meanwhile."""
+        for step in (-1.5e8, 1.5e8):
+            self.book.pause('v', pauses.Pause(self.clock.wall() + 3600, 'x'))
+            self.clock.time += step
+            until = self.book.pauses()['v'].until
+            self.assertAlmostEqual(self.clock.wall() + 3600, until, places=3)
+            # and that is said once, not anew in each pass
+            self.clock.advance(1.7)
+            self.assertEqual(until, self.book.pauses()['v'].until)
+            self.clock.advance(3590)
+            self.reopen()
+            self.assertEqual({'v'}, self.paused())
+            self.clock.advance(10)
+            self.assertEqual(set(), self.paused())
+
+    def test_a_pause_of_a_boot_with_the_clock_in_the_future(self):
+        self.clock.time = 2e9
+        self.book.pause('v', pauses.Pause(2e9 + 3600, 'x'))
+        self.boot('second')
+        self.clock.since_boot, self.clock.time = 1.0, 1.7e9
+        self.assertEqual({'v'}, self.paused())
+        self.clock.advance(3590)
+        self.reopen()
+        self.assertEqual({'v'}, self.paused())
+        self.clock.advance(20)
+        self.assertEqual(set(), self.paused())
+
+    def test_a_pause_over_a_boot_with_a_good_clock(self):
+        self.book.pause('v', pauses.Pause(self.clock.wall() + 3600, 'x'))
+        self.clock.advance(3000)
+        self.boot('second')
+        self.clock.since_boot = 1.0
+        self.assertEqual({'v'}, self.paused())
+        self.clock.advance(610)
+        self.assertEqual(set(), self.paused())
+
+    def test_a_pause_of_the_release_before(self):
+        with sqlite3.connect(self.path) as other:
+            other.execute('INSERT INTO pause VALUES (?, ?, ?)',
+                          ('v', self.clock.wall() + 60, 'x'))
+        other.close()
+        self.assertEqual({'v'}, self.paused())
+        self.clock.advance(61)
+        self.assertEqual(set(), self.paused())
+
+    def test_a_clock_that_was_set_back_is_known_for_good(self):
+        self.book.now()
+        self.clock.advance(30)
+        self.book.now()
+        self.assertIsNone(self.book.set_back())
+        # a boot with the clock in the future, and NTP sets it right
+        self.boot('second')
+        self.clock.since_boot, self.clock.time = 1.0, 2e9
+        self.book.now()
+        self.assertIsNone(self.book.set_back())
+        self.clock.since_boot, self.clock.time = 61.0, 1.7e9
+        self.book.now()
+        self.assertEqual(2e9 + 60, self.book.set_back())
+        self.reopen()
+        self.assertEqual(2e9 + 60, self.book.set_back())
+        # the latest one counts
+        self.clock.time -= 1e6
+        self.book.now()
+        self.assertEqual(2e9 + 60, self.book.set_back())
+
+    def test_small_corrections_are_none(self):
+        self.book.now()
+        self.clock.advance(30)
+        self.clock.time -= 0.5
+        self.book.now()
+        self.assertIsNone(self.book.set_back())
+
+    def test_a_boot_with_a_clock_that_is_behind(self):
+        self.book.now()
+        before = self.clock.time
+        self.boot('second')
+        self.clock.since_boot, self.clock.time = 1.0, 0.0
+        self.book.now()
+        self.assertEqual(before, self.book.set_back())
 
     def test_never_back_whatever_the_clocks_do(self):
         moves = strategies.lists(strategies.tuples(

@@ -436,6 +436,16 @@ class ReplaceTestCase(LocalTestCase):
         self.rejected(ns('a'), 'vol1', call=lambda: self.retire('a'))
         self.assertEqual('AVAILABLE', self.listed()['a'])
 
+    def test_the_failed_spare_is_listed_and_its_successor_is_not(self):
+        """The place is the listed one's in that very answer."""
+        self.start(volume('a', 'b'), spares=[spare('c'), spare('d')])
+        self.request('b')
+        self.request('c')
+        self.write(volume('c'))
+        self.assertEqual(1, self.volumes()['vol1'].replica_count)
+        self.assertNotEqual('TERMINATING', self.listed()['c'])
+        self.assertEqual('TERMINATING', self.listed()['d'])
+
     def test_failed_spare_is_replaced_too(self):
         self.start(volume('a', 'b'), spares=[spare('c'), spare('d')])
         self.request('a')

@@ -213,9 +213,13 @@ class History(stateful.RuleBasedStateMachine):
                     if entry.live and entry.volume != listing.uuid}
             free = {replica.uuid for replica in listing.replicas} - held
             if free:
-                # a spare may be listed beside the one it stands for
+                # spares may be listed beside the one that they stand for
+                stands = {entry.uuid: entry.stands_for for entry
+                          in self.driver._ledger.entries()
+                          if entry.volume == listing.uuid}
+                places = {stands.get(uuid) or uuid for uuid in free}
                 assert one is not None
-                assert one.replica_count >= len(free) / 2
+                assert one.replica_count >= len(places)
         # a volume that was not listed has been anybody's in the meantime
         self.before = {uuid: one for uuid, one in now.items()}
         self.confirmed = set()

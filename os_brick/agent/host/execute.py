@@ -94,7 +94,8 @@ class Executor:
             action = self._listening(action)
         with self._lock.held(urgent=False):
             try:
-                snapshot = self._scanner.scan()
+                snapshot, _began = batch.fresh_look(self._scanner.scan,
+                                                    self._clock)
             except attributes.Exhausted as error:
                 raise Refused(str(error)) from error
             self._last_look(action, volume, snapshot, owned)

@@ -13,6 +13,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from collections.abc import Sequence
 import logging
 
@@ -63,6 +64,8 @@ class World:
         self.calls: list[tuple[str, int]] = []
         self.free = True
         self.hangs = False
+        # what happens while a look at the host ends
+        self.meanwhile: Callable[[], object] = lambda: None
         self.states: dict[str, str] = {}
         self.tmo: dict[str, float | None] = {}
         self.legs: dict[str, set[str]] = {}
@@ -99,6 +102,11 @@ class World:
 
     def scan(self) -> snapshots.HostSnapshot:
         self.scans += 1
+        seen = self._seen()
+        self.meanwhile()
+        return seen
+
+    def _seen(self) -> snapshots.HostSnapshot:
         return snapshots.HostSnapshot(
             tuple(model.Controller(
                 name, 'nqn.' + name,
@@ -272,6 +280,55 @@ class WideTest(base.BaseTestCase):
         self.assertGreater(batches, 2)
         self.assertEqual(256, sum('failfast' in flags
                                   for flags in world.legs.values()))
+
+
+class SlowLookTest(base.BaseTestCase):
+    """Looking at the host takes longer than what is seen may serve."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.world = World(1, shared=False)
+        self.world.legs['nvme1n1'].add('failfast')
+
+    def outcome(self, action: act.Action) -> batch.Outcome:
+        outcome, = self.world.executor.execute_all(
+            [batch.Step(action, self.world.volumes['md0'])],
+            self.world.owned)
+        return outcome
+
+    def slowly(self) -> None:
+        self.world.clock.sleep(batch.FRESH + 0.05)
+
+    def test_S9_what_was_lost_meanwhile_is_seen(self) -> None:
+        """Once, and the one leg that does not fail fast is lost then."""
+        def lost() -> None:
+            self.world.meanwhile = lambda: None
+            self.slowly()
+            self.world.states['nvme0'] = 'connecting'
+
+        self.world.legs['nvme1n1'] = {'in_sync'}
+        self.world.meanwhile = lost
+        self.assertIn('target is lost', str(self.outcome(
+            act.SetFailfast('', 'md0', 'nvme1n1', True))))
+        self.assertEqual(2, self.world.scans)
+
+    def test_S9_nothing_is_made_to_fail_fast_on_an_old_look(self) -> None:
+        self.world.meanwhile = self.slowly
+        for action in (act.SetFailfast('', 'md0', 'nvme0n1', True),
+                       act.SetFastIoFail('', 'nvme0', 1.0)):
+            self.world.scans = 0
+            self.world.legs['nvme1n1'] = {'in_sync'}
+            self.assertIsInstance(self.outcome(action), not_done.PutOff)
+            self.assertEqual(2, self.world.scans)
+        self.assertEqual([], self.world.calls)
+
+    def test_what_is_urgent_is_done_all_the_same(self) -> None:
+        self.world.meanwhile = self.slowly
+        self.world.states['nvme0'] = 'connecting'
+        for action in (act.FailLeg('', 'md0', 'nvme0n1'),
+                       act.Disconnect('', 'nvme0'),
+                       act.SetFastIoFail('', 'nvme1', None)):
+            self.assertIsNone(self.outcome(action))
 
 
 class BatchTest(test_execute.ActionsCase):

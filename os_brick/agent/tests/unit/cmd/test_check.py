@@ -24,8 +24,8 @@ from os_brick.agent.checks import findings
 from os_brick.agent import model
 from os_brick.agent.model import snapshots
 from os_brick.agent.store import ledger
-from os_brick.agent.tests.unit import small_world
 from os_brick.agent.tests.unit.cmd import command_case
+from os_brick.agent.tests.unit import small_world
 from os_brick.cmd import agent
 from os_brick.cmd import check
 from os_brick.cmd import checking

@@ -90,11 +90,10 @@ class TestObserve(base.BaseTestCase):
         world = simulated_agent.world()
         records = observing.observe(view(world, {}))
         request = replica_record.RequestKind.REPLACE
-        asked = {**records, A: replica_record.answered(
-            replica_record.asked(records[A], request, model.Volume(
-                world.volume.uuid, 'v', replicas=(model.Replica(A),
-                                                  model.Replica(B))),
-                world.kernel.now), request)}
+        listed = model.Volume(world.volume.uuid, 'v', replicas=(
+            model.Replica(A), model.Replica(B)))
+        asked = {**records, A: replica_record.answered(replica_record.asked(
+            records[A], request, listed, world.kernel.now), request)}
         world.kernel.lose(world.targets[0])
         world.kernel.advance(5.0)
         other = world.vendor.give(world.volume)

@@ -18,8 +18,9 @@
 # is dead.
 #
 #   tools/bench-wide-fault.sh [--volumes N] [--repeat N] [--set OPTION=VALUE]
-#                             [--again OPTION=VALUE] [reset] [silence]
-#                             [outage] [outage-silent] [agent-dead]
+#                             [--again OPTION=VALUE[,OPTION=VALUE]]... [--free]
+#                             [reset] [silence] [outage] [outage-silent]
+#                             [agent-dead]
 #
 # Prints a table; leaves wide-fault.jsonl and the agent's log in .lab/bench.
 # Takes about a quarter of an hour where the machine is emulated.

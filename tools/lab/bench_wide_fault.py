@@ -31,6 +31,9 @@ import sys
 import threading
 import time
 
+from oslo_config import cfg
+
+from os_brick.agent import opts
 from os_brick.agent.tests.functional.lab import connector
 from os_brick.agent.tests.functional.lab import host
 from os_brick.agent.tests.functional.lab import inventory
@@ -144,6 +147,7 @@ class Bench:
                               'debug': False, 'poll_interval': 30},
                              **options)},
             inventory.text(self.volumes))
+        self._before = dict(self.agent.options['DEFAULT'])
         self.writers = [
             session.write(volume, span=SPAN, pause=PAUSE)
             for volume in self.volumes]
@@ -194,14 +198,14 @@ class Bench:
         else:
             victim.lose_power()
 
-    def set(self, options: list[str]) -> None:
-        """Change options of the running agent."""
-        if options:
-            self.agent.options['DEFAULT'].update(
-                word.split('=', 1) for word in options)
-            self.agent.skip_log()
-            self.agent.reload()
-            self.agent.wait_for_log('SIGHUP', LIMIT)
+    def set(self, options: dict[str, str]) -> None:
+        """Change options of the running agent; all others as at first.
+
+        It is stopped for that, so that what it has set is put back.
+        """
+        self.agent.stop(LIMIT)
+        self.agent.options['DEFAULT'] = {**self._before, **options}
+        self.agent.start()
 
     def verify(self) -> int:
         """Return how many writers' blocks are wrong somewhere."""
@@ -227,8 +231,21 @@ class Bench:
             lambda: all((array := host.array(volume.alias)) is not None
                         and array.whole for volume in self.volumes),
             'all arrays are whole', LIMIT)
+        waiting.wait_until(self._dealt, 'the roles are dealt', LIMIT)
         for writer in self.writers:
             writer.wait_for_writes(20, LIMIT)
+
+    def _dealt(self) -> bool:
+        """As many targets, and legs of each array, wait as are to."""
+        conf = cfg.ConfigOpts()
+        opts.register(conf)
+        fast = 0 if self.agent.options['DEFAULT'].get(
+            'legs_fail_fast', conf.legs_fail_fast) == 'none' else 1
+        return [self._waits(target) for target in self.targets].count(
+            False) == fast and all(
+                sum('failfast' in leg.states for leg in array.legs) == fast
+                for volume in self.volumes
+                if (array := host.array(volume.alias)) is not None)
 
     def _victim(self, role: str) -> targets.Target:
         """The target that waits, or the other one; where both do, either."""
@@ -275,6 +292,11 @@ class Bench:
             return None
 
 
+def _pairs(words: list[str]) -> dict[str, str]:
+    return {name: value for name, value in (
+        word.split('=', 1) for word in words)}
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--out', required=True, type=pathlib.Path)
@@ -284,8 +306,11 @@ def main() -> int:
     parser.add_argument('--set', action='append', default=[],
                         metavar='OPTION=VALUE', help='of the agent')
     parser.add_argument('--again', action='append', default=[],
-                        metavar='OPTION=VALUE', help='for all but '
-                        'resets once more, with this changed: marked *')
+                        metavar='OPTION=VALUE[,OPTION=VALUE]',
+                        help='all but the lock held once more, with this '
+                        'changed: marked *, the next one **')
+    parser.add_argument('--free', action='store_true',
+                        help='never with os-brick\'s lock held')
     parser.add_argument('faults', nargs='*', metavar='FAULT',
                         help='of %s; default: reset, silence' % ', '.join(
                             CASES))
@@ -293,19 +318,19 @@ def main() -> int:
     session = session_lib.Session()
     results: list[Result] = []
     try:
-        bench = Bench(session, options.volumes,
-                      dict(word.split('=', 1) for word in options.set))
+        bench = Bench(session, options.volumes, _pairs(options.set))
         with options.out.open('w') as out:
-            for label, more in (('', []), (' *', options.again)):
-                if label and not more:
-                    break
-                bench.set(more)
+            for number, more in enumerate(['', *options.again]):
+                label = ' ' * bool(number) + '*' * number
+                if more:
+                    print('bench: %s: %s' % (label.strip(), more), flush=True)
+                    bench.set(_pairs(more.split(',')))
                 for fault, (role, lock) in (
-                        (fault, case) for _number in range(options.repeat)
+                        (fault, case) for _time in range(options.repeat)
                         for fault in options.faults or ('reset', 'silence')
                         for case in CASES[fault]
-                        if not label or (fault != 'reset'
-                                         and case[1] == 'free')):
+                        if case[1] == 'free' or not (
+                            number or options.free)):
                     result = bench.run(fault, role, lock)
                     results.append(dataclasses.replace(
                         result, fault=fault + label))

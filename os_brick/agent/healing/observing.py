@@ -108,7 +108,7 @@ def _assigned(view: volume_view.VolumeView) -> ReplicaRecords:
         before = view.records[replica.uuid]
         record = _succeeded(view, replica)
         records = {**view.records, replica.uuid: record}
-        if record.successor is not None and before.successor is None:
+        if record.successor not in (None, before.successor):
             records[record.successor] = dataclasses.replace(
                 records[record.successor], fruitless=record.fruitless + 1)
         view = view.with_records(records)

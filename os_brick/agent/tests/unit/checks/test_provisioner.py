@@ -19,6 +19,7 @@ from os_brick.agent.checks import provisioner
 from os_brick.agent import model
 
 DAY = 86400.0
+V1, V5 = ('00000000-0000-4000-8000-00000000000%d' % one for one in (1, 5))
 
 
 def array(name: str, *legs: tuple[str, str | None]) -> model.Array:
@@ -61,12 +62,12 @@ class ProvisionerTest(base.BaseTestCase):
         watched = array('md5', ('nvme5n1', 'u5'))
         found = {one.details: one for one in provisioner.arrays(
             [ours, disks, others, doubted, watched],
-            {'md1': model.Volume('v1', 'vol1'),
-             'md5': model.Volume('v5', 'vol5', observe='b heals it')},
+            {'md1': model.Volume(V1, 'vol1'),
+             'md5': model.Volume(V5, 'vol5', observe='b heals it')},
             {'array alias-md4 (md4)': 'two volumes claim it'})}
         self.assertEqual(5, len(found))
         for words, code in (
-                ('alias-md1 (md1) is that of volume v1, and is served', 0),
+                ('alias-md1 (md1) is that of volume %s, and is served' % V1, 0),
                 ('(md2) is left alone: none of its legs (sda1, sdb1) is an '
                  'NVMe namespace', 0),
                 ('(md3) is left alone: no volume that is listed has', 0),

@@ -853,7 +853,7 @@ class TestOneAmongMany(CycleCase):
                 raise execute.NotDone('mdadm failed (1): no superblock')
 
         self.host.broken = refused
-        self.turn(20)
+        self.turn(40)    # twice as patient: it is a replacement itself
         self.assertIn(('volume1', 'c'), self.said('replace'))
 
 

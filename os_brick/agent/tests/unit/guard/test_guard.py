@@ -153,14 +153,18 @@ def waiting(array: model.Array, snapshot: snapshots.HostSnapshot) -> set[str]:
 
 def refused(name: str, action: act.Action, snapshot: snapshots.HostSnapshot,
             ours: frozenset[str] = OURS) -> bool:
-    """Whether a rule forbids it, for whoever owns these arrays."""
+    """Whether a rule forbids it, for whoever owns these arrays.
+
+    Every leg has answered: who really has is the guard's to know.
+    """
     array = snapshot.array(name)
     assert array is not None
     volume = model.Volume(simulator.uuid_of(99), 'v', None, tuple(
         model.Replica(leg.replica_uuid) for leg in array.legs
         if leg.replica_uuid))
-    return rules.refusal(action, volume, snapshot,
-                         ownership.Owned(ours)) is not None
+    return rules.refusal(
+        action, volume, snapshot, ownership.Owned(ours),
+        answered={leg.device for leg in array.legs}) is not None
 
 
 class PropertyTest(unittest.TestCase):

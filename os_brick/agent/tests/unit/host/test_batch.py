@@ -293,7 +293,7 @@ class SlowLookTest(base.BaseTestCase):
     def outcome(self, action: act.Action) -> batch.Outcome:
         outcome, = self.world.executor.execute_all(
             [batch.Step(action, self.world.volumes['md0'])],
-            self.world.owned)
+            self.world.owned, frozenset(['nvme1n1']))
         return outcome
 
     def slowly(self) -> None:

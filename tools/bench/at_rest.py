@@ -18,6 +18,8 @@ host has come to rest, being asked to do anything is an error.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from collections.abc import Mapping
 from collections.abc import Sequence
 import json
 import os
@@ -72,8 +74,14 @@ class Hands:
         else:
             raise Restless('volume %s: %s' % (volume.alias, action))
 
+    def offline(self, wanted: Mapping[str, Collection[model.Portal]]
+                ) -> dict[str, str]:
+        """Every target can be reached."""
+        return {}
+
     def execute_all(self, steps: Sequence[batch.Step],
-                    owned: ownership.Owned) -> list[batch.Outcome]:
+                    owned: ownership.Owned, heard: Collection[str] = ()
+                    ) -> list[batch.Outcome]:
         for step in steps:
             self.execute(step.action, step.volume, owned)
         return [None] * len(steps)

@@ -67,7 +67,7 @@ class ProvisionerTest(base.BaseTestCase):
             {'array alias-md4 (md4)': 'two volumes claim it'})}
         self.assertEqual(5, len(found))
         for words, code in (
-                ('alias-md1 (md1) is that of volume %s, and is served' % V1, 0),
+                ('(md1) is that of volume %s, and is served' % V1, 0),
                 ('(md2) is left alone: none of its legs (sda1, sdb1) is an '
                  'NVMe namespace', 0),
                 ('(md3) is left alone: no volume that is listed has', 0),

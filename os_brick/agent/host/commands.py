@@ -28,12 +28,13 @@ COMMAND_TIMEOUT = 60.0
 WRITE_TIMEOUT = 3.0
 #: What is said of a write that goes on after its time.
 HANGS = 'it hangs'
-#: What the C library (in LC_ALL=C) and nvme-cli say of this host and not of a
-#: device or a target.
+#: What the C library (in LC_ALL=C), mdadm and nvme-cli say of this host and
+#: not of a device or a target.  A namespace that is write-protected, or a
+#: target that takes no credentials, is refused with EACCES or EPERM as well:
+#: such words are not here, or one device would hold up all the others.
 _OF_THIS_HOST = (
-    'Operation not permitted', 'Permission denied', 'Cannot allocate memory',
-    'Too many open files', 'failed to open nvme-fabrics device',
-    '/dev/nvme-fabrics: No such file')
+    'must be super-user', 'Cannot allocate memory', 'Too many open files',
+    'failed to open nvme-fabrics device', '/dev/nvme-fabrics: No such file')
 PROGRAMS = '/usr/sbin:/usr/bin:/sbin:/bin'
 
 

@@ -62,8 +62,12 @@ class TestWords(base.BaseTestCase):
 
     def test_words(self):
         for words, kind in (
-                ('mdadm: cannot open /dev/nvme1n1: Permission denied',
+                ('mdadm: must be super-user to perform this action',
                  commands.CannotRun),
+                ('mdadm: cannot open /dev/nvme1n1: Permission denied',
+                 commands.CommandFailed),
+                ('mdadm: add new device failed: Operation not permitted',
+                 commands.CommandFailed),
                 ('failed to open nvme-fabrics device', commands.CannotRun),
                 ('mdadm: add new device failed: Invalid argument',
                  commands.CommandFailed)):

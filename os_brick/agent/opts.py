@@ -187,18 +187,27 @@ def check(conf: cfg.ConfigOpts, more: Iterable[cfg.Opt] = ()) -> None:
         conf[opt.dest]
 
 
-def list_opts() -> list[tuple[str, Sequence[cfg.Opt]]]:
-    """Entry point oslo.config.opts: everything for the sample file."""
-    from os_brick.agent.daemon import outlets
+def own_opts() -> list[tuple[str, Sequence[cfg.Opt]]]:
+    """Return section -> options, without those of drivers and sinks."""
     from os_brick.agent.host import privileged
-    from os_brick.agent.provisioner import drivers
     privsep = copy.deepcopy(priv_context.OPTS)
     for opt in privsep:
         if opt.name == 'capabilities':
             opt.default = list(privileged.CAPABILITIES)
             opt.sample_default = 'CAP_SYS_ADMIN, CAP_NET_ADMIN'
+    return [('DEFAULT', OPTS), (PRIVSEP_GROUP, privsep)]
+
+
+def list_opts() -> list[tuple[str, Sequence[cfg.Opt]]]:
+    """Entry point oslo.config.opts: everything for the sample file.
+
+    It loads all embedded drivers and sinks.
+    """
+    from os_brick.agent.daemon import outlets
+    from os_brick.agent.provisioner import drivers
     vendors = itertools.chain.from_iterable(
         driver.options() for driver in drivers.embedded())
     sinks = itertools.chain.from_iterable(
         sink.options() for sink in outlets.embedded())
-    return [('DEFAULT', [*OPTS, *vendors, *sinks]), (PRIVSEP_GROUP, privsep)]
+    (section, own), *others = own_opts()
+    return [(section, [*own, *vendors, *sinks]), *others]

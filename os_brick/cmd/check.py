@@ -59,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(given: argparse.Namespace, read: commands.Read) -> int:
     """Print what was found; the worst of it is the exit status."""
     conf = read()
-    found = [*checking.cheap(conf), *asked(conf)]
+    found = [*checking.cheap(conf, checking.of_extras(conf)), *asked(conf)]
     if given.json:
         print(json.dumps([{
             'about': one.about, 'code': one.code.name.lower(),

@@ -16,8 +16,10 @@ It reads files and attributes, and waits for nothing.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from collections.abc import Iterable
 from collections.abc import Iterator
+from collections.abc import Mapping
 from collections.abc import Sequence
 import contextlib
 import itertools
@@ -50,23 +52,27 @@ MULTIPATH = '/sys/module/nvme_core/parameters/multipath'
 #: sudo and the unit have these, an operator's shell may not.
 PATH = os.pathsep.join(('/usr/local/sbin', '/usr/sbin', '/sbin',
                         '/usr/local/bin', '/usr/bin', '/bin'))
+#: Its name, or its group, and what may be written in it.
+_Section = tuple[object, Sequence[cfg.Opt]]
 
 
-def cheap(conf: cfg.ConfigOpts) -> Iterator[findings.Finding]:
-    """Look at the configuration, and at what the agent needs of this host."""
-    yield from of_configuration(conf)
+def cheap(conf: cfg.ConfigOpts, more: Iterable[findings.Finding] = ()
+          ) -> Iterator[findings.Finding]:
+    """Look at the configuration, and at what the agent needs of this host.
+
+    :param more: what else was found in the configuration.
+    """
+    yield from of_configuration(conf, more)
     yield from of_host(conf)
 
 
-def of_configuration(conf: cfg.ConfigOpts) -> Iterator[findings.Finding]:
+def of_configuration(conf: cfg.ConfigOpts, more: Iterable[findings.Finding]
+                     ) -> Iterator[findings.Finding]:
     """Look at the files and at what they say."""
-    known, secret = _known(conf)
+    files = {path: _written(path) for path in _files(conf)}
+    known, secret = _known(conf, files.values())
     wrong = False
-    for path in _files(conf):
-        sections: dict[str, dict[str, Any]] = {}
-        cfg.ConfigParser(path, sections).parse()
-        written = {section: set(values)
-                   for section, values in sections.items()}
+    for path, written in files.items():
         secrets = secret & {name for names in written.values()
                             for name in names}
         for one in (*configuration.names(path, written, known),
@@ -78,15 +84,21 @@ def of_configuration(conf: cfg.ConfigOpts) -> Iterator[findings.Finding]:
                                     conf.poll_interval, _watchdog()):
         wrong = True
         yield one
+    for one in more:
+        wrong = True
+        yield one
+    if not wrong:
+        yield findings.fine(configuration.ABOUT, ', '.join(files))
+
+
+def of_extras(conf: cfg.ConfigOpts) -> Iterator[findings.Finding]:
+    """Find what the daemon does not start with: it makes them itself."""
     try:
         endpoint.look(conf)
         outlets.make(conf)
     except (endpoint.Missing, sink.ConfigurationError, cfg.Error) as error:
-        wrong = True
         yield findings.failure(configuration.ABOUT, str(error),
                                'correct it, or leave the option out')
-    if not wrong:
-        yield findings.fine(configuration.ABOUT, ', '.join(_files(conf)))
 
 
 def of_host(conf: cfg.ConfigOpts) -> Iterator[findings.Finding]:
@@ -109,26 +121,54 @@ def _files(conf: cfg.ConfigOpts) -> list[str]:
                if name.endswith('.conf')) for folder in folders))))
 
 
-def _known(conf: cfg.ConfigOpts
+def _written(path: str) -> dict[str, set[str]]:
+    """Return section -> the names that a file has in it."""
+    sections: dict[str, dict[str, Any]] = {}
+    cfg.ConfigParser(path, sections).parse()
+    return {section: set(values) for section, values in sections.items()}
+
+
+def _known(conf: cfg.ConfigOpts,
+           files: Iterable[Mapping[str, Collection[str]]]
            ) -> tuple[dict[str, set[str]], set[str]]:
-    """Return section -> its options, and the names of those secret."""
-    more: list[cfg.Opt] = []
-    sections: list[tuple[object, Sequence[cfg.Opt]]] = []
+    """Return section -> its options, and the names of those secret.
+
+    What an embedded driver or sink reads that is not chosen is known, too.
+    They are loaded only where something is written that nobody else reads:
+    the agent runs with what it has imported.
+
+    :param files: what is written in each.
+    """
+    light = [*opts.own_opts(), *_chosen(conf)]
+    known, secret = _by_section(light)
+    if all(name.replace('-', '_') in known.get(section, ())
+           for written in files for section, names in written.items()
+           for name in names):
+        return known, secret
+    return _by_section([*light, *opts.list_opts()])
+
+
+def _chosen(conf: cfg.ConfigOpts) -> Iterator[_Section]:
+    """What is read by what the configuration names, and by libraries."""
     # that one cannot be loaded is found elsewhere
     with contextlib.suppress(base.ProvisionerError):
-        more += drivers.load_class(conf.provisioner_driver).options()
+        yield 'DEFAULT', list(
+            drivers.load_class(conf.provisioner_driver).options())
     for name in {*conf.event_sinks} - {outlets.LOGGED, outlets.TOLD}:
         with contextlib.suppress(sink.ConfigurationError):
             kind = outlets.load(name)
-            more += kind.options()
-            sections += kind.sections()
+            yield 'DEFAULT', list(kind.options())
+            yield from kind.sections()
+    for library in (log_options, concurrency_opts, brick_opts):
+        yield from library.list_opts()
+
+
+def _by_section(sections: Iterable[_Section]
+                ) -> tuple[dict[str, set[str]], set[str]]:
     known: dict[str, set[str]] = {
         'DEFAULT': {'config_file', 'config_dir', 'config_source'}}
     secret = set()
-    for group, options in itertools.chain(
-            opts.list_opts(), [('DEFAULT', more)], sections,
-            log_options.list_opts(), concurrency_opts.list_opts(),
-            brick_opts.list_opts()):
+    for group, options in sections:
         section = known.setdefault(str(getattr(group, 'name', group)
                                        or 'DEFAULT'), set())
         for option in options:

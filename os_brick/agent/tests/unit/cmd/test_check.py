@@ -15,6 +15,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 import tempfile
 
 import fixtures
@@ -31,6 +33,14 @@ from os_brick.cmd import check
 from os_brick.cmd import checking
 
 
+#: Prints which modules are loaded once the start has been checked.
+LOADED = """
+import sys
+from os_brick.cmd import agent
+from os_brick.cmd import checking
+list(checking.cheap(agent._configuration(sys.argv[1:])))
+print(*sys.modules)
+"""
 UUID = '5d1e4f2c-0002-4000-8000-000000000002'
 
 
@@ -195,6 +205,20 @@ class StartTest(command_case.CommandCase):
         self.assertEqual(['check, host: bad; remedy: mend it',
                           'check, host: worse; remedy: mend it now'],
                          said.splitlines())
+
+    def test_it_loads_no_driver_that_is_not_used(self) -> None:
+        """But for one of which something is written."""
+        for values, loaded in (({}, False),
+                               ({'kioxia_token': 'x'}, True)):
+            ended = subprocess.run(
+                [sys.executable, '-W', 'ignore', '-c', LOADED,
+                 *self.configured(**values)], cwd=command_case.TREE,
+                text=True, capture_output=True,
+                timeout=command_case.PATIENCE)
+            self.assertEqual('', ended.stderr)
+            self.assertEqual(loaded, 'os_brick.agent.vendors.kioxia'
+                             in ended.stdout.split())
+            self.assertEqual(loaded, 'requests' in ended.stdout.split())
 
     def test_a_defect_stops_nothing(self) -> None:
         self.assertIn('starts all the same', self.said(

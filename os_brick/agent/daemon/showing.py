@@ -175,15 +175,15 @@ class Showing:
                if one['muted_until'] is None
                and one['severity'] != health.INFO}
         for subject in sorted(now.keys() - self._said):
-            one = now[subject]
-            self._sinks.put(self._host, changes.came(one))
-            LOG.log(_LEVELS[one['severity']], '%s%s: %s', one['code'],
-                    one['volume'] and ', volume %s' % one['volume'],
-                    one['text'])
+            self._tell(_LEVELS[now[subject]['severity']],
+                       changes.came(now[subject]))
         for code, volume in sorted(self._said - now.keys()):
-            self._sinks.put(self._host, changes.went(code, volume))
-            LOG.info('%s%s: over', code, volume and ', volume %s' % volume)
+            self._tell(logging.INFO, changes.went(code, volume))
         self._said = set(now)
+
+    def _tell(self, level: int, event: model.Event) -> None:
+        self._sinks.put(self._host, event)
+        LOG.log(level, '%s', event.message)
 
     def _facts(self, this: healing_pass.Pass,
                served: Iterable[outbox.Served],

@@ -32,6 +32,7 @@ RELAYED = {
     '…': {
         'agent/log_once.py',    # the subject of a traceback
         'agent/daemon/limits.py',    # PAUSED, RESUMED: Events
+        'agent/daemon/showing.py',    # the health codes
         'agent/vendors/kioxia.py',    # kioxia_tls_insecure: kioxia.rst
         'agent/vendors/local.py'},    # local-inventory.rst
     '…: …': {
@@ -39,7 +40,6 @@ RELAYED = {
         'agent/daemon/knowledge.py',    # LEFT_ALONE: health.rst
         'agent/daemon/service.py',    # a pass failed: PASS_FAILED
         'agent/daemon/serving.py',    # its replicas, replica R
-        'agent/daemon/showing.py',    # the health codes
         'agent/provisioner/outbox.py',    # the provisioner's words
         'agent/vendors/kumoscale/targets.py',
         'agent/vendors/kumoscale/volumes.py'}}

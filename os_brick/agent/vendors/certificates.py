@@ -12,15 +12,12 @@
 """When a certificate ends: one in a file, and one that a server shows.
 
 A server's is asked for by a connection of its own that verifies nothing and
-sends nothing: the date is wanted most of one that is no longer valid.  Of a
-certificate (RFC 5280, section 4.1) only the second time of its validity is
-read.
+sends nothing: the date is wanted most of one that is no longer valid.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-import datetime
 import re
 import socket
 import ssl
@@ -34,8 +31,6 @@ from os_brick.agent.vendors import base
 PATIENCE, BOUND = 5.0, 20.0
 _PEM = re.compile('-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----',
                   re.DOTALL)
-#: Tags of DER.
-_VERSION, _UTC_TIME, _GENERALIZED_TIME = 0xa0, 0x17, 0x18
 
 
 def in_use(servers: Iterable[tuple[str, int]], timeout: float, option: str,
@@ -114,39 +109,10 @@ def ends(der: bytes) -> float:
 
     :raises ValueError: it is no certificate.
     """
+    # a driver without certificates does not load it
+    from cryptography import x509
     try:
-        _tag, at, _end = _element(der, 0)    # Certificate
-        _tag, at, _end = _element(der, at)    # TBSCertificate
-        tag, _at, end = _element(der, at)
-        if tag == _VERSION:
-            at = end
-        for _field in ('serialNumber', 'signature', 'issuer'):
-            _tag, _at, at = _element(der, at)
-        _tag, at, _end = _element(der, at)    # Validity
-        _tag, _at, at = _element(der, at)    # notBefore
-        tag, at, end = _element(der, at)    # notAfter
-        return _time(tag, der[at:end].decode('ascii'))
-    except (IndexError, ValueError) as error:
+        return x509.load_der_x509_certificate(
+            der).not_valid_after_utc.timestamp()
+    except ValueError as error:
         raise ValueError('it is no certificate: %s' % error) from None
-
-
-def _element(der: bytes, at: int) -> tuple[int, int, int]:
-    """Return the tag at a place, and where its content begins and ends."""
-    tag, length, at = der[at], der[at + 1], at + 2
-    if length & 0x80:
-        more = length & 0x7f
-        length = int.from_bytes(der[at:at + more], 'big')
-        at += more
-    if at + length > len(der):
-        raise ValueError('it breaks off')
-    return tag, at, at + length
-
-
-def _time(tag: int, text: str) -> float:
-    if tag == _UTC_TIME:
-        # of this century up to 49
-        text = ('20' if text < '50' else '19') + text
-    elif tag != _GENERALIZED_TIME:
-        raise ValueError('its validity has no end')
-    return datetime.datetime.strptime(text, '%Y%m%d%H%M%SZ').replace(
-        tzinfo=datetime.timezone.utc).timestamp()

@@ -31,6 +31,9 @@ tree=$(dirname "$here")
 cd "$tree" || exit 1
 venv=${TEST_VENV:-$tree/.venv}
 results=${TEST_RESULTS:-$tree/.test-results}
+# Programs out of Debian packages that are not installed.
+unpacked=$results/tools
+PATH=$PATH:$unpacked
 deadline=$((SECONDS + ${TEST_TIME:-3540}))
 all_parts=(lint types unit docs releasenotes lab)
 
@@ -140,6 +143,24 @@ install_debian() {
         { say "apt-get failed: see $results/apt.log"; return 1; }
 }
 
+# The package would start a server: of it the tool alone is taken.
+unpack_promtool() {
+    local place
+    say 'getting promtool out of the Debian package prometheus'
+    place=$(mktemp -d) || return 1
+    (
+        cd "$place" || exit 1
+        # apt leaves root for it, and may not write here
+        chmod 777 .
+        { apt-get download prometheus ||
+            { apt-get update && apt-get download prometheus; }; } &&
+            dpkg-deb -x prometheus_*.deb unpacked &&
+            mkdir -p "$unpacked" && cp unpacked/usr/bin/promtool "$unpacked"
+    ) </dev/null >"$results/apt.log" 2>&1 ||
+        { say "apt-get failed: see $results/apt.log"; return 1; }
+    rm -rf "$place"
+}
+
 good_python() {
     "$1" -c 'import ensurepip, sys, venv
 sys.exit(sys.version_info < (3, 10))' 2>/dev/null
@@ -166,10 +187,14 @@ set_up() {
             return 1
         fi
     done
-    # The tests of the etcd driver say so themselves where there is none.
-    command -v etcd >/dev/null || ! have_apt ||
-        install_debian etcd-server || install_debian etcd ||
+    # What follows is missed by single tests, which say so themselves.
+    { command -v etcd && command -v etcdctl; } >/dev/null || ! have_apt ||
+        install_debian etcd-server etcd-client || install_debian etcd ||
         say 'no etcd: its tests will be skipped'
+    command -v zsh >/dev/null || ! have_apt || install_debian zsh ||
+        say 'no zsh: the tests of its completion will be skipped'
+    command -v promtool >/dev/null || ! have_apt || unpack_promtool ||
+        say 'no promtool: the tests of the alerts will be skipped'
     wanted=$(cat requirements.txt test-requirements.txt \
         doc/requirements.txt tools/test.sh | sha256sum)
     if [ -f "$venv/.test-sh" ] && [ "$(cat "$venv/.test-sh")" = "$wanted" ] &&

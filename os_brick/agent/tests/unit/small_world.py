@@ -112,6 +112,7 @@ class SmallHost:
         self.legs: dict[int, dict[str, tuple[int | None, set[str]]]] = {}
         self.did: list[act.Action] = []
         self.silent: set[str] = set()
+        self.heard: frozenset[str] = frozenset()
         self.no_way = ''
         self.array_state = 'active'
         self.broken: Callable[[act.Action], None] = lambda action: None
@@ -185,6 +186,7 @@ class SmallHost:
     def execute_all(self, steps: Sequence[batch.Step],
                     owned: ownership.Owned,
                     heard: Collection[str] = ()) -> list[batch.Outcome]:
+        self.heard = frozenset(heard)
         outcomes: list[batch.Outcome] = []
         for step in steps:
             try:

@@ -490,6 +490,8 @@ class TestSilent(GuardianCase):
         self.assertEqual([], self.did(act.FailLeg))
         self.looks(1.5)
         self.assertEqual(1, len(self.did(act.FailLeg)))
+        # who has answered is not asked again
+        self.assertEqual({'nvme10n1'}, self.host.heard)
 
     def test_S9_the_other_leg_has_to_answer_a_read(self) -> None:
         self.silent('A')

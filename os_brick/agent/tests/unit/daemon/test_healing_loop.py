@@ -287,6 +287,19 @@ class TestWhoseFault(CycleCase):
         self.turn(200)
         self.assertEqual(1, len(self.said('replace')))
 
+    def test_a_program_that_is_needed_to_reach_it(self):
+        """What was assigned is not here, and that is not its fault."""
+        def broken(action):
+            if isinstance(action, act.Connect):
+                raise execute.HostUnfit('nvme cannot be run')
+        self.host.broken = broken
+        self.lose()
+        self.turn(200)
+        self.assertEqual(1, len(self.said('replace')))
+        self.host.broken = lambda action: None
+        self.turn(20)
+        self.assertEqual({'A', 'C'}, self.legs())
+
     def stands_still(self):
         self.turn(60)
         self.assertEqual([], self.said('replace'))

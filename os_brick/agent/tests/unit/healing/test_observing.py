@@ -109,6 +109,8 @@ class TestObserve(base.BaseTestCase):
         self.assertEqual((D, float('inf')), (
             later[A].successor,
             observing.observe(view(world, later))[A].retry_at))
+        # it is held against the next one as the first one would have been
+        self.assertEqual((1, 1), (seen[other].fruitless, later[D].fruitless))
 
     def test_a_view_is_frozen(self) -> None:
         world = simulated_agent.world()

@@ -35,11 +35,14 @@ class CopiesInDoubtTest(story.StoryTestCase):
                     'count=16', 'seek=%d' % at, 'oflag=direct',
                     'conv=fsync,notrunc')
 
-    def device(self, volume: connector.Volume,
-               target: targets.Target) -> str:
+    def array(self, volume: connector.Volume) -> host.Array:
         array = host.array(volume.alias)
         assert array is not None
-        leg = array.leg(self.uuid(target))
+        return array
+
+    def device(self, volume: connector.Volume,
+               target: targets.Target) -> str:
+        leg = self.array(volume).leg(self.uuid(target))
         assert leg is not None
         return '/dev/' + leg.device
 
@@ -82,14 +85,46 @@ class CopiesInDoubtTest(story.StoryTestCase):
         self.assert_equal(volume)
 
     def assert_equal(self, volume: connector.Volume) -> None:
-        array = host.array(volume.alias)
-        assert array is not None
-        md = pathlib.Path('/sys/class/block', array.name, 'md')
+        md = pathlib.Path('/sys/class/block', self.array(volume).name, 'md')
         (md / 'sync_action').write_text('check')
         waiting.wait_until(
             lambda: (md / 'sync_action').read_text().strip() == 'idle',
             'the check has ended', story.LONG)
         self.assertEqual('0', (md / 'mismatch_cnt').read_text().strip())
+
+    def test_s10_an_array_that_never_was_away(self) -> None:
+        """Who is in charge has changed while no agent looked: md knows."""
+        volume = self.session.attach('vol-same')
+        first, second = [target for target, _ns in volume.replicas]
+        first_device, second_device = (
+            self.device(volume, target) for target in (first, second))
+        agent = self.watched(volume, grace=600)
+        agent.wait_for_log('serves host', story.LONG)
+        self.fill(volume, 0)
+        process.run('mdadm', '--manage', volume.path, '--fail', first_device)
+        agent.wait_for_log('replica %s is MISSING' % self.uuid(first),
+                           story.LONG)
+        agent.kill()
+        self.drop(volume, first_device)
+        process.run('mdadm', '--manage', volume.path, '--add', first_device)
+        host.wait_until_whole(volume.alias, 2, story.LONG)
+        process.run('mdadm', '--manage', volume.path, '--fail', second_device)
+        self.drop(volume, second_device)
+        self.fill(volume, 32)
+        agent.skip_log()
+        agent.start()
+        self.wait_whole(volume, first, second)
+        self.assertNotIn(HELD, agent.log())
+        self.assert_equal(volume)
+
+    def drop(self, volume: connector.Volume, device: str) -> None:
+        """Have md list a faulty leg no more, if it still does."""
+        waiting.wait_until(
+            lambda: process.succeeds('mdadm', '--manage', volume.path,
+                                     '--remove', device)
+            or not any('/dev/' + leg.device == device for leg
+                       in self.array(volume).legs),
+            '%s leaves the array' % device, story.LONG)
 
     def test_s10_an_array_that_came_up_on_an_old_copy(self) -> None:
         volume = self.session.attach('vol-stale')

@@ -26,6 +26,28 @@ from os_brick.agent.tests.functional import story
 class SafetyTest(story.StoryTestCase):
     """Refusals, foreign property, and sudden death."""
 
+    def test_s1_no_leg_is_dropped_while_no_other_one_answers(self) -> None:
+        """The kernel calls the other one live; its disk stands still.
+
+        Without the guard: what is dropped here is healing's doing.
+        """
+        volume = self.session.attach('vol-mute', slow=True)
+        lost, mute = [target for target, _ns in volume.replicas]
+        agent = self.watched(volume, grace=10, io_guard='off')
+        agent.wait_for_log('serves host', story.LONG)
+        lost.kill()
+        agent.wait_for_log('replica %s is MISSING' % self.uuid(lost),
+                           story.LONG)
+        self.addCleanup(mute.namespace.backing.thaw)
+        mute.namespace.backing.freeze()
+        found = agent.wait_for_log(
+            'done: FailLeg|S1: no other leg of md[0-9]+ answered', story.LONG)
+        self.assertIn('S1', found.group())
+        self.assertEqual({self.uuid(lost), self.uuid(mute)},
+                         self.legs(volume))
+        mute.namespace.backing.thaw()
+        self.wait_whole(volume, mute, self.spares[0])
+
     def test_s2_spare_too_small(self) -> None:
         """Refused by its true size, whatever the inventory claims."""
         volume = self.session.attach('vol-small')

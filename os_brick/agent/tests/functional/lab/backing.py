@@ -40,7 +40,7 @@ class Backing:
     def __init__(self, name: str, size: int, slow: bool = False) -> None:
         """Create it.
 
-        :param slow: whether ``set_delay`` will be used.
+        :param slow: whether ``set_delay`` or ``freeze`` will be used.
         """
         DIRECTORY.mkdir(parents=True, exist_ok=True)
         self.name = name
@@ -72,6 +72,22 @@ class Backing:
                     self._mapped)
         # udev would read it at its new speed, and be waited for.
         process.run('dmsetup', 'resume', '--noudevsync', self._mapped)
+
+    def freeze(self) -> None:
+        """Let nothing end any more; the target itself goes on answering.
+
+        :raises ValueError: when it was not created as a slow device.
+        """
+        if not self._mapped:
+            raise ValueError('%s was not created with slow=True' % self.name)
+        LOG.info('%s stands still', self.device)
+        process.run('dmsetup', 'suspend', '--noflush', '--nolockfs',
+                    self._mapped)
+
+    def thaw(self) -> None:
+        """Go on, if it was frozen."""
+        if self._mapped:
+            process.run('dmsetup', 'resume', '--noudevsync', self._mapped)
 
     def read(self, offset: int, length: int) -> bytes:
         """Read blocks behind the target's back."""

@@ -87,10 +87,15 @@ class Judge:
     def good(self, raid: md.Raid, without: str = '',
              lately: bool = False) -> list[md.Member]:
         """The legs that can be used; ``lately``: or could just now."""
-        dropped = [member for when, member in raid.lost
-                   if self.kernel.now - when <= BLINK] if lately else []
-        return [member for member in (*raid.copies(), *dropped)
+        return [member for member in (self._just_there(raid) if lately
+                                      else raid.copies())
                 if self._reachable(member, without, lately)]
+
+    def _just_there(self, raid: md.Raid) -> list[md.Member]:
+        """The copies, and those that a look may still have shown as such."""
+        return [*raid.copies(), *(
+            member for when, member in raid.lost
+            if self.kernel.now - when <= BLINK)]
 
     def _owner(self, raid: md.Raid) -> provisioners.SimVolume:
         return next(volume for volume in self.provisioner.volumes.values()
@@ -163,7 +168,7 @@ class Judge:
                              % (raid.name, member.device))
         if member.in_sync and not any(
                 other is not member and self._lately(other)
-                for other in raid.copies()):
+                for other in self._just_there(raid)):
             raise self.broke('S1: %s of %s would be dropped, and no other '
                              'leg answers' % (member.device, raid.name))
         if member in good and not any(

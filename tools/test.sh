@@ -80,6 +80,7 @@ summary=()
 passed=0
 failed=0
 unsteady=
+named=
 running=
 
 # Stop at ^C or a CI's TERM, but say what is known so far.
@@ -293,6 +294,10 @@ unit() {
     fi
     # A runner that broke off counts as one more failure.
     if [ $status -ne 0 ] && [ "$bad" -eq 0 ]; then bad=1; fi
+    # The reader of a log that was cut sees its end.
+    [ "$bad" -eq 0 ] ||
+        named+=$("$venv/bin/python" -m stestr failing --list 2>/dev/null |
+            sed 's/^/test: FAILED /' | head -20)
     note unit "$good" "$bad" "$skipped" "$text"
 }
 
@@ -379,5 +384,6 @@ say "logs: $results"
 printf '%-13s %7s %7s %8s\n' part passed failed skipped
 printf '%s\n' "${summary[@]}"
 [ -z "$unsteady" ] || printf '%s\n' "$unsteady"
+[ -z "$named" ] || printf '%s\n' "$named"
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ] && [ $interrupted = no ]

@@ -25,7 +25,6 @@ from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Sequence
 import contextlib
-import errno
 import logging
 import os
 import sqlite3
@@ -33,29 +32,13 @@ from typing import Any
 
 from os_brick.agent import clock as clocks
 from os_brick.agent import log_once
+from os_brick.agent.store import faults
 from os_brick.agent.store import tables
 
-#: What a disk may say that will let itself be written another day.
-_PASSING = (errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EIO)
-# sqlite3 gives no code before Python 3.11
-_OF_THE_DISK = ('locked', 'readonly', 'is full', 'disk I/O', 'unable to open',
-                'out of memory')
 #: Seconds to wait for another process that has the file.
 BUSY = 5.0
 LOG = logging.getLogger(__name__)
 Statement = tuple[str, Sequence[object]]
-
-
-class LedgerError(Exception):
-    """The file cannot be used; the text names it."""
-
-
-class NotKept(LedgerError):
-    """What had to be on the disk first could not be written."""
-
-
-#: What a disk or a file may do; a defect of this program is none of these.
-_TROUBLES = (sqlite3.DatabaseError, OSError, UnicodeError, LedgerError)
 
 
 class Database:
@@ -126,26 +109,30 @@ class Database:
         """
         try:
             return self._opened().execute(sql, parameters).fetchall()
-        except _TROUBLES as error:
+        except faults.TROUBLES as error:
             self._failed(error)
             return None
 
-    def _keep(self, statements: list[Statement], durable: bool) -> None:
+    def _keep(self, statements: list[Statement], durable: bool,
+              again: bool = True) -> None:
         try:
             self._write(statements)
         except sqlite3.ProgrammingError:
             raise
-        except _TROUBLES as error:
-            self._failed(error)
+        except faults.TROUBLES as error:
+            if self._failed(error) and again:
+                # there is room for a new file
+                self._keep(statements, durable, again=False)
+                return
             if durable:
-                raise NotKept('%s cannot be written: %s' % (
-                    self.path, _words(error))) from error
+                raise faults.NotKept('%s cannot be written: %s' % (
+                    self.path, faults.words(error))) from error
             self._behind = True
 
     def _write(self, statements: list[Statement]) -> None:
         if self._unread:
-            raise LedgerError('what it holds could not be read when the agent '
-                              'was started')
+            raise faults.LedgerError('what it holds could not be read when '
+                                     'the agent was started')
         disk = self._opened()
         with disk:
             if self._behind:
@@ -155,23 +142,28 @@ class Database:
         self._behind = False
         self._log_once.fine(self.path)
 
-    def _failed(self, error: Exception) -> None:
-        """Say it once, and begin anew with the next change."""
+    def _failed(self, error: Exception) -> bool:
+        """Say it once, and begin anew with the next change.
+
+        :returns: whether that makes a new file, the damaged one being gone.
+        """
         self._let_go()
         if self._visiting:
-            raise LedgerError('%s cannot be used: %s' % (
-                self.path, _words(error))) from error
-        if _damaged(error) and not self._unread and self._put_aside(error):
-            return
+            raise faults.LedgerError('%s cannot be used: %s' % (
+                self.path, faults.words(error))) from error
+        if (faults.damaged(error) and not self._unread
+                and self._put_aside(error)):
+            return True
         self._log_once.trouble(self.path, (
             '%s. The agent goes on from memory: it guards, reports and puts '
             'copies back, but asks for no replacement until this file can be '
-            'written%s' % (_words(error), ' and the agent was restarted'
+            'written%s' % (faults.words(error), ' and the agent was restarted'
                            if self._unread else '')), logging.ERROR)
+        return False
 
     def _opened(self) -> sqlite3.Connection:
         """Return the file, opened anew where it is another one by now."""
-        if self._disk is not None and self._file != _identity(self.path):
+        if self._disk is not None and self._file != faults.identity(self.path):
             self._let_go()
             self._behind = True
         if self._disk is None:
@@ -186,7 +178,7 @@ class Database:
         os.close(os.open(
             self.path, os.O_RDWR | os.O_CLOEXEC
             | (0 if self._visiting else os.O_CREAT), 0o600))
-        self._file = _identity(self.path)
+        self._file = faults.identity(self.path)
         self._disk = sqlite3.connect(self.path, timeout=BUSY,
                                      check_same_thread=False)
         self._disk.execute('PRAGMA synchronous=FULL')
@@ -195,10 +187,17 @@ class Database:
                 self._disk.executescript(tables.ALL)
 
     def _version(self, disk: sqlite3.Connection) -> int:
-        """:raises LedgerError: a later release has written it."""
+        """:raises LedgerError: a later release has written it.
+
+        :raises sqlite3.DatabaseError: a damaged one is no version.
+        """
         version = int(disk.execute('PRAGMA user_version').fetchone()[0])
+        if version > tables.VERSION and not tables.says_twice(disk, version):
+            raise sqlite3.DatabaseError(
+                'it gives two versions of its tables, %d and another one'
+                % version)
         if version > tables.VERSION:
-            raise LedgerError(
+            raise faults.LedgerError(
                 '%s was written by a later release of nvme-agent (version %d '
                 'of its tables, this release knows %d). Install that release '
                 'again; or move the file away, and what it remembered of '
@@ -215,8 +214,8 @@ class Database:
             try:
                 self._open()
             except OSError as error:
-                if error.errno not in _PASSING:
-                    raise LedgerError('%s cannot be opened: %s' % (
+                if error.errno not in faults.PASSING:
+                    raise faults.LedgerError('%s cannot be opened: %s' % (
                         self.path, error.strerror)) from error
                 if not os.path.exists(self.path):
                     self._behind = True
@@ -224,11 +223,12 @@ class Database:
                     return
                 self._open_to_read()
             self._load()
-        except LedgerError:
+        except faults.LedgerError:
             raise
-        except _TROUBLES as error:
+        except faults.TROUBLES as error:
             # what a full disk has left empty holds nothing
-            self._unread = not _damaged(error) and _size(self.path) != 0
+            self._unread = (not faults.damaged(error)
+                            and faults.size(self.path) != 0)
             self._behind = True
             self._failed(error)
 
@@ -260,46 +260,17 @@ class Database:
         except OSError as problem:
             self._unread = True
             LOG.error('%s is damaged (%s) and cannot be put aside: %s',
-                      self.path, _words(error), _words(problem))
+                      self.path, faults.words(error), faults.words(problem))
             return False
         self._behind = True
         LOG.error('%s is damaged (%s) and was put aside as %s; a new file is '
                   'made. The agent writes to it what it knows, which is '
                   'nothing when it has only been started: grace periods then '
                   'begin anew, and whether a copy is in doubt is seen only '
-                  'from the copies', self.path, _words(error), aside)
+                  'from the copies', self.path, faults.words(error), aside)
         return True
 
     def _let_go(self) -> None:
         disk, self._disk = self._disk, None
         if disk is not None:
             disk.close()
-
-
-def _identity(path: str) -> tuple[int, int] | None:
-    try:
-        found = os.stat(path)
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
-
-
-def _damaged(error: Exception) -> bool:
-    """Whether the content is wrong, not the disk or another process."""
-    if isinstance(error, (OSError, LedgerError)):
-        return False
-    return not (isinstance(error, sqlite3.OperationalError)
-                and any(words in str(error) for words in _OF_THE_DISK))
-
-
-def _size(path: str) -> int | None:
-    try:
-        return os.stat(path).st_size
-    except OSError:
-        return None
-
-
-def _words(error: Exception) -> str:
-    if isinstance(error, OSError):
-        return error.strerror or str(error)
-    return str(error)

@@ -32,9 +32,10 @@ from os_brick.agent import model
 from os_brick.agent.model import pauses
 from os_brick.agent.store import database
 from os_brick.agent.store import encoding
+from os_brick.agent.store import faults
 
-LedgerError = database.LedgerError
-NotKept = database.NotKept
+LedgerError = faults.LedgerError
+NotKept = faults.NotKept
 #: Seconds; a step of the wall clock that is smaller is none.
 STEP = 1.0
 #: Its name in the state directory.

@@ -21,6 +21,7 @@ import sqlite3
 
 from oslotest import base
 
+from os_brick.agent.store import tables
 from os_brick.agent.tests.unit.cmd import command_case
 from os_brick.cmd import starting
 
@@ -203,6 +204,8 @@ class TestCommand(command_case.CommandCase):
         path = os.path.join(self.values['state_dir'], 'agent.sqlite')
         with contextlib.closing(sqlite3.connect(path)) as later:
             later.execute('PRAGMA user_version=99')
+            later.execute('PRAGMA application_id=%d' % (
+                tables.APPLICATION + 99))
         self.refused(starting.NO_ROOM, self.configured(), path,
                      'later release')
 

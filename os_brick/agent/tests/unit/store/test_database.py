@@ -267,10 +267,38 @@ class TestStart(DatabaseCase):
         self.open().close()
         with contextlib.closing(sqlite3.connect(self.path)) as other:
             other.execute('PRAGMA user_version=%d' % (tables.VERSION + 1))
+            other.execute('PRAGMA application_id=%d' % (
+                tables.APPLICATION + tables.VERSION + 1))
         error = self.assertRaises(ledger.LedgerError, self.open)
         for words in (self.path, 'later release', 'move the file away'):
             self.assertIn(words, str(error))
         self.assertEqual([], self.aside())
+
+    def test_a_damaged_version_is_no_later_release(self):
+        self.open().close()
+        with open(self.path, 'r+b') as file:
+            # where sqlite's header has user_version
+            file.seek(63)
+            file.write(bytes([180]))
+        book = self.open()
+        self.assertEqual(1, len(self.aside()))
+        book.save(VOLUME, {A: ASKED}, durable=True)
+        self.assertEqual(ASKED, self.reopened(book).records(VOLUME)[A])
+
+    def test_damage_that_only_a_write_finds(self):
+        self.open().close()
+        with contextlib.closing(sqlite3.connect(self.path)) as other, other:
+            other.execute('DROP TABLE clock')
+            other.execute('CREATE TABLE clock (id INTEGER, boot TEXT)')
+        book = self.open()
+        self.assertEqual([], self.aside())
+        book.save(VOLUME, {A: ASKED}, durable=True)
+        now = book.now()
+        self.assertFalse(book.trouble)
+        self.assertEqual(1, len(self.aside()))
+        book = self.reopened(book)
+        self.assertEqual(ASKED, book.records(VOLUME)[A])
+        self.assertLessEqual(now, book.now())
 
     def test_an_earlier_release_has_no_version(self):
         book = self.open()

@@ -1,0 +1,65 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""What a disk or a file of sqlite's may say, and what it means."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sqlite3
+
+#: What a disk may say that will let itself be written another day.
+PASSING = (errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EIO)
+# sqlite3 gives no code before Python 3.11
+_OF_THE_DISK = ('locked', 'readonly', 'is full', 'disk I/O', 'unable to open',
+                'out of memory')
+
+
+class LedgerError(Exception):
+    """The file cannot be used; the text names it."""
+
+
+class NotKept(LedgerError):
+    """What had to be on the disk first could not be written."""
+
+
+#: What a disk or a file may do; a defect of this program is none of these.
+TROUBLES = (sqlite3.DatabaseError, OSError, UnicodeError, LedgerError)
+
+
+def identity(path: str) -> tuple[int, int] | None:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def damaged(error: Exception) -> bool:
+    """Whether the content is wrong, not the disk or another process."""
+    if isinstance(error, (OSError, LedgerError)):
+        return False
+    return not (isinstance(error, sqlite3.OperationalError)
+                and any(said in str(error) for said in _OF_THE_DISK))
+
+
+def size(path: str) -> int | None:
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return None
+
+
+def words(error: Exception) -> str:
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    return str(error)

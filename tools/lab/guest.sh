@@ -12,11 +12,11 @@
 #    under the License.
 #
 # Inside the machine: make it a storage host, then run what was asked for.
-# guest.sh VENV RESULTS run PATTERN | exec CMD... | shell
+# guest.sh VENV RESULTS SHARED run | exec CMD... | shell
 
 set -u
-venv=$1 results=$2 verb=$3
-shift 3
+venv=$1 results=$2 shared=$3 verb=$4
+shift 4
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 state=/run/nvme-agent-lab
 share=/run/nvme-agent-lab-host
@@ -64,7 +64,7 @@ set_up() {
         cat /proc/sys/kernel/random/uuid >/etc/nvme/hostid
     export PATH=$venv/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin
     export PATH=$PATH:/sbin:/bin
-    export LAB=1 LAB_EVIDENCE=$results/evidence TMPDIR=$state/tmp
+    export LAB=1 LAB_EVIDENCE=$shared/evidence TMPDIR=$state/tmp
     export PYTHONDONTWRITEBYTECODE=1 PYTHONWARNINGS=ignore HOME=/run
     export LC_ALL=C.UTF-8
     unset PYTHONPATH
@@ -72,35 +72,21 @@ set_up() {
 }
 
 run_tests() {
-    local packages code
-    packages=$(python -c \
-        'import sysconfig; print(sysconfig.get_paths()["purelib"])')
     # A test that never ends must not take the others with it.
     export OS_TEST_TIMEOUT=${OS_TEST_TIMEOUT:-400}
-    # Logs go to files; the terminal shows each test as it ends.
+    # Logs go to files; the terminal shows each test as it begins and ends.
     export OS_LOG_CAPTURE=1 OS_STDOUT_CAPTURE=1 OS_STDERR_CAPTURE=1
-    mkdir -p "$state/stestr"
-    cat >"$state/stestr/stestr.conf" <<CONF
-[DEFAULT]
-test_path=$packages/os_brick/agent/tests/functional
-top_dir=$packages
-CONF
-    cd "$state/stestr" || exit 1
-    stestr --config stestr.conf init
     # The stream is kept as it comes, whatever becomes of the machine.
-    stestr --config stestr.conf run --serial --subunit ${1:+"$1"} |
-        tee "$results/subunit" | python "$here/progress.py"
-    code=${PIPESTATUS[2]}
-    stestr --config stestr.conf last >"$results/stestr.txt" 2>&1
-    cp -r .stestr "$results/stestr" 2>/dev/null
-    return "$code"
+    python "$here/runner.py" run "$shared" | tee "$results/subunit" |
+        python "$here/progress.py" "${results##*-}"
+    return "${PIPESTATUS[0]}"
 }
 
 set_up
 say "the machine is up after $(cut -d. -f1 /proc/uptime) s"
 dmesg --follow >"$results/kernel.log" 2>/dev/null &
 case $verb in
-run) run_tests "$@" ;;
+run) run_tests ;;
 exec) "$@" ;;
 shell) exec bash -i ;;
 esac

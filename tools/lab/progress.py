@@ -17,6 +17,7 @@ of a failed one only the traceback, for its logs are in its evidence folder.
 
 from __future__ import annotations
 
+import functools
 import sys
 from typing import Any
 
@@ -31,33 +32,54 @@ WORDS = {'success': 'ok', 'fail': 'FAIL', 'skip': 'skip', 'xfail': 'ok',
 class Begins(testtools.StreamResult):
     """Name a test when it begins."""
 
+    def __init__(self, machine: str) -> None:
+        super().__init__()
+        self._machine = machine
+
     def status(self, *_args: Any, **packet: Any) -> None:
         """Take one packet of the stream."""
         test_id = packet.get('test_id')
         if test_id and packet.get('test_status') == 'inprogress':
-            print('%s ...' % '.'.join(test_id.split('.')[-3:]), end=' ',
-                  flush=True)
+            _print(self._machine, '%s ...' % _short(test_id))
 
 
-def ended(test: Any) -> None:
+def _short(test_id: str) -> str:
+    return '.'.join(test_id.split('.')[-3:])
+
+
+def _print(machine: str, text: str) -> None:
+    """Print whole lines at once, for another machine prints between them."""
+    sys.stdout.write(''.join('%s  %s\n' % (machine, line)
+                             for line in text.splitlines()))
+    sys.stdout.flush()
+
+
+def ended(machine: str, test: Any) -> None:
     """Print how a test ended."""
     begin, end = test['timestamps']
     seconds = (end - begin).total_seconds() if begin and end else 0.0
     if test['status'] == 'exists':
         return
-    print('%s  %.1f s' % (WORDS[test['status']], seconds), flush=True)
+    lines = ['%s %s  %.1f s' % (_short(test['id']), WORDS[test['status']],
+                                seconds)]
     for name, detail in sorted(test['details'].items()):
         if (name.startswith('traceback') or name == 'reason'
                 or (WORDS[test['status']] != 'ok' and name == 'stdout')):
-            print('    ' + detail.as_text().rstrip().replace('\n', '\n    '),
-                  flush=True)
+            lines += ['    ' + line for line
+                      in detail.as_text().rstrip().splitlines()]
+    _print(machine, '\n'.join(lines))
 
 
 def main() -> int:
-    """Read standard input to its end; exit 0 if nothing failed."""
+    """Read standard input to its end; exit 0 if nothing failed.
+
+    Argument: the machine's number, for the lines of several mingle.
+    """
+    machine = sys.argv[1]
     summary = testtools.StreamSummary()
     result = testtools.CopyStreamResult(
-        [Begins(), testtools.StreamToDict(ended), summary])
+        [Begins(machine), testtools.StreamToDict(
+            functools.partial(ended, machine)), summary])
     case = subunit.ByteStreamToStreamResult(
         sys.stdin.buffer, non_subunit_name='stdout')
     result.startTestRun()

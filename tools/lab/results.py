@@ -11,8 +11,9 @@
 #    under the License.
 """Count the tests of one lab run; say what failed and where to look.
 
-The stream is read as far as it goes: a test that began and did not end is
-one that failed, and no test at all is a failure too.
+Each machine left a stream; each is read as far as it goes.  A test that began
+and did not end is one that failed, and so is one that is on the list and never
+began; no test at all is a failure too.
 """
 
 from __future__ import annotations
@@ -25,6 +26,9 @@ import subunit
 import testtools
 
 OK = frozenset(['success', 'xfail'])
+NEVER = 'never'
+#: Status -> what to say where there is no traceback.
+UNFINISHED = {'inprogress': ' (did not end)', NEVER: ' (did not begin)'}
 
 
 def read(stream: pathlib.Path) -> dict[str, str]:
@@ -57,9 +61,13 @@ def failures(statuses: dict[str, str]) -> list[str]:
             if status not in OK and status != 'skip']
 
 
-def _statuses(results: pathlib.Path) -> dict[str, str]:
-    stream = results / 'subunit'
-    return read(stream) if stream.exists() else {}
+def of_all(results: pathlib.Path) -> dict[str, str]:
+    """Map each test of the list to what became of it on some machine."""
+    found = dict.fromkeys(
+        (results / 'tests').read_text(encoding='utf-8').split(), NEVER)
+    for stream in sorted(results.glob('machine-*/subunit')):
+        found.update(read(stream))
+    return found
 
 
 def main() -> int:
@@ -70,15 +78,15 @@ def main() -> int:
     ``failed`` in the first.
     """
     results = pathlib.Path(sys.argv[1])
-    statuses = first = _statuses(results)
+    statuses = first = of_all(results)
     if len(sys.argv) > 2:
-        statuses = once_more(first, _statuses(pathlib.Path(sys.argv[2])))
+        statuses = once_more(first, of_all(pathlib.Path(sys.argv[2])))
     passed = [name for name, status in statuses.items() if status in OK]
     skipped = [name for name, status in statuses.items() if status == 'skip']
     failed = failures(statuses)
     for name in failed:
-        unfinished = ' (did not end)' if statuses[name] == 'inprogress' else ''
-        print('lab: FAILED%s %s' % (unfinished, name))
+        print('lab: FAILED%s %s' % (
+            UNFINISHED.get(statuses[name], ''), name))
         _point_to_evidence(results, name)
     for name in failures(first):
         if name not in failed:

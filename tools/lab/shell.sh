@@ -16,4 +16,4 @@
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 # lab.sh leaves the environment's place and the results' in this file.
 { read -r venv && read -r results; } <"$here/../../.lab/shell"
-exec bash "$here/guest.sh" "$venv" "$results" shell
+exec bash "$here/guest.sh" "$venv" "$results" "$results" shell

@@ -17,15 +17,25 @@ import logging
 import os
 import pathlib
 from typing import Any
+from typing import Callable
+from typing import TypeVar
 
 from oslotest import base
 
 from os_brick.agent.tests.functional.lab import evidence
+from os_brick.agent.tests.functional.lab import forked
 from os_brick.agent.tests.functional.lab import session as session_lib
 
 LOG = logging.getLogger(__name__)
 
 DIRECTORY = pathlib.Path('/run/nvme-agent-lab')
+Method = TypeVar('Method', bound=Callable[..., None])
+
+
+def by_console_script(method: Method) -> Method:
+    """Let a test's agents be executed as an operator's are, never forked."""
+    setattr(method, 'by_console_script', True)
+    return method
 
 
 class LabTestCase(base.BaseTestCase):
@@ -46,7 +56,10 @@ class LabTestCase(base.BaseTestCase):
         self._keep_log()
         self.addOnException(self._keep_evidence)
         evidence.mark('begin %s' % self.name)
-        self.session = session_lib.Session()
+        method = getattr(self, self._testMethodName)
+        executed = getattr(method, 'by_console_script', False)
+        self.session = session_lib.Session(
+            fork=forked.wanted() and not executed)
         self.addCleanup(self._close)
 
     @property

@@ -13,6 +13,7 @@
 
 from __future__ import annotations
 
+from os_brick.agent.tests.functional import base
 from os_brick.agent.tests.functional import guard_story
 from os_brick.agent.tests.functional.lab import connector
 from os_brick.agent.tests.functional.lab import host
@@ -99,6 +100,7 @@ class GuardTest(guard_story.GuardTestCase):
             self.wait_whole(volume, *members)
         self.assert_nothing_lost(writer, volume)
 
+    @base.by_console_script
     def test_s9_no_leg_is_left_failing_fast_by_a_dead_agent(self) -> None:
         """SIGKILL, then all targets go: a pause, no error."""
         volume, agent, anchor, other = self.guarded('vol-left')

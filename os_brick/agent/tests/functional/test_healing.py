@@ -16,6 +16,7 @@ from __future__ import annotations
 import os
 
 from os_brick.agent.host import identity
+from os_brick.agent.tests.functional import base
 from os_brick.agent.tests.functional.lab import host
 from os_brick.agent.tests.functional.lab import inventory
 from os_brick.agent.tests.functional.lab import session as session_lib
@@ -26,6 +27,7 @@ from os_brick.agent.tests.functional import story
 class HealingTest(story.StoryTestCase):
     """Targets die; the volume goes on and becomes whole again."""
 
+    @base.by_console_script
     def test_heals_after_the_death_of_a_target(self) -> None:
         """Reported, requested after the grace period, exchanged, let go."""
         volume = self.session.attach('vol-heal')
@@ -152,6 +154,7 @@ class HealingTest(story.StoryTestCase):
 class DaemonTest(story.StoryTestCase):
     """The daemon among its neighbours."""
 
+    @base.by_console_script
     def test_ordinary_user_without_capabilities(self) -> None:
         """Only the helper may do anything; a second agent is refused."""
         volume = self.session.attach('vol-plain')
@@ -177,6 +180,7 @@ class DaemonTest(story.StoryTestCase):
         self.assertEqual(said['nqn'], found.nqn)
         self.assertEqual(said.get('uuid') or None, found.uuid)
 
+    @base.by_console_script
     def test_stops_in_order_and_leaves_no_leg_failing_fast(self) -> None:
         volume = self.session.attach('vol-stop')
         agent = self.watched(volume)

@@ -11,13 +11,15 @@
 #    under the License.
 """Run the real nvme-agent as an operator would: an ordinary user, sudo.
 
-It runs from the console script beside this interpreter, with a generated
-configuration file, and writes its log to a file that a test can wait on.
+It runs from the console script beside this interpreter or, which is the same
+program sooner, as a fork of a process that has imported it (``forked``); with
+a generated configuration file, and a log that a test can wait on.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+import functools
 import logging
 import os
 import pathlib
@@ -30,6 +32,7 @@ import sys
 from typing import Any
 
 from os_brick.agent.tests.functional.lab import connector
+from os_brick.agent.tests.functional.lab import forked
 from os_brick.agent.tests.functional.lab import process
 from os_brick.agent.tests.functional.lab import waiting
 
@@ -54,12 +57,14 @@ class Agent:
     """
 
     def __init__(self, options: Mapping[str, Mapping[str, Any]] | None = None,
-                 name: str = 'agent',
-                 inventory: str | None = None) -> None:
+                 name: str = 'agent', inventory: str | None = None,
+                 fork: bool = False) -> None:
         """Prepare its directories and its configuration.
 
         :param inventory: the text of the local driver's inventory file.
+        :param fork: whether it and its helper are forked, not executed.
         """
+        self._forked = fork
         self.directory = DIRECTORY / name
         shutil.rmtree(self.directory, ignore_errors=True)
         self.state_dir = self.directory / 'state'
@@ -80,12 +85,12 @@ class Agent:
             'oslo_concurrency': {'lock_path': connector.LOCK_PATH},
             'privsep_nvme_agent': {
                 'helper_command': 'sudo -n %s --config-file %s' % (
-                    connector.privsep_helper(), self.config_path)}}
+                    self._helper(), self.config_path)}}
         if inventory is not None:
             self.write_inventory(inventory)
         for group, values in (options or {}).items():
             self.options.setdefault(group, {}).update(values)
-        self._child: subprocess.Popen[bytes] | None = None
+        self._child: subprocess.Popen[bytes] | forked.Forked | None = None
         self._read_from = 0
 
     @property
@@ -110,11 +115,16 @@ class Agent:
         self._write_config()
         self.allow_sudo()
         self._read_from = len(self.log())
+        arguments = ['--config-file', str(self.config_path)]
         with self.log_path.open('ab') as log:
-            self._child = subprocess.Popen(
-                self.command('--config-file', str(self.config_path)),
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd='/',
-                start_new_session=True)
+            if self._forked:
+                self._child = forked.start(
+                    [script(), *arguments], connector.USER, _environment(),
+                    log.fileno())
+            else:
+                self._child = subprocess.Popen(
+                    self.command(*arguments), stdin=subprocess.DEVNULL,
+                    stdout=log, stderr=log, cwd='/', start_new_session=True)
         # os-brick's hook in this process tells the agent that runs here.
         os.environ['NVME_AGENT_RUN_DIR'] = str(self.run_dir)
         LOG.info('nvme-agent started with pid %d', self.pid)
@@ -123,12 +133,7 @@ class Agent:
 
     def command(self, *arguments: str) -> list[str]:
         """Return the command that runs nvme-agent as its ordinary user."""
-        # env: what a service manager gives it, not what root has.
-        return ['setpriv', '--reuid', connector.USER, '--regid',
-                connector.USER, '--init-groups', '--inh-caps=-all',
-                '--reset-env', 'env',
-                'TMPDIR=' + os.environ.get('TMPDIR', '/tmp'),
-                script(), *arguments]
+        return [*_as_user(), script(), *arguments]
 
     def running(self) -> bool:
         """Whether the daemon lives."""
@@ -193,7 +198,13 @@ class Agent:
             child.send_signal(number)
         waiting.wait_until(lambda: child.poll() is not None,
                            'nvme-agent ends on %s' % number.name, limit)
-        return child.returncode
+        status = child.returncode
+        assert status is not None
+        return status
+
+    def _helper(self) -> str:
+        return str(forked.privsep_helper() if self._forked
+                   else connector.privsep_helper())
 
     def _write_config(self) -> None:
         lines = []
@@ -209,9 +220,23 @@ class Agent:
         SUDOERS.write_text(
             '%s ALL = (root) NOPASSWD: %s --config-file %s --privsep_context '
             '%s --privsep_sock_path %s/tmp????????/privsep.sock\n' % (
-                connector.USER, connector.privsep_helper(), self.config_path,
+                connector.USER, self._helper(), self.config_path,
                 CONTEXT, os.environ.get('TMPDIR', '/tmp')))
         SUDOERS.chmod(0o440)
+
+
+def _as_user() -> list[str]:
+    # env: what a service manager gives it, not what root has.
+    return ['setpriv', '--reuid', connector.USER, '--regid', connector.USER,
+            '--init-groups', '--inh-caps=-all', '--reset-env', 'env',
+            'TMPDIR=' + os.environ.get('TMPDIR', '/tmp')]
+
+
+@functools.lru_cache(maxsize=None)
+def _environment() -> dict[str, str]:
+    """What the agent finds in its environment when it is executed."""
+    return dict(line.split('=', 1) for line
+                in process.run(*_as_user(), 'env').splitlines())
 
 
 def helpers(config_path: pathlib.Path) -> list[int]:

@@ -20,6 +20,7 @@ from typing import Any
 
 from os_brick.agent.tests.functional.lab import agent as agent_lib
 from os_brick.agent.tests.functional.lab import connector
+from os_brick.agent.tests.functional.lab import forked
 from os_brick.agent.tests.functional.lab import host
 from os_brick.agent.tests.functional.lab import process
 from os_brick.agent.tests.functional.lab import targets
@@ -42,7 +43,15 @@ def attacher() -> connector.Attacher:
 class Session:
     """Targets, volumes, writers and agents; ``close`` ends them all."""
 
-    def __init__(self) -> None:
+    def __init__(self, fork: bool = False) -> None:
+        """Begin; nothing may be left of an earlier one.
+
+        :param fork: whether agents are forked instead of executed, which is
+            no agent to measure.
+        """
+        self._fork = fork
+        if fork:
+            forked.server()   # it imports while the test begins
         self.rack = targets.TargetRack()
         self.agents: list[agent_lib.Agent] = []
         self.writers: list[writer_lib.Writer] = []
@@ -78,7 +87,7 @@ class Session:
               start: bool = True) -> agent_lib.Agent:
         """Configure an agent, and start it unless told otherwise."""
         made = agent_lib.Agent(options, 'agent-%d' % len(self.agents),
-                               inventory)
+                               inventory, self._fork)
         self.agents.append(made)
         if start:
             made.start()
@@ -86,7 +95,7 @@ class Session:
 
     def logs(self) -> list[pathlib.Path]:
         """Return the files that tell what happened."""
-        found: list[pathlib.Path] = []
+        found: list[pathlib.Path] = [forked.LOG_PATH]
         for one in self.agents:
             found += [one.log_path, one.config_path, one.inventory_path]
         return found

@@ -43,15 +43,21 @@ class ResultsTest(base.BaseTestCase):
         self.addCleanup(folder.cleanup)
         self.folder = pathlib.Path(folder.name)
 
-    def stream(self, name: str, **tests: str) -> str:
+    def stream(self, name: str, machine: int = 1, **tests: str) -> str:
         """Leave a stream in which these tests ended so."""
-        folder = self.folder / name
-        folder.mkdir()
+        folder = self.folder / name / ('machine-%d' % machine)
+        folder.mkdir(parents=True)
         with (folder / 'subunit').open('wb') as target:
             result = subunit.StreamResultToBytes(target)
             for test, status in tests.items():
                 result.status(test_id='t.' + test, test_status=status)
-        return str(folder)
+        self.listed(name, *tests)
+        return str(folder.parent)
+
+    def listed(self, name: str, *tests: str) -> None:
+        """Put these tests on the list, too."""
+        with (self.folder / name / 'tests').open('a') as listed:
+            listed.writelines('t.%s\n' % test for test in tests)
 
     def run_main(self, *folders: str) -> tuple[int, list[str]]:
         said = io.StringIO()
@@ -86,7 +92,7 @@ class ResultsTest(base.BaseTestCase):
         first = self.stream('first', a='success', b='fail', c='fail')
         for name, again in (('one', {'b': 'fail', 'c': 'success'}),
                             ('two', {'c': 'success'})):
-            code, said = self.run_main(first, self.stream(name, **again))
+            code, said = self.run_main(first, self.stream(name, 1, **again))
             self.assertEqual(1, code)
             self.assertIn('lab: FAILED t.b', said)
             self.assertEqual('lab: 2 passed, 1 failed, 0 skipped', said[-1])
@@ -98,5 +104,27 @@ class ResultsTest(base.BaseTestCase):
         self.assertEqual((0, 'lab: 2 passed, 0 failed, 0 skipped'),
                          (code, said[-1]))
 
+    def test_the_machines_are_summed(self) -> None:
+        first = self.stream('first', a='success', b='fail')
+        self.stream('first', machine=2, c='success', d='inprogress')
+        code, said = self.run_main(first)
+        self.assertEqual(
+            (1, ['lab: FAILED t.b', 'lab: FAILED (did not end) t.d',
+                 'lab: 2 passed, 2 failed, 0 skipped']), (code, said))
+
+    def test_one_that_no_machine_began_has_failed(self) -> None:
+        first = self.stream('first', a='success')
+        self.stream('first', machine=2, b='success')
+        self.listed('first', 'c')
+        code, said = self.run_main(first)
+        self.assertEqual(
+            (1, ['lab: FAILED (did not begin) t.c',
+                 'lab: 2 passed, 1 failed, 0 skipped']), (code, said))
+        self.assertEqual('t.c\n', self.failed())
+        # nor does it count when its second run does not come to it
+        again = self.stream('again')
+        self.listed('again', 'c')
+        self.assertEqual(1, self.run_main(first, again)[0])
+
     def test_no_test_is_a_failure(self) -> None:
-        self.assertEqual(1, self.run_main(str(self.folder))[0])
+        self.assertEqual(1, self.run_main(self.stream('first'))[0])

@@ -169,7 +169,9 @@ sys.exit(sys.version_info < (3, 10))' 2>/dev/null
 
 find_python() {
     local candidate
-    for candidate in python3 /usr/bin/python3 python3.13 python3.12 \
+    # Debian's own first: it is built with what makes it twice as fast to
+    # start as one that was compiled without.
+    for candidate in /usr/bin/python3 python3 python3.13 python3.12 \
         python3.11 python3.10; do
         if good_python "$candidate"; then
             python=$(command -v "$candidate")
@@ -203,6 +205,9 @@ set_up() {
         say "using the Python environment $venv"
         return 0
     fi
+    good_python /usr/bin/python3 || ! have_apt ||
+        install_debian python3 python3-venv ||
+        say 'no python3-venv: trying another Python'
     if ! find_python; then
         if ! { have_apt && install_debian python3 python3-venv &&
             find_python; }; then

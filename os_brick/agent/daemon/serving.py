@@ -253,7 +253,10 @@ class Serving:
             _blame(this, action, error)
             # all actions wait for the same lock
             this.lock_held = isinstance(error, execute.LockHeld)
-            if isinstance(action, (act.Connect, act.AddLeg)):
+            if isinstance(error, execute.Divergent):
+                self._keep(volume, records, error.replica, decision.diverged(
+                    before[error.replica], str(error)))
+            elif isinstance(action, (act.Connect, act.AddLeg)):
                 self._keep(volume, records, action.replica_uuid, _learnt(
                     error, before[action.replica_uuid]))
             return False
@@ -297,8 +300,6 @@ def _learnt(error: not_done.NotDone, record: decision.ReplicaRecord
 
     :param record: that of before: nothing was put in.
     """
-    if isinstance(error, execute.Divergent):
-        return decision.diverged(record, str(error))
     if isinstance(error, (execute.LockHeld, execute.Refused,
                           execute.HostUnfit)):
         return record

@@ -24,10 +24,15 @@ from os_brick.agent.daemon import observer
 from os_brick.agent.healing import decision
 from os_brick.agent.host import execute
 from os_brick.agent import log_once
-from os_brick.agent import model
 from os_brick.agent.provisioner import outbox
+from os_brick.agent.safety import copies
 from os_brick.agent.safety import farewell
+from os_brick.agent.safety import superfluous
 from os_brick.agent.store import ledger
+
+_WORDS = {decision.RequestKind.REPLACE: 'asking for a replacement of',
+          decision.RequestKind.RETIRE: 'letting go of',
+          decision.RequestKind.CONFIRM: 'letting go of'}
 
 
 class Telling:
@@ -86,19 +91,18 @@ class Telling:
         accepted = False
         if (not owing or self._outbox.deliver(one.volume)) and this.fresh:
             for request in one.requests:
-                if self._may_ask(this, one.volume, request):
+                if self._may_ask(this, one, request):
                     accepted |= self._outbox.request(
                         one.volume, one.records, request, this.now)
         return accepted
 
-    def _may_ask(self, this: healing_pass.Pass, volume: model.Volume,
+    def _may_ask(self, this: healing_pass.Pass, one: outbox.Served,
                  request: decision.Request) -> bool:
-        """A copy is given up only on what its fellows answer now (S11)."""
-        if request.ask is decision.RequestKind.REPLACE:
-            return True
-        subject = 'volume %s, letting go of replica %s' % (
-            volume.alias, request.replica_uuid)
-        why = self._giving_up(volume, request.replica_uuid)
+        """A copy is given up only on what it and its fellows show now."""
+        volume, replica = one.volume, request.replica_uuid
+        subject = 'volume %s, %s replica %s' % (
+            volume.alias, _WORDS[request.ask], replica)
+        why = self._objection(one, request)
         if why is None:
             self._log_once.forget(subject)
             return True
@@ -106,18 +110,36 @@ class Telling:
         self._log_once.trouble(subject, 'put off: %s' % why)
         return False
 
-    def _giving_up(self, volume: model.Volume,
-                   replica: str) -> str | None:
-        """Return why the replica must not be given up now, or None."""
+    def _objection(self, one: outbox.Served,
+                   request: decision.Request) -> str | None:
+        """Return why it must not be asked for now, or None (S10, S11)."""
+        replica, record = request.replica_uuid, one.records[
+            request.replica_uuid]
+        replace = request.ask is decision.RequestKind.REPLACE
         snapshot = self._observer.look()
         array = next((array for array in snapshot.arrays if
-                      self._knowledge.arrays.get(array.name) == volume.uuid),
-                     None)
-        answered: frozenset[str] = frozenset()
-        wanted = farewell.have_to_answer(replica, array) if array else None
-        if wanted:
-            try:
-                answered = self._executor.answering_patiently(wanted)
-            except execute.NotDone as error:
-                return str(error)
+                      self._knowledge.arrays.get(array.name)
+                      == one.volume.uuid), None)
+        if array is None:
+            return None if replace else farewell.giving_up(
+                replica, None, snapshot, ())
+        try:
+            found = superfluous.judged(
+                replica, array, snapshot, self._executor.superblocks(
+                    superfluous.to_be_read(replica, array, snapshot)),
+                self._ledger.set_back())
+            if found.standing is copies.Standing.DIVERGENT and (
+                    not record.given_up):
+                # the next pass raises the alarm
+                self._ledger.save(one.volume.uuid, {
+                    replica: decision.diverged(record, found.why)})
+            why = None if record.given_up else superfluous.objection(
+                found, replace, record.joined)
+            if why or replace:
+                return why
+            wanted = farewell.have_to_answer(replica, array)
+            answered = (self._executor.answering_patiently(wanted) if wanted
+                        else frozenset[str]())
+        except execute.NotDone as error:
+            return str(error)
         return farewell.giving_up(replica, array, snapshot, answered)

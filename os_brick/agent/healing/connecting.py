@@ -74,7 +74,8 @@ def disconnect(view: volume_view.VolumeView, staying: frozenset[str],
                owned: ownership.Owned) -> list[act.Action]:
     """Give up the connections of replicas that were let go."""
     return [act.Disconnect(
-        'replica %s was let go' % replica.uuid, controller)
+        'replica %s was let go' % replica.uuid, controller,
+        view.records[replica.uuid].given_up)
         for replica in view.leaving
         if replica.state is State.TERMINATING
         for controller in needless(view, replica, staying, owned)]

@@ -43,6 +43,7 @@ from os_brick.agent.model import superblock
 from os_brick.agent.safety import copies
 from os_brick.agent.safety import farewell
 from os_brick.agent.safety import ownership
+from os_brick.agent.safety import reading
 from os_brick.agent.safety import rules
 
 LOG = logging.getLogger(__name__)
@@ -129,8 +130,8 @@ class Executor:
                    snapshot: snapshots.HostSnapshot, owned: ownership.Owned,
                    heard: Collection[str] = _NOBODY) -> None:
         """:raises Refused: a rule forbids it, by what was read just now."""
-        wanted = rules.to_be_read(action, snapshot)
-        contents = self._superblocks(wanted) if wanted else {}
+        contents = self.superblocks(reading.to_be_read(
+            action, volume, snapshot, owned))
         asked = farewell.to_answer(action, volume, snapshot, owned)
         back = self._set_back()
         why = rules.refusal(action, volume, snapshot, owned, contents,
@@ -143,18 +144,24 @@ class Executor:
             return
         if why in rules.ENDED and not isinstance(action, act.AddLeg):
             raise not_done.Ended(why)
-        if isinstance(action, act.AddLeg):
-            found = rules.judged(action, snapshot, contents, back)
+        for uuid, found in reading.judged(action, volume, snapshot, owned,
+                                          contents, back).items():
             if found.standing is copies.Standing.DIVERGENT:
-                raise Divergent(found.why)
-            if found.standing is copies.Standing.FOREIGN:
+                raise Divergent(found.why, uuid)
+            if (found.standing is copies.Standing.FOREIGN
+                    and isinstance(action, act.AddLeg)):
                 # that will not change by itself: it is of no use
                 raise NotDone(why)
         raise Refused(why)
 
-    def _superblocks(self, devices: Collection[str]
-                     ) -> dict[str, superblock.Content]:
-        """Return what is on those namespaces that answer in time."""
+    def superblocks(self, devices: Collection[str]
+                    ) -> dict[str, superblock.Content]:
+        """Return what is on those namespaces that answer in time.
+
+        :raises NotDone: when it could not be tried.
+        """
+        if not devices:
+            return {}
         try:
             found = self._effects.superblocks(sorted(devices), READ_WITHIN)
         except commands.CannotRun as error:

@@ -25,7 +25,14 @@ class Ended(Refused):
 
 
 class Divergent(Refused):
-    """The copy may hold acknowledged writes that the array lacks (S10)."""
+    """The copy may hold acknowledged writes that the array lacks (S10).
+
+    :ivar replica: whose copy it is.
+    """
+
+    def __init__(self, why: str, replica: str) -> None:
+        super().__init__(why)
+        self.replica = replica
 
 
 class HostUnfit(NotDone):

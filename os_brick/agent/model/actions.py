@@ -44,9 +44,13 @@ class Connect(Action):
 
 @dataclasses.dataclass(frozen=True)
 class Disconnect(Action):
-    """Disconnect a controller; I/O queued on it ends with an error."""
+    """Disconnect a controller; I/O queued on it ends with an error.
+
+    :ivar given_up: the operator gave up what is behind it.
+    """
 
     controller: str
+    given_up: bool = False
 
 
 @dataclasses.dataclass(frozen=True)

@@ -99,6 +99,17 @@ def judge(device: str, array: model.Array,
     return Judgement(Standing.BEHIND)
 
 
+def judge_among(device: str, array: model.Array,
+                contents: Mapping[str, superblock.Content],
+                set_back: float | None = None) -> Judgement:
+    """Return the same, and UNKNOWN where the legs contradict each other."""
+    found = intruder(array, contents)
+    if found is not None:
+        return Judgement(Standing.UNKNOWN, found
+                         + ': another host may be writing to it')
+    return judge(device, array, contents, set_back)
+
+
 def _compare(device: str, copy: superblock.Superblock, array: model.Array,
              legs: Collection[superblock.Superblock],
              set_back: float | None) -> Judgement:

@@ -118,7 +118,7 @@ def to_answer(action: act.Action, volume: model.Volume,
               snapshot: snapshots.HostSnapshot,
               owned: ownership.Owned) -> Witnesses:
     """Return the devices that have to answer a read before an action."""
-    array = (_array_of(volume, snapshot, owned)
+    array = (array_of(volume, snapshot, owned)
              if isinstance(action, act.Disconnect)
              else snapshot.array(getattr(action, 'array', '')))
     if array is None:
@@ -175,7 +175,7 @@ def disconnect(action: act.Disconnect, volume: model.Volume,
     """Return why the live connection of a released replica is to stay."""
     if not released(action.controller, volume, snapshot):
         return None
-    array = _array_of(volume, snapshot, owned)
+    array = array_of(volume, snapshot, owned)
     if array is None:
         return Law.S11.refuses('the array is gone')
     if not array.whole:
@@ -199,8 +199,9 @@ def released(controller: str, volume: model.Volume,
         and volume.replica(namespace.uuid) is not None)
 
 
-def _array_of(volume: model.Volume, snapshot: snapshots.HostSnapshot,
-              owned: ownership.Owned) -> model.Array | None:
+def array_of(volume: model.Volume, snapshot: snapshots.HostSnapshot,
+             owned: ownership.Owned) -> model.Array | None:
+    """Return the array that is the volume's, None where none is seen."""
     return next((array for array in snapshot.arrays
                  if array.name in owned.arrays
                  and (model.belongs(array, volume)

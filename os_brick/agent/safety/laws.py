@@ -52,8 +52,9 @@ class Law(enum.Enum):
           'while an in-sync replica lives or may come back.')
     S10 = ('A leg is put in only when its superblock, read just before, is '
            'this array\'s and not ahead of it, or there is none; a copy that '
-           'is ahead, or an array that came up on a copy known to be old, '
-           'stops everything but guarding and telling.')
+           'can be read is given up only when it is not ahead; one that is, '
+           'or an array that came up on a copy known to be old, stops '
+           'everything but guarding and telling.')
     S11 = ('A copy is given up (retired, confirmed, its leg failed or '
            'disconnected) only while the array is whole without it and its '
            'legs have answered a read within seconds.')

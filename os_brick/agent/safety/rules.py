@@ -33,6 +33,8 @@ from os_brick.agent.safety import copies
 from os_brick.agent.safety import farewell
 from os_brick.agent.safety import laws
 from os_brick.agent.safety import ownership
+from os_brick.agent.safety import reading
+from os_brick.agent.safety import superfluous
 
 Law = laws.Law
 _NOTHING_READ: Mapping[str, superblock.Content] = {}
@@ -46,7 +48,7 @@ def refusal(action: act.Action, volume: model.Volume,
     """Return why an action must not be done, None where it may.
 
     :param contents: namespace -> what was read from it just now; see
-        ``to_be_read``.
+        ``reading.to_be_read``.
     :param answered: the namespaces that answered a read just now; see
         ``farewell.to_answer``.
     :param set_back: see ``copies.judge``.
@@ -60,8 +62,11 @@ def refusal(action: act.Action, volume: model.Volume,
         case act.Disconnect():
             why = connections.disconnect(frozenset([action.controller]),
                                          snapshot, owned)
-            return why or farewell.disconnect(action, volume, snapshot,
-                                              owned, answered)
+            return why or farewell.disconnect(
+                action, volume, snapshot, owned, answered) or next(filter(
+                    None, map(superfluous.objection, reading.judged(
+                        action, volume, snapshot, owned, contents,
+                        set_back).values())), None)
         case act.ResetConnection():
             return connections.give_up(action, snapshot, owned)
         case act.SetFastIoFail():
@@ -178,37 +183,11 @@ def _add(action: act.AddLeg, array: model.Array, volume: model.Volume,
     why = unusable(namespace, array)
     if why is not None:
         return why
-    found = judged(action, snapshot, contents, set_back)
+    found = copies.judge_among(action.device, array, contents, set_back)
     if found.usable or (action.erase and found.standing
                         is copies.Standing.DIVERGENT):
         return None
     return Law.S10.refuses('%s', found.why)
-
-
-def to_be_read(action: act.Action,
-               snapshot: snapshots.HostSnapshot) -> frozenset[str]:
-    """Return the namespaces whose superblocks an action depends on."""
-    if not isinstance(action, act.AddLeg):
-        return frozenset()
-    array = snapshot.array(action.array)
-    if array is None:
-        return frozenset()
-    return frozenset([action.device, *(leg.device for leg in array.in_sync
-                                       if snapshot.good(leg))])
-
-
-def judged(action: act.AddLeg, snapshot: snapshots.HostSnapshot,
-           contents: Mapping[str, superblock.Content],
-           set_back: float | None = None) -> copies.Judgement:
-    """Return what the namespace that is to be added is to the array."""
-    array = snapshot.array(action.array)
-    if array is None:
-        return copies.Judgement(copies.Standing.UNKNOWN, 'the array is gone')
-    intruder = copies.intruder(array, contents)
-    if intruder is not None:
-        return copies.Judgement(copies.Standing.UNKNOWN, intruder
-                                + ': another host may be writing to it')
-    return copies.judge(action.device, array, contents, set_back)
 
 
 def _replace(action: act.ReplaceLeg, array: model.Array,

@@ -50,19 +50,8 @@ class CopiesInDoubtTest(story.StoryTestCase):
         """mdadm would: it copies A's dirty bits only, and calls it whole."""
         volume = self.session.attach('vol-fork')
         first, second = [target for target, _ns in volume.replicas]
-        first_device, second_device = (
-            self.device(volume, target) for target in (first, second))
-        self.fill(volume, 0)
-        process.run('mdadm', '--manage', volume.path, '--fail', first_device)
-        waiting.wait_until(lambda: process.succeeds(
-            'mdadm', '--manage', volume.path, '--remove', first_device),
-            'A leaves the array', story.LONG)
-        self.fill(volume, 16)
-        process.run('mdadm', '--stop', volume.path)
-        process.run('mdadm', '--assemble', '--run', volume.path,
-                    first_device)
-        self.fill(volume, 64)
-        self.fill(volume, 128)
+        first_device = self.device(volume, first)
+        self.part(volume, first_device)
         agent = self.watched(volume, grace=2)
         agent.wait_for_log('may hold acknowledged writes', story.LONG)
         # lost again, for longer than the grace period, and over a restart
@@ -83,6 +72,35 @@ class CopiesInDoubtTest(story.StoryTestCase):
         self.assertIn('taken for the one', said)
         self.wait_whole(volume, first, second)
         self.assert_equal(volume)
+
+    def part(self, volume: connector.Volume, device: str) -> None:
+        """Let the other copy go on, and then this one, each alone."""
+        self.fill(volume, 0)
+        process.run('mdadm', '--manage', volume.path, '--fail', device)
+        self.drop(volume, device)
+        self.fill(volume, 16)
+        process.run('mdadm', '--stop', volume.path)
+        process.run('mdadm', '--assemble', '--run', volume.path, device)
+        self.fill(volume, 64)
+        self.fill(volume, 128)
+
+    def test_s10_a_copy_in_use_is_read_before_it_is_replaced(self) -> None:
+        """What cannot be put in is never read on its way in."""
+        volume = self.session.attach('vol-held')
+        first, second = [target for target, _ns in volume.replicas]
+        first_device, second_device = (
+            self.device(volume, target) for target in (first, second))
+        self.part(volume, first_device)
+        # an operator looks at it, say
+        process.run('dmsetup', 'create', 'lab-held', '--table',
+                    '0 2048 linear %s 0' % second_device)
+        self.addCleanup(process.run, 'dmsetup', 'remove', '--retry',
+                        'lab-held')
+        agent = self.watched(volume, grace=2)
+        agent.wait_for_log(HELD, story.LONG)
+        agent.wait_for_log('may hold acknowledged writes', story.LONG)
+        self.assertNotIn('asking the provisioner', agent.log())
+        self.assertEqual({self.uuid(first)}, self.legs(volume))
 
     def assert_equal(self, volume: connector.Volume) -> None:
         md = pathlib.Path('/sys/class/block', self.array(volume).name, 'md')

@@ -37,9 +37,12 @@ from os_brick.agent.host import execute
 from os_brick.agent import model
 from os_brick.agent.model import actions as act
 from os_brick.agent.model import snapshots
+from os_brick.agent.model import superblock
 from os_brick.agent import opts
+from os_brick.agent.safety import copies
 from os_brick.agent.safety import farewell
 from os_brick.agent.safety import ownership
+from os_brick.agent.safety import reading
 from os_brick.agent.safety import rules
 from os_brick.agent.store import ledger
 from os_brick.agent.tests.unit import superblocks
@@ -112,6 +115,7 @@ class SmallHost:
         self.legs: dict[int, dict[str, tuple[int | None, set[str]]]] = {}
         self.did: list[act.Action] = []
         self.silent: set[str] = set()
+        self.written: dict[str, superblock.Content] = {}
         self.heard: frozenset[str] = frozenset()
         self.no_way = ''
         self.array_state = 'active'
@@ -172,12 +176,16 @@ class SmallHost:
         self.points()
         self.broken(action)
         snapshot = self.scan()
-        why = rules.refusal(action, volume, snapshot, owned,
-                            superblocks.contents(snapshot, snapshot.array(
-                                getattr(action, 'array', ''))),
+        contents = self.superblocks(reading.to_be_read(
+            action, volume, snapshot, owned))
+        why = rules.refusal(action, volume, snapshot, owned, contents,
                             self.answering_patiently(farewell.to_answer(
                                 action, volume, snapshot, owned).devices))
         if why is not None:
+            for replica, found in reading.judged(
+                    action, volume, snapshot, owned, contents).items():
+                if found.standing is copies.Standing.DIVERGENT:
+                    raise execute.Divergent(found.why, replica)
             raise execute.Refused(why)
         self.did.append(action)
         self._do(action)
@@ -203,6 +211,17 @@ class SmallHost:
     def offline(self, wanted: Mapping[str, Collection[model.Portal]]
                 ) -> dict[str, str]:
         return {replica: self.no_way for replica in wanted if self.no_way}
+
+    def superblocks(self, devices: Collection[str]
+                    ) -> dict[str, superblock.Content]:
+        """What is on those that answer: ``written``, or what is usual."""
+        snapshot = self.scan()
+        found: dict[str, superblock.Content] = {}
+        for device in self.answering_patiently(devices):
+            number, _letter = self.number_and_letter(device)
+            found[device] = self.written.get(device) or superblocks.contents(
+                snapshot, snapshot.array('md%d' % number))[device]
+        return found
 
     def answering_patiently(self, devices: Collection[str]
                             ) -> frozenset[str]:

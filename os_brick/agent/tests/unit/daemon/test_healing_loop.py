@@ -30,6 +30,7 @@ from os_brick.agent.model import actions as act
 from os_brick.agent.model import snapshots
 from os_brick.agent.safety import ownership
 from os_brick.agent.tests.unit import small_world
+from os_brick.agent.tests.unit import superblocks
 from os_brick.agent.vendors import base
 
 State = model.ReplicaState
@@ -221,6 +222,103 @@ class TestGivingUp(CycleCase):
         self.assertEqual([], self.said('retire') + self.said('confirm'))
 
 
+class TestSuperfluous(CycleCase):
+    """S10: what is here is read before it is given up."""
+
+    def written(self, letter: str = 'B', **how: object) -> None:
+        how = {'array': 'md-uuid-1', **how}
+        self.host.written[self.host.name(1, letter) + 'n1'] = (
+            superblocks.content(superblocks.of(1, others=(0,), **how)))
+
+    def terminate(self, letter: str = 'b') -> None:
+        self.driver.volumes[1] = dataclasses.replace(
+            self.driver.volumes[1], replicas=tuple(
+                dataclasses.replace(replica, state=State.TERMINATING)
+                if replica.uuid[-1] == letter else replica
+                for replica in self.driver.volumes[1].replicas))
+
+    def come_back_in_vain(self) -> None:
+        """B is replaced by C, and here again before it is let go of."""
+        self.turn()
+        self.lose()
+        while not self.lines('done: AddLeg'):
+            self.turn()
+        self.host.live[self.host.name(1, 'B')] = True
+
+    def gone(self) -> list[tuple[str, ...]]:
+        return self.said('retire') + self.said('confirm')
+
+    def test_S10_a_copy_that_is_behind_goes(self):
+        self.written(events=9)
+        self.come_back_in_vain()
+        self.turn(20)
+        self.assertEqual(2, len(self.gone()))
+
+    def test_S10_a_copy_that_is_ahead_is_not_retired(self):
+        self.come_back_in_vain()
+        self.written(events=99)
+        self.turn(20)
+        self.restart()
+        self.turn(20)
+        self.assertEqual([], self.gone())
+        self.assertEqual(1, len(self.lines('letting go of', 'put off',
+                                           'ahead of md1')))
+        self.assertTrue(self.lines('its copies', 'No copy of it'))
+        # until the operator says that it is not the one
+        volume, = self.book.volumes()
+        self.book.choose(volume, small_world.uuid(1, 'a'))
+        self.turn(20)
+        self.assertEqual(2, len(self.gone()))
+
+    def test_S10_nor_is_another_one_asked_for_in_its_place(self):
+        """It is too small, in use, or whatever else keeps it out."""
+        self.turn()
+        self.host.legs[1].pop('B')
+
+        def full(action):
+            if isinstance(action, act.AddLeg):
+                raise execute.NotDone('no room')
+        self.host.broken = full
+        self.written(events=99)
+        self.turn(40)
+        self.assertEqual([], self.said('replace') + self.gone())
+        self.assertTrue(self.lines('asking for a replacement', 'put off'))
+        self.assertTrue(self.lines('its copies', 'No copy of it'))
+
+    def test_S10_a_connection_is_not_closed_on_a_copy_that_is_ahead(self):
+        self.turn()
+        self.host.legs[1].pop('B')
+        self.host.legs[1]['C'] = (1, {'in_sync'})
+        self.host.live[self.host.name(1, 'C')] = True
+        self.driver.volumes[1] = dataclasses.replace(
+            self.driver.volumes[1], replicas=(
+                *self.driver.volumes[1].replicas,
+                model.Replica(small_world.uuid(1, 'c'), State.AVAILABLE)))
+        self.written(events=99)
+        self.terminate()
+        self.turn(20)
+        self.assertEqual([], self.gone())
+        self.assertIn(self.host.name(1, 'B'), self.host.live)
+        self.assertTrue(self.lines('its copies', 'ahead of md1'))
+
+    def test_S10_what_another_array_wrote_is_no_copy_unless_it_was_a_leg(
+            self):
+        self.written(array='another')
+        self.come_back_in_vain()
+        self.turn(20)
+        self.assertEqual([], self.gone())
+        self.assertTrue(self.lines('letting go of', 'put off', 'another'))
+        # nobody's alarm: the array has all that is known to be its own
+        self.assertFalse(self.lines('its copies'))
+
+    def test_what_fails_every_read_goes(self):
+        """A broken disk is what is replaced most often."""
+        self.come_back_in_vain()
+        self.host.silent = {self.host.name(1, 'B') + 'n1'}
+        self.turn(20)
+        self.assertEqual(2, len(self.gone()))
+
+
 class TestHeldBack(CycleCase):
 
     def test_S13_it_is_said_once_how_long_a_copy_waits(self):
@@ -349,7 +447,8 @@ class TestCopiesInDoubt(CycleCase):
     def judge(self, action: act.Action) -> None:
         if isinstance(action, act.AddLeg) and not action.erase and (
                 action.device in self.diverged):
-            raise execute.Divergent('%s is ahead' % action.device)
+            raise execute.Divergent('%s is ahead' % action.device,
+                                    action.replica_uuid)
 
     def reattach(self, *letters: str) -> None:
         """Stop the array; assemble it anew of these legs."""

@@ -1,0 +1,75 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""What an action depends on that only a superblock tells; pure (S10)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from os_brick.agent import model
+from os_brick.agent.model import actions as act
+from os_brick.agent.model import snapshots
+from os_brick.agent.model import superblock
+from os_brick.agent.safety import copies
+from os_brick.agent.safety import farewell
+from os_brick.agent.safety import ownership
+from os_brick.agent.safety import superfluous
+
+
+def to_be_read(action: act.Action, volume: model.Volume,
+               snapshot: snapshots.HostSnapshot,
+               owned: ownership.Owned) -> frozenset[str]:
+    """Return the namespaces whose superblocks an action depends on."""
+    match action:
+        case act.AddLeg():
+            array = snapshot.array(action.array)
+            if array is None:
+                return frozenset()
+            return frozenset([action.device, *(
+                leg.device for leg in array.in_sync if snapshot.good(leg))])
+        case act.Disconnect():
+            array = farewell.array_of(volume, snapshot, owned)
+            if array is None or action.given_up:
+                return frozenset()
+            return frozenset().union(*(
+                superfluous.to_be_read(uuid, array, snapshot)
+                for uuid in farewell.released(action.controller, volume,
+                                              snapshot)))
+        case _:
+            return frozenset()
+
+
+def judged(action: act.Action, volume: model.Volume,
+           snapshot: snapshots.HostSnapshot, owned: ownership.Owned,
+           contents: Mapping[str, superblock.Content],
+           set_back: float | None = None) -> dict[str, copies.Judgement]:
+    """Return replica -> what its copy is to the array.
+
+    Those which the action puts in or lets go, and nothing else.
+    """
+    match action:
+        case act.AddLeg():
+            array = snapshot.array(action.array)
+            if array is None:
+                return {}
+            return {action.replica_uuid: copies.judge_among(
+                action.device, array, contents, set_back)}
+        case act.Disconnect() if not action.given_up:
+            array = farewell.array_of(volume, snapshot, owned)
+            if array is None:
+                return {}
+            return {uuid: superfluous.judged(uuid, array, snapshot, contents,
+                                             set_back)
+                    for uuid in sorted(farewell.released(
+                        action.controller, volume, snapshot))}
+        case _:
+            return {}

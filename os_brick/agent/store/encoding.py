@@ -18,6 +18,7 @@ out: an upgrade may be taken back.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 from typing import Any
 
@@ -26,11 +27,11 @@ from os_brick.agent import model
 
 
 def dump_record(record: replica_record.ReplicaRecord) -> str:
-    fields = dataclasses.asdict(record)
-    fields['reported'] = record.reported and record.reported.value
-    return json.dumps(fields)
+    return json.dumps({**vars(record), 'reported': record.reported
+                       and record.reported.value})
 
 
+@functools.lru_cache(maxsize=4096)
 def load_record(content: str) -> replica_record.ReplicaRecord:
     fields = _known(replica_record.ReplicaRecord, json.loads(content))
     if fields.get('reported'):

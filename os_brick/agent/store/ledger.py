@@ -60,12 +60,15 @@ class Ledger:
     :raises LedgerError: it is not this agent's to use.
     """
 
+    #: What it is kept in; a simulated disk is another one.
+    DATABASE = database.Database
+
     def __init__(self, path: str, clock: clocks.Clock = clocks.HOST,
                  visiting: bool = False) -> None:
         self._clock = clock
         self._kept: dict[str, model.Volume] = {}
         self._written: dict[str, str] = {}
-        self._db = database.Database(path, clock, _check, visiting)
+        self._db = self.DATABASE(path, clock, _check, visiting)
         # the reports that are in the file; and replicas of which one that was
         # delivered still is
         self._filed: set[int] = set()

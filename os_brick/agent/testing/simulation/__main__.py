@@ -23,12 +23,15 @@ import random
 import sys
 import time
 
+from os_brick.agent.host import effects
 from os_brick.agent.testing.simulation import agent as agents
 from os_brick.agent.testing.simulation import faults
+from os_brick.agent.testing.simulation import harder
 from os_brick.agent.testing.simulation import history
 
 #: Seconds between two lines of progress.
 PROGRESS = 10.0
+KINDS = {**faults.FAULTS, **harder.FAULTS}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -44,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument('--steps', type=int, default=history.STEPS,
                         help='how many faults a history has')
     parser.add_argument('--faults', default='', help='only these, with '
-                        'commas between them: %s' % ', '.join(faults.FAULTS))
+                        'commas between them: %s' % ', '.join(KINDS))
     parser.add_argument('--first', action='store_true',
                         help='end after the first that is broken')
     parser.add_argument('--story', action='store_true',
@@ -53,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                         'last')
     options = parser.parse_args(argv)
     kinds = tuple(filter(None, options.faults.split(',')))
-    unknown = sorted(set(kinds) - faults.FAULTS.keys())
+    unknown = sorted(set(kinds) - KINDS.keys())
     if unknown:
         parser.error('there is no fault %s' % ', '.join(unknown))
     seed = options.seed
@@ -66,9 +69,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _play(seed: int, options: argparse.Namespace,
           kinds: Sequence[str]) -> int:
     print('histories from seed %d on' % seed)
-    began = told = time.monotonic()
+    began = said = time.monotonic()
     seen: collections.Counter[str] = collections.Counter()
     points: collections.Counter[str] = collections.Counter()
+    told: collections.Counter[str] = collections.Counter()
     broken: list[history.Outcome] = []
     played, last = 0, None
     for outcome in _outcomes(range(seed, seed + options.histories),
@@ -76,25 +80,41 @@ def _play(seed: int, options: argparse.Namespace,
         played, last = played + 1, outcome
         seen.update(outcome.faults)
         points.update(outcome.points)
+        told.update(outcome.seen)
         if outcome.broken:
             broken.append(outcome)
             print('BROKEN, seed %d: %s' % (outcome.seed, outcome.broken),
                   flush=True)
             if options.first:
                 break
-        if time.monotonic() - told > PROGRESS:
-            told = time.monotonic()
+        if time.monotonic() - said > PROGRESS:
+            said = time.monotonic()
             print('%d of %d histories, %.1f a second, %d faults, %d broken'
-                  % (played, options.histories, played / (told - began),
+                  % (played, options.histories, played / (said - began),
                      sum(seen.values()), len(broken)), flush=True)
     seconds = time.monotonic() - began
     print('%d histories in %.0f s (%.1f a second), %d broken' % (
         played, seconds, played / max(seconds, 0.001), len(broken)))
-    _table('faults', {**dict.fromkeys(kinds or faults.FAULTS, 0), **seen})
-    _table('points', points)
+    _table('faults', {**dict.fromkeys(kinds or KINDS, 0), **seen})
+    _table('points', {**dict.fromkeys(_every_effect(), 0), **points})
+    _table('events and refusals', {**dict.fromkeys(_EVERY, 0), **told})
     if options.story and last is not None:
         _tell(broken[0] if broken else last, options.steps, kinds)
     return 1 if broken else 0
+
+
+def _every_effect() -> list[str]:
+    return ['before ' + name for name in vars(effects.Effects)
+            if not name.startswith(('_', 'no_way', 'probe', 'try_lock'))]
+
+
+#: What has to be seen in a long run, or is a hole in the simulation.
+_EVERY = ('S1 refuses FailLeg', 'S1 refuses Disconnect',
+          'S2 refuses AddLeg', 'S3 refuses FailLeg',
+          'S4 refuses SetFastIoFail', 'S9 refuses FailLeg',
+          'S9 refuses SetFailfast', 'S9 refuses SetFastIoFail',
+          'S10 refuses AddLeg', 'S11 refuses ReplaceLeg',
+          'event COPIES_IN_DOUBT')
 
 
 def _outcomes(seeds: range, options: argparse.Namespace,

@@ -27,8 +27,10 @@ from os_brick.agent.daemon import pace
 from os_brick.agent.host import execute
 from os_brick.agent import model
 from os_brick.agent import opts
+from os_brick.agent.safety import laws
 from os_brick.agent.store import ledger
 from os_brick.agent.testing.simulation import baton as batons
+from os_brick.agent.testing.simulation import disk
 from os_brick.agent.testing.simulation import hands as simulated_hands
 from os_brick.agent.testing.simulation import judge as judges
 from os_brick.agent.testing.simulation import kernel as kernels
@@ -60,6 +62,9 @@ class Wall:
         return pointed
 
 
+Owed = dict[str, list[tuple[str, model.ReplicaState]]]
+
+
 class SimLedger(ledger.Ledger):
     """The ledger, and what it was told: reports in the order they came.
 
@@ -67,7 +72,8 @@ class SimLedger(ledger.Ledger):
     :ivar saved: told of which replicas there is a new record.
     """
 
-    owed: dict[str, list[tuple[str, model.ReplicaState]]]
+    DATABASE = disk.Disk
+    owed: Owed
     saved: Callable[[Collection[str]], None]
 
     def save(self, volume: str, records: Any, reports: Any = (),
@@ -77,9 +83,31 @@ class SimLedger(ledger.Ledger):
         self.owed.setdefault(volume, []).extend(
             (report.replica_uuid, report.state) for report in reports)
 
+    def drop_reports(self, volume: str) -> int:
+        self.owed.pop(volume, None)
+        return super().drop_reports(volume)
+
     def delivered(self, report: ledger.Pending) -> None:
-        self.owed[report.volume].pop(0)
+        self.owed[report.volume].remove((report.replica, report.state))
         super().delivered(report)
+
+
+class SimExecutor(execute.Executor):
+    """The executor; counts what its last look refuses, by the law.
+
+    :ivar refused: told of each.
+    """
+
+    refused: Callable[[str], None]
+
+    def _last_look(self, action: Any, *words: Any, **more: Any) -> Any:
+        try:
+            return super()._last_look(action, *words, **more)
+        except execute.NotDone as error:
+            law = str(error).partition(':')[0]
+            if law in laws.Law.__members__:
+                self.refused('%s refuses %s' % (law, type(action).__name__))
+            raise
 
 
 class Agent:
@@ -103,18 +131,25 @@ class Agent:
         self._clock = clock
         self._dice = dice
         self._actors: list[batons.Actor] = []
-        self._owed: dict[str, list[tuple[str, model.ReplicaState]]] = {}
+        self._owed: Owed = {}
+        self._forgot = False
+        self._boot, self._knew_nothing_at = clock.boots, -1
         vendor.heard = self._heard
         self.alive = False
 
     def _heard(self, volume: str, replica: str,
                state: model.ReplicaState) -> None:
         due = self._owed.get(volume, [])
+        if self._store.trouble:
+            # one that a restart would send again holds up its replica only
+            due = [one for one in due if one[0] == replica]
         if not due or due[0] != (replica, state):
             raise self._judge.broke('S6: %s of %s was told; due is %s' % (
                 state.value, replica, due[:1]))
 
     def _saved(self, replicas: Collection[str]) -> None:
+        if self._store.trouble:
+            return    # a restart would not find it
         noted = self._vendor.accepted.intersection(replicas)
         self._vendor.noted |= noted
         self._vendor.accepted -= noted
@@ -123,13 +158,24 @@ class Agent:
         """As systemd does: another process, with the same files."""
         baton, clock, point = self._baton, self._clock, self._baton.point
         store = SimLedger(self._path, clock)
+        if store.trouble or self._boot != self._clock.boots:
+            # the provisioner's last word is lost, or counts no more
+            self._boot, self._knew_nothing_at = (self._clock.boots,
+                                                 self._vendor.truths)
+        if self._forgot or store.trouble:
+            # what the disk did not take is lost
+            self._owed.clear()
+            for report in store.pending():
+                self._owed.setdefault(report.volume, []).append(
+                    (report.replica, report.state))
         store.owed, store.saved = self._owed, self._saved
         self._store = store
         walled: Any = Wall(store, point)
         kernel: Any = Wall(self._kernel, point)
         stopping = clock.event()
-        executor = execute.Executor(self._conf, kernel, HOST,
-                                    stopping.is_set, self._hands, clock)
+        executor = SimExecutor(self._conf, kernel, HOST, stopping.is_set,
+                               self._hands, clock)
+        executor.refused = self._vendor.count
         self._wake = clock.event()
         self._guard = guard_loop.GuardLoop(
             self._conf, kernel.scan, executor, kernel,
@@ -154,6 +200,11 @@ class Agent:
             wanted = loop.run()
             delay = tempo.after(began, self._clock.monotonic(), wanted)
 
+    @property
+    def knows(self) -> bool:
+        """It was told since it lost its memory."""
+        return self._vendor.truths > self._knew_nothing_at
+
     def changed(self) -> None:
         """The kernel has announced a change."""
         if self.alive:
@@ -176,6 +227,7 @@ class Agent:
         self.alive = False
         self._vendor.accepted.clear()
         self._baton.kill(self._actors)
+        self._forgot = self._store.trouble
         self._store.close()
 
 
@@ -195,5 +247,6 @@ def reset(conf: cfg.ConfigOpts) -> None:
                         ('report_repeat_interval', 30.0),
                         ('io_guard', 'on'), ('io_stall_timeout', 1.0),
                         ('connection_check_interval', 0.5),
-                        ('lock_timeout', 10.0)):
+                        ('lock_timeout', 10.0), ('keep_alive_timeout', 0),
+                        ('reconnect_delay', 0)):
         conf.set_override(name, value)

@@ -257,23 +257,30 @@ class Clock(clocks.Clock):
     """Simulated time.
 
     :ivar offset: what the operator has added to the wall clock.
+    :ivar boots: how often the host has booted.
     """
 
     def __init__(self, baton: Baton) -> None:
         self._baton = baton
         self.offset = 1.7e9
+        self.boots = 1
+        self._booted_at = -1000.0
+
+    def reboot(self) -> None:
+        self.boots += 1
+        self._booted_at = self._baton.now
 
     def monotonic(self) -> float:
-        return 1000.0 + self._baton.now
+        return self._baton.now - self._booted_at
 
     def boottime(self) -> float:
-        return 1000.0 + self._baton.now
+        return self._baton.now - self._booted_at
 
     def wall(self) -> float:
         return self.offset + self._baton.now
 
     def boot(self) -> str:
-        return 'the simulated boot'
+        return 'simulated boot %d' % self.boots
 
     def sleep(self, seconds: float) -> None:
         self._baton.wait(seconds)

@@ -19,6 +19,7 @@ from typing import TypeVar
 
 from os_brick.agent.host import commands
 from os_brick.agent.host import effects
+from os_brick.agent.host import helper
 from os_brick.agent import model
 from os_brick.agent.testing.simulation import baton as batons
 from os_brick.agent.testing.simulation import judge as judges
@@ -26,12 +27,16 @@ from os_brick.agent.testing.simulation import kernel as kernels
 from os_brick.agent.testing.simulation import md
 
 T = TypeVar('T')
+#: What may become of a call when the helper is killed.
+DONE, UNTOLD, LOST = 'done', 'done, and not told', 'lost'
 
 
 class Hands(effects.Effects):
     """Each call is a point before and after it, and is judged between.
 
     :ivar brick: os-brick, or another process, holds its lock.
+    :ivar failing: what runs as root is killed again and again: decides of
+        each call whether it comes to its end, and whether that is told.
     """
 
     def __init__(self, kernel: kernels.Kernel, baton: batons.Baton,
@@ -41,12 +46,17 @@ class Hands(effects.Effects):
         self._judge = judge
         self._tell = tell
         self.brick = False
+        self.failing: Callable[[], str] | None = None
         self._held = False
 
     def _do(self, what: str, body: Callable[[], object]) -> None:
         """:raises commands.CommandFailed: as the tool would."""
         self._baton.point('before ' + what.split()[0], still=True)
         self._tell('the agent: ' + what)
+        fate = self.failing() if self.failing is not None else DONE
+        if fate == LOST:
+            self._tell('  which the helper, killed, does not do')
+            raise helper.HelperLost('the helper has ended')
         try:
             body()
         except (KeyError, kernels.KernelError) as error:
@@ -56,6 +66,9 @@ class Hands(effects.Effects):
         self._kernel.touched()
         self._judge.after()
         self._baton.point('after ' + what.split()[0])
+        if fate == UNTOLD:
+            self._tell('  after which the helper is killed')
+            raise helper.HelperLost('the helper has ended')
 
     def _md(self, array: str, what: str,
             judging: Callable[[md.Raid], object],
@@ -271,9 +284,9 @@ class Hands(effects.Effects):
 
     def erase_superblock(self, device: str) -> None:
         def body() -> None:
-            uuid = self._kernel.uuid_behind(device)
-            if uuid is not None:
-                self._kernel.media[uuid].written = None
+            medium = self._medium(device)
+            self._judge.erase(medium)
+            medium.written = None
         self._do('erase_superblock of %s' % device, body)
 
     def replace(self, array: str, device: str, spare: str) -> None:

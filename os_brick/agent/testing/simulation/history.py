@@ -20,32 +20,48 @@ from __future__ import annotations
 from collections.abc import Collection
 from collections.abc import Sequence
 import dataclasses
+import gc
 import random
 import tempfile
 
 from oslo_config import cfg
 
 from os_brick.agent.testing.simulation import agent as agents
+from os_brick.agent.testing.simulation import disk
 from os_brick.agent.testing.simulation import faults
+from os_brick.agent.testing.simulation import harder
 from os_brick.agent.testing.simulation import judge as judges
 from os_brick.agent.testing.simulation import kernel as kernels
+from os_brick.agent.testing.simulation import md
 from os_brick.agent.testing.simulation import world as worlds
 
 #: How many faults a history has.
 STEPS = 60
+#: Histories with a higher seed are harder: they have all faults, and targets
+#: that execute late what they were sent.
+HARDER_FROM = 1 << 25
+#: How likely a fault of theirs is one that the others do not have.
+HARDER = 0.2
 #: Seconds after the last fault within which everything has to be healed.
 HEALED_WITHIN = 3600.0
 
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """:ivar broken: which law was, and how; '' where none was."""
+    """:ivar broken: which law was, and how; '' where none was.
+
+    :ivar seen: how often which event was told, and which law refused what.
+    """
 
     seed: int
     broken: str
     story: tuple[str, ...]
     faults: dict[str, int]
     points: dict[str, int]
+    seen: dict[str, int]
+
+
+_ALL = {**faults.FAULTS, **harder.FAULTS}
 
 
 def play(seed: int, conf: cfg.ConfigOpts | None = None, steps: int = STEPS,
@@ -58,19 +74,22 @@ def play(seed: int, conf: cfg.ConfigOpts | None = None, steps: int = STEPS,
     """
     seen: dict[str, int] = {}
     broken = ''
+    gc.disable()    # a world is small, and ends with its history
     with tempfile.TemporaryDirectory(dir=_memory()) as folder:
+        more = (random.Random('more of %d' % seed)
+                if seed >= HARDER_FROM or kinds else None)
         world = worlds.World(random.Random(seed),
-                             conf or agents.configuration(), folder)
+                             conf or agents.configuration(), folder, more)
         try:
-            _run(world, seed, steps, without, kinds or list(faults.FAULTS),
-                 seen)
+            _run(world, seed, steps, without, kinds, seen)
         except judges.Violation as error:
             broken = str(error)
             world.tell('BROKEN: %s' % error)
         finally:
             world.close()
+            gc.enable()
     return Outcome(seed, broken, tuple(world.story), seen,
-                   world.baton.points)
+                   world.baton.points, world.vendor.seen)
 
 
 def _memory() -> str | None:
@@ -86,13 +105,17 @@ def _run(world: worlds.World, seed: int, steps: int,
     world.live(6.0)
     for number in range(steps):
         dice = random.Random(seed * 1000003 + number)
-        name = dice.choice(kinds)
+        name = dice.choice(kinds or list(faults.FAULTS))
+        if world.more is not None and not kinds:
+            more = random.Random('%d, step %d' % (seed, number))
+            if more.random() < HARDER:
+                name = more.choice(list(harder.FAULTS))
         if number in without:
             continue
         seen[name] = seen.get(name, 0) + 1
         world.dice.seed(seed * 1000003 + number)
         world.baton.handing = dice.choice((0.0, 0.0, 0.02, 0.2))
-        faults.FAULTS[name](world, dice)
+        _ALL[name](world, dice)
         world.live(dice.choice((0.0, 0.1, 0.6, 1.5)))
     _heal(world)
 
@@ -104,10 +127,18 @@ def _heal(world: worlds.World) -> None:
     vendor.silent = vendor.deaf = vendor.slow = False
     vendor.slowly, vendor.lie, vendor.hides = 0.0, None, set()
     world.mode = 'on'
+    disk.works()
+    world.hands.failing = None
     world.conf.set_override('io_guard', 'on')
     world.conf.set_override('connection_check_interval', 5.0)
     world.baton.handing = 0.0
+    vendor.repair(world.volume, [member.medium.uuid for member
+                                 in world.raid.members])
     world.kernel.mend()
+    for uuid in world.volume.spares:
+        medium = world.kernel.media[uuid]
+        medium.size = max(medium.size,
+                          world.raid.component_size + 2 * md.MIB)
     gone = _for_good(world)
     for target in world.targets:
         if target is not gone:

@@ -118,6 +118,7 @@ class Judge:
     def add(self, raid: md.Raid, medium: md.Medium) -> None:
         if medium.uuid not in self._owner(raid).given:
             raise self.broke('S2: %s is not this volume\'s' % medium.uuid)
+        self.erase(medium)
         if medium.size < raid.component_size + MIB:
             raise self.broke('S2: %s is too small' % medium.uuid)
         for block, told in enumerate(raid.acknowledged):
@@ -126,6 +127,12 @@ class Judge:
                     for member in raid.members):
                 raise self.broke('S10: %s alone holds block %d' % (
                     medium.uuid, block))
+
+    def erase(self, medium: md.Medium) -> None:
+        for raid in self.kernel.raids.values():
+            if medium.uuid in raid.beyond:
+                raise self.broke('S10: %s holds what %s lacks, and would be '
+                                 'overwritten' % (medium.uuid, raid.name))
 
     def resize(self, raid: md.Raid, raid_disks: int) -> None:
         if raid_disks < len(raid.copies()):
@@ -226,8 +233,17 @@ class Judge:
         for volume in self.provisioner.volumes.values():
             if uuid not in volume.replicas:
                 continue
-            raid = next(raid for raid in self.kernel.raids.values()
-                        if raid.alias == volume.alias)
+            its = [raid for raid in self.kernel.raids.values()
+                   if raid.alias == volume.alias]
+            if not its:
+                raise self.broke('S11: %s was given up while the volume is '
+                                 'detached' % uuid)
+            raid = its[0]
+            if uuid in raid.beyond and any(
+                    path.gone_at is None and self.kernel.now - path.back_at
+                    > STANDS for path in self.kernel.through(uuid)):
+                raise self.broke('S10: %s holds what %s lacks, and was given '
+                                 'up' % (uuid, raid.name))
             if not any(member.medium.uuid != uuid and self._lately(member)
                        for member in raid.copies()):
                 raise self.broke('S11: %s was given up while no other copy '
@@ -289,12 +305,15 @@ class Judge:
             if not any(map(raid.current, in_sync)):
                 raise self.broke('S1: %s has lost what was acknowledged'
                                  % raid.name)
+            first, *others = [member.medium.blocks for member in in_sync]
+            if all(other == first for other in others):
+                continue
             for block in range(md.BLOCKS):
                 if block == raid.pending or block in raid.torn:
                     continue
-                if len({member.medium.blocks[block]
-                        for member in in_sync}) > 1:
+                if any(other[block] != first[block] for other in others):
                     raise self.broke('legs of %s that are in sync differ in '
                                      'block %d' % (raid.name, block))
-        if not self.foreign_media <= self.kernel.heads.keys():
+        if (self.foreign_raids <= self.kernel.raids.keys()
+                and not self.foreign_media <= self.kernel.heads.keys()):
             raise self.broke('S4: a stranger was disconnected')

@@ -20,12 +20,15 @@ connection.
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Sequence
+import contextlib
 import dataclasses
 import uuid as uuid_lib
 
 from os_brick.agent.host import activity
 from os_brick.agent import model
 from os_brick.agent.model import snapshots
+from os_brick.agent.testing.simulation import assembly
 from os_brick.agent.testing.simulation import md
 
 KernelError = md.KernelError
@@ -44,6 +47,16 @@ class Target:
     portals: tuple[model.Portal, ...]
     media: dict[str, md.Medium]
     up: bool = True
+
+
+@dataclasses.dataclass(eq=False)
+class LateWrite:
+    """What a target has received and not executed yet."""
+
+    due: float
+    medium: md.Medium
+    block: int
+    version: int
 
 
 @dataclasses.dataclass(eq=False)
@@ -84,6 +97,8 @@ class Kernel:
     :ivar changes: how often anything may have changed but by a write.
     :ivar losses: when which target was lost.
     :ivar wall: the wall clock.
+    :ivar late: the writes that targets hold although nobody waits for them;
+        ``lateness``: draws for how long after the loss, None: none do.
     """
 
     def __init__(self) -> None:
@@ -91,6 +106,8 @@ class Kernel:
         self.network = True
         self.changes = 0
         self.losses: list[tuple[float, str]] = []
+        self.stopped: dict[str, md.Raid] = {}
+        self.told: Callable[[str], None] = lambda sentence: None
         self.changed: Callable[[], None] = lambda: None
         self.wall: Callable[[], float] = lambda: 1.7e9 + self.now
         self.targets: dict[str, Target] = {}
@@ -98,6 +115,8 @@ class Kernel:
         self.paths: dict[str, Path] = {}
         self.heads: dict[str, str] = {}     # namespace uuid -> device
         self.raids: dict[str, md.Raid] = {}
+        self.late: list[LateWrite] = []
+        self.lateness: Callable[[], float] | None = None
         self._homes: dict[str, Target] = {}
         self._serial = 0
         self._routes: dict[str, list[Path]] | None = None
@@ -122,7 +141,8 @@ class Kernel:
         raid = md.Raid(name, alias, len(uuids), [], self.answer,
                        self._announce, lambda: self.wall(),
                        uuid_of(5000 + len(self.raids)), sync_time=sync_time,
-                       now=lambda: self.now)
+                       now=lambda: self.now, cut=self._hold,
+                       failfast=failfast)
         for slot, uuid in enumerate(uuids):
             home = self.home(uuid)
             for portal in home.portals:
@@ -131,9 +151,65 @@ class Kernel:
                 self.heads[uuid], self.media[uuid], slot,
                 {'in_sync'} | ({'failfast'} if failfast else set()), slot))
         raid.write_superblocks()
+        raid.all_media = self.media.values
         self.raids[name] = raid
         self.touched()
         return raid
+
+    def _hold(self, member: md.Member, block: int, version: int) -> None:
+        """A leg was dropped with a write under way, which its target has."""
+        if self.lateness is None:
+            return
+        lost = max((path.gone_at for path in
+                    self.through(member.medium.uuid)
+                    if path.gone_at is not None), default=self.now)
+        due = lost + self.lateness()
+        if due > self.now:
+            self.late.append(LateWrite(due, member.medium, block, version))
+
+    def _execute(self) -> None:
+        for write in [write for write in self.late if write.due <= self.now]:
+            self.late.remove(write)
+            write.medium.blocks[write.block] = write.version
+            self.told('a target executes at last what it was sent: block %d '
+                      'of %s has version %d' % (
+                          write.block, write.medium.uuid, write.version))
+
+    def stop(self) -> None:
+        """The host is switched off; its targets are not."""
+        self.paths.clear()
+        self.heads.clear()
+        self.late.clear()
+        for raid in self.raids.values():
+            assembly.stop(raid)
+        self.stopped, self.raids = self.raids, {}
+        self._snapshot = self._routes = None
+        self.changes += 1
+
+    def attach_strangers(self, uuids: Sequence[str]) -> None:
+        """Another product does for its own what os-brick does."""
+        for uuid in uuids:
+            home = self.home(uuid)
+            self.connect(home.nqn, home.portals[0])
+        for name, raid in list(self.stopped.items()):
+            if not raid.failfast:
+                self.assemble(name, uuids)
+
+    def assemble(self, name: str, uuids: Sequence[str]) -> None:
+        """What os-brick does after a boot: with those that connect.
+
+        :raises KernelError: nothing does.
+        """
+        raid = self.stopped[name]
+        for uuid in uuids:
+            home = self.home(uuid)
+            for portal in home.portals:
+                with contextlib.suppress(KernelError):
+                    self.connect(home.nqn, portal)
+        assembly.assemble(raid, [(self.heads[uuid], self.media[uuid])
+                                 for uuid in uuids if uuid in self.heads])
+        self.raids[name] = self.stopped.pop(name)
+        self.touched()
 
     def _announce(self) -> None:
         self._snapshot = None
@@ -214,6 +290,9 @@ class Kernel:
         """What udev does when former legs are there again."""
         for uuid, device in sorted(self.heads.items()):
             copy = self.media[uuid].written
+            if uuid in raid.beyond or any(
+                    write.medium.uuid == uuid for write in self.late):
+                continue    # what udev breaks is not the agent's
             if (copy is not None and copy.array_uuid == raid.uuid
                     and self.holder(device) is None
                     and self.answer(device) == 'ok' and not raid.hangs()
@@ -237,7 +316,9 @@ class Kernel:
 
     def restless(self) -> bool:
         """Something may change by itself before long."""
-        return (any(path.lost_at is not None for path in self.paths.values())
+        return (bool(self.late)
+                or any(path.lost_at is not None
+                       for path in self.paths.values())
                 or any(raid.pending is not None or raid.queued or any(
                     not member.in_sync and not member.faulty
                     for member in raid.members)
@@ -250,6 +331,8 @@ class Kernel:
         """Let everything settle."""
         self._snapshot = self._routes = None
         self.changes += 1
+        if self.late:
+            self._execute()
         for path in self.paths.values():
             target = self.targets[path.nqn]
             if path.lost_at is None:
@@ -307,8 +390,12 @@ class Kernel:
     def answer(self, device: str) -> str:
         """What I/O to a device does now: ok, wait or error."""
         if self._routes is None:
-            self._routes = {head: self.through(uuid)
-                            for uuid, head in self.heads.items()}
+            self._routes = {}
+            for path in self.paths.values():
+                for uuid in path.seen:
+                    head = self.heads.get(uuid)
+                    if head is not None:
+                        self._routes.setdefault(head, []).append(path)
         paths = self._routes.get(device, ())
         for path in paths:
             if path.lost_at is None:

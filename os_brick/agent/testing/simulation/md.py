@@ -21,7 +21,9 @@ leg comes back by the write-intent bitmap.
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Iterable
 import dataclasses
+import itertools
 import uuid as uuid_lib
 
 from os_brick.agent import model
@@ -44,6 +46,8 @@ class Medium:
     :ivar blocks: the version that each block holds.
     :ivar written: md's superblock on it.
     :ivar whole: by that, it was in sync.
+    :ivar bitmap: the blocks that were marked, and as of which event, when
+        that was written.
     """
 
     uuid: str
@@ -52,6 +56,7 @@ class Medium:
         default_factory=lambda: [0] * BLOCKS)
     written: superblock.Superblock | None = None
     whole: bool = False
+    bitmap: tuple[frozenset[int], int] = (frozenset(), 0)
 
 
 @dataclasses.dataclass(eq=False)
@@ -78,7 +83,7 @@ class Member:
 
     @property
     def in_sync(self) -> bool:
-        return 'in_sync' in self.flags and not self.faulty
+        return 'in_sync' in self.flags and 'faulty' not in self.flags
 
 
 @dataclasses.dataclass(eq=False)
@@ -101,6 +106,12 @@ class Raid:
     :ivar queued: legs that are to be failed once it is free.
     :ivar now: a clock that never steps.
     :ivar lost: which legs were dropped, and when by that clock.
+    :ivar cut: told of a leg that was dropped while a block was being written
+        to it, with the block and the version.
+    :ivar all_media: whatever there is, here and elsewhere.
+    :ivar failfast: its legs have md's flag when it is assembled.
+    :ivar beyond: the copies that held every acknowledged write when the array
+        was assembled without them, on one that did not.
     """
 
     name: str
@@ -129,6 +140,11 @@ class Raid:
     now: Callable[[], float] = float
     lost: list[tuple[float, Member]] = dataclasses.field(
         default_factory=list)
+    cut: Callable[[Member, int, int], None] = (
+        lambda member, block, version: None)
+    all_media: Callable[[], Iterable[Medium]] = tuple
+    failfast: bool = True
+    beyond: set[str] = dataclasses.field(default_factory=set)
     _roles: tuple[tuple[int, int], ...] = ()
     _unwritten: bool = False
 
@@ -141,9 +157,22 @@ class Raid:
                     self.fail(member)
         if self._unwritten:
             self._write_unwritten()
+        if self.settled:
+            return
         self._finish_write()
         self._recover(seconds)
         self._finish_write()
+
+    @property
+    def settled(self) -> bool:
+        """Nothing is under way: no write, no recovery, no blocked leg."""
+        if self.pending is not None:
+            return False
+        for member in self.members:
+            flags = member.flags
+            if 'spare' in flags or 'blocked' in flags:
+                return False
+        return True
 
     def write(self, block: int) -> None:
         """The application writes a block."""
@@ -190,8 +219,10 @@ class Raid:
 
     def current(self, member: Member) -> bool:
         """The copy holds every acknowledged write; the truth."""
-        return all(held >= told for held, told in zip(
-            member.medium.blocks, self.acknowledged, strict=True))
+        for held, told in zip(member.medium.blocks, self.acknowledged):
+            if held < told:
+                return False
+        return True
 
     def copies(self) -> list[Member]:
         """The legs that hold all data and that md would use."""
@@ -201,6 +232,11 @@ class Raid:
     def fault(self, member: Member) -> None:
         if member in self.copies():
             self.lost.append((self.now(), member))
+        if (self.pending is not None and member.in_sync
+                and self.io(member) != 'ok'):
+            self.cut(member, self.pending, self.version)
+        if member.in_sync:
+            member.medium.bitmap = frozenset(self.dirty), self.cleared
         member.flags |= {'faulty'}
         member.flags -= {'in_sync', 'replacement', 'spare',
                          'want_replacement'}
@@ -237,6 +273,7 @@ class Raid:
             self.uuid, member.medium.uuid, self.events,
             float(int(self.clock())), member.number, self.raid_disks, roles)
         member.medium.whole = member.in_sync
+        member.medium.bitmap = frozenset(self.dirty), self.cleared
 
     def _finish_write(self) -> None:
         for member in self.members:
@@ -270,13 +307,14 @@ class Raid:
             return
         self.acknowledged[self.pending] = self.version
         self.torn.discard(self.pending)
-        if self._whole():
+        if self.whole:
             self.dirty.discard(self.pending)
             self.cleared = self.events
         self.pending = None
         self.ended += 1
 
-    def _whole(self) -> bool:
+    @property
+    def whole(self) -> bool:
         return len({member.slot for member in self.members
                     if member.in_sync}) >= self.raid_disks
 
@@ -330,7 +368,7 @@ class Raid:
                     self.fault(other)
         member.flags = (member.flags | {'in_sync'}) - {'spare',
                                                        'replacement'}
-        if self._whole():
+        if self.whole:
             self.dirty.clear()
             self.cleared = self.events + 1
         self.write_superblocks()
@@ -397,8 +435,8 @@ class Raid:
         member = Member(
             device, medium, None, {'spare'} | ({'failfast'} if failfast
                                                else set()),
-            min(set(range(len(numbers) + 1)) - numbers),
-            set(range(BLOCKS)))
+            next(number for number in itertools.count(self.raid_disks)
+                 if number not in numbers), set(range(BLOCKS)))
         free = set(range(self.raid_disks)) - {
             other.slot for other in self.members if not other.faulty}
         if known and free:

@@ -23,6 +23,8 @@ from os_brick.agent.testing.simulation import kernel as kernels
 from os_brick.agent.vendors import base
 
 State = model.ReplicaState
+#: A volume's replicas, how many it is to have, its spares; and what is owed.
+Backup = tuple[dict[str, State], int | None, list[str], list[str]]
 
 
 @dataclasses.dataclass(eq=False)
@@ -65,6 +67,10 @@ class Provisioner(base.ProvisionerDriver):
     :ivar shown: the replicas that were listed in an answer that arrived.
     :ivar accepted: those of which the agent was told so; ``noted``: and has
         written it down since.
+    :ivar confirmed: the replicas of which it was told that they have left.
+    :ivar truths: how many of its answers that arrived were not made up.
+    :ivar seen: how often which event was told, and which law refused what.
+    :ivar restored: from a backup, and not repaired since.
     :ivar told: replica -> the state that was reported last.
     """
 
@@ -92,6 +98,10 @@ class Provisioner(base.ProvisionerDriver):
         self.accepted: set[str] = set()
         self.noted: set[str] = set()
         self.withdrawn: set[str] = set()
+        self.restored = False
+        self.confirmed: set[str] = set()
+        self.truths = 0
+        self.seen: dict[str, int] = {}
         self.told: dict[str, State] = {}
 
     def volume(self, number: int, alias: str, uuids: list[str],
@@ -102,6 +112,9 @@ class Provisioner(base.ProvisionerDriver):
                          count, down_time, spares)
         self.volumes[made.uuid] = made
         return made
+
+    def count(self, what: str) -> None:
+        self.seen[what] = self.seen.get(what, 0) + 1
 
     # what the agent calls
 
@@ -125,6 +138,7 @@ class Provisioner(base.ProvisionerDriver):
         self._answer('get_volumes')
         if self.lie is not None:
             return self.lie(answer)    # type: ignore[return-value]
+        self.truths += bool(answer)
         self.shown.update(replica.uuid for volume in answer
                           for replica in volume.replicas)
         return answer
@@ -147,6 +161,7 @@ class Provisioner(base.ProvisionerDriver):
 
     def report_event(self, event: model.Event) -> None:
         self._call('event', event.kind)
+        self.count('event %s' % event.kind)
 
     def request_replacement(self, volume: model.Volume,
                             replica: model.Replica) -> None:
@@ -168,6 +183,36 @@ class Provisioner(base.ProvisionerDriver):
             old = self.owed.pop(0)
             volume.successors[old] = self.give(volume)
 
+    def restore(self, volume: SimVolume, backup: Backup) -> None:
+        """Believe again what was so when the backup was made."""
+        replicas, count, spares, owed = backup
+        volume.replicas, volume.count = dict(replicas), count
+        # one that was assigned since it would assign to another volume
+        volume.spares = [uuid for uuid in spares if uuid in volume.spares]
+        self.owed = [uuid for uuid in owed if uuid in replicas]
+        self.restored = True
+        self.told.clear()
+        volume.given |= set(replicas)
+        for uuid in replicas:
+            # it exports again what it lists
+            self.withdrawn.discard(uuid)
+            self.kernel.home(uuid).media[uuid] = self.kernel.media[uuid]
+        self.kernel.rescan()
+
+    def repair(self, volume: SimVolume, legs: Sequence[str]) -> None:
+        """Its operator looks at the host after it was restored.
+
+        What it has assigned since it lists again, and what was confirmed to
+        it no longer: the agent does not confirm that twice.
+        """
+        if self.restored:
+            self.restored = False
+            for uuid in sorted(self.confirmed.difference(legs)):
+                volume.replicas.pop(uuid, None)
+            for uuid in sorted((volume.ever - self.confirmed).union(legs)):
+                volume.replicas.setdefault(uuid, State.MISSING)
+                volume.given.add(uuid)
+
     def fill(self, volume: SimVolume) -> None:
         """Give what is missing, as the provisioner itself counts."""
         staying = [uuid for uuid, state in volume.replicas.items()
@@ -179,6 +224,7 @@ class Provisioner(base.ProvisionerDriver):
     def give(self, volume: SimVolume) -> str:
         """Assign a spare."""
         uuid = volume.spares.pop(0)
+        self.confirmed.discard(uuid)
         volume.replicas[uuid] = State.UNKNOWN
         volume.given.add(uuid)
         volume.ever.add(uuid)
@@ -203,6 +249,7 @@ class Provisioner(base.ProvisionerDriver):
         self._call('confirm', replica.uuid)
         self.give_away(replica.uuid, True)
         mine = self.volumes[volume.uuid]
+        self.confirmed.add(replica.uuid)
         if mine.replicas.pop(replica.uuid, None):
             # what nobody uses is no longer exported
             mine.given.discard(replica.uuid)

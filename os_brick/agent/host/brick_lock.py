@@ -65,13 +65,14 @@ class BrickLock:
         :raises not_done.NotDone: it could not be taken.
         """
         began = self._clock.monotonic()
-        mine = self._mine.acquire(timeout=self._patience(urgent, began))
+        patience = self._patience(urgent, began)
+        mine = self._mine.acquire(timeout=patience)
         try:
             if not mine and not urgent:
                 raise not_done.LockHeld('another action of this agent hangs')
             let_go = self._take(urgent, began) if mine else None
             if let_go is None:
-                self._go_on_without(began)
+                self._go_on_without(began, patience)
             elif urgent:
                 self._held_at = None
             try:
@@ -83,11 +84,14 @@ class BrickLock:
             if mine:
                 self._mine.release()
 
-    def _go_on_without(self, began: float) -> None:
+    def _go_on_without(self, began: float, patience: float) -> None:
         if self._held_at is None:
             LOG.warning('os-brick\'s lock is not had within %g s, perhaps '
                         'for what hangs on this very I/O: going on without '
                         'it', URGENT_PATIENCE)
+        elif patience:
+            LOG.debug('os-brick\'s lock is still held: it was waited for '
+                      '%g s in vain', patience)
         if self._held_at is None or began - self._held_at >= HELD:
             self._held_at = self._clock.monotonic()
 

@@ -32,11 +32,14 @@ GONE = 'the controller is gone'
 
 
 def foreign_use(name: str, snapshot: snapshots.HostSnapshot,
-                owned: ownership.Owned) -> str | None:
+                owned: ownership.Owned, dead: bool = False) -> str | None:
     """Return who else uses a controller, None where nobody does (S4).
 
     A namespace that nothing holds and that is no replica may be in use
     without leaving a trace: a virtual machine that has it open.
+
+    :param dead: its target is lost.  An attach that reads a replica through
+        it hangs with all others then, and must not keep them hanging.
     """
     behind = snapshot.through(name)
     if not behind:
@@ -49,7 +52,8 @@ def foreign_use(name: str, snapshot: snapshots.HostSnapshot,
             if snapshot.array(holder) is None or holder not in owned.arrays:
                 return Law.S4.refuses('%s is in use by %s',
                                       namespace.device, holder)
-        if not namespace.holders and namespace.uuid not in owned.replicas:
+        if (not namespace.holders and namespace.uuid not in owned.replicas
+                and not (dead and namespace.uuid in owned.unbuilt)):
             return Law.S4.refuses('%s is no replica of a volume',
                                   namespace.device)
     return None
@@ -68,7 +72,8 @@ def disconnect(names: frozenset[str], snapshot: snapshots.HostSnapshot,
         if controller.state not in devices.STATES:
             return '%s is in the state %r, which is not known' % (
                 name, controller.state)
-        foreign = foreign_use(name, snapshot, owned)
+        foreign = foreign_use(name, snapshot, owned,
+                              silent or not controller.live)
         if foreign is not None:
             return foreign
     for namespace in snapshot.through(*names):

@@ -37,10 +37,13 @@ class Owned:
 
     :ivar arrays: names of the arrays that are its volumes.
     :ivar replicas: UUIDs of all replicas of the volumes of these arrays.
+    :ivar unbuilt: those of volumes that have several, and no array here:
+        os-brick is attaching one, say.
     """
 
     arrays: frozenset[str] = frozenset()
     replicas: frozenset[str] = frozenset()
+    unbuilt: frozenset[str] = frozenset()
 
     def and_of(self, volume: model.Volume) -> Owned:
         """Return the same, with the replicas of one more volume."""
@@ -155,6 +158,11 @@ def _alias(alias: str) -> str:
     return '/dev/md/' + alias
 
 
+def _has_array(volume: model.Volume) -> bool:
+    """Whether os-brick makes an array of it wherever it is attached."""
+    return (volume.replica_count or len(volume.replicas)) > 1
+
+
 @dataclasses.dataclass(frozen=True)
 class KnownVolumes:
     """The provisioner's volumes, as far as it has told of them.
@@ -195,14 +203,19 @@ class KnownVolumes:
         """Return what is the provisioner's.
 
         A replica of a volume that has no array here is not: a virtual machine
-        may have its namespace open as it is, without a trace.
+        may have its namespace open as it is, without a trace.  Of a volume of
+        several replicas none has: os-brick makes an array of them.  One that
+        is meant to have a single one may be on its way to another namespace.
 
         :param arrays: name of an array -> the volume it was matched with.
         """
+        built = {*arrays.values()}
         return Owned(frozenset(arrays), frozenset(
-            replica.uuid for uuid in {*arrays.values()}
-            if uuid in self.volumes
-            for replica in self.volumes[uuid].replicas))
+            replica.uuid for uuid in built if uuid in self.volumes
+            for replica in self.volumes[uuid].replicas), frozenset(
+            replica.uuid for uuid, volume in self.volumes.items()
+            if uuid not in built and _has_array(volume)
+            for replica in volume.replicas))
 
     def match(self, snapshot: snapshots.HostSnapshot,
               before: Mapping[str, str]) -> Matches:

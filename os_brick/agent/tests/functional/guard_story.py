@@ -15,6 +15,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from oslo_config import cfg
+
+from os_brick.agent import opts
 from os_brick.agent.tests.functional.lab import agent as agent_lib
 from os_brick.agent.tests.functional.lab import connector
 from os_brick.agent.tests.functional.lab import host
@@ -41,18 +44,37 @@ class GuardTestCase(story.StoryTestCase):
               ) -> tuple[targets.Target, targets.Target]:
         """Wait until one target waits and the other one does not."""
         members = [target for target, _ns in volume.replicas]
-
-        def dealt() -> list[targets.Target] | None:
-            waits = [target for target in members
-                     if self.fast_io_fail(target) == {'off'}]
-            legs = self.failfast(volume)
-            # a leg with several paths may take another one instead
-            return waits if len(waits) == 1 and legs == {
-                self.uuid(target) for target in members
-                if target not in waits and len(target.portals) == 1
-            } else None
-        anchor = waiting.wait_until(dealt, 'the roles are dealt')[0]
+        anchor = waiting.wait_until(lambda: self._waiting(volume, 1),
+                                    'the roles are dealt')[0]
         return anchor, next(one for one in members if one is not anchor)
+
+    def wait_dealt(self, agent: agent_lib.Agent,
+                   *volumes: connector.Volume) -> None:
+        """Wait until as many legs of each wait as the agent is told."""
+        conf = cfg.ConfigOpts()
+        opts.register(conf)
+        all_wait = agent.options['DEFAULT'].get(
+            'legs_fail_fast', conf.legs_fail_fast) == 'none'
+        for volume in volumes:
+            waiting.wait_until(lambda: self._waiting(
+                volume, len(volume.replicas) if all_wait else 1),
+                'the roles of %s are dealt' % volume.alias, story.LONG)
+
+    def _waiting(self, volume: connector.Volume,
+                 number: int) -> list[targets.Target]:
+        """The targets that wait, where they are so many and no other does.
+
+        :returns: none where the roles are not dealt.
+        """
+        fast = {target: namespace.uuid for target, namespace
+                in volume.replicas if self.fast_io_fail(target) != {'off'}}
+        # a leg with several paths may take another one instead
+        dealt = len(volume.replicas) - len(fast) == number and (
+            self.failfast(volume) == {
+                uuid for target, uuid in fast.items()
+                if len(target.portals) == 1})
+        return [target for target, _ns in volume.replicas
+                if target not in fast] if dealt else []
 
     def fast_io_fail(self, target: targets.Target) -> set[str]:
         return {(host.CONTROLLERS / one.name / 'fast_io_fail_tmo'

@@ -21,6 +21,7 @@ from hypothesis import strategies
 from oslotest import base
 
 from os_brick.agent import model
+from os_brick.agent.model import actions as act
 from os_brick.agent.model import snapshots
 from os_brick.agent.safety import connections
 from os_brick.agent.safety import ownership
@@ -124,3 +125,43 @@ class TestRawNamespace(base.BaseTestCase):
         self.assertEqual({'md1': VOL}, known.match(snapshot, {}).arrays)
         self.assertIsNotNone(connections.foreign_use(
             'nvme0', snapshot, known.owned({'md1': VOL})))
+
+    def test_s4_a_replica_that_is_being_attached(self):
+        """It keeps nobody hanging on a dead connection; a live one stays."""
+        portal = model.Portal('192.0.2.1', 4420)
+        elsewhere = model.Portal('192.0.2.2', 4420)
+        whole = model.Array(
+            'md1', 'vol', None, 2, 0, 'active', 'idle', 1 << 19,
+            tuple(model.Leg('nvme%dn1' % slot, slot, frozenset({'in_sync'}),
+                            uuid) for slot, uuid in enumerate((A, B))))
+        legs = model.Volume(VOL, 'vol', replicas=(
+            model.Replica(A), model.Replica(B)))
+        for others, count, freed in (
+                ((RAW, UUIDS[5]), None, True), ((RAW, UUIDS[5]), 2, True),
+                ((RAW,), None, False),
+                # a virtual machine has it, and it is on its way elsewhere
+                ((RAW, UUIDS[5]), 1, False)):
+            known = ownership.KnownVolumes({
+                VOL: legs, SINGLE: model.Volume(SINGLE, 'late', replicas=tuple(
+                    map(model.Replica, others)), replica_count=count)})
+            for state in ('live', 'connecting'):
+                snapshot = snapshots.HostSnapshot(
+                    (model.Controller('nvme0', 'nqn.x', portal, None, state),
+                     model.Controller('nvme1', 'nqn.y', elsewhere, None,
+                                      'live')),
+                    (model.Namespace('nvme0n1', A, 1, ('nvme0',), ('md1',)),
+                     model.Namespace('nvme0n2', RAW, 1, ('nvme0',)),
+                     model.Namespace('nvme1n1', B, 1, ('nvme1',), ('md1',))),
+                    (whole,))
+                owned = known.owned({'md1': VOL})
+                why = connections.disconnect(frozenset(['nvme0']), snapshot,
+                                             owned)
+                self.assertEqual(freed and state != 'live', why is None,
+                                 str(why))
+                # and a silent one is dead, whatever the kernel calls it
+                silent = connections.give_up(act.ResetConnection(
+                    '', 'nvme0', portal), snapshot, owned)
+                self.assertEqual(freed, silent is None, str(silent))
+                # nothing is set on it
+                self.assertIsNotNone(connections.foreign_use(
+                    'nvme0', snapshot, owned))

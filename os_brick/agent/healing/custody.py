@@ -92,10 +92,9 @@ def _current(view: volume_view.VolumeView, legs: frozenset[str],
         kept = {uuid for uuid in before if states.get(uuid) not in (
             None, State.MISSING, State.TERMINATING)}
         here = any(states.get(uuid) is State.AVAILABLE for uuid in legs)
-        # others have gone on with it, on another host
-        if (here and not kept) or before.isdisjoint(states):
-            return legs
-        return frozenset(before)
+        # others have gone on with it, on another host; that a list lacks all
+        # who were in charge is no word of that: it may be truncated (S8)
+        return legs if here and not kept and not owing else frozenset(before)
     better = frozenset(uuid for uuid, state in states.items()
                        if state is State.AVAILABLE) - legs
     if better and not owing and all(states.get(uuid) is State.MISSING

@@ -118,6 +118,18 @@ class CustodyTest(base.BaseTestCase):
             after = self.look(records, 'C', listed, True)
             self.assertEqual(('C', ''), (current(after), self.alarm))
 
+    def test_S8_a_list_that_lacks_whoever_was_in_charge(self) -> None:
+        """It may be truncated; and what was not told yet is no word."""
+        before = self.look(self.look(fresh(), 'AB'), 'B', 'A-B+')
+        for listed, owing in (('A-', False), ('A~', False), ('A+', True),
+                              ('C+', False), ('A+B!', True)):
+            after = self.look(before, 'A', listed, True, owing)
+            self.assertEqual('B', current(after))
+            self.assertIn(A, self.alarm, listed)
+        # of another host's agent
+        self.look(before, 'A', 'A+', True)
+        self.assertEqual('', self.alarm)
+
     def test_an_array_that_never_was_away_came_up_on_nothing(self) -> None:
         """The agent alone was started anew; md went from B to A meanwhile."""
         before = self.look(self.look(fresh(), 'AB', instance='boot/7'), 'B',

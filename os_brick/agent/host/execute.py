@@ -146,7 +146,8 @@ class Executor:
             raise not_done.Ended(why)
         for uuid, found in reading.judged(action, volume, snapshot, owned,
                                           contents, back).items():
-            if found.standing is copies.Standing.DIVERGENT:
+            given_up = isinstance(action, act.AddLeg) and action.erase
+            if found.standing is copies.Standing.DIVERGENT and not given_up:
                 raise Divergent(found.why, uuid)
             if (found.standing is copies.Standing.FOREIGN
                     and isinstance(action, act.AddLeg)):

@@ -226,6 +226,31 @@ class TestRules(ActionsCase):
         self.assertEqual([('erase_superblock', 'nvme3n1'),
                           ('add', 'md127', 'nvme3n1')], self.called())
 
+    def test_what_the_operator_gave_up_raises_no_alarm_when_it_is_in_use(
+            self):
+        legs = self.scanner.scan().array('md127').uuid
+        action = dataclasses.replace(self.carry(superblocks.of(
+            5, 1, array=legs)), erase=True)
+        self.host.hold('nvme3n1', 'dm-0')
+        error = self.assertRaises(execute.Refused, self.do, action)
+        self.assertNotIsInstance(error, execute.Divergent)
+        self.assertIn('in use by dm-0', str(error))
+
+    def test_S10_what_was_in_charge_itself_is_not_disconnected(self):
+        self.privileged.answering.return_value = ['nvme1n1', 'nvme2n1']
+        legs = self.scanner.scan().array('md127').uuid
+        action = act.Disconnect('', 'nvme3')
+        self.carry(superblocks.of(5, 1, array=legs))
+        error = self.assertRaises(execute.Divergent, self.do, action)
+        self.assertEqual(C, error.replica)
+        self.assertIn('nvme3n1 was in charge', str(error))
+        self.privileged.disconnect.assert_not_called()
+        self.do(dataclasses.replace(action, given_up=True))
+        self.carry(superblocks.of(5, 1, [0, 1], array=legs))
+        self.do(action)
+        self.assertEqual([mock.call('nvme3')] * 2,
+                         self.privileged.disconnect.mock_calls)
+
     def test_S10_what_is_behind_is_added(self):
         legs = self.scanner.scan().array('md127').uuid
         self.do(self.carry(superblocks.of(5, 1, [0, 1], array=legs)))

@@ -56,6 +56,17 @@ class Context(priv_context.PrivContext):
         self._started = 0
         self.renew: Callable[[], object] = lambda: None
 
+    def helper_command(self, sockpath: str) -> list[str]:
+        """Return what starts the helper; it writes no file of its own.
+
+        It reads the agent's configuration, and runs as root: a log file in a
+        directory that the agent's user may write could be a link to any file.
+        """
+        command: list[str] = super().helper_command(sockpath)
+        place = command.index('--privsep_context')
+        return [*command[:place], '--log-file=', '--log-dir=',
+                *command[place:]]
+
     def start(self, method: priv_context.Method
               = priv_context.Method.ROOTWRAP) -> None:
         """Start the helper, where it does not run.

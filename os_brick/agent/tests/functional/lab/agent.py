@@ -218,10 +218,11 @@ class Agent:
         # The same one command that the project's own sudoers file allows;
         # the places differ.
         SUDOERS.write_text(
-            '%s ALL = (root) NOPASSWD: %s --config-file %s --privsep_context '
-            '%s --privsep_sock_path %s/tmp????????/privsep.sock\n' % (
-                connector.USER, self._helper(), self.config_path,
-                CONTEXT, os.environ.get('TMPDIR', '/tmp')))
+            '%s ALL = (root) NOPASSWD: %s --config-file %s --log-file\\= '
+            '--log-dir\\= --privsep_context %s --privsep_sock_path '
+            '%s/tmp????????/privsep.sock\n' % (
+                connector.USER, self._helper(), self.config_path, CONTEXT,
+                os.environ.get('TMPDIR', '/tmp')))
         SUDOERS.chmod(0o440)
 
 

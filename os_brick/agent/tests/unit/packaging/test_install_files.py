@@ -16,6 +16,7 @@ import fnmatch
 import os
 import pathlib
 import shutil
+import subprocess
 import sys
 import tempfile
 import warnings
@@ -116,7 +117,7 @@ class SudoersTestCase(TreeTestCase):
         text = self.path.read_text().replace('\\\n', ' ')
         line, = [line for line in text.splitlines()
                  if line.startswith('Cmnd_Alias')]
-        self.commands = [command.strip() for command
+        self.commands = [command.strip().replace('\\=', '=') for command
                          in line.partition('=')[2].split(', ')]
 
     def _allowed(self, command):
@@ -143,6 +144,22 @@ class SudoersTestCase(TreeTestCase):
             command = self._privsep_command(directory + '/privsep.sock')
             self.assertEqual(1, len(self._allowed(command)), command)
 
+    def test_the_helper_opens_no_log_file_as_root(self):
+        """The agent's user may write its directory, and link it anywhere."""
+        folder = self._directory()
+        (folder / 'agent.conf').write_text(
+            '[DEFAULT]\nlog_file = agent.log\nlog_dir = %s\n' % folder)
+        command = self._privsep_command(str(folder / 'no.sock')).split()
+        command[0] = os.path.join(os.path.dirname(sys.executable),
+                                  'privsep-helper')
+        command[2] = str(folder / 'agent.conf')
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=60,
+            env={**os.environ, 'PYTHONPATH': str(self.tree)})
+        # nobody listens there: that far it has come
+        self.assertIn('FileNotFoundError', done.stdout)
+        self.assertEqual(['agent.conf'], os.listdir(folder))
+
     def test_allows_nothing_else(self):
         command = self._privsep_command('/tmp/tmpabcd_123/privsep.sock')
         self.assertEqual(1, len(self._allowed(command)))
@@ -152,6 +169,7 @@ class SudoersTestCase(TreeTestCase):
                 ('/tmp/tmpabcd_123/', '/tmp/tmpabcd_123/more/'),
                 ('privsep.sock', 'privsep.sock --config-dir /tmp'),
                 ('agent.conf', 'agent.conf --config-file /tmp/own.conf'),
+                ('--log-file=', '--log-file=/etc/cron.d/own'),
                 ('os_brick.agent.host.privileged.default',
                  'os_brick.privileged.default'),
                 ('/usr/bin/', '/tmp/')):

@@ -32,6 +32,7 @@ from typing import Any
 
 from os_brick.agent import clock as clocks
 from os_brick.agent import log_once
+from os_brick.agent import sqlite_faults
 from os_brick.agent.store import faults
 from os_brick.agent.store import tables
 
@@ -126,7 +127,7 @@ class Database:
                 return
             if durable:
                 raise faults.NotKept('%s cannot be written: %s' % (
-                    self.path, faults.words(error))) from error
+                    self.path, sqlite_faults.words(error))) from error
             self._behind = True
 
     def _write(self, statements: list[Statement]) -> None:
@@ -150,14 +151,15 @@ class Database:
         self._let_go()
         if self._visiting:
             raise faults.LedgerError('%s cannot be used: %s' % (
-                self.path, faults.words(error))) from error
-        if (faults.damaged(error) and not self._unread
+                self.path, sqlite_faults.words(error))) from error
+        if (sqlite_faults.damaged(error) and not self._unread
                 and self._put_aside(error)):
             return True
         self._log_once.trouble(self.path, (
             '%s. The agent goes on from memory: it guards, reports and puts '
             'copies back, but asks for no replacement until this file can be '
-            'written%s' % (faults.words(error), ' and the agent was restarted'
+            'written%s' % (sqlite_faults.words(error),
+                           ' and the agent was restarted'
                            if self._unread else '')), logging.ERROR)
         return False
 
@@ -214,7 +216,7 @@ class Database:
             try:
                 self._open()
             except OSError as error:
-                if error.errno not in faults.PASSING:
+                if error.errno not in sqlite_faults.PASSING:
                     raise faults.LedgerError('%s cannot be opened: %s' % (
                         self.path, error.strerror)) from error
                 if not os.path.exists(self.path):
@@ -227,7 +229,7 @@ class Database:
             raise
         except faults.TROUBLES as error:
             # what a full disk has left empty holds nothing
-            self._unread = (not faults.damaged(error)
+            self._unread = (not sqlite_faults.damaged(error)
                             and faults.size(self.path) != 0)
             self._behind = True
             self._failed(error)
@@ -260,14 +262,16 @@ class Database:
         except OSError as problem:
             self._unread = True
             LOG.error('%s is damaged (%s) and cannot be put aside: %s',
-                      self.path, faults.words(error), faults.words(problem))
+                      self.path, sqlite_faults.words(error),
+                      sqlite_faults.words(problem))
             return False
         self._behind = True
         LOG.error('%s is damaged (%s) and was put aside as %s; a new file is '
                   'made. The agent writes to it what it knows, which is '
                   'nothing when it has only been started: grace periods then '
                   'begin anew, and whether a copy is in doubt is seen only '
-                  'from the copies', self.path, faults.words(error), aside)
+                  'from the copies', self.path, sqlite_faults.words(error),
+                  aside)
         return True
 
     def _let_go(self) -> None:

@@ -9,19 +9,12 @@
 #    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 #    License for the specific language governing permissions and limitations
 #    under the License.
-"""What a disk or a file of sqlite's may say, and what it means."""
+"""What the ledger may meet, and where its file is."""
 
 from __future__ import annotations
 
-import errno
 import os
 import sqlite3
-
-#: What a disk may say that will let itself be written another day.
-PASSING = (errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EIO)
-# sqlite3 gives no code before Python 3.11
-_OF_THE_DISK = ('locked', 'readonly', 'is full', 'disk I/O', 'unable to open',
-                'out of memory')
 
 
 class LedgerError(Exception):
@@ -44,22 +37,8 @@ def identity(path: str) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
-def damaged(error: Exception) -> bool:
-    """Whether the content is wrong, not the disk or another process."""
-    if isinstance(error, (OSError, LedgerError)):
-        return False
-    return not (isinstance(error, sqlite3.OperationalError)
-                and any(said in str(error) for said in _OF_THE_DISK))
-
-
 def size(path: str) -> int | None:
     try:
         return os.stat(path).st_size
     except OSError:
         return None
-
-
-def words(error: Exception) -> str:
-    if isinstance(error, OSError):
-        return error.strerror or str(error)
-    return str(error)

@@ -11,5 +11,6 @@
 #    under the License.
 """The drivers' interface, and the drivers that are shipped.
 
-It imports the model and nothing else of the agent but log_once.
+It imports the model and nothing else of the agent but log_once and
+sqlite_faults.
 """

@@ -37,6 +37,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from collections.abc import Mapping
 from collections.abc import Sequence
+import contextlib
 import dataclasses
 import logging
 import operator
@@ -82,6 +83,8 @@ class LocalDriver(base.ProvisionerDriver):
         self._warned: dict[str, str] = {}
         self._host: model.Host | None = None
         self._nobodys = ''
+        # the inventory in force would be found by a restart
+        self._kept = False
         # what the last answer was made of, and the answer
         self._answer: tuple[_Basis, tuple[model.Volume, ...]] | None = None
 
@@ -91,14 +94,16 @@ class LocalDriver(base.ProvisionerDriver):
         self._source = source.Source(path, OPTION)
         self._ledger = assignments.Assignments(
             own_file.path(self._conf.state_dir, 'local.sqlite'))
-        try:
+        last_good = None
+        with contextlib.suppress(base.Unavailable):
+            # that was said when it was opened
             last_good = self._ledger.last_good(path)
+        try:
             self._source.start(last_good)
-            if self._source.content != last_good:
-                self._keep_good()
         except base.ProvisionerError:
             self._ledger.close()
             raise
+        self._kept = self._source.content == last_good
 
     def examine(self, host: model.Host, arrays: Collection[model.Array]
                 ) -> model.Examination:
@@ -126,8 +131,8 @@ class LocalDriver(base.ProvisionerDriver):
                     targets_for: Collection[str]) -> Sequence[model.Volume]:
         """Return every volume of the inventory, targets always given."""
         self._host = host
-        if self._source.refresh():
-            self._keep_good()
+        self._kept &= not self._source.refresh()
+        self._keep_good()
         inventory = self._source.inventory
         if inventory.nobodys and inventory.nobodys != self._nobodys:
             LOG.warning('%s', inventory.nobodys)
@@ -136,8 +141,11 @@ class LocalDriver(base.ProvisionerDriver):
         if self._answer is None or not all(map(operator.is_,
                                                self._answer[0], basis)):
             entries = self._reconcile(inventory)
-            self._answer = (inventory, entries), pool.describe_all(
-                inventory, entries, host)
+            try:
+                described = pool.describe_all(inventory, entries, host)
+            except ValueError as error:
+                raise self._ledger.nonsense(error) from error
+            self._answer = (inventory, entries), described
         return self._answer[1]
 
     def report_replica_state(self, volume: model.Volume,
@@ -235,8 +243,16 @@ class LocalDriver(base.ProvisionerDriver):
         return None
 
     def _keep_good(self) -> None:
-        with self._ledger.transaction():
-            self._ledger.keep_good(self._path, self._source.content)
+        """For a start with a file that cannot be used; in time."""
+        if self._kept:
+            return
+        try:
+            with self._ledger.transaction():
+                self._ledger.keep_good(self._path, self._source.content)
+        except base.Unavailable as error:
+            LOG.debug('the inventory in force is not kept: %s', error)
+        else:
+            self._kept = True
 
     def _reconcile(self, inventory: inventory_file.Inventory
                    ) -> tuple[assignments.Assignment, ...]:

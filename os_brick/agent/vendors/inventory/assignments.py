@@ -21,14 +21,21 @@ from collections.abc import Iterator
 import contextlib
 import dataclasses
 import json
+import logging
 import os
 import sqlite3
 
 from os_brick.agent import model
+from os_brick.agent import sqlite_faults
 from os_brick.agent.vendors import base
 from os_brick.agent.vendors.inventory import inventory_file
 
 VERSION = 1
+#: PRAGMA application_id is this and the version: what is damaged differs.
+APPLICATION = 0x6c6f0000
+LOG = logging.getLogger(__name__)
+_DAMAGED = ('Restore it from a backup, or see "A damaged ledger" in the '
+            'documentation of the local driver before you move it away')
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS replica (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -80,42 +87,84 @@ class Assignments:
     """:param path: the sqlite file, made when missing, mode 0600."""
 
     def __init__(self, path: str) -> None:
+        """Open it, or say why it cannot be; then it is tried again and again.
+
+        :raises base.ConfigurationError: it is not this agent's to use.
+        """
         self._path = path
+        self._connection: sqlite3.Connection | None = None
         self._read: (tuple[tuple[int, int], tuple[Assignment, ...]]
                      | None) = None
         try:
-            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-            self._db = sqlite3.connect(path, timeout=5.0,
-                                       isolation_level=None,
-                                       check_same_thread=False)
-        except (OSError, sqlite3.Error) as error:
-            raise base.ConfigurationError(
-                'option state_dir: the ledger %s cannot be opened: %s' % (
-                    path, getattr(error, 'strerror', None) or error)
-            ) from error
-        try:
-            self._prepare()
-        except sqlite3.Error as error:
-            self._db.close()
-            raise base.ConfigurationError(
-                'option state_dir: the ledger %s cannot be used: %s' % (
-                    path, error)) from error
+            self._connection = self._connect()
+        except base.Unavailable as error:
+            LOG.error('%s. Until then the local driver lists no volume, and '
+                      'the agent goes on with those it knows', error)
 
-    def _prepare(self) -> None:
-        self._db.execute('PRAGMA synchronous=FULL')
-        found = self._db.execute('PRAGMA user_version').fetchone()[0]
+    @property
+    def _db(self) -> sqlite3.Connection:
+        """:raises base.Unavailable: it cannot be used now."""
+        if self._connection is None:
+            self._connection = self._connect()
+        return self._connection
+
+    def _connect(self) -> sqlite3.Connection:
+        """:raises base.Unavailable: it cannot be used now.
+
+        :raises base.ConfigurationError: it is not this agent's to use.
+        """
+        try:
+            os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))
+        except OSError as error:
+            if error.errno not in sqlite_faults.PASSING:
+                raise base.ConfigurationError(
+                    'option state_dir: the ledger %s cannot be opened: %s' % (
+                        self._path, error.strerror)) from error
+            if not os.path.exists(self._path):
+                raise base.Unavailable('the ledger %s cannot be made: %s' % (
+                    self._path, error.strerror)) from error
+            # what cannot be written can be read
+        connection = None
+        try:
+            connection = sqlite3.connect(self._path, timeout=5.0,
+                                         isolation_level=None,
+                                         check_same_thread=False)
+            self._prepare(connection)
+        except BaseException as error:
+            if connection is not None:
+                connection.close()
+            if not isinstance(error, sqlite_faults.RAISED):
+                raise
+            raise base.Unavailable('the ledger %s cannot be used: %s. %s' % (
+                self._path, sqlite_faults.words(error),
+                _DAMAGED if sqlite_faults.damaged(error)
+                else 'It has to be readable and writable')) from error
+        return connection
+
+    def _prepare(self, connection: sqlite3.Connection) -> None:
+        connection.execute('PRAGMA synchronous=FULL')
+        found, application = (connection.execute('PRAGMA ' + name)
+                              .fetchone()[0] for name
+                              in ('user_version', 'application_id'))
+        if found > VERSION and application != APPLICATION + found:
+            raise sqlite3.DatabaseError('it gives two versions of its tables')
         if found > VERSION:
-            self._db.close()
             raise base.ConfigurationError(
                 'option state_dir: the ledger %s is of version %d, written '
                 'by a later release; this one knows %d' % (
                     self._path, found, VERSION))
         if found < VERSION:
-            self._db.executescript('BEGIN IMMEDIATE; %s PRAGMA user_version='
-                                   '%d; COMMIT;' % (_SCHEMA, VERSION))
+            connection.executescript(
+                'BEGIN IMMEDIATE; %s PRAGMA user_version=%d; '
+                'PRAGMA application_id=%d; COMMIT;' % (
+                    _SCHEMA, VERSION, APPLICATION + VERSION))
+        (checked,) = connection.execute('PRAGMA quick_check(1)').fetchone()
+        if checked != 'ok':
+            raise sqlite3.DatabaseError(checked)
 
     def close(self) -> None:
-        self._db.close()
+        if self._connection is not None:
+            self._connection.close()
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
@@ -135,9 +184,15 @@ class Assignments:
                 if self._db.in_transaction:
                     self._db.execute('ROLLBACK')
                 raise
-        except sqlite3.Error as error:
-            raise base.Unavailable('the ledger %s failed: %s' % (
-                self._path, error)) from error
+        except sqlite_faults.RAISED as error:
+            raise self._failed('failed', error) from error
+
+    def _failed(self, what: str, error: Exception) -> base.Unavailable:
+        """Open the file anew with the next call: it may be another one."""
+        self.close()
+        self._connection = self._read = None
+        return base.Unavailable('the ledger %s %s: %s' % (
+            self._path, what, sqlite_faults.words(error)))
 
     def entries(self) -> tuple[Assignment, ...]:
         """Return all entries, the oldest first; while none changes, the same.
@@ -156,8 +211,12 @@ class Assignments:
                         'ORDER BY seq'))
             return self._read[1]
         except (sqlite3.Error, ValueError, KeyError, TypeError) as error:
-            raise base.Unavailable('the ledger %s cannot be read: %s' % (
-                self._path, error)) from error
+            raise self._failed('cannot be read', error) from error
+
+    def nonsense(self, error: Exception) -> base.Unavailable:
+        """Return what to raise where the entries cannot be believed."""
+        return base.Unavailable('the ledger %s holds what no agent wrote: %s. '
+                                '%s' % (self._path, error, _DAMAGED))
 
     def put(self, entry: Assignment) -> None:
         self._db.execute(
@@ -182,9 +241,8 @@ class Assignments:
         """
         try:
             return dict(self._db.execute('SELECT uuid, times FROM used'))
-        except sqlite3.Error as error:
-            raise base.Unavailable('the ledger %s cannot be read: %s' % (
-                self._path, error)) from error
+        except sqlite_faults.RAISED as error:
+            raise self._failed('cannot be read', error) from error
 
     def count_use(self, uuid: str) -> None:
         self._db.execute(
@@ -199,9 +257,8 @@ class Assignments:
         try:
             row = self._db.execute('SELECT content FROM inventory '
                                    'WHERE path=?', (path,)).fetchone()
-        except sqlite3.Error as error:
-            raise base.Unavailable('the ledger %s cannot be read: %s' % (
-                self._path, error)) from error
+        except sqlite_faults.RAISED as error:
+            raise self._failed('cannot be read', error) from error
         return bytes(row[0]) if row else None
 
     def keep_good(self, path: str, content: bytes) -> None:

@@ -11,15 +11,20 @@
 #    under the License.
 """The local driver against real files: what it lists, assigns, lets go."""
 
+import contextlib
+import logging
 import os
+import random
 import sqlite3
 import stat
+import subprocess
 import tempfile
 from unittest import mock
 
 import fixtures
 from oslo_config import cfg
 from oslotest import base
+from testtools import content
 import yaml
 
 from os_brick.agent import model
@@ -164,18 +169,77 @@ class StartTestCase(LocalTestCase):
         self.refused('state_dir', self.sqlite, 'Is a directory')
 
     def test_ledger_is_no_database(self):
+        """The agent starts, and guards what it knows."""
         self.write(volume('a'))
         os.makedirs(self.state_dir)
         with open(self.sqlite, 'wb') as stream:
             stream.write(b'no database ' * 1000)
-        self.refused('state_dir', self.sqlite, 'not a database')
+        log = self.useFixture(fixtures.FakeLogger(level=logging.ERROR))
+        self.driver.set_up()
+        self.assertIn(self.sqlite + ' cannot be used: file is not a database',
+                      log.output)
+        for _again in range(2):
+            error = self.assertRaises(vendor.Unavailable, self.volumes)
+            self.assertIn('A damaged ledger', str(error))
+        os.rename(self.sqlite, self.sqlite + '.away')
+        self.assertEqual({'a'}, set(self.listed()))
+        self.write(text='[')
+        self.restart()
+        self.assertEqual({'a'}, set(self.listed()))
+
+    def test_any_damage_is_no_reason_not_to_start(self):
+        seed = random.randrange(2 ** 32)
+        self.addDetail('seed', content.text_content(str(seed)))
+        chance = random.Random(seed)
+        self.start(volume('a', 'b'), spares=[spare('c')])
+        self.exchange('a')
+        self.driver.close()
+        with open(self.sqlite, 'rb') as stream:
+            good = bytearray(stream.read())
+        for _round in range(60):
+            bad = bytearray(good)
+            for _byte in range(chance.choice((1, 10, 1000))):
+                bad[chance.randrange(len(bad))] = chance.randrange(256)
+            if chance.random() < 0.3:
+                del bad[chance.randrange(len(bad)):]
+            with open(self.sqlite, 'wb') as stream:
+                stream.write(bad)
+            self.driver = local.LocalDriver(self.conf)
+            self.driver.set_up()
+            for call in (self.volumes, lambda: self.report(
+                    'b', State.MISSING)):
+                with contextlib.suppress(vendor.Unavailable, vendor.Rejected,
+                                         KeyError):
+                    call()
+            self.driver.close()
+
+    def test_what_cannot_be_written_is_read(self):
+        self.start(volume('a', 'b'), spares=[spare('c')])
+        self.request('a')
+        self.driver.close()
+        self.addCleanup(subprocess.run, ['umount', '-l', self.state_dir],
+                        capture_output=True)
+        for words in (['--bind', self.state_dir, self.state_dir],
+                      ['-o', 'remount,bind,ro', self.state_dir]):
+            done = subprocess.run(['mount', *words], capture_output=True,
+                                  text=True)
+            if done.returncode:
+                self.skipTest('needs root: %s' % done.stderr.strip())
+        self.restart()
+        self.assertEqual({'a', 'b', 'c'}, set(self.listed()))
+        error = self.assertRaises(vendor.Unavailable, self.retire, 'a')
+        self.assertIn('readonly', str(error))
+        subprocess.run(['umount', '-l', self.state_dir], check=True)
+        self.retire('a')
 
     def test_ledger_of_a_later_release(self):
         self.start(volume('a'))
         self.driver.close()
         with sqlite3.connect(self.sqlite) as database:
-            database.execute('PRAGMA user_version=%d' % (
-                assignments.VERSION + 1))
+            for name, number in (('user_version', 0), (
+                    'application_id', assignments.APPLICATION)):
+                database.execute('PRAGMA %s=%d' % (
+                    name, number + assignments.VERSION + 1))
         database.close()
         self.refused('state_dir', self.sqlite, 'later release')
 

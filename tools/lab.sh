@@ -23,6 +23,7 @@
 # LAB_FORK     0: each agent is executed, none is forked from one that has
 #              imported what it needs (1)
 # LAB_TIMEOUT  seconds until the machines are stopped (2400)
+# LAB_BOOT     seconds until a boot is given up, and tried once more (300)
 # LAB_VENV     the Python environment (<tree>/.lab/venv)
 # LAB_RESULTS  where results are kept (<tree>/.lab/results/<time>)
 # LAB_KVM      1 or 0: take or leave KVM without trying it first
@@ -116,7 +117,9 @@ finish() {
         code=$(cat "$results/exit-code")
         return "$code"
     fi
-    if [ "$status" = 124 ] || [ "$status" = 137 ]; then
+    if [ -f "$results/hung" ]; then
+        say "FAILED: the machine does not boot"
+    elif [ "$status" = 124 ] || [ "$status" = 137 ]; then
         say "FAILED: stopped after $limit s (LAB_TIMEOUT)"
     else
         say "FAILED: the machine died (vng: $status); kernel's last words:"
@@ -125,15 +128,40 @@ finish() {
     return 1
 }
 
-# Export to the environment of a bounded machine: a hang ends it.
+# One that hangs before it is up is ended.
+watch_boot() {
+    local waited
+    for waited in $(seq "${LAB_BOOT:-300}"); do
+        [ ! -f "$results/kernel.log" ] || return
+        sleep 1
+    done
+    : >"$results/hung"
+    say "the machine is not up after $waited s"
+    kill "$(cat "$results/pid")"
+}
+
+# Export to the environment of a bounded machine: a hang ends it, one in its
+# boot has a second chance.
 bounded() {
-    local limit=${LAB_TIMEOUT:-2400}
+    local limit=${LAB_TIMEOUT:-2400} status watcher
     export -f boot kvm_works say guest_command
     export kernel venv results shared here lab UNUSED EMULATED
-    timeout -k 20 "$limit" bash -c 'boot -- "$(guest_command "$@")"' \
-        lab "$@" </dev/null 2> >(tee -a "$results/console.log" >&2) |
-        tee -a "$results/console.log"
-    finish "${PIPESTATUS[0]}" "$limit"
+    for _ in 1 2; do
+        rm -f "$results"/{hung,kernel.log}
+        watch_boot &
+        watcher=$!
+        (
+            echo "$BASHPID" >"$results/pid"
+            exec timeout -k 20 "$limit" \
+                bash -c 'boot -- "$(guest_command "$@")"' lab "$@" </dev/null
+        ) 2> >(tee -a "$results/console.log" >&2) |
+            tee -a "$results/console.log"
+        status=${PIPESTATUS[0]}
+        kill "$watcher" 2>/dev/null
+        wait "$watcher" 2>/dev/null
+        [ -f "$results/hung" ] || break
+    done
+    finish "$status" "$limit"
 }
 
 # machines COUNT: boot them, each with a folder of its own below the shared

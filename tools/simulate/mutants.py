@@ -51,8 +51,9 @@ MUTANTS: dict[str, tuple[str, str, str]] = {
         '    replica = volume'),
     'S4: any connection may be given up': (
         'safety/connections.py',
-        '        foreign = foreign_use(name, snapshot, owned)\n'
-        '        if foreign is not None:\n            return foreign\n', ''),
+        '                              silent or not controller.live)\n'
+        '        if foreign is not None:\n            return foreign\n',
+        '                              silent or not controller.live)\n'),
     'S6: a report is forgotten before it is sent': (
         'provisioner/outbox.py',
         '            if self._stopping():\n                return False\n'
@@ -85,8 +86,8 @@ MUTANTS: dict[str, tuple[str, str, str]] = {
         'without)\n', '                    True\n'),
     'S11: a copy is given up unasked': (
         'daemon/telling.py',
-        '        if request.ask is decision.RequestKind.REPLACE:\n',
-        '        if True:\n'),
+        '        return farewell.giving_up(replica, array, snapshot, '
+        'answered)\n', '        return None\n'),
     'S5: removal is confirmed at once': (
         'healing/decision.py',
         '        if view.leg(replica) is not None:\n            continue\n'
@@ -107,6 +108,16 @@ MUTANTS: dict[str, tuple[str, str, str]] = {
     'S10: the copy that is put in is not read': (
         'safety/rules.py', '    if found.usable or (action.erase and',
         '    if True or (action.erase and'),
+    'S10: a copy is given up whatever it holds': (
+        'safety/superfluous.py',
+        '    if found.usable:\n        return None\n',
+        '    return None\n'),
+    'S10: a connection is closed on a copy that was not read': (
+        'safety/reading.py', '            if array is None or action.given_up:'
+        '\n', '            if True:\n'),
+    'S8: a list that lacks whoever was in charge is believed': (
+        'healing/custody.py', 'legs if here and not kept and not owing else',
+        'legs if not kept else'),
     'S10: an old copy that came up is as good as any': (
         'healing/custody.py', '    if leg and stale:\n',
         '    if False:\n'),

@@ -85,6 +85,9 @@ def _listed(view: volume_view.VolumeView,
     if record is None:
         # all that the very first look finds were there before the agent
         record = ReplicaRecord(joined=not view.records, seen_at=view.now)
+    if record.confirmed and view.array.leg_of(replica.uuid) is not None:
+        # a leg once more: the operator chose it, or udev put it back
+        record = dataclasses.replace(record, confirmed=False)
     if record.confirmed and not terminating:
         # let go, wiped for all we know, and assigned once more
         record = ReplicaRecord(seen_at=view.now, left_at=record.left_at)

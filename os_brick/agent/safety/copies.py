@@ -27,7 +27,8 @@ Three things in a superblock do tell:
   that was dropped by the array was last written while they were in it;
 * it was written later than the array itself. Times are of the wall clock of
   whoever wrote them: where this host's was set back since, a copy of before
-  that is none, and has fewer events than the array.
+  that is none, and has fewer events than the array. The agent notes the time
+  with each pass: what md wrote a little later is of before that, too.
 
 None of them is enough to call a copy good; each is enough not to touch it.
 """
@@ -41,6 +42,11 @@ import enum
 
 from os_brick.agent import model
 from os_brick.agent.model import superblock
+
+
+#: Seconds after the last note of the time in which its clock was set back: a
+#: pass may be slow.
+NOTED_WITHIN = 300.0
 
 
 class Standing(enum.Enum):
@@ -128,7 +134,7 @@ def _compare(device: str, copy: superblock.Superblock, array: model.Array,
         return Judgement(Standing.DIVERGENT, '%s was in charge without any '
                          'of the legs that %s has now' % (device, array.name))
     if copy.updated > max(leg.updated for leg in legs) and not (
-            set_back is not None and copy.updated <= set_back
+            set_back is not None and copy.updated <= set_back + NOTED_WITHIN
             and copy.events < newest):
         return Judgement(Standing.UNKNOWN, '%s was written later than any '
                          'leg of %s, perhaps by another host, or before a '

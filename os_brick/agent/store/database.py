@@ -155,6 +155,9 @@ class Database:
         if (sqlite_faults.damaged(error) and not self._unread
                 and self._put_aside(error)):
             return True
+        if self._log_once.troubled(self.path):
+            # that it is another error of the same disk is no news
+            return False
         self._log_once.trouble(self.path, (
             '%s. The agent goes on from memory: it guards, reports and puts '
             'copies back, but asks for no replacement until this file can be '

@@ -257,12 +257,13 @@ class Clock(clocks.Clock):
     """Simulated time.
 
     :ivar offset: what the operator has added to the wall clock.
+    :ivar furthest: the most that it ever was.
     :ivar boots: how often the host has booted.
     """
 
     def __init__(self, baton: Baton) -> None:
         self._baton = baton
-        self.offset = 1.7e9
+        self.offset = self.furthest = 1.7e9
         self.boots = 1
         self._booted_at = -1000.0
 
@@ -277,6 +278,7 @@ class Clock(clocks.Clock):
         return self._baton.now - self._booted_at
 
     def wall(self) -> float:
+        self.furthest = max(self.furthest, self.offset)
         return self.offset + self._baton.now
 
     def boot(self) -> str:

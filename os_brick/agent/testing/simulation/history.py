@@ -132,6 +132,10 @@ def _heal(world: worlds.World) -> None:
     world.conf.set_override('io_guard', 'on')
     world.conf.set_override('connection_check_interval', 5.0)
     world.baton.handing = 0.0
+    # the clock is set right, and md writes superblocks when writes go on
+    world.clock.offset = world.clock.furthest
+    if world.raid.members:
+        world.raid.write_superblocks()
     vendor.repair(world.volume, [member.medium.uuid for member
                                  in world.raid.members])
     world.kernel.mend()

@@ -27,6 +27,7 @@ from os_brick.agent.healing import decision
 from os_brick.agent import model
 from os_brick.agent.model import actions as act
 from os_brick.agent.model import snapshots
+from os_brick.agent.safety import farewell
 from os_brick.agent.safety import ownership
 from os_brick.agent.safety import rules
 from os_brick.agent.store import encoding
@@ -239,9 +240,11 @@ class Agent:
             between, self.between = self.between, None
             between()
         snapshot = self.kernel.snapshot()
+        array = snapshot.array(getattr(action, 'array', ''))
+        if isinstance(action, act.Disconnect):
+            array = farewell.array_of(volume, snapshot, owned)
         why = rules.refusal(action, volume, snapshot, owned,
-                            superblocks.contents(snapshot, snapshot.array(
-                                getattr(action, 'array', ''))),
+                            superblocks.contents(snapshot, array),
                             self._answering())
         if why is not None:
             self.failed.append('%s: refused: %s' % (action, why))

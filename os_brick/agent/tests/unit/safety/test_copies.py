@@ -87,7 +87,9 @@ class CopiesTest(base.BaseTestCase):
         for events, updated, set_back, expected in (
                 (8, 5000.0, 5000.0, Standing.BEHIND),
                 (8, 5000.0, 9000.0, Standing.BEHIND),
-                (8, 5001.0, 5000.0, Standing.UNKNOWN),
+                # between the agent's last note of the time and the step
+                (8, 5000.0 + copies.NOTED_WITHIN, 5000.0, Standing.BEHIND),
+                (8, 5001.0 + copies.NOTED_WITHIN, 5000.0, Standing.UNKNOWN),
                 (12, 5000.0, 9000.0, Standing.UNKNOWN),
                 (14, 5000.0, 9000.0, Standing.DIVERGENT),
                 (8, 5000.0, None, Standing.UNKNOWN)):

@@ -225,10 +225,11 @@ class TestGivingUp(CycleCase):
 class TestSuperfluous(CycleCase):
     """S10: what is here is read before it is given up."""
 
-    def written(self, letter: str = 'B', **how: object) -> None:
-        how = {'array': 'md-uuid-1', **how}
-        self.host.written[self.host.name(1, letter) + 'n1'] = (
-            superblocks.content(superblocks.of(1, others=(0,), **how)))
+    def written(self, events: int = 10, array: str = 'md-uuid-1') -> None:
+        """Say what B carries; its array has 10 events."""
+        self.host.written[self.host.name(1, 'B') + 'n1'] = (
+            superblocks.content(superblocks.of(1, events, (0,),
+                                               array=array)))
 
     def terminate(self, letter: str = 'b') -> None:
         self.driver.volumes[1] = dataclasses.replace(

@@ -117,9 +117,10 @@ class Serving:
         """Say of what is held back for the volume what it would be."""
         why = this.limits.volume(volume.uuid)
         if why:
+            # without the reason, which says for how many seconds: it is one
+            # line, not one for each pass
             for words in (*map(act.words, decided.actions), *(
-                    '%s replica %s (%s)' % (one.ask.value, one.replica_uuid,
-                                            one.reason)
+                    '%s replica %s' % (one.ask.value, one.replica_uuid)
                     for one in decided.requests)):
                 self._put_off(this, volume, words, '%s: it would be done'
                               % why)

@@ -179,8 +179,10 @@ def never(action: NoReturn) -> NoReturn:
 
 def words(action: Action) -> str:
     """Return the action as an operator reads it."""
-    fields = ' '.join('%s=%s' % (name, getattr(
-        getattr(action, name), 'nqn', getattr(action, name)))
-        for name in action.__dataclass_fields__
-        if name not in ('reason', 'portals'))
+    fields = ' '.join('%s=%s' % (field.name, getattr(
+        getattr(action, field.name), 'nqn', getattr(action, field.name)))
+        for field in dataclasses.fields(action)
+        if field.name not in ('reason', 'portals')
+        # what is as ever is not said
+        and getattr(action, field.name) != field.default)
     return '%s %s (%s)' % (type(action).__name__, fields, action.reason)

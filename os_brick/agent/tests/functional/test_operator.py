@@ -68,7 +68,7 @@ class OperatorTest(story.StoryTestCase):
         program.chmod(0o755)
         self.agent.options['DEFAULT'].update(
             metrics_textfile=self.metrics, event_exec=program,
-            event_sinks='exec')
+            event_sinks='log,exec')
         self.agent.start()
 
     def alerted(self) -> list[str]:

@@ -13,6 +13,10 @@
 
 from __future__ import annotations
 
+import logging
+
+import fixtures
+
 from os_brick.agent.daemon import showing
 from os_brick.agent.model import pauses
 from os_brick.agent.tests.unit import small_world
@@ -37,6 +41,7 @@ class PausedTest(small_world.WorldCase):
                    for action in self.host.did)
 
     def test_only_the_other_volume_is_healed(self) -> None:
+        log = self.useFixture(fixtures.FakeLogger(level=logging.INFO))
         self.turn()
         self.pause(small_world.uuid(1, 'f'))
         self.lose(1)
@@ -48,6 +53,11 @@ class PausedTest(small_world.WorldCase):
         self.assertEqual({'volume2'}, {
             alias for alias, _replica in self.said('replace')})
         self.assertIn(('', 'PAUSED'), self.said('event'))
+        # once, and not anew with each second that it has been bad for
+        self.assertEqual(1, len([
+            line for line in log.output.splitlines()
+            if 'volume1, replace replica' in line
+            and 'it would be done' in line]))
         self.assertGreaterEqual(len(self.said('heartbeat')), 11)
 
     def test_it_is_shown(self) -> None:

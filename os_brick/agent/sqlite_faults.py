@@ -25,6 +25,24 @@ _OF_THE_DISK = ('locked', 'readonly', 'is full', 'disk I/O', 'unable to open',
 RAISED = (sqlite3.Error, UnicodeError)
 
 
+def version(connection: sqlite3.Connection, known: int,
+            application: int) -> int:
+    """Return the version of the tables, PRAGMA user_version.
+
+    Whoever writes it writes it twice: PRAGMA application_id is it, and a
+    number of the application's own.
+
+    :param known: the latest version; this and earlier ones need no proof.
+    :raises sqlite3.DatabaseError: the two differ: it is damaged.
+    """
+    found, twice = (int(connection.execute('PRAGMA ' + name).fetchone()[0])
+                    for name in ('user_version', 'application_id'))
+    if found > known and twice != application + found:
+        raise sqlite3.DatabaseError('it gives two versions of its tables, '
+                                    '%d and another one' % found)
+    return found
+
+
 def damaged(error: Exception) -> bool:
     """Whether the content is wrong, not the disk or another process."""
     if not isinstance(error, RAISED):

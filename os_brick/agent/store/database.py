@@ -196,11 +196,8 @@ class Database:
 
         :raises sqlite3.DatabaseError: a damaged one is no version.
         """
-        version = int(disk.execute('PRAGMA user_version').fetchone()[0])
-        if version > tables.VERSION and not tables.says_twice(disk, version):
-            raise sqlite3.DatabaseError(
-                'it gives two versions of its tables, %d and another one'
-                % version)
+        version = sqlite_faults.version(disk, tables.VERSION,
+                                        tables.APPLICATION)
         if version > tables.VERSION:
             raise faults.LedgerError(
                 '%s was written by a later release of nvme-agent (version %d '

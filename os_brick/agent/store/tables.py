@@ -19,7 +19,7 @@ from urllib import parse
 #: PRAGMA user_version; 0 is what was written before there was one, with the
 #: same tables; 1 had no pauses, 2 did not know of a clock that was set back.
 VERSION = 3
-#: PRAGMA application_id is this and the version: what is damaged differs.
+#: PRAGMA application_id is this and the version.
 APPLICATION = 0x6e760000
 #: What the agent alone writes.
 OWN = """
@@ -62,12 +62,6 @@ def open_to_read(path: str) -> sqlite3.Connection:
     """
     return sqlite3.connect('file:%s?mode=ro' % parse.quote(path), uri=True,
                            check_same_thread=False)
-
-
-def says_twice(disk: sqlite3.Connection, version: int) -> bool:
-    """Whether the version is what a release has written."""
-    said = disk.execute('PRAGMA application_id').fetchone()[0]
-    return bool(said == APPLICATION + version)
 
 
 def copy(source: sqlite3.Connection, target: sqlite3.Connection) -> None:

@@ -31,7 +31,7 @@ from os_brick.agent.vendors import base
 from os_brick.agent.vendors.inventory import inventory_file
 
 VERSION = 1
-#: PRAGMA application_id is this and the version: what is damaged differs.
+#: PRAGMA application_id is this and the version.
 APPLICATION = 0x6c6f0000
 LOG = logging.getLogger(__name__)
 _DAMAGED = ('Restore it from a backup, or see "A damaged ledger" in the '
@@ -143,11 +143,7 @@ class Assignments:
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
         connection.execute('PRAGMA synchronous=FULL')
-        found, application = (connection.execute('PRAGMA ' + name)
-                              .fetchone()[0] for name
-                              in ('user_version', 'application_id'))
-        if found > VERSION and application != APPLICATION + found:
-            raise sqlite3.DatabaseError('it gives two versions of its tables')
+        found = sqlite_faults.version(connection, VERSION, APPLICATION)
         if found > VERSION:
             raise base.ConfigurationError(
                 'option state_dir: the ledger %s is of version %d, written '

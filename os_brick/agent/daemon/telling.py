@@ -24,6 +24,8 @@ from os_brick.agent.daemon import observer
 from os_brick.agent.healing import decision
 from os_brick.agent.host import execute
 from os_brick.agent import log_once
+from os_brick.agent import model
+from os_brick.agent.model import snapshots
 from os_brick.agent.provisioner import outbox
 from os_brick.agent.safety import copies
 from os_brick.agent.safety import farewell
@@ -113,8 +115,7 @@ class Telling:
     def _objection(self, one: outbox.Served,
                    request: decision.Request) -> str | None:
         """Return why it must not be asked for now, or None (S10, S11)."""
-        replica, record = request.replica_uuid, one.records[
-            request.replica_uuid]
+        replica = request.replica_uuid
         replace = request.ask is decision.RequestKind.REPLACE
         snapshot = self._observer.look()
         array = next((array for array in snapshot.arrays if
@@ -124,17 +125,7 @@ class Telling:
             return None if replace else farewell.giving_up(
                 replica, None, snapshot, ())
         try:
-            found = superfluous.judged(
-                replica, array, snapshot, self._executor.superblocks(
-                    superfluous.to_be_read(replica, array, snapshot)),
-                self._ledger.set_back())
-            if found.standing is copies.Standing.DIVERGENT and (
-                    not record.given_up):
-                # the next pass raises the alarm
-                self._ledger.save(one.volume.uuid, {
-                    replica: decision.diverged(record, found.why)})
-            why = None if record.given_up else superfluous.objection(
-                found, replace, record.joined)
+            why = self._beyond(one, array, snapshot, replica, replace)
             if why or replace:
                 return why
             wanted = farewell.have_to_answer(replica, array)
@@ -143,3 +134,23 @@ class Telling:
         except execute.NotDone as error:
             return str(error)
         return farewell.giving_up(replica, array, snapshot, answered)
+
+    def _beyond(self, one: outbox.Served, array: model.Array,
+                snapshot: snapshots.HostSnapshot, replica: str,
+                replace: bool) -> str | None:
+        """Return why the copy is to stay: it holds what the array lacks.
+
+        :raises execute.NotDone: it could not be read.
+        """
+        record = one.records[replica]
+        if record.given_up:
+            return None
+        found = superfluous.judged(
+            replica, array, snapshot, self._executor.superblocks(
+                superfluous.to_be_read(replica, array, snapshot)),
+            self._ledger.set_back())
+        if found.standing is copies.Standing.DIVERGENT:
+            # the next pass raises the alarm
+            self._ledger.save(one.volume.uuid, {
+                replica: decision.diverged(record, found.why)})
+        return superfluous.objection(found, replace, record.joined)

@@ -41,6 +41,7 @@ import dataclasses
 import enum
 
 from os_brick.agent import model
+from os_brick.agent.model import snapshots
 from os_brick.agent.model import superblock
 
 
@@ -72,6 +73,13 @@ class Judgement:
     @property
     def usable(self) -> bool:
         return self.standing in (Standing.BLANK, Standing.BEHIND)
+
+
+def to_be_read(device: str, array: model.Array,
+               snapshot: snapshots.HostSnapshot) -> frozenset[str]:
+    """Return the namespaces on which ``judge`` rests."""
+    return frozenset([device, *(leg.device for leg in array.in_sync
+                                if snapshot.good(leg))])
 
 
 def judge(device: str, array: model.Array,

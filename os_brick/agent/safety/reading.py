@@ -34,8 +34,7 @@ def to_be_read(action: act.Action, volume: model.Volume,
             array = snapshot.array(action.array)
             if array is None:
                 return frozenset()
-            return frozenset([action.device, *(
-                leg.device for leg in array.in_sync if snapshot.good(leg))])
+            return copies.to_be_read(action.device, array, snapshot)
         case act.Disconnect():
             array = farewell.array_of(volume, snapshot, owned)
             if array is None or action.given_up:

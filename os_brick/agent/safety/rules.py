@@ -62,11 +62,10 @@ def refusal(action: act.Action, volume: model.Volume,
         case act.Disconnect():
             why = connections.disconnect(frozenset([action.controller]),
                                          snapshot, owned)
-            return why or farewell.disconnect(
-                action, volume, snapshot, owned, answered) or next(filter(
-                    None, map(superfluous.objection, reading.judged(
-                        action, volume, snapshot, owned, contents,
-                        set_back).values())), None)
+            why = why or farewell.disconnect(action, volume, snapshot, owned,
+                                             answered)
+            return why or superfluous.objections(reading.judged(
+                action, volume, snapshot, owned, contents, set_back))
         case act.ResetConnection():
             return connections.give_up(action, snapshot, owned)
         case act.SetFastIoFail():

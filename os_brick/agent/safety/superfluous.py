@@ -42,8 +42,7 @@ def to_be_read(replica_uuid: str, array: model.Array,
     device = _device(replica_uuid, array, snapshot)
     if device is None:
         return frozenset()
-    return frozenset([device, *(leg.device for leg in array.in_sync
-                                if snapshot.good(leg))])
+    return copies.to_be_read(device, array, snapshot)
 
 
 def judged(replica_uuid: str, array: model.Array,
@@ -77,6 +76,15 @@ def objection(found: copies.Judgement, asked: bool = False,
     if found.standing is Standing.FOREIGN and not joined:
         return None
     return Law.S10.refuses('%s', found.why)
+
+
+def objections(found: Mapping[str, copies.Judgement]) -> str | None:
+    """Return why one of these copies is to stay; replica -> what it is."""
+    for judgement in found.values():
+        why = objection(judgement)
+        if why is not None:
+            return why
+    return None
 
 
 def _device(replica_uuid: str, array: model.Array,

@@ -143,7 +143,8 @@ watch_boot() {
 # Export to the environment of a bounded machine: a hang ends it, one in its
 # boot has a second chance.
 bounded() {
-    local limit=${LAB_TIMEOUT:-2400} status watcher
+    local limit=${LAB_TIMEOUT:-2400} end status watcher
+    end=$((SECONDS + limit))
     export -f boot kvm_works say guest_command
     export kernel venv results shared here lab UNUSED EMULATED
     for _ in 1 2; do
@@ -152,7 +153,7 @@ bounded() {
         watcher=$!
         (
             echo "$BASHPID" >"$results/pid"
-            exec timeout -k 20 "$limit" \
+            exec timeout -k 20 $((end - SECONDS)) \
                 bash -c 'boot -- "$(guest_command "$@")"' lab "$@" </dev/null
         ) 2> >(tee -a "$results/console.log" >&2) |
             tee -a "$results/console.log"

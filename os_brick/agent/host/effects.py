@@ -76,7 +76,7 @@ class Effects:
         return list(privileged.answering(devices, milliseconds))
 
     def superblocks(self, devices: Sequence[str],
-                    milliseconds: int) -> dict[str, list[bytes]]:
+                    milliseconds: int) -> dict[str, list[bytes] | str]:
         return dict(privileged.superblocks(devices, milliseconds))
 
     def fail(self, array: str, device: str) -> None:

@@ -33,6 +33,7 @@ from os_brick.agent.host import batch
 from os_brick.agent.host import brick_lock
 from os_brick.agent.host import commands
 from os_brick.agent.host import effects as host_effects
+from os_brick.agent.host import evidence
 from os_brick.agent.host import not_done
 from os_brick.agent.host import portals
 from os_brick.agent.host import sysfs
@@ -49,9 +50,8 @@ from os_brick.agent.safety import rules
 LOG = logging.getLogger(__name__)
 # Milliseconds.  The kernel adds up to a second of its own.
 GIVE_UP_AFTER = 1000
-ANSWER_WITHIN = 200
-READ_WITHIN = 2000
 _NOBODY: frozenset[str] = frozenset()
+_OF_NO_USE = (copies.Standing.FOREIGN, copies.Standing.UNREADABLE)
 NotDone = not_done.NotDone
 Refused = not_done.Refused
 Divergent = not_done.Divergent
@@ -82,6 +82,7 @@ class Executor:
         self._clock = clock
         self._portals = portals.PortalHealth(
             lambda wanted: self._effects.probe_all(wanted), clock)
+        self._evidence = evidence.Evidence(scanner.scan, self._effects)
         self._lock = brick_lock.BrickLock(conf, stopping, self._effects,
                                           clock)
 
@@ -119,12 +120,8 @@ class Executor:
                 self._attempt, self._effects, self._clock, owned).run(steps)
 
     def _attempt(self, action: act.Action) -> None:
-        try:
+        with not_done.told():
             self._do(action)
-        except commands.CannotRun as error:
-            raise HostUnfit(str(error)) from error
-        except (commands.CommandFailed, commands.BadArgument) as error:
-            raise NotDone(str(error)) from error
 
     def _last_look(self, action: act.Action, volume: model.Volume,
                    snapshot: snapshots.HostSnapshot, owned: ownership.Owned,
@@ -149,7 +146,7 @@ class Executor:
             given_up = isinstance(action, act.AddLeg) and action.erase
             if found.standing is copies.Standing.DIVERGENT and not given_up:
                 raise Divergent(found.why, uuid)
-            if (found.standing is copies.Standing.FOREIGN
+            if (found.standing in _OF_NO_USE
                     and isinstance(action, act.AddLeg)):
                 # that will not change by itself: it is of no use
                 raise NotDone(why)
@@ -157,51 +154,17 @@ class Executor:
 
     def superblocks(self, devices: Collection[str]
                     ) -> dict[str, superblock.Content]:
-        """Return what is on those namespaces that answer in time.
-
-        :raises NotDone: when it could not be tried.
-        """
-        if not devices:
-            return {}
-        try:
-            found = self._effects.superblocks(sorted(devices), READ_WITHIN)
-        except commands.CannotRun as error:
-            raise HostUnfit(str(error)) from error
-        except (commands.CommandFailed, commands.BadArgument) as error:
-            raise NotDone(str(error)) from error
-        return {device: superblock.read(tuple(blocks))
-                for device, blocks in found.items()}
+        """As ``evidence.Evidence`` has it."""
+        return self._evidence.superblocks(devices)
 
     def answering(self, devices: Collection[str]) -> frozenset[str]:
-        """Return those namespaces that have answered a direct read.
-
-        One that takes its time has another chance with the next call.
-
-        :raises NotDone: when it could not be tried.
-        """
-        return self._answering(devices, ANSWER_WITHIN)
+        """As ``evidence.Evidence`` has it."""
+        return self._evidence.answering(devices)
 
     def answering_patiently(self, devices: Collection[str]
                             ) -> frozenset[str]:
-        """Return the same, after waiting for those that take their time.
-
-        :raises NotDone: when it could not be tried.
-        """
-        return self._answering(devices, READ_WITHIN)
-
-    def _answering(self, devices: Collection[str],
-                   milliseconds: int) -> frozenset[str]:
-        """Return those that have answered by then.
-
-        :raises NotDone: when it could not be tried.
-        """
-        try:
-            return frozenset(self._effects.answering(sorted(devices),
-                                                     milliseconds))
-        except commands.CannotRun as error:
-            raise HostUnfit(str(error)) from error
-        except (commands.CommandFailed, commands.BadArgument) as error:
-            raise NotDone(str(error)) from error
+        """As ``evidence.Evidence`` has it."""
+        return self._evidence.answering_patiently(devices)
 
     def survey(self, connects: Collection[act.Connect]) -> None:
         """Ask all portals at once that are to be connected in this pass.

@@ -11,6 +11,13 @@
 #    under the License.
 """Why an action was not done."""
 
+from __future__ import annotations
+
+from collections.abc import Iterator
+import contextlib
+
+from os_brick.agent.host import commands
+
 
 class NotDone(Exception):
     """An action was refused or failed; the text says why."""
@@ -57,3 +64,18 @@ class UnderWay(NotDone):
 
 class NoAnswer(NotDone):
     """No portal of the target has answered; for a while it is not asked."""
+
+
+@contextlib.contextmanager
+def told() -> Iterator[None]:
+    """Say in these terms why the helper, or one of its commands, failed.
+
+    :raises HostUnfit: it cannot run here at all.
+    :raises NotDone: it failed.
+    """
+    try:
+        yield
+    except commands.CannotRun as error:
+        raise HostUnfit(str(error)) from error
+    except (commands.CommandFailed, commands.BadArgument) as error:
+        raise NotDone(str(error)) from error

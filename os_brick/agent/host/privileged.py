@@ -216,13 +216,14 @@ def answering(devices: Sequence[str], milliseconds: int) -> list[str]:
 
 @_no_program
 def superblocks(devices: Sequence[str],
-                milliseconds: int) -> dict[str, list[bytes]]:
+                milliseconds: int) -> dict[str, list[bytes] | str]:
     """Return namespace -> its blocks that begin like a superblock of md.
 
-    One that has not answered by then is left out.
+    Or why they could not be read.  One of which nothing has come by then is
+    left out.
     """
     wanted = [_namespace(device) for device in devices]
-    return _superblocks.of(wanted, _seconds(milliseconds))
+    return _superblocks.or_why_not(wanted, _seconds(milliseconds))
 
 
 @_no_program

@@ -43,11 +43,13 @@ class _Read(Generic[T]):
     :ivar ended: whether it has, with or without success.
     :ivar result: what was read; None while it is under way, and where it
         could not be read.
+    :ivar error: why it could not be read, '' where it was.
     """
 
     def __init__(self, device: str, body: Callable[[str], T]) -> None:
         self.ended = False
         self.result: T | None = None
+        self.error = ''
         self._path = DEVICES + device
         self._body = body
         self._ended_at = 0.0
@@ -66,9 +68,9 @@ class _Read(Generic[T]):
     def _run(self) -> None:
         try:
             self.result = self._body(self._path)
-        except OSError:
+        except OSError as error:
             # no path, no device: that is no answer
-            self.result = None
+            self.error = error.strerror or str(error)
         self._ended_at = time.monotonic()
         self.ended = True
 
@@ -90,6 +92,18 @@ class Reads(Generic[T]):
         One that is still under way is not begun again: the next call for the
         same device waits for it.
         """
+        return {device: read_.result
+                for device, read_ in self._ended(devices, seconds).items()
+                if read_.result is not None}
+
+    def or_why_not(self, devices: Iterable[str], seconds: float
+                   ) -> dict[str, T | str]:
+        """Return the same, and the error of those that failed by then."""
+        return {device: read_.error if read_.result is None else read_.result
+                for device, read_ in self._ended(devices, seconds).items()}
+
+    def _ended(self, devices: Iterable[str], seconds: float
+               ) -> dict[str, _Read[T]]:
         end = time.monotonic() + seconds
         reads = {device: self._begin(device) for device in devices}
         found = {}
@@ -100,8 +114,7 @@ class Reads(Generic[T]):
             with self._lock:
                 if self._reads.get(device) is read_:
                     del self._reads[device]
-            if read_.result is not None:
-                found[device] = read_.result
+            found[device] = read_
         return found
 
     def _begin(self, device: str) -> _Read[T]:

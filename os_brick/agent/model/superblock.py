@@ -74,10 +74,13 @@ class Content:
 
     :ivar superblocks: those that make sense; none: md has not written here.
     :ivar damaged: why another one makes no sense, '' where there is none.
+    :ivar unreadable: why every read of it fails, '' where none did; then
+        nothing is known of what is on it.
     """
 
     superblocks: tuple[Superblock, ...] = ()
     damaged: str = ''
+    unreadable: str = ''
 
 
 def read(blocks: tuple[bytes, ...]) -> Content:

@@ -58,6 +58,7 @@ class Standing(enum.Enum):
     DIVERGENT = 'divergent'
     FOREIGN = 'foreign'
     UNKNOWN = 'unknown'
+    UNREADABLE = 'unreadable'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,8 +88,8 @@ def judge(device: str, array: model.Array,
           set_back: float | None = None) -> Judgement:
     """Return what the copy on a namespace is to an array.
 
-    :param contents: device -> what was just read from it; one that did not
-        answer is not in it.
+    :param contents: device -> what was just read from it, or that it cannot
+        be; one that did not answer is not in it.
     :param set_back: the latest time that this host's wall clock was set back
         from, None where it was not.
     """
@@ -96,6 +97,9 @@ def judge(device: str, array: model.Array,
     if content is None:
         return Judgement(Standing.UNKNOWN, '%s did not answer a read of its '
                          'superblock' % device)
+    if content.unreadable:
+        return Judgement(Standing.UNREADABLE, 'the superblock of %s cannot '
+                         'be read: %s' % (device, content.unreadable))
     if content.damaged:
         return Judgement(Standing.FOREIGN, '%s carries what begins like a '
                          'superblock of md, but %s' % (device,
@@ -179,7 +183,8 @@ def intruder(array: model.Array,
     written by somebody else since.
     """
     read = {leg.device: contents[leg.device] for leg in array.in_sync
-            if leg.device in contents}
+            if leg.device in contents
+            and not contents[leg.device].unreadable}
     own: dict[str, superblock.Superblock] = {}
     for device, content in sorted(read.items()):
         mine = _own(content, array)

@@ -15,7 +15,8 @@ A copy is asked to be replaced, retired or confirmed, or its connection closed,
 because it is surplus, too small, in use elsewhere, or on its way out.  None of
 that says that the array has all of what it holds: it may have been in charge
 itself since it left.  One that can still be read is read first; of one that is
-lost, or whose disk fails every read, only the records know (custody).
+lost, or whose disk fails every read, only the records know (custody).  One
+that takes its time is waited for: a busy target is no broken disk.
 """
 
 from __future__ import annotations
@@ -49,13 +50,13 @@ def judged(replica_uuid: str, array: model.Array,
            snapshot: snapshots.HostSnapshot,
            contents: Mapping[str, superblock.Content],
            set_back: float | None = None) -> copies.Judgement:
-    """Return what the copy is to the array, as far as it can be read.
+    """Return what the copy is to the array, UNREADABLE where reads fail.
 
     :param contents: namespace -> what was read from it just now.
     :param set_back: see ``copies.judge``.
     """
     device = _device(replica_uuid, array, snapshot)
-    if device is None or device not in contents:
+    if device is None:
         return _NOTHING_FOUND
     return copies.judge_among(device, array, contents, set_back)
 
@@ -69,7 +70,7 @@ def objection(found: copies.Judgement, asked: bool = False,
     :param joined: it was a leg.  What carries another array's superblock and
         never was one is a namespace that was used before, not a copy.
     """
-    if found.usable:
+    if found.usable or found.standing is Standing.UNREADABLE:
         return None
     if found.standing is not Standing.DIVERGENT and asked:
         return None

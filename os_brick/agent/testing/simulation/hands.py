@@ -224,9 +224,9 @@ class Hands(effects.Effects):
         return found
 
     def superblocks(self, devices: Sequence[str],
-                    milliseconds: int) -> dict[str, list[bytes]]:
+                    milliseconds: int) -> dict[str, list[bytes] | str]:
         self._baton.point('before superblocks')
-        found: dict[str, list[bytes]] = {}
+        found: dict[str, list[bytes] | str] = {}
         for device in devices:
             uuid = self._kernel.uuid_behind(device)
             if uuid is not None and self._kernel.answer(device) == 'ok':

@@ -115,6 +115,7 @@ class SmallHost:
         self.legs: dict[int, dict[str, tuple[int | None, set[str]]]] = {}
         self.did: list[act.Action] = []
         self.silent: set[str] = set()
+        self.unreadable: set[str] = set()
         self.written: dict[str, superblock.Content] = {}
         self.heard: frozenset[str] = frozenset()
         self.no_way = ''
@@ -217,6 +218,8 @@ class SmallHost:
         """What is on those that answer: ``written``, or what is usual."""
         snapshot = self.scan()
         found: dict[str, superblock.Content] = {}
+        for device in self.unreadable.intersection(devices):
+            found[device] = superblock.Content(unreadable='I/O error')
         for device in self.answering_patiently(devices):
             number, _letter = self.number_and_letter(device)
             found[device] = self.written.get(device) or superblocks.contents(
@@ -226,7 +229,7 @@ class SmallHost:
     def answering_patiently(self, devices: Collection[str]
                             ) -> frozenset[str]:
         return frozenset(device for device in devices
-                         if device not in self.silent
+                         if device not in self.silent | self.unreadable
                          and self.live.get(device[:-2]))
 
     def _do(self, action: act.Action) -> None:

@@ -315,7 +315,20 @@ class TestSuperfluous(CycleCase):
     def test_what_fails_every_read_goes(self):
         """A broken disk is what is replaced most often."""
         self.come_back_in_vain()
+        self.host.unreadable = {self.host.name(1, 'B') + 'n1'}
+        self.turn(20)
+        self.assertEqual(2, len(self.gone()))
+
+    def test_S10_what_takes_its_time_is_waited_for(self):
+        """Its target is busy, or hangs: nobody knows what it holds."""
+        self.come_back_in_vain()
         self.host.silent = {self.host.name(1, 'B') + 'n1'}
+        self.turn(20)
+        self.assertEqual([], self.gone())
+        self.assertTrue(self.lines('letting go of', 'put off',
+                                   'did not answer'))
+        self.assertFalse(self.lines('its copies'))
+        self.host.silent = set()
         self.turn(20)
         self.assertEqual(2, len(self.gone()))
 

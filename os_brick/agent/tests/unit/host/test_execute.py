@@ -32,6 +32,7 @@ from os_brick.agent.host import batch
 from os_brick.agent.host import brick_lock
 from os_brick.agent.host import commands
 from os_brick.agent.host import effects
+from os_brick.agent.host import evidence
 from os_brick.agent.host import execute
 from os_brick.agent.host import sysfs
 from os_brick.agent import model
@@ -290,6 +291,47 @@ class TestRules(ActionsCase):
         self.privileged.superblocks.side_effect = commands.CommandFailed('no')
         self.assertRaises(execute.NotDone, self.do, action)
         self.assertEqual([], self.called())
+
+    def fails(self, device: str) -> None:
+        """Let reads of a device's superblock fail."""
+        read = self.superblocks
+        self.privileged.superblocks.side_effect = (
+            lambda devices, limit: {**read(
+                [other for other in devices if other != device], limit),
+                device: 'I/O error'})
+
+    def test_a_disk_that_cannot_be_read_is_of_no_use(self):
+        action = self.carry()
+        self.fails('nvme3n1')
+        error = self.assertRaises(execute.NotDone, self.do, action)
+        self.assertNotIsInstance(error, execute.Refused)
+        self.assertIn('nvme3n1 cannot be read: I/O error', str(error))
+        self.assertEqual([], self.called())
+
+    def test_S10_what_the_loss_of_a_connection_fails_says_nothing(self):
+        """Of the disk behind it: the copy may be whole, and be needed."""
+        self.fails('nvme3n1')
+        self.assertEqual('I/O error', self.executor.superblocks(
+            ['nvme3n1'])['nvme3n1'].unreadable)
+        for state in ('connecting', 'deleting'):
+            self.host.set_controller('nvme3', state=state)
+            self.assertEqual({}, self.executor.superblocks(['nvme3n1']))
+        self.host.lose_namespace('nvme3n1')
+        self.assertEqual({}, self.executor.superblocks(['nvme3n1']))
+
+    def test_S10_what_takes_its_time_is_not_disconnected(self):
+        self.privileged.answering.return_value = ['nvme1n1', 'nvme2n1']
+        action = act.Disconnect('', 'nvme3')
+        read = self.superblocks
+        self.privileged.superblocks.side_effect = (
+            lambda devices, limit: {
+                device: blocks for device, blocks
+                in read(devices, limit).items() if device != 'nvme3n1'})
+        self.refused(action, 'nvme3n1 did not answer a read')
+        self.privileged.disconnect.assert_not_called()
+        self.fails('nvme3n1')
+        self.do(action)
+        self.privileged.disconnect.assert_called_once_with('nvme3')
 
     def test_what_another_host_writes_to_is_not_added_to(self):
         action = self.carry()
@@ -566,7 +608,7 @@ class TestLock(ActionsCase):
         self.assertEqual({'nvme1n1'}, self.executor.answering(
             {'nvme2n1', 'nvme1n1'}))
         self.privileged.answering.assert_called_once_with(
-            ['nvme1n1', 'nvme2n1'], execute.ANSWER_WITHIN)
+            ['nvme1n1', 'nvme2n1'], evidence.ANSWER_WITHIN)
         self.assertRaises(execute.NotDone, self.executor.answering, {'x'})
 
     def test_a_lock_directory_that_cannot_be_used_is_named(self):

@@ -270,12 +270,13 @@ class TestCommands(PrivilegedCase):
 
     def test_superblocks_of_those_that_answer(self):
         with mock.patch.object(privileged, '_superblocks') as reads:
-            reads.of.return_value = {'nvme1n1': [b'block'], 'nvme2n1': []}
+            read = {'nvme1n1': [b'block'], 'nvme2n1': 'I/O error'}
+            reads.or_why_not.return_value = read
             self.assertEqual(
-                {'nvme1n1': [b'block'], 'nvme2n1': []},
+                read,
                 privileged.superblocks(['nvme1n1', 'nvme2n1', 'nvme3n1'],
                                        1500))
-        reads.of.assert_called_once_with(
+        reads.or_why_not.assert_called_once_with(
             ['nvme1n1', 'nvme2n1', 'nvme3n1'], 1.5)
         self.assertRaises(commands.BadArgument, privileged.superblocks,
                           ['sda1'], 1500)

@@ -69,6 +69,13 @@ class ReadsTest(base.BaseTestCase):
                          self.answering(['nvme1n1'], PATIENCE))
         self.assertEqual(['nvme1n1'] * 2, self.begun)
 
+    def test_a_read_that_fails_is_not_one_that_is_under_way(self) -> None:
+        self.hangs['nvme2n1'] = threading.Event()
+        self.addCleanup(self.hangs['nvme2n1'].set)
+        self.assertEqual(
+            {'nvme3n1': 'I/O error', 'nvme1n1': True}, self.reads.or_why_not(
+                ['nvme2n1', 'nvme3n1', 'nvme1n1'], 0.5))
+
     def test_an_old_answer_does_not_count(self) -> None:
         self.hangs['nvme1n1'] = threading.Event()
         self.assertEqual([], self.answering(['nvme1n1'], 0.01))

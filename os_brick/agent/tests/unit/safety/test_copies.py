@@ -110,6 +110,15 @@ class CopiesTest(base.BaseTestCase):
         self.assertIs(Standing.FOREIGN, copies.judge(
             'nvme9n1', array(0), {**legs, 'nvme9n1': superblock.Content(
                 (), 'its checksum is wrong')}).standing)
+        broken = superblock.Content(unreadable='I/O error')
+        found = copies.judge('nvme9n1', array(0), {**legs, 'nvme9n1': broken})
+        self.assertIs(Standing.UNREADABLE, found.standing)
+        self.assertIn('nvme9n1 cannot be read: I/O error', found.why)
+        # a leg of which nothing is known is no intruder's
+        self.assertIs(Standing.BEHIND, copies.judge_among(
+            'nvme9n1', array(0, 1), {
+                **legs, 'nvme9n1': superblocks.content(of(9, 8, [0])),
+                'nvme1n1': broken}).standing)
 
     def test_S10_as_a_real_kernel_wrote_it(self) -> None:
         """A was dropped, B written; then A came up alone and was written."""

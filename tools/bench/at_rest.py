@@ -86,6 +86,10 @@ class Hands:
             self.execute(step.action, step.volume, owned)
         return [None] * len(steps)
 
+    @staticmethod
+    def answering(devices: Collection[str]) -> frozenset[str]:
+        return frozenset(devices)
+
 
 class World(clocks.Clock):
     """So many healthy arrays, and the agent that watches them.

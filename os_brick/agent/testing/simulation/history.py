@@ -12,7 +12,8 @@
 """One history: a world, its faults, and that it is healed afterwards.
 
 A seed decides all of it.  Each step has dice of its own, so that some may be
-left out and the others stay what they are.
+left out and the others stay what they are.  With an even seed no leg fails
+fast (``legs_fail_fast``), with an odd one all but the anchor do.
 """
 
 from __future__ import annotations
@@ -80,6 +81,7 @@ def play(seed: int, conf: cfg.ConfigOpts | None = None, steps: int = STEPS,
                 if seed >= HARDER_FROM or kinds else None)
         world = worlds.World(random.Random(seed),
                              conf or agents.configuration(), folder, more)
+        world.let_wait(seed % 2 == 0)
         try:
             _run(world, seed, steps, without, kinds, seen)
         except judges.Violation as error:

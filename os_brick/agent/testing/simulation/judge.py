@@ -46,6 +46,7 @@ class Judge:
         was lost for good, and nobody can have dealt the roles anew.
     :ivar broken: the first law that was, '' where none was.
     :ivar guarded: the guard is on, and the agent lives.
+    :ivar all_wait: no leg may be made to fail fast.
     """
 
     def __init__(self, kernel: kernels.Kernel,
@@ -56,6 +57,7 @@ class Judge:
         self.foreign_media: set[str] = set()
         self.excused_until = REACTION
         self.guarded = True
+        self.all_wait = False
         self.broken = ''
         self._errors: dict[str, int] = {}
         self._joined: set[str] = set()
@@ -150,6 +152,8 @@ class Judge:
             raise self.broke('S8: resized, while a list was truncated')
 
     def failfast(self, raid: md.Raid, member: md.Member, on: bool) -> None:
+        if on and self.all_wait:
+            raise self.broke('S9: leg %s would fail fast' % member.device)
         if on and not any('failfast' not in other.flags
                           for other in self.good(raid, lately=True)
                           if other is not member):
@@ -190,6 +194,8 @@ class Judge:
 
     def fast_io_fail(self, path: kernels.Path, seconds: int) -> None:
         self._foreign(path)
+        if seconds >= 0 and self.all_wait:
+            raise self.broke('S9: %s would fail fast' % path.name)
         for raid in self.kernel.raids.values():
             if seconds >= 0 and self._legs(raid, path) and not any(
                     other.tmo is None and other is not path

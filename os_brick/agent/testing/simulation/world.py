@@ -87,6 +87,12 @@ class World:
                                   dice)
         self.kernel.changed = self.agent.changed
 
+    def let_wait(self, all_legs: bool) -> None:
+        """Set which legs fail fast: none, or all but one."""
+        self.conf.set_override('legs_fail_fast',
+                               'none' if all_legs else 'but-one')
+        self.judge.all_wait = all_legs
+
     def _populate(self) -> None:
         dice, kernel = self.dice, self.kernel
         replicas, portals = dice.choice((2, 2, 3)), dice.choice((1, 1, 2))
@@ -202,7 +208,8 @@ class World:
             'writes go on': raid.pending is None,
             'anchored': sum(any(path.tmo is None for path
                                 in self.kernel.through(uuid))
-                            for uuid in legs) == 1}
+                            for uuid in legs) == (
+                                len(legs) if self.judge.all_wait else 1)}
 
     def close(self) -> None:
         self.agent.kill()

@@ -43,6 +43,7 @@ class GuardianCase(small_world.WorldCase):
         super().setUp()
         self.log = self.useFixture(fixtures.FakeLogger(level=logging.INFO))
         self.conf.set_override('io_guard', 'on')
+        self.conf.set_override('legs_fail_fast', 'but-one')
         self.time = 1000.0
         self.fast: dict[str, float | None] = {}
         self.flow = model.IoCounters(0, 0)
@@ -121,6 +122,18 @@ class TestRoles(GuardianCase):
         self.looks(60.0)
         self.assertEqual({'nvme11': 1.0}, self.fast)
         self.assertEqual(1, len(self.did(act.SetFastIoFail)))
+
+    def test_no_leg_fails_fast_where_nothing_is_said(self) -> None:
+        self.conf.clear_override('legs_fail_fast')
+        self.looks(60.0)
+        self.assertEqual({}, self.fast)
+        self.assertEqual({}, dict(self.guardian.anchors))
+
+    def test_no_leg_fails_fast_any_more_after_a_reload(self) -> None:
+        self.looks(60.0)
+        self.conf.set_override('legs_fail_fast', 'none')
+        self.looks(60.0)
+        self.assertEqual({'nvme11': None}, self.fast)
 
     def test_nothing_is_scanned_while_nothing_happens(self) -> None:
         self.looks(5.0)

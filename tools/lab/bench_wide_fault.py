@@ -62,7 +62,7 @@ CASES = {
 }
 #: Seconds that an outage lasts, that one target is back after the other, and
 #: that systemd waits before it starts the agent again.
-OUTAGE, LATER, RESTART = 8.0, 3.0, 5.0
+OUTAGE, LATER, RESTART = 8.0, 3.0, 1.0
 
 
 @dataclasses.dataclass

@@ -111,7 +111,7 @@ OPTS: list[cfg.Opt] = [
                     'for as long, or a network with such round trips, loses '
                     'its connections, for good where 1 is set. 0: left as '
                     'it is.'),
-    cfg.IntOpt('reconnect_delay', default=0, min=0, max=60, mutable=True,
+    cfg.IntOpt('reconnect_delay', default=2, min=0, max=60, mutable=True,
                help='Seconds that the kernel waits between two attempts to '
                     'reconnect; os-brick connects with 10. It is changed on '
                     'live connections, and put back when the agent stops. A '

@@ -106,11 +106,14 @@ class GuardTest(guard_story.GuardTestCase):
         volume, agent, one, other = self.guarded('vol-left')
         writer = self.session.write(volume)
         agent.kill()
-        one.lose_power()
-        other.lose_power()
-        writer.wait_for_stall(15, story.LONG)
-        one.restore_power()
-        other.restore_power()
+        for target in (one, other):
+            target.kill()
+        for target in (one, other):
+            host.wait_for_state(target.nqn, 'connecting', story.LONG)
+        # what fails fast does so after a second
+        writer.wait_for_stall(5, story.LONG)
+        for target in (one, other):
+            target.revive()
         self.goes_on(writer)
         agent.start()
         self.wait_whole(volume, one, other)

@@ -36,6 +36,10 @@ LOG = logging.getLogger(__name__)
 LONG, SHORT = commands.COMMAND_TIMEOUT + 15.0, 10.0
 #: Seconds for the helper to start, to read a call, and to answer a ping.
 START, SEND, PING = 30.0, 5.0, 5.0
+#: And for its first start, which nobody's I/O waits for yet: on a host whose
+#: disk or processors are busy, giving up would only begin it anew.  The unit's
+#: TimeoutStartSec is longer, so that the reason is said.
+FIRST = 90.0
 
 
 class HelperLost(commands.CannotRun):
@@ -76,17 +80,18 @@ class Context(priv_context.PrivContext):
         with self._lock:
             if self.channel is not None:
                 return
+            limit = START if self._started else FIRST
             begun = self._starting
             if begun is None or not begun.is_alive():
                 # one that hangs is not joined by another one
-                self._why = 'it takes longer than %g s' % START
+                self._why = 'it takes longer than %g s' % limit
                 self._starting = threading.Thread(
                     target=self._start, args=(method,), daemon=True,
                     name='starting the privileged helper')
                 self._starting.start()
             starting = self._starting
         assert starting is not None
-        starting.join(START)
+        starting.join(limit)
         if self.channel is None:
             raise HelperLost('the privileged helper could not be started: %s'
                              % self._why)

@@ -17,6 +17,7 @@ from collections.abc import Callable
 import contextlib
 import socket
 import threading
+import time
 from typing import Any
 from unittest import mock
 
@@ -179,7 +180,7 @@ class TestRestart(HelperCase):
         self.assertEqual('done', self.call())
 
     def test_a_start_that_hangs_is_not_joined_by_another(self):
-        self.put(helper, 'START', 0.1)
+        self.put(helper, 'FIRST', 0.1)
         go_on = threading.Event()
         begun: list[int] = []
         begin = self.begin
@@ -198,6 +199,18 @@ class TestRestart(HelperCase):
         go_on.set()
         starting.join(PATIENCE)
         self.assertEqual('done', self.call())
+
+    def test_the_first_start_has_more_time(self):
+        self.put(helper, 'START', 0.0)
+        begin = self.begin
+
+        def slow(_context: object, method: object) -> None:
+            time.sleep(0.1)
+            begin(method)
+
+        self.put(priv_context.PrivContext, 'start', slow)
+        self.assertEqual('done', self.call())
+        self.assertLess(helper.START, helper.FIRST)
 
     def test_a_start_that_fails_is_said_and_tried_again(self):
         self.put(priv_context.PrivContext, 'start', mock.Mock(

@@ -28,9 +28,11 @@ import time
 
 from oslo_config import cfg
 
+from os_brick.agent.healing import blame
 from os_brick.agent.healing import decision
 from os_brick.agent.healing import foresight
 from os_brick.agent.healing import holding
+from os_brick.agent.host import routes
 from os_brick.agent.host import sysfs
 from os_brick.agent.model import snapshots
 from os_brick.agent.safety import ownership
@@ -129,12 +131,14 @@ def plan(conf: cfg.ConfigOpts, store: ledger.Ledger,
         kept = store.records(uuid)
         records = decision.chosen(kept, choices[uuid]) if (
             uuid in choices) else kept
+        faults = blame.NONE.along_with(routes.offline(
+            blame.lost_portals(volume, snapshot)))
         decided = decision.decide(
             volume, array, snapshot, records, now, policy, known.staying,
-            owned, False, uuid in owing)
+            owned, False, uuid in owing, faults)
         planned.append(Planned(volume.alias, uuid, name, foresight.foresee(
             volume, array, snapshot, decided, owned, bounds,
-            matched.arrays)))
+            matched.arrays, faults)))
     here = {*matched.arrays.values()}
     planned += [
         Planned(volume.alias, uuid, '', foresight.Foreseen(

@@ -21,6 +21,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 import dataclasses
 
+from os_brick.agent.healing import blame
 from os_brick.agent.healing import decision
 from os_brick.agent.healing import holding
 from os_brick.agent import model
@@ -63,10 +64,12 @@ class Foreseen:
 def foresee(volume: model.Volume, array: model.Array,
             snapshot: snapshots.HostSnapshot, decided:
             decision.HealingDecision, owned: ownership.Owned,
-            limits: holding.Limits, ours: Iterable[str]) -> Foreseen:
+            limits: holding.Limits, ours: Iterable[str],
+            faults: blame.HostFaults = blame.NONE) -> Foreseen:
     """Return what would be done of a decision.
 
     :param ours: names of the arrays of all volumes.
+    :param faults: what is wrong with this host.
     """
     paused = limits.volume(volume.uuid)
     steps, started = [], set[str]()
@@ -83,7 +86,9 @@ def foresee(volume: model.Volume, array: model.Array,
                 request.ask.value, request.replica_uuid, request.reason),
             paused, '' if request.ask is decision.RequestKind.REPLACE
             else _ASKED_BEFORE))
-    return Foreseen(tuple(steps), tuple(_notes(decided, paused)))
+    excused = ('replica %s is not replaced meanwhile: %s' % fault
+               for fault in sorted(faults.replicas.items()))
+    return Foreseen(tuple(steps), (*_notes(decided, paused), *excused))
 
 
 def _held(action: act.Action, volume: model.Volume,

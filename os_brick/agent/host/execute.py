@@ -36,6 +36,7 @@ from os_brick.agent.host import effects as host_effects
 from os_brick.agent.host import evidence
 from os_brick.agent.host import not_done
 from os_brick.agent.host import portals
+from os_brick.agent.host import routes
 from os_brick.agent.host import sysfs
 from os_brick.agent import model
 from os_brick.agent.model import actions as act
@@ -176,17 +177,8 @@ class Executor:
 
     def offline(self, wanted: Mapping[str, Collection[model.Portal]]
                 ) -> dict[str, str]:
-        """Return which replicas this host has no way to, and why.
-
-        :param wanted: replica -> the portals of its target.
-        """
-        found = {}
-        for replica, ways in wanted.items():
-            why = [self._effects.no_way(portal) for portal in sorted(
-                ways, key=str)]
-            if why and all(why):
-                found[replica] = '; '.join(why)
-        return found
+        """As ``routes.offline`` has it."""
+        return routes.offline(wanted, self._effects.no_way)
 
     def _listening(self, action: act.Connect) -> act.Connect:
         """Leave the portals out that do not answer."""

@@ -19,6 +19,9 @@ up (Documentation/networking/operstates.rst).
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from collections.abc import Collection
+from collections.abc import Mapping
 import errno
 import os
 import socket
@@ -49,6 +52,23 @@ def no_way(portal: model.Portal, net: str = _NET) -> str:
         return ('this host\'s interface %s, on the way to %s, is %s' % (
             interface, portal, state))
     return ''
+
+
+def offline(wanted: Mapping[str, Collection[model.Portal]],
+            asked: Callable[[model.Portal], str] | None = None
+            ) -> dict[str, str]:
+    """Return which replicas this host has no way to, and why.
+
+    :param wanted: replica -> the portals of its target.
+    :param asked: in the place of ``no_way``.
+    """
+    asked = asked or no_way
+    found = {}
+    for replica, portals in wanted.items():
+        why = [asked(portal) for portal in sorted(portals, key=str)]
+        if why and all(why):
+            found[replica] = '; '.join(why)
+    return found
 
 
 def _source(portal: model.Portal) -> str:

@@ -14,10 +14,12 @@
 from __future__ import annotations
 
 import json
+from unittest import mock
 
 from os_brick.agent.healing import decision
 from os_brick.agent.healing import foresight
 from os_brick.agent.healing import holding
+from os_brick.agent.host import routes
 from os_brick.agent.model import actions as act
 from os_brick.agent.model import pauses
 from os_brick.agent.safety import ownership
@@ -89,6 +91,23 @@ class PlanTest(small_world.WorldCase):
         text = plan.as_text([one], [])
         self.assertIn('1. RemoveLeg array=md1 device=nvme11n1', text)
         self.assertIn('falls due in', text)
+
+    def test_a_host_that_is_to_blame(self) -> None:
+        """As the passes do: another copy would fare no better."""
+        self.lose()
+        self.turn()
+        self.clock.advance(3600.0)
+        with mock.patch.object(routes, 'no_way', return_value='eth1 is down'):
+            (one,), _doubts = self.planned()
+        text = plan.as_text([one], [])
+        self.assertIn('replica %s is not replaced meanwhile: eth1 is down' % B,
+                      text)
+        self.assertNotIn('ask the provisioner to replace', text)
+        with mock.patch.object(routes, 'no_way', return_value=''):
+            (one,), _doubts = self.planned()
+        text = plan.as_text([one], [])
+        self.assertNotIn('not replaced', text)
+        self.assertIn('ask the provisioner to replace', text)
 
     def test_a_law_holds_back(self) -> None:
         snapshot = self.host.scan()

@@ -166,7 +166,8 @@ class HealingLoop:
                 self._conf.replacement_grace_period,
                 self._conf.report_repeat_interval),
             frozenset(last.done), here=last.here,
-            targets_wanted=last.targets_wanted, faults=faults)
+            targets_wanted=last.targets_wanted, faults=faults,
+            refused_before=last.refused)
 
     def _ask_and_look(self, this: healing_pass.Pass) -> None:
         """Take the provisioner's word, and see whose each array is."""

@@ -13,6 +13,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 import dataclasses
 
 from os_brick.agent.healing import blame
@@ -34,6 +35,17 @@ class Connecting:
     action: act.Connect
     volume: model.Volume
     records: dict[str, decision.ReplicaRecord]
+
+
+@dataclasses.dataclass(frozen=True)
+class Refusal:
+    """A step that a rule did not let happen.
+
+    :ivar since: agent time when it was first so, pass after pass.
+    """
+
+    why: str
+    since: float
 
 
 @dataclasses.dataclass
@@ -59,6 +71,9 @@ class Pass:
     :ivar done: the actions that were carried out.
     :ivar faults: what the pass before found to be wrong with this host.
     :ivar unfit: and ``unreached``: the same of this pass; see ``HostFaults``.
+    :ivar refused: replica -> what was to be done with its copy, and was not
+        by a rule's word.
+    :ivar refused_before: the same of the pass before.
     """
 
     now: float = 0.0
@@ -81,6 +96,15 @@ class Pass:
     faults: blame.HostFaults = blame.NONE
     unfit: str = ''
     unreached: dict[str, str] = dataclasses.field(default_factory=dict)
+    refused: dict[str, Refusal] = dataclasses.field(default_factory=dict)
+    refused_before: Mapping[str, Refusal] = dataclasses.field(
+        default_factory=dict)
+
+    def refuse(self, replica: str, why: str) -> None:
+        """Put down that a step was refused."""
+        before = self.refused_before.get(replica)
+        self.refused[replica] = Refusal(
+            why, self.now if before is None else before.since)
 
     def found(self) -> blame.HostFaults:
         """Return what this pass has found to be wrong with this host."""

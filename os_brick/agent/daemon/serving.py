@@ -252,6 +252,9 @@ class Serving:
         except execute.NotDone as error:
             self._log_once.trouble(subject, 'not done: %s' % error)
             _blame(this, action, error)
+            if isinstance(action, act.AddLeg) and isinstance(
+                    error, execute.Refused):
+                this.refuse(action.replica_uuid, str(error))
             # all actions wait for the same lock
             this.lock_held = isinstance(error, execute.LockHeld)
             if isinstance(error, execute.Divergent):

@@ -209,7 +209,10 @@ class Showing:
                 this.now, this.policy,
                 anchors.get(array.name, '') if array else '',
                 self._rates.get(array.name) if array else None,
-                faults.get(uuid, blame.NONE)))
+                faults.get(uuid, blame.NONE), {
+                    replica.uuid: (found.why, found.since)
+                    for replica in volume.replicas
+                    if (found := this.refused.get(replica.uuid))}))
         return document.Facts(
             self._agent(), moment, this.snapshot, tuple(known),
             self._answered_at, next(filter(None, map(

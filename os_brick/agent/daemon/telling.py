@@ -109,6 +109,7 @@ class Telling:
             self._log_once.forget(subject)
             return True
         this.subjects.add(subject)
+        this.refuse(replica, why)
         self._log_once.trouble(subject, 'put off: %s' % why)
         return False
 

@@ -27,6 +27,8 @@ from os_brick.agent.model import examinations
 INFO, WARNING, CRITICAL = 'info', 'warning', 'critical'
 #: Seconds after a request after which a replacement is missed.
 PATIENCE = 60.0
+#: Seconds for which a rule may keep a step back before somebody has to look.
+REFUSED_FOR = 900.0
 PAGE = 'admin/health.html'
 
 
@@ -78,6 +80,9 @@ CODES: Mapping[str, Code] = {
     'RESYNCING': Code(INFO, 'a copy is being brought up to date'),
     'STATE_DIR': Code(CRITICAL, 'the agent cannot write down what it has to '
                                 'remember'),
+    'STEP_REFUSED': Code(WARNING, 'for %d minutes a rule has kept a copy out, '
+                                  'or from being let go'
+                         % (REFUSED_FOR / 60)),
 }
 
 
@@ -227,6 +232,15 @@ def _of_volume(volume: Mapping[str, Any],
                         if replica['accepted'] else
                         'the provisioner did not accept the request')
                         for replica in missed), len(missed))
+    refused = [] if volume['alarm'] else [
+        replica for replica in replicas
+        # a daemon of an earlier release does not say so
+        if replica.get('refused_at') is not None
+        and wall - replica['refused_at'] > REFUSED_FOR]
+    if refused:
+        yield found('STEP_REFUSED', refused[0]['refused'], alias, tuple(
+            'replica %s: %s' % (replica['uuid'], replica['refused'])
+            for replica in refused), len(refused))
     lost = tuple('%s to %s is %s' % (path['controller'], path['portal'],
                                      path['state'])
                  for replica in replicas for path in replica['paths']

@@ -147,6 +147,9 @@ def _replica(replica: Mapping[str, Any], wall: float,
         yield from _wrapped('waits for %s%s' % (
             replica['waits_for'], '' if replica['until_at'] is None
             else ', in %s' % span(replica['until_at'] - wall)), 4)
+    if replica.get('refused'):
+        yield from _wrapped('kept back for %s: %s' % (
+            span(wall - replica['refused_at']), replica['refused']), 4)
 
 
 def _member(replica: Mapping[str, Any]) -> str:

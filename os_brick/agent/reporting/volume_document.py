@@ -39,6 +39,8 @@ class Known:
         not chosen one.
     :ivar faults: what of this host keeps its copies away.
     :ivar rate: bytes a second of the resync under way, None: not known.
+    :ivar refused: replica -> why a rule keeps its copy out, or from being let
+        go, and agent time since when.
     """
 
     volume: model.Volume
@@ -49,6 +51,8 @@ class Known:
     anchor: str = ''
     rate: float | None = None
     faults: blame.HostFaults = blame.NONE
+    refused: Mapping[str, tuple[str, float]] = dataclasses.field(
+        default_factory=dict)
 
 
 def build(known: Known, snapshot: snapshots.HostSnapshot,
@@ -84,11 +88,19 @@ def build(known: Known, snapshot: snapshots.HostSnapshot,
         'wanted': max(view.goal, array.raid_disks),
         'alarm': custody.alarm(view), 'doubt': view.nonsense,
         'ended': view.ended,
-        'replicas': [_replica(view, replica, known.anchor, wall_of)
+        'replicas': [{**_replica(view, replica, known.anchor, wall_of),
+                      **_refused(known.refused.get(replica.uuid), wall_of)}
                      for replica in volume.replicas],
         'other_legs': [{'replica': leg.replica_uuid, **_leg(
             leg, known.anchor, snapshot)} for leg in array.legs
             if leg.device not in legs]}
+
+
+def _refused(found: tuple[str, float] | None,
+             wall_of: Callable[[float], float]) -> dict[str, Any]:
+    why, since = found or ('', None)
+    return {'refused': why,
+            'refused_at': None if since is None else wall_of(since)}
 
 
 def _array(array: model.Array, rate: float | None) -> dict[str, Any]:

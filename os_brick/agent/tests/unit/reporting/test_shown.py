@@ -37,6 +37,7 @@ from os_brick.agent.reporting import verdict
 from os_brick.agent.store import history
 from os_brick.agent.store import ledger
 from os_brick.agent.tests.unit import small_world
+from os_brick.agent.tests.unit import superblocks
 from os_brick.agent.vendors import base
 from os_brick.cmd import health as health_command
 from os_brick.cmd import history as history_command
@@ -193,6 +194,26 @@ class TestStateFile(ShownCase):
         self.turn()
         self.assertIn('NO_GOOD_LEG', self.codes())
         self.assertEqual(verdict.CRITICAL, self.look()[0])
+
+    def test_what_a_rule_keeps_back(self) -> None:
+        """It is told of when it lasts, and not where it ends at once."""
+        self.turn()
+        device = self.host.name(1, 'B') + 'n1'
+        self.host.written[device] = superblocks.content(
+            superblocks.of(1, 9, (0,), updated=5000.0, array='md-uuid-1'))
+        del self.host.legs[1]['B']
+        self.turn(3, seconds=30.0)
+        status, text = self.look('volume1')
+        self.assertEqual(1, status)
+        self.assertRegex(' '.join(text.split()),
+                         r'kept back for .*: S10: .*later than any leg')
+        self.assertNotIn('STEP_REFUSED', self.codes())
+        self.turn(40, seconds=30.0)
+        self.assertIn('STEP_REFUSED', self.codes())
+        del self.host.written[device]
+        self.turn(2, seconds=30.0)
+        self.assertNotIn('STEP_REFUSED', self.codes())
+        self.assertNotIn('kept back', self.look('volume1')[1])
 
     def test_how_bad_it_is(self) -> None:
         self.lose()

@@ -110,8 +110,8 @@ MUTANTS: dict[str, tuple[str, str, str]] = {
         '    if True or (action.erase and'),
     'S10: a copy is given up whatever it holds': (
         'safety/superfluous.py',
-        '    if found.usable:\n        return None\n',
-        '    return None\n'),
+        '    if found.usable or found.standing is Standing.UNREADABLE:\n',
+        '    if True:\n'),
     'S10: a connection is closed on a copy that was not read': (
         'safety/reading.py', '            if array is None or action.given_up:'
         '\n', '            if True:\n'),

@@ -29,7 +29,8 @@ class GuardTest(guard_story.GuardTestCase):
     def test_a_dead_anchor_with_writes_that_wait(self) -> None:
         """The fault falls between two writes: nothing ends them but us."""
         volume, agent, anchor, _other = self.anchored('vol-anchor')
-        writer = self.session.write(volume, burst=20, gap=2.0)
+        # a write under way might end with an error, and md drop the leg
+        writer = self.session.write(volume, burst=20, gap=8.0)
         writer.wait_for_gap(story.LONG)
         anchor.kill()
         agent.wait_for_log('done: FailLeg|is faulty', story.LONG)
@@ -153,7 +154,8 @@ class GuardTest(guard_story.GuardTestCase):
                              legs_fail_fast='but-one')
         would = r'%s.*it would be done'
         agent.wait_for_log(would % 'SetFastIoFail')
-        writer = self.session.write(volume, burst=20, gap=2.0)
+        # a write under way might end with an error, and md drop the leg
+        writer = self.session.write(volume, burst=20, gap=8.0)
         dead = members[0]
         writer.wait_for_gap(story.LONG)
         dead.kill()

@@ -107,7 +107,7 @@ class Share:
                                           for array in arrays):
                 records[uuid] = record
                 found.append(volume)
-        self._keep(memory.Seen(fleet, view.point, records))
+        self._keep(memory.Seen(fleet, view.point, records, self._host))
         return tuple(found)
 
     def _believed(self, view: store.View) -> schema.Fleet:

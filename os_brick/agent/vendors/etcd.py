@@ -198,7 +198,7 @@ class EtcdDriver(base.ProvisionerDriver):
             raise base.BadAnswer(self._double)
         before = self._generation()
         found = self._meet(host).volumes(arrays)
-        if before and self._generation() != before:
+        if self._generation() != before:
             self._lease = 0    # the key says which generation this host has
         return found
 

@@ -112,6 +112,15 @@ class StoryTestCase(etcd_fleet.RealTestCase):
                                 {'ID': str(driver._lease)})
         self.assertEqual('90', answer['grantedTTL'])
 
+    def test_the_hosts_key_says_which_generation_it_has(self):
+        self.begin()
+        driver = self.driver()
+        for _pass in range(2):
+            driver.heartbeat(host(), 30)
+            self.volumes(driver)
+        self.assertIn('"generation": 1',
+                      self.operator.everything().alive['one'])
+
     def test_two_machines_of_one_name(self):
         self.begin()
         self.driver().heartbeat(host(), 30)

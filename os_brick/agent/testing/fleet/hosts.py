@@ -37,6 +37,7 @@ from os_brick.agent.testing.simulation import judge as judges
 from os_brick.agent.testing.simulation import kernel as kernels
 from os_brick.agent.testing.simulation import md
 from os_brick.agent.testing.simulation import provisioner as provisioners
+from os_brick.agent.vendors import base
 from os_brick.agent.vendors import etcd
 from os_brick.agent.vendors.fleet import store
 from os_brick.agent.vendors.fleet import wire
@@ -58,14 +59,15 @@ class Turns:
 
 
 class Told(provisioners.Provisioner):
-    """The etcd driver, and what the judge is to know of its answers.
+    """A driver, and what the judge is to know of its answers.
 
     :param media: namespace -> what it is stored on.  A shelf shows a host the
         namespaces of its own volumes, and no others.
     """
 
-    def __init__(self, driver: etcd.EtcdDriver, kernel: kernels.Kernel,
-                 baton: batons.Baton, media: dict[str, md.Medium]) -> None:
+    def __init__(self, driver: base.ProvisionerDriver,
+                 kernel: kernels.Kernel, baton: batons.Baton,
+                 media: dict[str, md.Medium]) -> None:
         super().__init__(kernel, baton.point, baton.wait, lambda what: None)
         self._driver = driver
         self._media = media
@@ -138,7 +140,9 @@ class Host:
         self._writes = 0
         folder = os.path.join(fleet.folder, self.name)
         os.makedirs(folder)
-        conf = _configuration(fleet, folder)
+        self.folder = folder
+        self._fleet = fleet
+        self.conf = _configuration(fleet, folder)
         self.kernel = kernel = kernels.Kernel()
         kernel.wall = fleet.clock.wall
         for shelf in range(plan.shelves):
@@ -152,17 +156,23 @@ class Host:
                 sync_time=fleet.sync_time)
             raid.uuid = shelves.uuid(shelves.ARRAY, volume)
             raid.write_superblocks()
-        self._driver = etcd.EtcdDriver(conf)
-        self._driver.set_up()
-        assert self._driver._wire is not None
-        self._driver._store = store.Store(Turns(self._driver._wire,
-                                                fleet.baton.point))
-        told = Told(self._driver, kernel, fleet.baton, fleet.media)
+        driver = etcd.EtcdDriver(self.conf)
+        driver.set_up()
+        assert driver._wire is not None
+        driver._store = store.Store(Turns(driver._wire, fleet.baton.point))
+        self.use(driver)
+
+    def use(self, driver: base.ProvisionerDriver) -> None:
+        """Have an agent with a driver that is set up; it is not started."""
+        fleet, kernel = self._fleet, self.kernel
+        self._driver = driver
+        told = Told(driver, kernel, fleet.baton, fleet.media)
         self.judge = judges.Judge(kernel, told)
         told.give_away = self.judge.give_away
         self.agent = agents.Agent(
-            conf, folder, kernel, told, self.judge, simulated_hands.Hands(
-                kernel, fleet.baton, self.judge, lambda what: None),
+            self.conf, self.folder, kernel, told, self.judge,
+            simulated_hands.Hands(kernel, fleet.baton, self.judge,
+                                  lambda what: None),
             fleet.baton, fleet.clock, fleet.dice, model.Host(
                 'nqn.2014-08.org.example:' + self.name, None, self.name))
         kernel.changed = self.agent.changed

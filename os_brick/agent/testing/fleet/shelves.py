@@ -35,13 +35,20 @@ class Plan:
 
     :ivar hosts: their number; ``volumes``: of each, with two legs.
     :ivar shelves: targets, each a failure domain of its own.
-    :ivar spares: on each shelf.
+    :ivar spares: on each shelf, or on each of the extra ones.
+    :ivar extra: shelves that have nothing but spares.
     """
 
     hosts: int
     volumes: int
     shelves: int
     spares: int
+    extra: int = 0
+
+    @property
+    def spare_shelves(self) -> range:
+        return range(self.shelves if self.extra else 0,
+                     self.shelves + self.extra)
 
     def nqn(self, shelf: int) -> str:
         return 'nqn.2020-01.org.example:t%d' % shelf
@@ -66,7 +73,8 @@ class Plan:
         """Return all that a shelf has."""
         return [leg for volume in range(self.hosts * self.volumes)
                 for leg, home in self.legs(volume) if home == shelf] + [
-            self.spare(shelf, number) for number in range(self.spares)]
+            self.spare(shelf, number) for number in range(self.spares)
+            if shelf in self.spare_shelves]
 
     def inventory(self) -> dict[str, Any]:
         """Return what the operator loads."""
@@ -75,7 +83,7 @@ class Plan:
                         for host in range(self.hosts)
                         for volume in self.of_host(host)],
             'spares': [self._namespace(self.spare(shelf, number), shelf)
-                       for shelf in range(self.shelves)
+                       for shelf in self.spare_shelves
                        for number in range(self.spares)]}
 
     def _volume(self, host: int, volume: int) -> dict[str, Any]:

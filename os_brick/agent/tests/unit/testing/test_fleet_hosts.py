@@ -21,6 +21,7 @@ from oslotest import base
 import yaml
 
 from os_brick.agent.testing.fleet import audit
+from os_brick.agent.testing.fleet import callers
 from os_brick.agent.testing.fleet import hosts
 from os_brick.agent.testing.fleet import shelves
 from os_brick.agent.tests.unit.vendors import etcd_fleet
@@ -65,6 +66,42 @@ class HostsTestCase(etcd_fleet.RealTestCase):
         seen.replay(audit.history(self.member.url, self.prefix + '/',
                                   audit.revision(self.store, self.keys)))
         return seen
+
+
+class CallersTestCase(etcd_fleet.RealTestCase):
+
+    def test_a_crowd_heals_what_a_shelf_takes(self):
+        plan = shelves.Plan(hosts=8, volumes=1, shelves=2, spares=5, extra=2)
+        self.operator.begin()
+        loading.load(self.store, self.keys, inventory_file.parse(
+            'the file', yaml.safe_dump(plan.inventory()).encode()), '', False)
+        crowd = callers.Crowd(3)
+        for number in range(plan.hosts):
+            caller = callers.Caller(
+                number, plan, callers.Times(0.2, 0.02, 0.05, 0.1, 0.1),
+                [self.member.url], self.directory, crowd.note, self.prefix)
+            caller.set_up()
+            crowd.callers.append(caller)
+        crowd.start()
+        try:
+            etcd_fleet.wait_for(lambda: crowd.told)
+            self.assertEqual(plan.hosts, len(
+                self.operator.everything().alive))
+            crowd.lose(set(plan.namespaces(1)))
+            etcd_fleet.wait_for(lambda: not crowd.busy)
+        finally:
+            crowd.stop()
+        seen = audit.Audit(self.keys)
+        seen.replay(audit.history(self.member.url, self.prefix + '/',
+                                  audit.revision(self.store, self.keys)))
+        self.assertEqual([], seen.wrongs)
+        self.assertEqual({1}, set(seen.taken.values()))
+        for replicas in seen.replicas().values():
+            self.assertEqual(2, len(replicas))
+            self.assertFalse(set(plan.namespaces(1)).intersection(replicas))
+        self.assertTrue(all(answered for _at, _took, answered
+                            in crowd.samples))
+        self.assertTrue(crowd.lags)
 
 
 class AuditTestCase(base.BaseTestCase):

@@ -51,6 +51,10 @@ class LogOnce:
         else:
             self.forget(subject)
 
+    def standing(self) -> tuple[str, ...]:
+        """Return what was said and is not over, a sentence each."""
+        return tuple('%s: %s' % pair for pair in self._said.items())
+
     def troubled(self, subject: str) -> bool:
         return subject in self._said
 

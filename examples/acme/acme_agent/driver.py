@@ -84,26 +84,42 @@ class AcmeDriver(base.ProvisionerDriver):
     def close(self) -> None:
         self._session.close()
 
+    def examine(self, host: model.Host, arrays: Collection[model.Array]
+                ) -> model.Examination:
+        self.set_up()    # here it opens nothing
+        volumes, left_out = self._listed(host)
+        return model.Examination(
+            self._conf.acme_url, volumes=volumes, credentials=True,
+            troubles=tuple('volume left out: %s: %s' % pair
+                           for pair in left_out.items()))
+
     def heartbeat(self, host: model.Host, interval: float) -> None:
         self._tell('PUT', '/hosts/' + host.nqn,
                    {'name': host.name, 'uuid': host.uuid, 'next': interval})
 
     def get_volumes(self, host: model.Host, arrays: Collection[model.Array],
                     targets_for: Collection[str]) -> Sequence[model.Volume]:
+        volumes, left_out = self._listed(host)
+        self._say(left_out)
+        return volumes
+
+    def _listed(self, host: model.Host
+                ) -> tuple[list[model.Volume], dict[str, str]]:
+        """Return the volumes, and why which description is not believed."""
         path = '/hosts/%s/volumes' % host.nqn
         answer = self._call('GET', path)
         if not isinstance(answer, list):
             raise base.BadAnswer('%s%s is no list' % (
                 self._conf.acme_url, path))
-        volumes, left_out = [], {}
+        volumes: list[model.Volume] = []
+        left_out: dict[str, str] = {}
         for entry in answer:
             try:
                 volumes.append(_volume(entry))
             except (AttributeError, KeyError, TypeError,
                     ValueError) as error:
                 left_out[str(entry)[:80]] = repr(error)
-        self._say(left_out)
-        return volumes
+        return volumes, left_out
 
     def _say(self, left_out: dict[str, str]) -> None:
         """Say once that a volume's description is not believed."""

@@ -198,7 +198,7 @@ class EtcdDriver(base.ProvisionerDriver):
             raise base.BadAnswer(self._double)
         before = self._generation()
         found = self._meet(host).volumes(arrays)
-        if before and self._generation() != before:
+        if self._generation() != before:
             self._lease = 0    # the key says which generation this host has
         return found
 
@@ -223,9 +223,10 @@ class EtcdDriver(base.ProvisionerDriver):
 
     def request_replacement(self, volume: model.Volume,
                             replica: model.Replica) -> None:
-        assert self._host is not None
-        spare, taken = self._ours().take_spare(volume.uuid, replica.uuid,
-                                               self._host)
+        ours = self._ours()
+        if self._host is None:
+            raise base.Unavailable('etcd was not read yet')
+        spare, taken = ours.take_spare(volume.uuid, replica.uuid, self._host)
         if taken:
             LOG.info('volume %s: spare %s of %s is taken in the place of '
                      'replica %s', volume.alias, spare.uuid,
@@ -253,9 +254,16 @@ class EtcdDriver(base.ProvisionerDriver):
         return self._share
 
     def _ours(self) -> share.Share:
-        """:raises base.Unavailable: not before etcd was read once."""
+        """Return what this host has; after a restart, as who it was before.
+
+        :raises base.Unavailable: etcd was never read.
+        """
         if self._share is None:
-            raise base.Unavailable('etcd was not read yet')
+            host = self._memory.seen.host
+            if not host:
+                raise base.Unavailable('etcd was not read yet')
+            self._share = share.Share(self._store, self._keys, self._memory,
+                                      host)
         if self._double:
             raise base.BadAnswer(self._double)
         return self._share

@@ -137,7 +137,7 @@ class KioxiaDriver(base.ProvisionerDriver):
         if conf.kioxia_tenant:
             self._prefix = conf.kioxia_tenant + '/'
         self._rest = rest_client.Rest(settings, credentials)
-        log = log_once.LogOnce()
+        log = self._log_once = log_once.LogOnce()
         self._targets = targets.Targets(self._rest, self._prefix, log)
         self._volumes = volumes.Volumes(self._rest, self._prefix, log)
         return settings
@@ -149,10 +149,11 @@ class KioxiaDriver(base.ProvisionerDriver):
         version = said.get('version') if isinstance(said, dict) else None
         # an answer of the volumes needs the credentials, with no array too
         self._volumes.now(_NO_VOLUME)
+        listed = self.get_volumes(host, arrays, ())
         return model.Examination(
             self._rest.answering, '' if version is None else str(version),
-            self.get_volumes(host, arrays, ()),
-            () if settings.verify else (_INSECURE,), credentials=True)
+            listed, (() if settings.verify else (_INSECURE,))
+            + self._log_once.standing(), credentials=True)
 
     def certificates(self) -> Sequence[model.Certificate]:
         settings = self._settings

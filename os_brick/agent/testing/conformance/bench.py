@@ -22,6 +22,9 @@ from collections.abc import Collection
 import contextlib
 import functools
 import logging
+import os
+import threading
+import time
 import typing
 
 from os_brick.agent import model
@@ -34,6 +37,14 @@ needs = hooks.needs
 #: A replica that no provisioner knows.
 NOBODY = '00000000-0000-4000-8000-0000000000ff'
 _TURNS = 20
+#: Seconds between two looks at what should end by itself.
+_LOOK = 0.02
+_AT_REST = 5
+T = typing.TypeVar('T')
+
+
+def _open_now() -> int:
+    return len(os.listdir('/proc/self/fd'))
 
 
 class Bench(hooks.Hooks):
@@ -242,6 +253,43 @@ class Bench(hooks.Hooks):
             self.fail('%s raised %s, where %s is to be raised: %s' % (
                 what, type(error).__name__, names, error))
         return error
+
+    def within_limit(self, call: Callable[[], object]
+                     ) -> list[BaseException | None]:
+        """Return what a call raised, None: it came back; []: it goes on."""
+        ended: list[BaseException | None] = []
+        thread = threading.Thread(
+            target=lambda: ended.append(self.error_of(call)), daemon=True,
+            name='conformance')
+        thread.start()
+        thread.join(self.call_limit)
+        return ended
+
+    def until_none(self, look: Callable[[], T]) -> T:
+        """Look until nothing is there or patience ends; return what is."""
+        limit = time.monotonic() + self.patience
+        found = look()
+        while found and time.monotonic() < limit:
+            time.sleep(_LOOK)
+            found = look()
+        return found
+
+    def descriptors(self) -> int:
+        """Return how many are open, once that number has come to rest.
+
+        A back end of this process closes its ends a little later.
+        """
+        limit = time.monotonic() + self.patience
+        number, looks = _open_now(), 0
+        while looks < _AT_REST and time.monotonic() < limit:
+            time.sleep(_LOOK)
+            before, number = number, _open_now()
+            looks = looks + 1 if number == before else 0
+        return number
+
+    def descriptors_left(self, before: int) -> int:
+        """Return how many more there stay than before."""
+        return self.until_none(lambda: max(0, _open_now() - before))
 
     @contextlib.contextmanager
     def logged(self) -> typing.Iterator[list[logging.LogRecord]]:

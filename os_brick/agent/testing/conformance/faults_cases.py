@@ -13,8 +13,6 @@
 
 from __future__ import annotations
 
-import threading
-
 from os_brick.agent import model
 from os_brick.agent.model import events
 from os_brick.agent.testing.conformance import bench
@@ -118,12 +116,7 @@ class FaultsCases(bench.Bench):
                 self._ends(what, call)
 
     def _ends(self, what, call):
-        ended: list[BaseException | None] = []
-        thread = threading.Thread(
-            target=lambda: ended.append(self.error_of(call)), daemon=True,
-            name='conformance')
-        thread.start()
-        thread.join(self.call_limit)
+        ended = self.within_limit(call)
         if not ended:
             self.fail('%s has not ended after %.0f s' % (what,
                                                          self.call_limit))

@@ -14,17 +14,13 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
-import time
 import traceback
 
 from os_brick.agent.testing.conformance import bench
 
 State = bench.State
 _CYCLES = 3
-#: Between two looks at what should end by itself, seconds.
-_LOOK = 0.02
 
 
 class HygieneCases(bench.Bench):
@@ -111,7 +107,7 @@ class HygieneCases(bench.Bench):
         self._life_and_end(troubles=())     # what libraries keep for good
         before = set(threading.enumerate())
         self._life_and_end(troubles=())
-        left = self._until_none(lambda: [
+        left = self.until_none(lambda: [
             thread for thread in threading.enumerate()
             if thread not in before])
         if left:
@@ -121,23 +117,14 @@ class HygieneCases(bench.Bench):
     def test_no_descriptor_is_left_behind(self):
         """After close no file and no connection stays open."""
         self._life_and_end()    # what libraries keep for good
-        before = len(os.listdir('/proc/self/fd'))
+        before = self.descriptors()
         for _ in range(_CYCLES):
             self._life_and_end()
-        left = self._until_none(lambda: (len(os.listdir(
-            '/proc/self/fd')) - before) // _CYCLES)
-        if left:
-            self.fail('%d more for each driver' % left)
+        left = self.descriptors_left(before)
+        if left >= _CYCLES:
+            self.fail('%d more for each driver' % (left // _CYCLES))
 
     def _life_and_end(self, **kinds):
         driver = self.started()
         self._life(driver, **kinds)
         self.stop(driver)
-
-    def _until_none(self, look):
-        limit = time.monotonic() + self.patience
-        found = look()
-        while found and time.monotonic() < limit:
-            time.sleep(_LOOK)
-            found = look()
-        return found

@@ -26,6 +26,7 @@ from __future__ import annotations
 
 import inspect
 
+from os_brick.agent.testing.conformance import examined_cases
 from os_brick.agent.testing.conformance import exchange_cases
 from os_brick.agent.testing.conformance import faults_cases
 from os_brick.agent.testing.conformance import hygiene_cases
@@ -41,6 +42,7 @@ class DriverConformance(options_cases.OptionsCases,
                         exchange_cases.ExchangeCases,
                         faults_cases.FaultsCases,
                         hygiene_cases.HygieneCases,
+                        examined_cases.ExaminedCases,
                         story_cases.StoryCases):
     """The whole contract."""
 

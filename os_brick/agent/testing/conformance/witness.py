@@ -15,12 +15,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 import contextlib
+import os
 import sys
 import threading
 
 _STARTS = frozenset({'subprocess.Popen', 'os.exec', 'os.posix_spawn',
                      'os.spawn', 'os.system', 'os.fork', 'os.forkpty'})
+_WRITES = frozenset({'open to write', 'os.mkdir', 'os.rename', 'os.remove',
+                     'sqlite3.connect'})
+_TO_WRITE = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 _IO = frozenset({'open', 'os.listdir', 'os.scandir', 'os.mkdir',
+                 'os.rename', 'os.remove',
                  'socket.connect', 'socket.bind', 'socket.getaddrinfo',
                  'sqlite3.connect'})
 _CODE = ('.py', '.pyc', '.so')
@@ -34,8 +39,12 @@ _installed = threading.Event()
 
 def _hook(event: str, arguments: tuple[object, ...]) -> None:
     seen = _watching.get(threading.get_ident())
-    if seen is not None and (event in _IO or event in _STARTS):
-        seen.append((event, str(arguments[0]) if arguments else ''))
+    if seen is None or event not in _IO and event not in _STARTS:
+        return
+    seen.append((event, str(arguments[0]) if arguments else ''))
+    if event == 'open' and isinstance(arguments[2], int) and (
+            arguments[2] & _TO_WRITE):
+        seen.append(('open to write', seen[-1][1]))
 
 
 @contextlib.contextmanager
@@ -52,9 +61,19 @@ def watch() -> Iterator[list[tuple[str, str]]]:
     finally:
         del _watching[ident]
         found[:] = [(event, what) for event, what in found
-                    if not (event == 'open' and what.endswith(_CODE))
+                    if not _is_code(what)
                     and event not in ('os.listdir', 'os.scandir')
                     or what.startswith(_DEVICES)]
+
+
+def _is_code(path: str) -> bool:
+    return path.endswith(_CODE) or '__pycache__' in path
+
+
+def of_writing(seen: list[tuple[str, str]]) -> list[str]:
+    """Return what of it changes a file, or may."""
+    return ['%s of %s' % pair for pair in seen
+            if pair[0] in _WRITES and 'mode=ro' not in pair[1]]
 
 
 def of_devices(seen: list[tuple[str, str]]) -> list[str]:

@@ -114,14 +114,17 @@ class Agent:
     """What is started, killed and started again.
 
     :param folder: the directory of the ledger's file.
+    :param vendor: the provisioner, or what stands for one.
+    :param host: who it is.
     """
 
     def __init__(self, conf: cfg.ConfigOpts, folder: str,
                  kernel: kernels.Kernel, vendor: provisioners.Provisioner,
                  judge: judges.Judge, hands: simulated_hands.Hands,
                  baton: batons.Baton, clock: batons.Clock,
-                 dice: random.Random) -> None:
+                 dice: random.Random, host: model.Host = HOST) -> None:
         self._conf = conf
+        self._host = host
         self._path = os.path.join(folder, ledger.FILE)
         self._kernel = kernel
         self._vendor = vendor
@@ -173,16 +176,16 @@ class Agent:
         walled: Any = Wall(store, point)
         kernel: Any = Wall(self._kernel, point)
         stopping = clock.event()
-        executor = SimExecutor(self._conf, kernel, HOST, stopping.is_set,
-                               self._hands, clock)
+        executor = SimExecutor(self._conf, kernel, self._host,
+                               stopping.is_set, self._hands, clock)
         executor.refused = self._vendor.count
         self._wake = clock.event()
         self._guard = guard_loop.GuardLoop(
             self._conf, kernel.scan, executor, kernel,
             self._kernel.unanswered, self._wake.set, clock)
         loop = healing_loop.HealingLoop(
-            self._conf, self._vendor, HOST, kernel.scan, executor, walled,
-            stopping.is_set, self._guard.publish, clock)
+            self._conf, self._vendor, self._host, kernel.scan, executor,
+            walled, stopping.is_set, self._guard.publish, clock)
         self.alive = True
         self._actors = [
             baton.start('guard', lambda: self._guard.run(stopping)),

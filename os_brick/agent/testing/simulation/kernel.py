@@ -270,6 +270,12 @@ class Kernel:
                 path.retry_at = self.now + path.reconnect_delay
         self.touched()
 
+    def export(self, target: Target, medium: md.Medium) -> None:
+        """A target shows this host another namespace."""
+        target.media[medium.uuid] = self.media[medium.uuid] = medium
+        self._homes[medium.uuid] = target
+        self.rescan()
+
     def remove_namespace(self, uuid: str) -> None:
         self.home(uuid).media.pop(uuid, None)
         self.rescan()

@@ -109,7 +109,14 @@ def load(etcd: store.Store, keys: schema.Keys,
     :param before: what the local driver did with this file.
     :raises base.Rejected: the file cannot be loaded; nothing more is written.
     """
-    every = admin.Operator(etcd, keys).everything()
+    return load_into(etcd, keys, admin.Operator(etcd, keys).everything(),
+                     inventory, host, dry_run, before)
+
+
+def load_into(etcd: store.Store, keys: schema.Keys, every: admin.Everything,
+              inventory: inventory_file.Inventory, host: str,
+              dry_run: bool, before: Past = Past()) -> list[str]:
+    """Do it, given what stands in etcd."""
     view = every.view
     said: list[str] = []
     listed = {listing.uuid for listing in inventory.volumes}

@@ -37,12 +37,17 @@ from os_brick.agent.vendors.fleet import store
 
 @dataclasses.dataclass(frozen=True)
 class Seen:
-    """:ivar volumes: volume -> its record as it was seen last."""
+    """What a host has seen of etcd.
+
+    :ivar volumes: volume -> its record as it was seen last.
+    :ivar host: the name under which it looked; '': an earlier release did.
+    """
 
     fleet: schema.Fleet | None = None
     point: store.Point = store.Point('', 0)
     volumes: Mapping[str, schema.Record] = dataclasses.field(
         default_factory=dict)
+    host: str = ''
 
 
 def judge(seen: Seen, fleet: schema.Fleet, point: store.Point) -> str:
@@ -116,7 +121,7 @@ class Memory:
 
 def _dump(seen: Seen) -> str:
     return json.dumps({
-        'version': schema.VERSION,
+        'version': schema.VERSION, 'host': seen.host,
         'fleet': seen.fleet and schema.dump_fleet(seen.fleet),
         'cluster': seen.point.cluster, 'revision': seen.point.revision,
         'volumes': {uuid: schema.dump_record(record)
@@ -132,4 +137,5 @@ def _load(text: str) -> Seen:
         schema.load_fleet(said['fleet']) if said['fleet'] else None,
         store.Point(said['cluster'], int(said['revision'])),
         {uuid: schema.load_record(record)
-         for uuid, record in said['volumes'].items()})
+         for uuid, record in said['volumes'].items()},
+        str(said.get('host', '')))

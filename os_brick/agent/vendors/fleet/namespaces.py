@@ -22,9 +22,12 @@ from os_brick.agent.vendors.fleet import fields
 from os_brick.agent.vendors.fleet import schema
 from os_brick.agent.vendors.fleet import store
 from os_brick.agent.vendors.inventory import inventory_file
+from os_brick.agent.vendors.inventory import pool
 
 #: Keys that one transaction reads; etcd allows 128 (--max-txn-ops).
 _AT_ONCE = 100
+Best = Callable[[list[inventory_file.Spare], dict[str, schema.Use]],
+                pool.Choice]
 
 
 class Namespaces:
@@ -57,6 +60,35 @@ class Namespaces:
             found.append(spare)
         random.shuffle(found)
         return found
+
+    def choose(self, spares: list[inventory_file.Spare], best: Best
+               ) -> tuple[pool.Choice, dict[str, store.Value],
+                          dict[str, schema.Use]]:
+        """Choose a spare; ask who has it only of as many as it takes.
+
+        One of which that was not asked yet counts as nobody's.  It was not
+        worth the asking where a better one is free.
+
+        :param best: chooses among spares, by who has them.
+        :returns: the choice, what was read, and what of it can be.
+        """
+        used: dict[str, store.Value] = {}
+        uses: dict[str, schema.Use] = {}
+        while True:
+            # of those that are equally good, first the ones that are known
+            choice = best(sorted(
+                (spare for spare in spares if spare.backing.uuid in uses
+                 or not used.get(spare.backing.uuid, store.Value()).revision),
+                key=lambda spare: spare.backing.uuid not in used), uses)
+            if choice.spare is None or choice.spare.backing.uuid in used:
+                return choice, used, uses
+            unread = [spare.backing.uuid for spare in spares
+                      if spare.backing.uuid not in used]
+            unread.remove(choice.spare.backing.uuid)
+            more = self.uses([choice.spare.backing.uuid,
+                              *unread[:_AT_ONCE - 1]])
+            used.update(more)
+            uses.update(self.readable(more))
 
     def uses(self, uuids: Iterable[str]) -> dict[str, store.Value]:
         """Return what stands in etcd of who has each of these."""

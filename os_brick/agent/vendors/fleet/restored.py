@@ -89,4 +89,5 @@ def reassert(etcd: store.Store, keys: schema.Keys, host: str,
         LOG.warning('volume %s: the restored store had an older state; it was '
                     'put right from what this host remembers',
                     record.listing.alias)
-    return memory.Seen(fleet, view.point, {**seen.volumes, **records})
+    return dataclasses.replace(seen, fleet=fleet, point=view.point,
+                               volumes={**seen.volumes, **records})

@@ -23,6 +23,7 @@ from collections.abc import Callable
 from collections.abc import Collection
 from collections.abc import Iterable
 import dataclasses
+import functools
 import time
 import uuid as uuid_lib
 
@@ -37,6 +38,7 @@ from os_brick.agent.vendors.fleet import restored
 from os_brick.agent.vendors.fleet import schema
 from os_brick.agent.vendors.fleet import store
 from os_brick.agent.vendors.inventory import inventory_file
+from os_brick.agent.vendors.inventory import pool
 
 #: Turns that a change may take while others change the same.
 TURNS = 8
@@ -107,7 +109,7 @@ class Share:
                                           for array in arrays):
                 records[uuid] = record
                 found.append(volume)
-        self._keep(memory.Seen(fleet, view.point, records))
+        self._keep(memory.Seen(fleet, view.point, records, self._host))
         return tuple(found)
 
     def _believed(self, view: store.View) -> schema.Fleet:
@@ -193,17 +195,11 @@ class Share:
             if fleet.hold:
                 raise base.Rejected('no spare is taken: the fleet is on '
                                     'hold: %s' % fleet.hold)
-            spares = self._namespaces.listed(view)
-            used = self._namespaces.uses(
-                spare.backing.uuid for spare in spares)
             cordoned = {schema.unquote(name)
                         for name in view.below(keys.cordons)}
-            uses = self._namespaces.readable(used)
-            choice = changes.choose(
-                record, replica,
-                [spare for spare in spares if spare.backing.uuid in uses
-                 or not used[spare.backing.uuid].revision],
-                uses, cordoned, host)
+            choice, used, uses = self._namespaces.choose(
+                self._namespaces.listed(view), functools.partial(
+                    _best, record, replica, cordoned, host))
             if choice.spare is None:
                 raise base.Rejected(
                     'no spare in etcd can take the place of replica %s of '
@@ -325,3 +321,9 @@ class Share:
             seen, fleet=seen.fleet or store.fleet(view, keys), point=point,
             volumes={**seen.volumes, record.uuid: record}))
         return True
+
+
+def _best(record: schema.Record, replica: str, cordoned: Collection[str],
+          host: model.Host, spares: list[inventory_file.Spare],
+          uses: dict[str, schema.Use]) -> pool.Choice:
+    return changes.choose(record, replica, spares, uses, cordoned, host)

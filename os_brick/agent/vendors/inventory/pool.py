@@ -156,8 +156,10 @@ def choose(inventory: inventory_file.Inventory,
            host: model.Host | None) -> Choice:
     """Return the best free spare for the place of the replica ``bad``.
 
-    Best is: in a failure domain without a surviving replica, then set aside
-    for this volume rather than for all, then the smallest that will do.
+    Best is: in a failure domain without a surviving replica, then where no
+    replica was lost, then set aside for this volume rather than for all, then
+    the smallest that will do.  A failure domain in which two were lost comes
+    last: what is there is lost, too, and would be tried one after the other.
 
     :param entries: those of all volumes.
     :param used: how many times each namespace was let go after use.
@@ -167,6 +169,8 @@ def choose(inventory: inventory_file.Inventory,
     ours = [entry for entry in entries if entry.volume == listing.uuid]
     survivors = [entry.backing for entry in ours
                  if entry.member and entry.uuid != bad]
+    lost = [entry.backing for entry in ours if entry.uuid == bad
+            or entry.live and entry.state is State.MISSING]
     sizes = [entry.backing.size for entry in ours
              if entry.live and entry.backing.size is not None]
     needed = listing.size or min(sizes, default=0)
@@ -179,10 +183,15 @@ def choose(inventory: inventory_file.Inventory,
             why_not[spare.backing.uuid] = why
         else:
             fit.append(spare)
-    best = min(fit, default=None, key=lambda spare: (
-        any(together(spare.backing, other) for other in survivors),
-        not (spare.volumes or spare.tags), spare.backing.size))
-    return Choice(best, why_not)
+
+    def rank(spare: inventory_file.Spare) -> tuple[int, ...]:
+        near = sum(together(spare.backing, other) for other in lost)
+        return (near > 1, any(together(spare.backing, other)
+                              for other in survivors),
+                near > 0, not (spare.volumes or spare.tags),
+                spare.backing.size or 0)
+
+    return Choice(min(fit, default=None, key=rank), why_not)
 
 
 def together(one: inventory_file.Backing,

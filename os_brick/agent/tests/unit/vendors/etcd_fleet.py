@@ -9,7 +9,7 @@
 #    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 #    License for the specific language governing permissions and limitations
 #    under the License.
-"""A real etcd on free ports, a double of one, and a fleet to begin with.
+"""A real etcd, a double of one, and a fleet to begin with.
 
 Where there is no etcd, tests that need it are skipped and say so.
 """
@@ -18,28 +18,28 @@ import base64
 import json
 import os
 import shutil
-import signal
-import socket
-import subprocess
-import tempfile
 import threading
-import time
 
 from oslo_config import cfg
 from oslotest import base
 
 from os_brick.agent import model
+from os_brick.agent.testing.etcd import members
 from os_brick.agent.vendors import etcd
 from os_brick.agent.vendors.fleet import admin
 from os_brick.agent.vendors.fleet import loading
 from os_brick.agent.vendors.fleet import schema
 from os_brick.agent.vendors.fleet import store
-from os_brick.agent.vendors.fleet import wire
 from os_brick.agent.vendors.inventory import inventory_file
 
 State = model.ReplicaState
 GIB = 2 ** 30
-LONG = 60
+LONG = members.LONG
+Member = members.Member
+connected = members.connected
+free_port = members.free_port
+scratch = members.scratch
+wait_for = members.wait_for
 
 
 def host(name='one'):
@@ -64,83 +64,12 @@ def namespace(number, **fields):
 def listing(volumes, spares):
     """Return an inventory; ``volumes``: number -> namespaces."""
     text = 'volumes:\n' if volumes else 'volumes: []\n'
-    for number, members in volumes.items():
+    for number, replicas in volumes.items():
         text += ' - {uuid: %s, alias: v%d, size: 1GiB, replicas: [%s]}\n' % (
-            volume_uuid(number), number, ', '.join(map(namespace, members)))
+            volume_uuid(number), number, ', '.join(map(namespace, replicas)))
     if spares:
         text += 'spares: [%s]\n' % ', '.join(map(namespace, spares))
     return inventory_file.parse('the file', text.encode())
-
-
-def free_port():
-    with socket.socket() as one:
-        one.bind(('127.0.0.1', 0))
-        return one.getsockname()[1]
-
-
-def scratch():
-    return tempfile.mkdtemp(
-        prefix='nvme-agent-etcd-',
-        dir='/dev/shm' if os.access('/dev/shm', os.W_OK) else None)
-
-
-class Member:
-    """One process of etcd; ``tls``: (ca, cert, key) for its clients."""
-
-    def __init__(self, directory, name='m0', tls=None, arguments=()):
-        self.directory = directory
-        self.name = name
-        self.tls = tls
-        self.arguments = list(arguments)
-        self.port, self.peer_port = free_port(), free_port()
-        self.process = None
-
-    @property
-    def url(self):
-        return '%s://127.0.0.1:%d' % ('https' if self.tls else 'http',
-                                      self.port)
-
-    @property
-    def peer(self):
-        return 'http://127.0.0.1:%d' % self.peer_port
-
-    @property
-    def data(self):
-        return os.path.join(self.directory, self.name)
-
-    def start(self, cluster=(), arguments=()):
-        tls = [] if not self.tls else [
-            '--client-cert-auth', '--trusted-ca-file', self.tls[0],
-            '--cert-file', self.tls[1], '--key-file', self.tls[2]]
-        self.log = open(self.data + '.log', 'a')
-        self.process = subprocess.Popen(
-            ['etcd', '--name', self.name, '--data-dir', self.data,
-             '--listen-client-urls', self.url,
-             '--advertise-client-urls', self.url,
-             '--listen-peer-urls', self.peer,
-             '--initial-advertise-peer-urls', self.peer,
-             '--initial-cluster', ','.join(
-                 '%s=%s' % (one.name, one.peer)
-                 for one in cluster or [self]),
-             *tls, *self.arguments, *arguments],
-            stdout=self.log, stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL, env={
-                **os.environ, 'ETCDCTL_API': '3'})
-
-    def stop(self, how=signal.SIGKILL):
-        if self.process is not None:
-            self.process.send_signal(signal.SIGCONT)
-            self.process.send_signal(how)
-            self.process.wait()
-            self.log.close()
-            self.process = None
-
-    def control(self, *arguments):
-        """Run etcdctl; return what it printed."""
-        return subprocess.run(
-            ['etcdctl', '--endpoints', self.url, *arguments], check=True,
-            stdin=subprocess.DEVNULL, capture_output=True, text=True,
-            env={**os.environ, 'ETCDCTL_API': '3'}).stdout
 
 
 class Double:
@@ -292,7 +221,7 @@ class RealTestCase(FleetTestCase):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        if shutil.which('etcd') is None or shutil.which('etcdctl') is None:
+        if not members.installed():
             return
         directory = scratch()
         cls.addClassCleanup(shutil.rmtree, directory, True)
@@ -301,35 +230,10 @@ class RealTestCase(FleetTestCase):
         cls.member.start()
 
     def setUp(self):
-        if shutil.which('etcd') is None or shutil.which('etcdctl') is None:
+        if not members.installed():
             self.skipTest('there is no etcd; apt-get install etcd-server '
                           'etcd-client')
         super().setUp()
 
     def connect(self):
         return connected([self.member])
-
-
-def connected(members, **settings):
-    """Return a wire to members, once one of them serves."""
-    made = wire.Wire(wire.Settings(tuple(one.url for one in members),
-                                   **{'timeout': 10.0, **settings}))
-    wait_for(lambda: made.call('kv/txn', {'success': [
-        {'request_range': {'key': 'Lw=='}}]}))
-    return made
-
-
-def wait_for(call, limit=LONG):
-    """Return what a call returns, once it raises no error and is true."""
-    until = time.monotonic() + limit
-    while True:
-        error = None
-        try:
-            result = call()
-            if result:
-                return result
-        except Exception as caught:
-            error = caught
-        if time.monotonic() > until:
-            raise AssertionError('not within %d s: %s' % (limit, error))
-        time.sleep(0.05)

@@ -11,6 +11,7 @@
 #    under the License.
 """The etcd driver against a real etcd: what it lists, takes and lets go."""
 
+import base64
 import json
 import os
 import threading
@@ -18,6 +19,7 @@ import threading
 from os_brick.agent import model
 from os_brick.agent.tests.unit.vendors import etcd_fleet
 from os_brick.agent.vendors import base as vendor
+from os_brick.agent.vendors.fleet import schema
 from os_brick.agent.vendors.fleet import store
 
 State = model.ReplicaState
@@ -111,6 +113,15 @@ class StoryTestCase(etcd_fleet.RealTestCase):
         answer = self.wire.call('lease/timetolive',
                                 {'ID': str(driver._lease)})
         self.assertEqual('90', answer['grantedTTL'])
+
+    def test_the_hosts_key_says_which_generation_it_has(self):
+        self.begin()
+        driver = self.driver()
+        for _pass in range(2):
+            driver.heartbeat(host(), 30)
+            self.volumes(driver)
+        self.assertIn('"generation": 1',
+                      self.operator.everything().alive['one'])
 
     def test_two_machines_of_one_name(self):
         self.begin()
@@ -311,3 +322,43 @@ class RememberTestCase(etcd_fleet.RealTestCase):
                 stream.write(text)
             error = self.assertRaises(vendor.ConfigurationError, self.driver)
             self.assertIn(path, str(error))
+
+
+class ManySparesTestCase(etcd_fleet.FleetTestCase):
+    """On the double of etcd."""
+
+    def setUp(self):
+        super().setUp()
+        self.begin(spares=range(3, 253))
+        self.one = self.driver()
+        self.volumes(self.one)
+        self.asked = 0
+        behind = self.wire.call
+
+        def call(path, body):
+            self.asked += sum(
+                base64.b64decode(one['request_range']['key']).decode()
+                .startswith(self.keys.uses) for one in body['success']
+                if 'request_range' in one)
+            return behind(path, body)
+        self.wire.call = call
+
+    def test_who_has_them_is_asked_of_some(self):
+        self.one.request_replacement(self.volume(), self.replica(1))
+        self.assertEqual(100, self.asked)
+        self.assertEqual(3, len(self.states(self.one)))
+
+    def test_the_last_one_that_is_free_is_found(self):
+        backing = schema.load_spare(self.store.read(
+            [self.keys.spares + ns(3)]).get(self.keys.spares + ns(3)).text
+        ).backing
+        self.store.write(store.Write({
+            self.keys.uses + ns(number): schema.dump_use(schema.Use(
+                etcd_fleet.volume_uuid(9), 0, backing))
+            for number in range(3, 253) if number != 200}))
+        self.one.request_replacement(self.volume(), self.replica(1))
+        self.assertEqual({1, 2, 200}, set(self.states(self.one)))
+        error = self.assertRaises(
+            vendor.Rejected, self.one.request_replacement, self.volume(),
+            self.replica(2))
+        self.assertEqual(250, str(error).count('in use by volume'))

@@ -602,6 +602,21 @@ class ReplaceTestCase(LocalTestCase):
         self.assertEqual({'d'}, self.best(
             spare('c', nqn=namespace('b')['nqn']), spare('d', size=9 * GIB)))
 
+    def test_where_the_replica_was_lost_comes_later(self):
+        self.assertEqual({'d'}, self.best(
+            spare('c', 'r1', volumes=['vol1']), spare('d', 'r3', 9 * GIB),
+            replicas=(namespace('a', 'r1'), namespace('b', 'r2'))))
+
+    def test_where_two_were_lost_comes_last(self):
+        self.assertEqual({'c'}, self.best(
+            spare('c', 'r1'), spare('d', 'r1', 9 * GIB),
+            spare('e', 'r2', 9 * GIB),
+            replicas=(namespace('a', 'r1'), namespace('b', 'r2'))))
+        self.report('a', State.MISSING)
+        self.report('c', State.MISSING)
+        self.request('c')
+        self.assertEqual({'a', 'b', 'c', 'e'}, set(self.listed()))
+
 
 class AfterwardsTestCase(LocalTestCase):
     """What the operator edits after a replacement."""

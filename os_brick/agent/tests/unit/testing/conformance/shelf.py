@@ -95,6 +95,9 @@ class PerfectDriver(base.ProvisionerDriver):
         self.log = log_once.LogOnce()
 
     def set_up(self):
+        self.find()
+
+    def find(self):
         if not self.conf.shelf_url.startswith('shelf:'):
             raise base.ConfigurationError('option shelf_url must begin with '
                                           'shelf:')
@@ -118,6 +121,17 @@ class PerfectDriver(base.ProvisionerDriver):
         if mood == 'nonsense':
             raise base.BadAnswer('the shelf talks nonsense')
 
+    def examine(self, host, arrays):
+        self.find()
+        self.reach()
+        found, left_out = self.listed()
+        return model.Examination(self.conf.shelf_url, '1', found,
+                                 tuple(left_out.values()), True)
+
+    def certificates(self):
+        return [model.Certificate('of the shelf', 2e9)] if (
+            not self.shelf.mood) else []
+
     def heartbeat(self, host, interval):
         self.reach()
 
@@ -127,16 +141,22 @@ class PerfectDriver(base.ProvisionerDriver):
 
     def get_volumes(self, host, arrays, targets_for):
         self.reach()
-        found = []
+        found, left_out = self.listed()
+        for volume in found:
+            self.log.fine(volume.alias)
+        for alias, why in left_out.items():
+            self.log.trouble(alias, why)
+        return found
+
+    def listed(self):
+        found, left_out = [], {}
         for volume in self.shelf.volumes:
             described = self.shelf.describe(volume)
             try:
                 found.append(self.volume(described))
             except ValueError as error:
-                self.log.trouble(described['alias'], str(error))
-            else:
-                self.log.fine(described['alias'])
-        return found
+                left_out[described['alias']] = str(error)
+        return found, left_out
 
     def volume(self, described):
         return model.Volume(

@@ -554,10 +554,10 @@ class Persistent(Right):
 
 @wrong('refused_credentials_name_the_option')
 class Mute(Right):
-    def reach(self):
+    def get_volumes(self, host, arrays, targets_for):
         if self.shelf.mood == 'refusing':
             raise base.Unauthorized('401')
-        super().reach()
+        return super().get_volumes(host, arrays, targets_for)
 
 
 @wrong('nonsense_is_no_answer')
@@ -603,11 +603,11 @@ class Shown(Right):
 
 @wrong('no_secret_in_an_error')
 class Telling(Right):
-    def reach(self):
+    def get_volumes(self, host, arrays, targets_for):
         if self.shelf.mood == 'refusing':
             raise base.Unauthorized('option shelf_token: %s is refused'
                                     % self.conf.shelf_token)
-        super().reach()
+        return super().get_volumes(host, arrays, targets_for)
 
 
 @wrong('no_secret_in_the_log')
@@ -619,12 +619,14 @@ class Logging(Right):
 
 @wrong('calls_may_come_from_any_thread')
 class Threadbound(Right):
+    thread = None
+
     def set_up(self):
         super().set_up()
         self.thread = threading.current_thread()
 
     def reach(self):
-        if threading.current_thread() is not self.thread:
+        if self.thread not in (None, threading.current_thread()):
             raise base.Unavailable('another thread than that of set_up')
         super().reach()
 
@@ -651,6 +653,105 @@ class Leaking(Right):
     def heartbeat(self, host, interval):
         super().heartbeat(host, interval)
         HELD.append(os.open('/dev/null', os.O_RDONLY))
+
+
+# one that only asks
+
+def examination(case):
+    """Enter a driver whose Examination is passed through a function."""
+    def enter(spoil):
+        class Wrong(Right):
+            def examine(self, host, arrays):
+                return spoil(self, super().examine(host, arrays))
+        wrong(case)(Wrong)
+        return spoil
+    return enter
+
+
+@wrong('examine_needs_no_set_up')
+class Presuming(Right):
+    def examine(self, host, arrays):
+        self.shelf.describe
+        return super().examine(host, arrays)
+
+
+@examination('examine_lists_what_the_agent_is_told')
+def first_of_all(self, found):
+    return force(found, volumes=found.volumes[:1])
+
+
+@examination('examine_changes_nothing')
+def noting(self, found):
+    with open('/dev/null', 'w', encoding='utf-8') as stream:
+        stream.write(found.where)
+    return found
+
+
+@wrong('examine_finds_an_outage')
+class Content(Right):
+    def examine(self, host, arrays):
+        self.find()
+        if self.shelf.mood == 'outage':
+            return model.Examination(self.conf.shelf_url)
+        return super().examine(host, arrays)
+
+
+@wrong('examine_ends_in_silence')
+class Hopeful(Right):
+    def examine(self, host, arrays):
+        self.find()
+        if self.shelf.mood == 'silence':
+            self.shelf.released.wait()
+        return super().examine(host, arrays)
+
+
+@wrong('examine_names_the_option_of_refused_credentials')
+class Curt(Right):
+    def examine(self, host, arrays):
+        self.find()
+        if self.shelf.mood == 'refusing':
+            raise base.Unauthorized('401')
+        return super().examine(host, arrays)
+
+
+@examination('examine_tells_of_a_broken_volume')
+def discreet(self, found):
+    return force(found, troubles=())
+
+
+@examination('no_secret_in_an_examination')
+def with_its_token(self, found):
+    return force(found, where='%s?token=%s' % (found.where,
+                                               self.conf.shelf_token))
+
+
+@examination('nothing_is_left_behind_after_examine')
+def holding(self, found):
+    HELD.append(os.open('/dev/null', os.O_RDONLY))
+    return found
+
+
+@wrong('certificates_have_words_and_a_date')
+class Milliseconds(Right):
+    def certificates(self):
+        return [model.Certificate(one.whose, 1000 * one.ends_at)
+                for one in super().certificates()]
+
+
+@wrong('certificates_of_what_does_not_answer_are_left_out')
+class Insistent(Right):
+    def certificates(self):
+        if self.shelf.mood == 'outage':
+            raise base.Unavailable('the shelf is away')
+        return super().certificates()
+
+
+@wrong('certificates_end_in_silence')
+class Waiting(Right):
+    def certificates(self):
+        if self.shelf.mood == 'silence':
+            self.shelf.released.wait()
+        return super().certificates()
 
 
 @wrong('stories_of_faults_end_well')

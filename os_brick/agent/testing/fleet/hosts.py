@@ -1,0 +1,277 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""Hosts with the real daemon and the real etcd driver, on shared shelves.
+
+Kernel, arrays and time are those of the simulation, and so is the judge that
+holds each agent to the laws; what it is told of the provisioner are etcd's
+answers.  The calls to etcd are real, and take real time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Collection
+from collections.abc import Sequence
+import os
+import random
+from typing import Any
+
+from oslo_config import cfg
+
+from os_brick.agent import model
+from os_brick.agent.testing.fleet import shelves
+from os_brick.agent.testing.simulation import agent as agents
+from os_brick.agent.testing.simulation import baton as batons
+from os_brick.agent.testing.simulation import disk
+from os_brick.agent.testing.simulation import hands as simulated_hands
+from os_brick.agent.testing.simulation import judge as judges
+from os_brick.agent.testing.simulation import kernel as kernels
+from os_brick.agent.testing.simulation import md
+from os_brick.agent.testing.simulation import provisioner as provisioners
+from os_brick.agent.vendors import base
+from os_brick.agent.vendors import etcd
+from os_brick.agent.vendors.fleet import store
+from os_brick.agent.vendors.fleet import wire
+
+State = model.ReplicaState
+
+
+class Turns:
+    """The way to etcd; between two requests another host may come."""
+
+    def __init__(self, behind: wire.Wire, point: Callable[[str], None]
+                 ) -> None:
+        self._behind = behind
+        self._point = point
+
+    def call(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        self._point('before a request to etcd')
+        return self._behind.call(path, body)
+
+
+class Told(provisioners.Provisioner):
+    """A driver, and what the judge is to know of its answers.
+
+    :param media: namespace -> what it is stored on.  A shelf shows a host the
+        namespaces of its own volumes, and no others.
+    """
+
+    def __init__(self, driver: base.ProvisionerDriver,
+                 kernel: kernels.Kernel, baton: batons.Baton,
+                 media: dict[str, md.Medium]) -> None:
+        super().__init__(kernel, baton.point, baton.wait, lambda what: None)
+        self._driver = driver
+        self._media = media
+
+    def heartbeat(self, host: model.Host, interval: float) -> None:
+        self._driver.heartbeat(host, interval)
+
+    def get_volumes(self, host: model.Host, arrays: Collection[model.Array],
+                    targets_for: Collection[str]) -> Sequence[model.Volume]:
+        answer = self._driver.get_volumes(host, arrays, targets_for)
+        self.truths += 1
+        for volume in answer:
+            mine = self.volumes.get(volume.uuid)
+            if mine is None:
+                mine = self.volumes[volume.uuid] = provisioners.SimVolume(
+                    volume.uuid, volume.alias, {}, volume.replica_count)
+            mine.replicas = {one.uuid: one.state for one in volume.replicas}
+            for replica in volume.replicas:
+                if replica.target and replica.uuid not in self.kernel.media:
+                    self.kernel.export(
+                        self.kernel.targets[replica.target.nqn],
+                        self._media[replica.uuid])
+            mine.given |= set(mine.replicas)
+            mine.ever |= mine.given
+            mine.doomed |= {uuid for uuid, state in mine.replicas.items()
+                            if state is State.TERMINATING}
+        return answer
+
+    def report_replica_state(self, volume: model.Volume,
+                             replica: model.Replica, state: State) -> None:
+        self.heard(volume.uuid, replica.uuid, state)
+        self._driver.report_replica_state(volume, replica, state)
+
+    def report_event(self, event: model.Event) -> None:
+        self.count('event %s' % event.kind)
+        self._driver.report_event(event)
+
+    def request_replacement(self, volume: model.Volume,
+                            replica: model.Replica) -> None:
+        self._driver.request_replacement(volume, replica)
+
+    def retire_replica(self, volume: model.Volume,
+                       replica: model.Replica) -> None:
+        self.give_away(replica.uuid, False)
+        self._driver.retire_replica(volume, replica)
+        self.terminate(self.volumes[volume.uuid], replica.uuid)
+
+    def confirm_replica_removed(self, volume: model.Volume,
+                                replica: model.Replica) -> None:
+        self.give_away(replica.uuid, True)
+        self._driver.confirm_replica_removed(volume, replica)
+        self.volumes[volume.uuid].given.discard(replica.uuid)
+        self.kernel.remove_namespace(replica.uuid)
+
+    def certificates(self) -> Sequence[model.Certificate]:
+        return self._driver.certificates()
+
+
+class Host:
+    """A host with its volumes.
+
+    :ivar resyncs: the most that went on at once, as md has it.
+    :ivar degraded: how often an array was found so.
+    """
+
+    def __init__(self, fleet: Fleet, number: int) -> None:
+        plan = fleet.plan
+        self.name = shelves.host_name(number)
+        self.resyncs = self.degraded = 0
+        self._writes = 0
+        folder = os.path.join(fleet.folder, self.name)
+        os.makedirs(folder)
+        self.folder = folder
+        self._fleet = fleet
+        self.conf = _configuration(fleet, folder)
+        self.kernel = kernel = kernels.Kernel()
+        kernel.wall = fleet.clock.wall
+        for shelf in range(plan.shelves):
+            kernel.target(shelf, *(
+                fleet.media[leg] for volume in plan.of_host(number)
+                for leg, home in plan.legs(volume) if home == shelf))
+        for volume in plan.of_host(number):
+            raid = kernel.attach(
+                'md%d' % volume, 'vol-%d' % volume,
+                *(leg for leg, _shelf in plan.legs(volume)),
+                sync_time=fleet.sync_time)
+            raid.uuid = shelves.uuid(shelves.ARRAY, volume)
+            raid.write_superblocks()
+        driver = etcd.EtcdDriver(self.conf)
+        driver.set_up()
+        assert driver._wire is not None
+        driver._store = store.Store(Turns(driver._wire, fleet.baton.point))
+        self.use(driver)
+
+    def use(self, driver: base.ProvisionerDriver) -> None:
+        """Have an agent with a driver that is set up; it is not started."""
+        fleet, kernel = self._fleet, self.kernel
+        self._driver = driver
+        told = Told(driver, kernel, fleet.baton, fleet.media)
+        self.judge = judges.Judge(kernel, told)
+        told.give_away = self.judge.give_away
+        self.agent = agents.Agent(
+            self.conf, self.folder, kernel, told, self.judge,
+            simulated_hands.Hands(kernel, fleet.baton, self.judge,
+                                  lambda what: None),
+            fleet.baton, fleet.clock, fleet.dice, model.Host(
+                'nqn.2014-08.org.example:' + self.name, None, self.name))
+        kernel.changed = self.agent.changed
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass; an application writes to each array.
+
+        :raises judges.Violation: a law was broken.
+        """
+        self._writes += 1
+        raids = list(self.kernel.raids.values())
+        for raid in raids:
+            self.kernel.write(raid, self._writes % md.BLOCKS)
+        self.kernel.advance(seconds)
+        self.judge.guarded = self.agent.alive and self.agent.knows
+        self.judge.after()
+        if self.judge.broken:
+            raise judges.Violation('%s: %s' % (self.name, self.judge.broken))
+        self.degraded += sum(not raid.whole for raid in raids)
+        self.resyncs = max(self.resyncs, sum(any(
+            'spare' in member.flags and member.slot is not None
+            for member in raid.members) for raid in raids))
+
+    def write_errors(self) -> int:
+        return sum(len(raid.errors) for raid in self.kernel.raids.values())
+
+    def copies(self) -> dict[str, set[str]]:
+        """Return volume -> namespaces in sync that hold all that was told."""
+        return {raid.alias: {member.medium.uuid for member in raid.copies()}
+                for raid in self.kernel.raids.values()}
+
+    def close(self) -> None:
+        self.agent.kill()
+        self._driver.close()
+
+
+class Fleet:
+    """All hosts, whose daemons take turns in simulated time.
+
+    :param endpoints: of etcd; each host begins with another one.
+    :param folder: for the hosts' files.
+    :param sync_time: seconds that a resync takes.
+    :param settings: options of every agent.
+    """
+
+    def __init__(self, plan: shelves.Plan, endpoints: Sequence[str],
+                 folder: str, seed: int = 1, sync_time: float = 20.0,
+                 **settings: Any) -> None:
+        disk.works()
+        self.plan = plan
+        self.endpoints = list(endpoints)
+        self.folder = folder
+        self.sync_time = sync_time
+        self.settings = settings
+        self.dice = random.Random(seed)
+        self.baton = batons.Baton(self.dice, self._advance)
+        self.clock = batons.Clock(self.baton)
+        # one and the same for all hosts: what two write to shows
+        self.media = {uuid: md.Medium(uuid)
+                      for shelf in range(plan.shelves)
+                      for uuid in plan.namespaces(shelf)}
+        self.hosts = [Host(self, number) for number in range(plan.hosts)]
+
+    def start(self) -> None:
+        for host in self.hosts:
+            host.agent.start()
+
+    def live(self, seconds: float) -> None:
+        """Let time pass.
+
+        :raises judges.Violation: a law was broken.
+        """
+        self.baton.run(seconds)
+
+    def _advance(self, seconds: float) -> None:
+        while seconds > 0.0:
+            step = min(seconds, 1.0)
+            seconds -= step
+            for host in self.hosts:
+                host.advance(step)
+
+    def lose(self, shelf: int) -> None:
+        """A shelf dies: for some by a reset, for others it falls silent."""
+        for number, host in enumerate(self.hosts):
+            host.kernel.lose(host.kernel.targets[self.plan.nqn(shelf)],
+                             silent=number % 2 == 1)
+
+    def close(self) -> None:
+        for host in self.hosts:
+            host.close()
+
+
+def _configuration(fleet: Fleet, folder: str) -> cfg.ConfigOpts:
+    conf = agents.configuration()
+    conf.register_opts(etcd.OPTS)
+    agents.reset(conf)
+    endpoints = list(fleet.endpoints)
+    fleet.dice.shuffle(endpoints)
+    for name, value in {'state_dir': folder, 'etcd_endpoints': endpoints,
+                        **fleet.settings}.items():
+        conf.set_override(name, value)
+    return conf

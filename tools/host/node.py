@@ -174,6 +174,12 @@ class Node:
 
     # the agent
 
+    def start(self, verb: str = 'start') -> None:
+        """Start it; systemd tries again where a slow machine was too slow."""
+        self.machine.status('systemctl %s %s' % (verb, UNIT))
+        self.machine.wait_until(lambda: self.show('ActiveState') == 'active',
+                                'it is active')
+
     def show(self, name: str) -> str:
         """Return a property of the agent's unit."""
         return self.run('systemctl show --value -p %s %s' % (

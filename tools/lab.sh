@@ -35,6 +35,8 @@ tree=$(dirname "$here")
 lab=$tree/.lab
 # shellcheck source=tools/lab/environment.sh
 . "$here/lab/environment.sh"
+# shellcheck source=tools/lab/kernel.sh
+. "$here/lab/kernel.sh"
 
 # Modules of devices that no test uses; udev would load them at each boot, for
 # a fourth of its time.
@@ -56,36 +58,6 @@ usage() { sed -n '/^#   tools/,/^# LAB_CPUS/s/^# \{0,1\}//p' "$0"; }
 say() { printf 'lab: %s\n' "$*"; }
 
 die() { printf 'lab: %s\n' "$*" >&2; exit 1; }
-
-# KVM may be there and hang on its first instruction: boot with it and look.
-kvm_works() {
-    local boot stamp
-    case ${LAB_KVM:-} in 1) return 0 ;; 0) return 1 ;; esac
-    [ -w /dev/kvm ] || return 1
-    boot=$(cat /proc/sys/kernel/random/boot_id)
-    stamp=$lab/kvm-$boot
-    if [ ! -f "$stamp" ]; then
-        say "trying KVM (at most 20 s)"
-        if timeout -k 1 20 qemu-system-x86_64 -accel kvm -cpu host -m 256 \
-            -display none -vga none -net none -no-reboot -serial stdio \
-            -kernel "$kernel" -append 'console=ttyS0 panic=-1' \
-            </dev/null 2>/dev/null | grep -q 'Linux version'; then
-            echo works >"$stamp"
-        else
-            echo fails >"$stamp"
-        fi
-    fi
-    [ "$(cat "$stamp")" = works ]
-}
-
-choose_kernel() {
-    kernel=${LAB_KERNEL:-$(find /boot -name 'vmlinuz-*-amd64' 2>/dev/null |
-        sort -V | tail -1)}
-    [ -r "$kernel" ] ||
-        die "no readable kernel ${kernel:-in /boot (vmlinuz-*-amd64)}"
-    [ -d "/lib/modules/${kernel##*/vmlinuz-}" ] ||
-        die "no modules for $kernel in /lib/modules"
-}
 
 # boot COMMAND...: run it in the machine and return vng's exit status.
 boot() {

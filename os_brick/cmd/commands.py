@@ -30,11 +30,13 @@ import argparse
 from collections.abc import Callable
 from collections.abc import Sequence
 import importlib
+import logging
 import sys
 from typing import Any
 
 from oslo_config import cfg
 
+from os_brick.cmd import journal
 from os_brick.cmd import starting
 
 #: Name of the sub-command -> its module.
@@ -60,7 +62,8 @@ class CommandError(Exception):
 
 def say(why: object, status: int) -> int:
     """Say in one line why something was not done; return the status."""
-    print('nvme-agent: %s' % ' '.join(str(why).split()), file=sys.stderr)
+    journal.say('nvme-agent: %s' % ' '.join(str(why).split()), logging.ERROR,
+                sys.stderr)
     return status
 
 

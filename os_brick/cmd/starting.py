@@ -30,6 +30,8 @@ from typing import TextIO
 from oslo_config import cfg
 from oslo_log import log as logging
 
+from os_brick.cmd import journal
+
 #: The command line is wrong.
 USAGE = os.EX_USAGE
 #: A configuration file holds what is no text.
@@ -176,6 +178,7 @@ def start_log(conf: cfg.ConfigOpts, version: str) -> None:
                 'Python module systemd (python3-systemd, systemd-python). '
                 'What goes to stderr reaches the journal, too') from None
         raise CannotStart('the log: %s' % error) from None
+    journal.mark_log()
 
 
 def make_directories(conf: cfg.ConfigOpts) -> None:

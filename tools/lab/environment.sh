@@ -36,12 +36,12 @@ static-busybox:busybox-static
 /usr/lib/python3*/ensurepip/__init__.py:python3-venv
 /boot/vmlinuz-*-amd64:linux-image-amd64'
 
-has_static_busybox() {
+static_busybox() {
     local path
     for path in $(PATH=$PATH:/usr/sbin:/sbin type -aP busybox-static \
         busybox.static busybox); do
         # ldd fails on what needs no library
-        LC_ALL=C ldd "$path" >/dev/null 2>&1 || return 0
+        LC_ALL=C ldd "$path" >/dev/null 2>&1 || { echo "$path"; return 0; }
     done
     return 1
 }
@@ -52,7 +52,7 @@ missing_packages() {
         thing=${need%%:*} package=${need##*:}
         case $thing in
         /*) compgen -G "$thing" >/dev/null || echo "$package" ;;
-        static-busybox) has_static_busybox || echo "$package" ;;
+        static-busybox) static_busybox >/dev/null || echo "$package" ;;
         *) PATH=$PATH:/usr/sbin:/sbin command -v "$thing" >/dev/null ||
             echo "$package" ;;
         esac

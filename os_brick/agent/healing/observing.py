@@ -42,7 +42,7 @@ def observe(view: volume_view.VolumeView) -> ReplicaRecords:
 def _looked_at(view: volume_view.VolumeView) -> ReplicaRecords:
     """Take in each replica for itself."""
     view = view.with_records({
-        uuid: dataclasses.replace(record, detached_at=None)
+        uuid: replica_record.noted(record, detached_at=None)
         for uuid, record in view.records.items()})
     records = {uuid: record if record.left_at is None
                or view.array.leg_of(uuid) is None
@@ -72,7 +72,7 @@ def _left(view: volume_view.VolumeView,
     leg = view.leg(replica)
     if leg is None and not record.joined:
         return record
-    return dataclasses.replace(record, left_at=late_writes.left_at(
+    return replica_record.noted(record, left_at=late_writes.left_at(
         record.left_at, leg is not None,
         view.attached or bool(view.volume.observe), view.now))
 
@@ -91,7 +91,7 @@ def _listed(view: volume_view.VolumeView,
     if record.confirmed and not terminating:
         # let go, wiped for all we know, and assigned once more
         record = ReplicaRecord(seen_at=view.now, left_at=record.left_at)
-    return dataclasses.replace(record, terminating=terminating)
+    return replica_record.noted(record, terminating=terminating)
 
 
 def _waits(view: volume_view.VolumeView, replica: model.Replica,
@@ -157,6 +157,6 @@ def _waited(view: volume_view.VolumeView) -> ReplicaRecords:
                 record, State.MISSING, None, view.now,
                 view.healthy and view.surplus(replica)
                 and not view.excused(replica))
-            records[replica.uuid] = dataclasses.replace(
+            records[replica.uuid] = replica_record.noted(
                 record, down=record.down if record.counted_at else 0.0)
     return records

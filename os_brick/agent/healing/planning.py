@@ -18,6 +18,7 @@ the others from being taken.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 import dataclasses
 
 from os_brick.agent.healing import connecting
@@ -187,7 +188,7 @@ class Plan:
             if replica.state is not State.TERMINATING
             and not self.view.records[replica.uuid].retired])
 
-    def _arrivals(self, replicas: list[model.Replica]) -> list[Arrival]:
+    def _arrivals(self, replicas: Sequence[model.Replica]) -> list[Arrival]:
         found: list[Arrival] = []
         for replica in replicas if self.view.healthy else ():
             namespace = self.snapshot.namespace_of(replica.uuid)

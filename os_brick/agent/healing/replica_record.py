@@ -23,6 +23,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 import dataclasses
 import enum
+from typing import Any
 
 from os_brick.agent import model
 
@@ -118,6 +119,17 @@ class ReplicaRecord:
 ReplicaRecords = Mapping[str, ReplicaRecord]
 
 
+def noted(record: ReplicaRecord, **fields: Any) -> ReplicaRecord:
+    """Return the record with these fields; itself where it has them.
+
+    Most of what is seen in a pass was so in the pass before.
+    """
+    for name, value in fields.items():
+        if getattr(record, name) != value:
+            return dataclasses.replace(record, **fields)
+    return record
+
+
 def seen(record: ReplicaRecord, state: State, device: str | None, now: float,
          counting: bool) -> ReplicaRecord:
     """Return the record after a look at the replica.
@@ -127,20 +139,19 @@ def seen(record: ReplicaRecord, state: State, device: str | None, now: float,
     :param counting: whether the grace period may run: a leg is good.
     """
     if device is not None:
-        record = dataclasses.replace(record, joined=True, device=device)
+        record = noted(record, joined=True, device=device)
     if state is State.MISSING:
         if record.good_since is not None:
             record = _judged(record, now)
         down = record.down
         if counting and record.counted_at is not None:
             down += now - record.counted_at
-        return dataclasses.replace(
+        return noted(
             record, down=down, counted_at=now if counting else None,
             bad_since=now if record.bad_since is None else record.bad_since)
-    record = dataclasses.replace(record, counted_at=None, failed='')
+    record = noted(record, counted_at=None, failed='')
     if state is State.AVAILABLE:
-        record = dataclasses.replace(record, bad_since=None, down=0.0,
-                                     retired=False)
+        record = noted(record, bad_since=None, down=0.0, retired=False)
         if record.fruitless and record.good_since is None:
             record = dataclasses.replace(record, good_since=now)
         if record.successor is None:
@@ -247,8 +258,8 @@ def detached(records: ReplicaRecords, now: float) -> ReplicaRecords:
 def _unasked(record: ReplicaRecord) -> ReplicaRecord:
     if record.successor is not None:
         return record
-    return dataclasses.replace(record, requested_at=None, known=(),
-                               attempts=0, retry_at=0.0)
+    return noted(record, requested_at=None, known=(), attempts=0,
+                 retry_at=0.0)
 
 
 def standing_still(records: ReplicaRecords,

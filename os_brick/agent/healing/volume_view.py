@@ -20,6 +20,7 @@ listed is neither: unknown is not gone (S8).
 from __future__ import annotations
 
 import dataclasses
+import functools
 
 from os_brick.agent.healing import blame
 from os_brick.agent.healing import replica_record
@@ -88,7 +89,7 @@ class VolumeView:
             return State.MISSING
         return State.AVAILABLE if leg.in_sync else State.SYNCHRONIZING
 
-    @property
+    @functools.cached_property
     def healthy(self) -> bool:
         """A leg of the array is good."""
         return any(self.snapshot.good(leg) for leg in self.array.legs)
@@ -128,6 +129,9 @@ class VolumeView:
 
     def chain_listed(self, replica: model.Replica) -> bool:
         """What was assigned in its place is listed."""
+        record = self.records.get(replica.uuid)
+        if record is None or not record.successor:
+            return False
         return any(self.volume.replica(uuid) is not None for uuid in
                    replica_record.chain(self.records, replica.uuid))
 
@@ -136,17 +140,17 @@ class VolumeView:
         return (replica.state is State.TERMINATING
                 or self.chain_listed(replica))
 
-    @property
-    def members(self) -> list[model.Replica]:
+    @functools.cached_property
+    def members(self) -> tuple[model.Replica, ...]:
         """The replicas that belong into the array."""
-        return [replica for replica in self.volume.replicas
-                if not self.doomed(replica)]
+        return tuple(replica for replica in self.volume.replicas
+                     if not self.doomed(replica))
 
-    @property
-    def leaving(self) -> list[model.Replica]:
+    @functools.cached_property
+    def leaving(self) -> tuple[model.Replica, ...]:
         """The replicas that are doomed."""
-        return [replica for replica in self.volume.replicas
-                if self.doomed(replica)]
+        return tuple(replica for replica in self.volume.replicas
+                     if self.doomed(replica))
 
     @property
     def unlisted(self) -> list[str]:

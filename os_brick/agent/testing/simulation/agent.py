@@ -51,10 +51,12 @@ class Wall:
         if not callable(call):
             return call
 
+        before, after = 'before ' + name, 'after ' + name
+
         def pointed(*words: object, **more: object) -> object:
-            point('before ' + name)
+            point(before)
             found = call(*words, **more)
-            point('after ' + name)
+            point(after)
             return found
 
         # found again without a detour

@@ -45,7 +45,8 @@ class Judge:
     :ivar excused_until: until then an I/O error is not the agent's: a leg
         was lost for good, and nobody can have dealt the roles anew.
     :ivar broken: the first law that was, '' where none was.
-    :ivar guarded: the guard is on, and the agent lives.
+    :ivar guarded: the guard is on, and the agent lives; ``dealt``: and has
+        dealt the roles since.
     """
 
     def __init__(self, kernel: kernels.Kernel,
@@ -60,7 +61,7 @@ class Judge:
         self._errors: dict[str, int] = {}
         self._joined: set[str] = set()
         self._standing = 0.0
-        self._dealt = False
+        self.dealt = False
 
     def broke(self, why: str) -> Violation:
         """Keep it: whoever raises it may be sheltered from defects."""
@@ -291,8 +292,8 @@ class Judge:
 
     def after(self) -> None:
         """Look at the world after something was done to it."""
-        self._dealt = self.guarded and (self._dealt or self._anchored())
-        if not self._dealt:
+        self.dealt = self.guarded and (self.dealt or self._anchored())
+        if not self.dealt:
             self.excuse()
         for raid in self.kernel.raids.values():
             if len(raid.errors) > self._errors.get(raid.name, 0):

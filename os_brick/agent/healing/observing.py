@@ -88,6 +88,9 @@ def _listed(view: volume_view.VolumeView,
     if record.confirmed and view.array.leg_of(replica.uuid) is not None:
         # a leg once more: the operator chose it, or udev put it back
         record = dataclasses.replace(record, confirmed=False)
+    if view.nonsense:
+        # what is not acted on is not to be believed later on, either (S8)
+        return record
     if record.confirmed and not terminating:
         # let go, wiped for all we know, and assigned once more
         record = ReplicaRecord(seen_at=view.now, left_at=record.left_at)
@@ -105,9 +108,10 @@ def _waits(view: volume_view.VolumeView, replica: model.Replica,
 def _assigned(view: volume_view.VolumeView) -> ReplicaRecords:
     """Find what was assigned in the place of each, one after the other.
 
-    What one has got, the next one cannot get.
+    What one has got, the next one cannot get; those that are bad come first.
     """
-    for replica in view.volume.replicas:
+    for replica in sorted(view.volume.replicas, key=lambda one: view.local(
+            one) is State.AVAILABLE):
         before = view.records[replica.uuid]
         record = _succeeded(view, replica)
         records = {**view.records, replica.uuid: record}
@@ -123,6 +127,9 @@ def _succeeded(view: volume_view.VolumeView,
     record = view.records[replica.uuid]
     if record.requested_at is None:
         return record
+    if view.local(replica) is State.AVAILABLE and _ended(view, replica):
+        # what comes now is not in its place
+        return replica_record.unasked(record)
     if view.chain_listed(replica):
         return dataclasses.replace(record, retry_at=float('inf'))
     # what was taken for it may have gone again: then it was something else
@@ -134,6 +141,12 @@ def _succeeded(view: volume_view.VolumeView,
         return dataclasses.replace(record, retry_at=view.now + max(
             view.policy.grace, view.policy.repeat))
     return record
+
+
+def _ended(view: volume_view.VolumeView, replica: model.Replica) -> bool:
+    """Whatever was assigned in its place was let go for good."""
+    chain = replica_record.chain(view.records, replica.uuid)
+    return bool(chain) and set(chain) <= set(view.departed)
 
 
 def _newly_listed(view: volume_view.VolumeView, record: ReplicaRecord,

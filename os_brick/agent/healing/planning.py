@@ -74,8 +74,9 @@ class Plan:
         steps += self._fail_dead()
         steps += connecting.release(self.view, self.owned)
         steps += self._remove()
+        # a place that stays empty keeps all that is surplus, so it goes first
         steps += (self._add() or self._exchange() or self._grow()
-                  or self._let_go()[:1] or self._shrink())
+                  or self._shrink() or self._let_go()[:1])
         steps += connecting.disconnect(self.view, self.staying, self.owned)
         steps += connecting.connect(self.view)
         return steps

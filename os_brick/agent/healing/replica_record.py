@@ -86,6 +86,8 @@ class ReplicaRecord:
         ``fruitless``.
     :ivar detached_at: agent time at which the volume was found detached; None
         while it is attached.
+    :ivar farewell_at: agent time at which it was last ``retired`` or
+        ``confirmed``.
     """
 
     joined: bool = False
@@ -114,6 +116,7 @@ class ReplicaRecord:
     fruitless: int = 0
     good_since: float | None = None
     instance: str = ''
+    farewell_at: float = 0.0
 
 
 ReplicaRecords = Mapping[str, ReplicaRecord]
@@ -189,12 +192,13 @@ def asked(record: ReplicaRecord, ask: RequestKind, volume: model.Volume,
         retry_at=now + min(30.0 * 2 ** min(record.attempts, 10), 3600.0))
 
 
-def answered(record: ReplicaRecord, ask: RequestKind) -> ReplicaRecord:
+def answered(record: ReplicaRecord, ask: RequestKind,
+             now: float) -> ReplicaRecord:
     """Return the record to save after the provisioner has accepted."""
     if ask is RequestKind.RETIRE:
-        return dataclasses.replace(record, retired=True)
+        return dataclasses.replace(record, retired=True, farewell_at=now)
     if ask is RequestKind.CONFIRM:
-        return dataclasses.replace(record, confirmed=True)
+        return dataclasses.replace(record, confirmed=True, farewell_at=now)
     # accepted: never again for this fault, however long it takes
     return dataclasses.replace(record, retry_at=float('inf'))
 
@@ -256,10 +260,13 @@ def detached(records: ReplicaRecords, now: float) -> ReplicaRecords:
 
 
 def _unasked(record: ReplicaRecord) -> ReplicaRecord:
-    if record.successor is not None:
-        return record
+    return record if record.successor is not None else unasked(record)
+
+
+def unasked(record: ReplicaRecord) -> ReplicaRecord:
+    """Return the record of one whose replacement is not wanted any more."""
     return noted(record, requested_at=None, known=(), attempts=0,
-                 retry_at=0.0)
+                 retry_at=0.0, successor=None)
 
 
 def standing_still(records: ReplicaRecords,

@@ -12,9 +12,9 @@
 """One volume in one pass: what its replicas are, and are meant to be; pure.
 
 A replica is *doomed* when the provisioner marked it TERMINATING, or when the
-replacement that was requested for it has been assigned; the others are
-*members* and belong into the array.  A replica that is merely no longer
-listed is neither: unknown is not gone (S8).
+replacement that was requested for it has been assigned and the volume has
+replicas enough; the others are *members* and belong into the array.  A replica
+that is merely no longer listed is neither: unknown is not gone (S8).
 """
 
 from __future__ import annotations
@@ -138,7 +138,18 @@ class VolumeView:
     def doomed(self, replica: model.Replica) -> bool:
         """It is to leave the array."""
         return (replica.state is State.TERMINATING
-                or self.chain_listed(replica))
+                or self.chain_listed(replica) and not self._counted_on)
+
+    @functools.cached_property
+    def _counted_on(self) -> bool:
+        """The provisioner lists no more than the volume is to have.
+
+        Then it wants all of them, whatever came in whose place.
+        """
+        count = self.volume.replica_count
+        return count is not None and count >= sum(
+            replica.state is not State.TERMINATING
+            for replica in self.volume.replicas)
 
     @functools.cached_property
     def members(self) -> tuple[model.Replica, ...]:

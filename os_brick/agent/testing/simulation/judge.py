@@ -143,12 +143,22 @@ class Judge:
         away = {uuid for uuid in self.provisioner.hides & self._joined
                 if volume.replicas.get(uuid) not in (
                     None, model.ReplicaState.TERMINATING)
-                and uuid not in volume.successors} - {
+                and uuid not in volume.successors
+                and not self._seems_replaced(volume, uuid)} - {
             member.medium.uuid for member in raid.members
             if member.in_sync}
         if volume.count is None and raid_disks < raid.raid_disks and (
                 raid_disks < len(away) + len(raid.copies())):
             raise self.broke('S8: resized, while a list was truncated')
+
+    def _seems_replaced(self, volume: provisioners.SimVolume,
+                        uuid: str) -> bool:
+        """Another one has come since its replacement was requested.
+
+        Whether it came for that, nobody can see on the host.
+        """
+        others = self.provisioner.others.get(uuid)
+        return others is not None and bool(volume.ever - others)
 
     def failfast(self, raid: md.Raid, member: md.Member, on: bool) -> None:
         if on and not any('failfast' not in other.flags

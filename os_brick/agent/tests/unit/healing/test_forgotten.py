@@ -75,7 +75,7 @@ class ForgottenTest(base.BaseTestCase):
                                   self.number('confirm', A)))
 
 
-class EmptyPlaceTest(base.BaseTestCase):
+class SurplusTest(base.BaseTestCase):
 
     def test_an_empty_place_goes_before_a_leg_that_works(self) -> None:
         """C may not be retired, and A may not go, before the array is whole.
@@ -100,3 +100,21 @@ class EmptyPlaceTest(base.BaseTestCase):
             action.raid_disks for action in decided.actions
             if isinstance(action, act.Resize)])
         self.assertNotIn(act.FailLeg, map(type, decided.actions))
+
+    def test_a_replacement_that_leaves_itself_dooms_nobody(self) -> None:
+        """C came in the place of A, and is to go; A is here, and wanted."""
+        world = simulated_agent.world(replicas=3, count=2)
+        world.passes(2)
+        world.vendor.terminate(world.volume, C)
+        record = decision.ReplicaRecord(joined=True, current=True)
+        view = test_observing.view(world, {
+            A: decision.ReplicaRecord(joined=True, current=True, successor=C,
+                                      requested_at=1.0, retry_at=1e9),
+            B: record, C: record})
+        decided = decision.decide(
+            view.volume, view.array, view.snapshot, view.records, view.now,
+            world.agent.policy, frozenset())
+        self.assertEqual(
+            [view.array.leg_of(C).device],    # type: ignore[union-attr]
+            [action.device for action in decided.actions
+             if isinstance(action, act.FailLeg)])

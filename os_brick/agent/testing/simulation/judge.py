@@ -139,17 +139,26 @@ class Judge:
         if raid_disks < len(raid.copies()):
             raise self.broke('S1: %s would have %d legs' % (
                 raid.name, raid_disks))
+        away = self._hidden(raid)
+        if away and raid_disks < raid.raid_disks and (
+                raid_disks < len(away) + len(raid.copies())):
+            raise self.broke('S8: resized, while a list was truncated')
+
+    def _hidden(self, raid: md.Raid) -> set[str]:
+        """The replicas that only a truncated list makes seem to be gone.
+
+        None where the provisioner tells how many there are to be.
+        """
         volume = self._owner(raid)
-        away = {uuid for uuid in self.provisioner.hides & self._joined
+        if volume.count is not None:
+            return set()
+        return {uuid for uuid in self.provisioner.hides & self._joined
                 if volume.replicas.get(uuid) not in (
                     None, model.ReplicaState.TERMINATING)
                 and uuid not in volume.successors
                 and not self._seems_replaced(volume, uuid)} - {
             member.medium.uuid for member in raid.members
             if member.in_sync}
-        if volume.count is None and raid_disks < raid.raid_disks and (
-                raid_disks < len(away) + len(raid.copies())):
-            raise self.broke('S8: resized, while a list was truncated')
 
     def _seems_replaced(self, volume: provisioners.SimVolume,
                         uuid: str) -> bool:
@@ -195,6 +204,9 @@ class Judge:
             if not any(member.medium.uuid in volume.doomed for volume
                        in self.provisioner.volumes.values()):
                 raise self.broke('S3: %s works' % member.device)
+            if self._hidden(raid):
+                raise self.broke('S8: %s works, and was let go while a list '
+                                 'was truncated' % member.device)
 
     def setting(self, path: kernels.Path) -> None:
         self._foreign(path)

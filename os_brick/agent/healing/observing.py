@@ -151,12 +151,14 @@ def _ended(view: volume_view.VolumeView, replica: model.Replica) -> bool:
 
 def _newly_listed(view: volume_view.VolumeView, record: ReplicaRecord,
                   since: float) -> str | None:
-    """Return a replica that may be what was asked for at that time."""
+    """Return a replica that may be what was asked for at that time.
+
+    Also one that is to go by now: the provisioner owes nothing any more.
+    """
     taken = {other.successor for other in view.records.values()}
     return next((
         other.uuid for other in view.volume.replicas
         if other.uuid not in record.known and other.uuid not in taken
-        and other.state is not State.TERMINATING
         and view.records[other.uuid].seen_at >= since), None)
 
 

@@ -12,9 +12,10 @@
 """One volume in one pass: what its replicas are, and are meant to be; pure.
 
 A replica is *doomed* when the provisioner marked it TERMINATING, or when the
-replacement that was requested for it has been assigned and the volume has
-replicas enough; the others are *members* and belong into the array.  A replica
-that is merely no longer listed is neither: unknown is not gone (S8).
+replacement that was requested for it has been assigned, is to stay, and makes
+one more than the volume is to have; the others are *members* and belong into
+the array.  A replica that is merely no longer listed is neither: unknown is
+not gone (S8).
 """
 
 from __future__ import annotations
@@ -135,10 +136,17 @@ class VolumeView:
         return any(self.volume.replica(uuid) is not None for uuid in
                    replica_record.chain(self.records, replica.uuid))
 
+    def _heirs(self, replica: model.Replica) -> list[model.Replica]:
+        """What was assigned in its place, is listed, and is to stay."""
+        listed = map(self.volume.replica, replica_record.chain(
+            self.records, replica.uuid))
+        return [heir for heir in listed if heir is not None
+                and heir.state is not State.TERMINATING]
+
     def doomed(self, replica: model.Replica) -> bool:
         """It is to leave the array."""
         return (replica.state is State.TERMINATING
-                or self.chain_listed(replica) and not self._counted_on)
+                or bool(self._heirs(replica)) and not self._counted_on)
 
     @functools.cached_property
     def _counted_on(self) -> bool:
@@ -252,14 +260,9 @@ class VolumeView:
 
     def superseded(self, replica: model.Replica) -> bool:
         """What was assigned in its place is listed and in sync."""
-        return any(other is not None and self.local(other) is State.AVAILABLE
-                   for other in map(self.volume.replica, replica_record.chain(
-                       self.records, replica.uuid)))
+        return any(self.local(heir) is State.AVAILABLE
+                   for heir in self._heirs(replica))
 
     def succeeded(self, replica: model.Replica) -> bool:
         """What was assigned in its place is in sync, as far as listed."""
-        listed = [self.volume.replica(uuid) for uuid in
-                  replica_record.chain(self.records, replica.uuid)]
-        present = [other for other in listed if other is not None]
-        return not present or any(
-            self.local(other) is State.AVAILABLE for other in present)
+        return not self._heirs(replica) or self.superseded(replica)

@@ -109,6 +109,27 @@ class TestObserve(base.BaseTestCase):
         seen = observing.observe(view(world, records))
         self.assertEqual((C, other), (seen[A].successor, seen[B].successor))
 
+    def test_S7_one_that_leaves_at_once_was_the_replacement(self) -> None:
+        """Then the next one came for another replica; and A stays."""
+        world = simulated_agent.world(count=None)
+        records = dict(observing.observe(view(world, {})))
+        request = replica_record.RequestKind.REPLACE
+        for uuid in (A, B):
+            asked = replica_record.asked(
+                records[uuid], request, world.vendor.list()[
+                    world.volume.uuid], world.kernel.now)
+            records[uuid] = replica_record.answered(asked, request, 0.0)
+            world.kernel.advance(5.0)
+            given = world.vendor.give(world.volume)
+            if uuid == A:
+                world.vendor.terminate(world.volume, given)
+        for target in world.targets[:2]:
+            world.kernel.lose(target)
+        seen = view(world, observing.observe(view(world, records)))
+        self.assertEqual((C, given), (seen.records[A].successor,
+                                      seen.records[B].successor))
+        self.assertEqual([B, C], [one.uuid for one in seen.leaving])
+
     def test_S7_what_has_gone_again_was_not_the_replacement(self) -> None:
         """The volume was to have another replica, and then not."""
         world = simulated_agent.world()

@@ -115,7 +115,8 @@ class SimExecutor(execute.Executor):
 class Agent:
     """What is started, killed and started again.
 
-    :param folder: the directory of the ledger's file.
+    :param folder: the directory of the ledgers' files.
+    :ivar host: the one on which it is started; each has a ledger.
     """
 
     def __init__(self, conf: cfg.ConfigOpts, folder: str,
@@ -124,7 +125,11 @@ class Agent:
                  baton: batons.Baton, clock: batons.Clock,
                  dice: random.Random) -> None:
         self._conf = conf
-        self._path = os.path.join(folder, ledger.FILE)
+        self._folder = folder
+        self.host = 0
+        # of each host, what is still to be delivered from there, and whether
+        # its disk did not take all
+        self._left: dict[int, tuple[Owed, bool]] = {}
         self._kernel = kernel
         self._vendor = vendor
         self._judge = judge
@@ -159,7 +164,8 @@ class Agent:
     def start(self) -> None:
         """As systemd does: another process, with the same files."""
         baton, clock, point = self._baton, self._clock, self._baton.point
-        store = SimLedger(self._path, clock)
+        store = SimLedger(os.path.join(self._folder, '%s%s' % (
+            self.host or '', ledger.FILE)), clock)
         if store.trouble or self._boot != self._clock.boots:
             # the provisioner's last word is lost, or counts no more
             self._boot, self._knew_nothing_at = (self._clock.boots,
@@ -221,6 +227,12 @@ class Agent:
         """The operator's word: ``nvme-agent use``."""
         self._store.choose(volume, replica)
         self._wake.set()
+
+    def move(self, host: int) -> None:
+        """From now on it is another host's; for one that is not alive."""
+        self._left[self.host] = self._owed, self._forgot
+        self.host = host
+        self._owed, self._forgot = self._left.get(host, ({}, False))
 
     def kill(self) -> None:
         """SIGKILL: what was not committed is lost."""

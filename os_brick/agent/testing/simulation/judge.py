@@ -60,8 +60,13 @@ class Judge:
         self.broken = ''
         self._errors: dict[str, int] = {}
         self._joined: set[str] = set()
+        self._joined_on = {0: self._joined}
         self._standing = 0.0
         self.dealt = False
+
+    def move(self, host: int) -> None:
+        """Another host has the array; it cannot miss what it never saw."""
+        self._joined = self._joined_on.setdefault(host, set())
 
     def broke(self, why: str) -> Violation:
         """Keep it: whoever raises it may be sheltered from defects."""

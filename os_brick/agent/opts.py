@@ -48,7 +48,9 @@ OPTS: list[cfg.Opt] = [
     cfg.FloatOpt('report_repeat_interval', default=600.0, min=10.0,
                  mutable=True,
                  help='Seconds after which a replica state is reported again '
-                      'while the provisioner lists a different one.'),
+                      'while the provisioner lists a different one, or told '
+                      'again that the replica was let go while it is '
+                      'listed.'),
     cfg.StrOpt('io_guard', default='on', choices=['on', 'observe', 'off'],
                mutable=True,
                help='Whether the agent keeps I/O moving while a replica is '

@@ -91,7 +91,7 @@ MUTANTS: dict[str, tuple[str, str, str]] = {
     'S5: removal is confirmed at once': (
         'healing/decision.py',
         '        if view.leg(replica) is not None:\n            continue\n'
-        '        if replica.state', '        if replica.state'),
+        '        forgotten', '        forgotten'),
     'S13: a leg that was cut may return at once': (
         'safety/late_writes.py', 'else max(0.0, left + HOLD - now)',
         'else 0.0'),

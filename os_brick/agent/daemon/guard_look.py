@@ -92,6 +92,10 @@ class Looker:
     def _suspect(self, now: float) -> float:
         """Find out what stands still, and when to look again."""
         kept, timeout = self.kept, self._conf.io_stall_timeout
+        if not kept.io_history.standing:
+            # no I/O is under way
+            kept.symptoms = roles.Symptoms(answered=kept.answered(now))
+            return float(self._conf.connection_check_interval)
         standing = kept.io_history.stalled(now, min(stall.MOMENT, timeout))
         quiet = self._unanswered() if standing else {}
         kept.symptoms = roles.Symptoms(

@@ -30,8 +30,6 @@ another replica is AVAILABLE is what another host's agent told it last.
 
 from __future__ import annotations
 
-import dataclasses
-
 from os_brick.agent.healing import replica_record
 from os_brick.agent.healing import volume_view
 from os_brick.agent import model
@@ -52,7 +50,7 @@ def follow(view: volume_view.VolumeView, attached: bool,
     before = {uuid for uuid, record in view.records.items()
               if record.current}
     after = _current(view, legs, before, _came_up(view, attached), owing)
-    return {uuid: dataclasses.replace(
+    return {uuid: replica_record.noted(
         _noted(record, uuid in legs, uuid in after, after.isdisjoint(legs)),
         instance=view.array.instance)
         for uuid, record in view.records.items()}
@@ -106,11 +104,11 @@ def _current(view: volume_view.VolumeView, legs: frozenset[str],
 def _noted(record: replica_record.ReplicaRecord, leg: bool, current: bool,
            stale: bool) -> replica_record.ReplicaRecord:
     if leg and stale:
-        return dataclasses.replace(record, current=False, stale=True)
+        return replica_record.noted(record, current=False, stale=True)
     if leg:
-        return dataclasses.replace(record, current=True, stale=False,
-                                   divergent='', given_up=False)
-    return dataclasses.replace(record, current=current)
+        return replica_record.noted(record, current=True, stale=False,
+                                    divergent='', given_up=False)
+    return replica_record.noted(record, current=current)
 
 
 def alarm(view: volume_view.VolumeView) -> str:

@@ -252,17 +252,22 @@ def _replacements(view: volume_view.VolumeView) -> Iterator[Request]:
 
 def _farewells(view: volume_view.VolumeView,
                needless: Mapping[str, list[str]]) -> Iterator[Request]:
-    """:param needless: replica that is to go -> controllers to give up."""
+    """:param needless: replica that is to go -> controllers to give up.
+
+    A provisioner that goes on listing what it was told of has forgotten it:
+    it was restored from a backup, say.  It is told again.
+    """
     for replica in view.volume.replicas:
         record = view.records[replica.uuid]
         if view.leg(replica) is not None:
             continue
+        forgotten = view.now >= record.farewell_at + view.policy.repeat
         if replica.state is State.TERMINATING:
-            if not record.confirmed and _let_go(
+            if (forgotten or not record.confirmed) and _let_go(
                     view, needless[replica.uuid], replica):
                 yield Request(RequestKind.CONFIRM, replica.uuid,
                               'it has left the array')
-        elif record.retired:
+        elif record.retired and not forgotten:
             continue
         elif view.array.whole and (
                 view.doomed(replica) and view.succeeded(replica)

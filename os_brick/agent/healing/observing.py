@@ -42,7 +42,7 @@ def observe(view: volume_view.VolumeView) -> ReplicaRecords:
 def _looked_at(view: volume_view.VolumeView) -> ReplicaRecords:
     """Take in each replica for itself."""
     view = view.with_records({
-        uuid: dataclasses.replace(record, detached_at=None)
+        uuid: replica_record.noted(record, detached_at=None)
         for uuid, record in view.records.items()})
     records = {uuid: record if record.left_at is None
                or view.array.leg_of(uuid) is None
@@ -72,7 +72,7 @@ def _left(view: volume_view.VolumeView,
     leg = view.leg(replica)
     if leg is None and not record.joined:
         return record
-    return dataclasses.replace(record, left_at=late_writes.left_at(
+    return replica_record.noted(record, left_at=late_writes.left_at(
         record.left_at, leg is not None,
         view.attached or bool(view.volume.observe), view.now))
 
@@ -88,10 +88,13 @@ def _listed(view: volume_view.VolumeView,
     if record.confirmed and view.array.leg_of(replica.uuid) is not None:
         # a leg once more: the operator chose it, or udev put it back
         record = dataclasses.replace(record, confirmed=False)
+    if view.nonsense:
+        # what is not acted on is not to be believed later on, either (S8)
+        return record
     if record.confirmed and not terminating:
         # let go, wiped for all we know, and assigned once more
         record = ReplicaRecord(seen_at=view.now, left_at=record.left_at)
-    return dataclasses.replace(record, terminating=terminating)
+    return replica_record.noted(record, terminating=terminating)
 
 
 def _waits(view: volume_view.VolumeView, replica: model.Replica,
@@ -105,9 +108,10 @@ def _waits(view: volume_view.VolumeView, replica: model.Replica,
 def _assigned(view: volume_view.VolumeView) -> ReplicaRecords:
     """Find what was assigned in the place of each, one after the other.
 
-    What one has got, the next one cannot get.
+    What one has got, the next one cannot get; those that are bad come first.
     """
-    for replica in view.volume.replicas:
+    for replica in sorted(view.volume.replicas, key=lambda one: view.local(
+            one) is State.AVAILABLE):
         before = view.records[replica.uuid]
         record = _succeeded(view, replica)
         records = {**view.records, replica.uuid: record}
@@ -123,6 +127,9 @@ def _succeeded(view: volume_view.VolumeView,
     record = view.records[replica.uuid]
     if record.requested_at is None:
         return record
+    if view.local(replica) is State.AVAILABLE and _ended(view, replica):
+        # what comes now is not in its place
+        return replica_record.unasked(record)
     if view.chain_listed(replica):
         return dataclasses.replace(record, retry_at=float('inf'))
     # what was taken for it may have gone again: then it was something else
@@ -136,14 +143,22 @@ def _succeeded(view: volume_view.VolumeView,
     return record
 
 
+def _ended(view: volume_view.VolumeView, replica: model.Replica) -> bool:
+    """Whatever was assigned in its place was let go for good."""
+    chain = replica_record.chain(view.records, replica.uuid)
+    return bool(chain) and set(chain) <= set(view.departed)
+
+
 def _newly_listed(view: volume_view.VolumeView, record: ReplicaRecord,
                   since: float) -> str | None:
-    """Return a replica that may be what was asked for at that time."""
+    """Return a replica that may be what was asked for at that time.
+
+    Also one that is to go by now: the provisioner owes nothing any more.
+    """
     taken = {other.successor for other in view.records.values()}
     return next((
         other.uuid for other in view.volume.replicas
         if other.uuid not in record.known and other.uuid not in taken
-        and other.state is not State.TERMINATING
         and view.records[other.uuid].seen_at >= since), None)
 
 
@@ -157,6 +172,6 @@ def _waited(view: volume_view.VolumeView) -> ReplicaRecords:
                 record, State.MISSING, None, view.now,
                 view.healthy and view.surplus(replica)
                 and not view.excused(replica))
-            records[replica.uuid] = dataclasses.replace(
+            records[replica.uuid] = replica_record.noted(
                 record, down=record.down if record.counted_at else 0.0)
     return records

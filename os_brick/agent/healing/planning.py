@@ -18,6 +18,7 @@ the others from being taken.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 import dataclasses
 
 from os_brick.agent.healing import connecting
@@ -73,8 +74,9 @@ class Plan:
         steps += self._fail_dead()
         steps += connecting.release(self.view, self.owned)
         steps += self._remove()
+        # a place that stays empty keeps all that is surplus, so it goes first
         steps += (self._add() or self._exchange() or self._grow()
-                  or self._let_go()[:1] or self._shrink())
+                  or self._shrink() or self._let_go()[:1])
         steps += connecting.disconnect(self.view, self.staying, self.owned)
         steps += connecting.connect(self.view)
         return steps
@@ -187,7 +189,7 @@ class Plan:
             if replica.state is not State.TERMINATING
             and not self.view.records[replica.uuid].retired])
 
-    def _arrivals(self, replicas: list[model.Replica]) -> list[Arrival]:
+    def _arrivals(self, replicas: Sequence[model.Replica]) -> list[Arrival]:
         found: list[Arrival] = []
         for replica in replicas if self.view.healthy else ():
             namespace = self.snapshot.namespace_of(replica.uuid)

@@ -23,6 +23,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 import dataclasses
 import enum
+from typing import Any
 
 from os_brick.agent import model
 
@@ -85,6 +86,8 @@ class ReplicaRecord:
         ``fruitless``.
     :ivar detached_at: agent time at which the volume was found detached; None
         while it is attached.
+    :ivar farewell_at: agent time at which it was last ``retired`` or
+        ``confirmed``.
     """
 
     joined: bool = False
@@ -113,9 +116,21 @@ class ReplicaRecord:
     fruitless: int = 0
     good_since: float | None = None
     instance: str = ''
+    farewell_at: float = 0.0
 
 
 ReplicaRecords = Mapping[str, ReplicaRecord]
+
+
+def noted(record: ReplicaRecord, **fields: Any) -> ReplicaRecord:
+    """Return the record with these fields; itself where it has them.
+
+    Most of what is seen in a pass was so in the pass before.
+    """
+    for name, value in fields.items():
+        if getattr(record, name) != value:
+            return dataclasses.replace(record, **fields)
+    return record
 
 
 def seen(record: ReplicaRecord, state: State, device: str | None, now: float,
@@ -127,20 +142,19 @@ def seen(record: ReplicaRecord, state: State, device: str | None, now: float,
     :param counting: whether the grace period may run: a leg is good.
     """
     if device is not None:
-        record = dataclasses.replace(record, joined=True, device=device)
+        record = noted(record, joined=True, device=device)
     if state is State.MISSING:
         if record.good_since is not None:
             record = _judged(record, now)
         down = record.down
         if counting and record.counted_at is not None:
             down += now - record.counted_at
-        return dataclasses.replace(
+        return noted(
             record, down=down, counted_at=now if counting else None,
             bad_since=now if record.bad_since is None else record.bad_since)
-    record = dataclasses.replace(record, counted_at=None, failed='')
+    record = noted(record, counted_at=None, failed='')
     if state is State.AVAILABLE:
-        record = dataclasses.replace(record, bad_since=None, down=0.0,
-                                     retired=False)
+        record = noted(record, bad_since=None, down=0.0, retired=False)
         if record.fruitless and record.good_since is None:
             record = dataclasses.replace(record, good_since=now)
         if record.successor is None:
@@ -178,12 +192,13 @@ def asked(record: ReplicaRecord, ask: RequestKind, volume: model.Volume,
         retry_at=now + min(30.0 * 2 ** min(record.attempts, 10), 3600.0))
 
 
-def answered(record: ReplicaRecord, ask: RequestKind) -> ReplicaRecord:
+def answered(record: ReplicaRecord, ask: RequestKind,
+             now: float) -> ReplicaRecord:
     """Return the record to save after the provisioner has accepted."""
     if ask is RequestKind.RETIRE:
-        return dataclasses.replace(record, retired=True)
+        return dataclasses.replace(record, retired=True, farewell_at=now)
     if ask is RequestKind.CONFIRM:
-        return dataclasses.replace(record, confirmed=True)
+        return dataclasses.replace(record, confirmed=True, farewell_at=now)
     # accepted: never again for this fault, however long it takes
     return dataclasses.replace(record, retry_at=float('inf'))
 
@@ -245,10 +260,13 @@ def detached(records: ReplicaRecords, now: float) -> ReplicaRecords:
 
 
 def _unasked(record: ReplicaRecord) -> ReplicaRecord:
-    if record.successor is not None:
-        return record
-    return dataclasses.replace(record, requested_at=None, known=(),
-                               attempts=0, retry_at=0.0)
+    return record if record.successor is not None else unasked(record)
+
+
+def unasked(record: ReplicaRecord) -> ReplicaRecord:
+    """Return the record of one whose replacement is not wanted any more."""
+    return noted(record, requested_at=None, known=(), attempts=0,
+                 retry_at=0.0, successor=None)
 
 
 def standing_still(records: ReplicaRecords,

@@ -12,14 +12,16 @@
 """One volume in one pass: what its replicas are, and are meant to be; pure.
 
 A replica is *doomed* when the provisioner marked it TERMINATING, or when the
-replacement that was requested for it has been assigned; the others are
-*members* and belong into the array.  A replica that is merely no longer
-listed is neither: unknown is not gone (S8).
+replacement that was requested for it has been assigned, is to stay, and makes
+one more than the volume is to have; the others are *members* and belong into
+the array.  A replica that is merely no longer listed is neither: unknown is
+not gone (S8).
 """
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 
 from os_brick.agent.healing import blame
 from os_brick.agent.healing import replica_record
@@ -88,7 +90,7 @@ class VolumeView:
             return State.MISSING
         return State.AVAILABLE if leg.in_sync else State.SYNCHRONIZING
 
-    @property
+    @functools.cached_property
     def healthy(self) -> bool:
         """A leg of the array is good."""
         return any(self.snapshot.good(leg) for leg in self.array.legs)
@@ -128,25 +130,46 @@ class VolumeView:
 
     def chain_listed(self, replica: model.Replica) -> bool:
         """What was assigned in its place is listed."""
+        record = self.records.get(replica.uuid)
+        if record is None or not record.successor:
+            return False
         return any(self.volume.replica(uuid) is not None for uuid in
                    replica_record.chain(self.records, replica.uuid))
+
+    def _heirs(self, replica: model.Replica) -> list[model.Replica]:
+        """What was assigned in its place, is listed, and is to stay."""
+        listed = map(self.volume.replica, replica_record.chain(
+            self.records, replica.uuid))
+        return [heir for heir in listed if heir is not None
+                and heir.state is not State.TERMINATING]
 
     def doomed(self, replica: model.Replica) -> bool:
         """It is to leave the array."""
         return (replica.state is State.TERMINATING
-                or self.chain_listed(replica))
+                or bool(self._heirs(replica)) and not self._counted_on)
 
-    @property
-    def members(self) -> list[model.Replica]:
+    @functools.cached_property
+    def _counted_on(self) -> bool:
+        """The provisioner lists no more than the volume is to have.
+
+        Then it wants all of them, whatever came in whose place.
+        """
+        count = self.volume.replica_count
+        return count is not None and count >= sum(
+            replica.state is not State.TERMINATING
+            for replica in self.volume.replicas)
+
+    @functools.cached_property
+    def members(self) -> tuple[model.Replica, ...]:
         """The replicas that belong into the array."""
-        return [replica for replica in self.volume.replicas
-                if not self.doomed(replica)]
+        return tuple(replica for replica in self.volume.replicas
+                     if not self.doomed(replica))
 
-    @property
-    def leaving(self) -> list[model.Replica]:
+    @functools.cached_property
+    def leaving(self) -> tuple[model.Replica, ...]:
         """The replicas that are doomed."""
-        return [replica for replica in self.volume.replicas
-                if self.doomed(replica)]
+        return tuple(replica for replica in self.volume.replicas
+                     if self.doomed(replica))
 
     @property
     def unlisted(self) -> list[str]:
@@ -237,14 +260,9 @@ class VolumeView:
 
     def superseded(self, replica: model.Replica) -> bool:
         """What was assigned in its place is listed and in sync."""
-        return any(other is not None and self.local(other) is State.AVAILABLE
-                   for other in map(self.volume.replica, replica_record.chain(
-                       self.records, replica.uuid)))
+        return any(self.local(heir) is State.AVAILABLE
+                   for heir in self._heirs(replica))
 
     def succeeded(self, replica: model.Replica) -> bool:
         """What was assigned in its place is in sync, as far as listed."""
-        listed = [self.volume.replica(uuid) for uuid in
-                  replica_record.chain(self.records, replica.uuid)]
-        present = [other for other in listed if other is not None]
-        return not present or any(
-            self.local(other) is State.AVAILABLE for other in present)
+        return not self._heirs(replica) or self.superseded(replica)

@@ -181,9 +181,13 @@ class Array:
 
     def leg_of(self, replica_uuid: str) -> Leg | None:
         """The leg of that replica; a working one before a faulty one."""
-        found = [leg for leg in self.legs
-                 if leg.replica_uuid == replica_uuid]
-        return min(found, key=lambda leg: leg.faulty, default=None)
+        found = None
+        for leg in self.legs:
+            if leg.replica_uuid == replica_uuid:
+                if not leg.faulty:
+                    return leg
+                found = found or leg
+        return found
 
     def leg(self, device: str) -> Leg | None:
         for leg in self.legs:

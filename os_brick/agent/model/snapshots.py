@@ -83,8 +83,10 @@ class HostSnapshot:
 
     def namespace_of(self, replica_uuid: str) -> devices.Namespace | None:
         """The namespace with that UUID; one with a live path first."""
-        return min(self._namespaces_of.get(replica_uuid, ()),
-                   key=lambda ns: not self.reachable(ns), default=None)
+        found = self._namespaces_of.get(replica_uuid, ())
+        if len(found) == 1:
+            return found[0]
+        return min(found, key=lambda ns: not self.reachable(ns), default=None)
 
     def array(self, name: str) -> devices.Array | None:
         return self._arrays.get(name)
@@ -97,7 +99,11 @@ class HostSnapshot:
 
     def reachable(self, namespace: devices.Namespace) -> bool:
         """At least one of its controllers is live."""
-        return any(path.live for path in self.paths(namespace))
+        for name in namespace.controllers:
+            path = self._controllers.get(name)
+            if path is not None and path.live:
+                return True
+        return False
 
     def behind(self, leg: devices.Leg) -> devices.Namespace | None:
         """The namespace that the leg is on, None once it has vanished.

@@ -165,7 +165,7 @@ class Outbox:
                 request.reason)
         if not self.ask(subject, lambda: call(volume, replica)):
             return False
-        record = decision.answered(record, request.ask)
+        record = decision.answered(record, request.ask, now)
         records[replica.uuid] = record
         self._ledger.save(volume.uuid, {replica.uuid: record})
         return True

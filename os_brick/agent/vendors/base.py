@@ -181,8 +181,9 @@ class ProvisionerDriver(abc.ABC):
                        replica: model.Replica) -> None:
         """Say that a replica has been replaced and may be marked for removal.
 
-        Called when its successor is in sync.  Idempotent.  The provisioner
-        then lists the replica as TERMINATING, or no longer.
+        Called when its successor is in sync.  Idempotent: called again every
+        ``report_repeat_interval`` seconds until the provisioner lists the
+        replica as TERMINATING, or no longer.
         """
 
     @abc.abstractmethod
@@ -191,5 +192,6 @@ class ProvisionerDriver(abc.ABC):
         """Say that this host has let go of a TERMINATING replica.
 
         Called after the leg has left the array.  Idempotent: confirming a
-        replica that the provisioner no longer knows is success.
+        replica that the provisioner no longer knows is success.  Called again
+        every ``report_repeat_interval`` seconds while it is listed.
         """

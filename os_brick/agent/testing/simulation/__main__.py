@@ -28,10 +28,11 @@ from os_brick.agent.testing.simulation import agent as agents
 from os_brick.agent.testing.simulation import faults
 from os_brick.agent.testing.simulation import harder
 from os_brick.agent.testing.simulation import history
+from os_brick.agent.testing.simulation import hosts
 
 #: Seconds between two lines of progress.
 PROGRESS = 10.0
-KINDS = {**faults.FAULTS, **harder.FAULTS}
+KINDS = {**faults.FAULTS, **harder.FAULTS, **hosts.FAULTS}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -61,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error('there is no fault %s' % ', '.join(unknown))
     seed = options.seed
     if seed is None:
-        seed = random.SystemRandom().randrange(1 << 40)
+        seed = random.SystemRandom().randrange(2 * history.MOVING_FROM)
     logging.disable(logging.CRITICAL)
     return _play(seed, options, kinds)
 

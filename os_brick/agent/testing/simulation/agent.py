@@ -51,10 +51,12 @@ class Wall:
         if not callable(call):
             return call
 
+        before, after = 'before ' + name, 'after ' + name
+
         def pointed(*words: object, **more: object) -> object:
-            point('before ' + name)
+            point(before)
             found = call(*words, **more)
-            point('after ' + name)
+            point(after)
             return found
 
         # found again without a detour
@@ -113,19 +115,25 @@ class SimExecutor(execute.Executor):
 class Agent:
     """What is started, killed and started again.
 
-    :param folder: the directory of the ledger's file.
+    :param folder: the directory of the ledgers' files.
     :param vendor: the provisioner, or what stands for one.
-    :param host: who it is.
+    :param identity: what its host is called.
+    :ivar host: number of the host on which it is started; each has a ledger.
     """
 
     def __init__(self, conf: cfg.ConfigOpts, folder: str,
                  kernel: kernels.Kernel, vendor: provisioners.Provisioner,
                  judge: judges.Judge, hands: simulated_hands.Hands,
                  baton: batons.Baton, clock: batons.Clock,
-                 dice: random.Random, host: model.Host = HOST) -> None:
+                 dice: random.Random, identity: model.Host = HOST
+                 ) -> None:
         self._conf = conf
-        self._host = host
-        self._path = os.path.join(folder, ledger.FILE)
+        self._identity = identity
+        self._folder = folder
+        self.host = 0
+        # of each host, what is still to be delivered from there, and whether
+        # its disk did not take all
+        self._left: dict[int, tuple[Owed, bool]] = {}
         self._kernel = kernel
         self._vendor = vendor
         self._judge = judge
@@ -160,7 +168,8 @@ class Agent:
     def start(self) -> None:
         """As systemd does: another process, with the same files."""
         baton, clock, point = self._baton, self._clock, self._baton.point
-        store = SimLedger(self._path, clock)
+        store = SimLedger(os.path.join(self._folder, '%s%s' % (
+            self.host or '', ledger.FILE)), clock)
         if store.trouble or self._boot != self._clock.boots:
             # the provisioner's last word is lost, or counts no more
             self._boot, self._knew_nothing_at = (self._clock.boots,
@@ -176,7 +185,7 @@ class Agent:
         walled: Any = Wall(store, point)
         kernel: Any = Wall(self._kernel, point)
         stopping = clock.event()
-        executor = SimExecutor(self._conf, kernel, self._host,
+        executor = SimExecutor(self._conf, kernel, self._identity,
                                stopping.is_set, self._hands, clock)
         executor.refused = self._vendor.count
         self._wake = clock.event()
@@ -184,7 +193,7 @@ class Agent:
             self._conf, kernel.scan, executor, kernel,
             self._kernel.unanswered, self._wake.set, clock)
         loop = healing_loop.HealingLoop(
-            self._conf, self._vendor, self._host, kernel.scan, executor,
+            self._conf, self._vendor, self._identity, kernel.scan, executor,
             walled, stopping.is_set, self._guard.publish, clock)
         self.alive = True
         self._actors = [
@@ -222,6 +231,12 @@ class Agent:
         """The operator's word: ``nvme-agent use``."""
         self._store.choose(volume, replica)
         self._wake.set()
+
+    def move(self, host: int) -> None:
+        """From now on it is another host's; for one that is not alive."""
+        self._left[self.host] = self._owed, self._forgot
+        self.host = host
+        self._owed, self._forgot = self._left.get(host, ({}, False))
 
     def kill(self) -> None:
         """SIGKILL: what was not committed is lost."""

@@ -217,8 +217,9 @@ class Baton:
         if until >= self._end or until <= self.now or self._killing:
             return False
         for other in self._actors:
-            if other is not actor and (other.ready
-                                       or other.wake_at <= until):
+            if other is not actor and (
+                    other.wake_at <= until or other.waits_for is not None
+                    and other.waits_for.is_set()):
                 return False
         passed, self.now = until - self.now, until
         self._advance(passed)

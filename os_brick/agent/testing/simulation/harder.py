@@ -91,6 +91,11 @@ def helper_is_killed(world: worlds.World, dice: random.Random) -> None:
 def host_boots(world: worlds.World, dice: random.Random) -> None:
     """Its array is assembled on whichever legs connect first."""
     world.tell('the host boots')
+    boot(world, dice)
+
+
+def boot(world: worlds.World, dice: random.Random) -> None:
+    """Boot, and attach the volume; the agent is started sooner or later."""
     world.agent.kill()
     world.judge.guarded = False
     world.kernel.stop()

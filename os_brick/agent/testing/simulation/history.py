@@ -31,6 +31,7 @@ from os_brick.agent.testing.simulation import agent as agents
 from os_brick.agent.testing.simulation import disk
 from os_brick.agent.testing.simulation import faults
 from os_brick.agent.testing.simulation import harder
+from os_brick.agent.testing.simulation import hosts
 from os_brick.agent.testing.simulation import judge as judges
 from os_brick.agent.testing.simulation import kernel as kernels
 from os_brick.agent.testing.simulation import md
@@ -41,6 +42,8 @@ STEPS = 60
 #: Histories with a higher seed are harder: they have all faults, and targets
 #: that execute late what they were sent.
 HARDER_FROM = 1 << 25
+#: And with a higher one still: their volume may move to another host.
+MOVING_FROM = 1 << 40
 #: How likely a fault of theirs is one that the others do not have.
 HARDER = 0.2
 #: Seconds after the last fault within which everything has to be healed.
@@ -62,7 +65,7 @@ class Outcome:
     seen: dict[str, int]
 
 
-_ALL = {**faults.FAULTS, **harder.FAULTS}
+_ALL = {**faults.FAULTS, **harder.FAULTS, **hosts.FAULTS}
 
 
 def play(seed: int, conf: cfg.ConfigOpts | None = None, steps: int = STEPS,
@@ -111,7 +114,8 @@ def _run(world: worlds.World, seed: int, steps: int,
         if world.more is not None and not kinds:
             more = random.Random('%d, step %d' % (seed, number))
             if more.random() < HARDER:
-                name = more.choice(list(harder.FAULTS))
+                name = more.choice([*harder.FAULTS, *(
+                    hosts.FAULTS if seed >= MOVING_FROM else ())])
         if number in without:
             continue
         seen[name] = seen.get(name, 0) + 1

@@ -45,7 +45,8 @@ class Judge:
     :ivar excused_until: until then an I/O error is not the agent's: a leg
         was lost for good, and nobody can have dealt the roles anew.
     :ivar broken: the first law that was, '' where none was.
-    :ivar guarded: the guard is on, and the agent lives.
+    :ivar guarded: the guard is on, and the agent lives; ``dealt``: and has
+        dealt the roles since.
     :ivar all_wait: no leg may be made to fail fast.
     """
 
@@ -61,8 +62,13 @@ class Judge:
         self.broken = ''
         self._errors: dict[str, int] = {}
         self._joined: set[str] = set()
+        self._joined_on = {0: self._joined}
         self._standing = 0.0
-        self._dealt = False
+        self.dealt = False
+
+    def move(self, host: int) -> None:
+        """Another host has the array; it cannot miss what it never saw."""
+        self._joined = self._joined_on.setdefault(host, set())
 
     def broke(self, why: str) -> Violation:
         """Keep it: whoever raises it may be sheltered from defects."""
@@ -140,16 +146,35 @@ class Judge:
         if raid_disks < len(raid.copies()):
             raise self.broke('S1: %s would have %d legs' % (
                 raid.name, raid_disks))
-        volume = self._owner(raid)
-        away = {uuid for uuid in self.provisioner.hides & self._joined
-                if volume.replicas.get(uuid) not in (
-                    None, model.ReplicaState.TERMINATING)
-                and uuid not in volume.successors} - {
-            member.medium.uuid for member in raid.members
-            if member.in_sync}
-        if volume.count is None and raid_disks < raid.raid_disks and (
+        away = self._hidden(raid)
+        if away and raid_disks < raid.raid_disks and (
                 raid_disks < len(away) + len(raid.copies())):
             raise self.broke('S8: resized, while a list was truncated')
+
+    def _hidden(self, raid: md.Raid) -> set[str]:
+        """The replicas that only a truncated list makes seem to be gone.
+
+        None where the provisioner tells how many there are to be.
+        """
+        volume = self._owner(raid)
+        if volume.count is not None:
+            return set()
+        return {uuid for uuid in self.provisioner.hides & self._joined
+                if volume.replicas.get(uuid) not in (
+                    None, model.ReplicaState.TERMINATING)
+                and uuid not in volume.successors
+                and not self._seems_replaced(volume, uuid)} - {
+            member.medium.uuid for member in raid.members
+            if member.in_sync}
+
+    def _seems_replaced(self, volume: provisioners.SimVolume,
+                        uuid: str) -> bool:
+        """Another one has come since its replacement was requested.
+
+        Whether it came for that, nobody can see on the host.
+        """
+        others = self.provisioner.others.get(uuid)
+        return others is not None and bool(volume.ever - others)
 
     def failfast(self, raid: md.Raid, member: md.Member, on: bool) -> None:
         if on and self.all_wait:
@@ -188,6 +213,9 @@ class Judge:
             if not any(member.medium.uuid in volume.doomed for volume
                        in self.provisioner.volumes.values()):
                 raise self.broke('S3: %s works' % member.device)
+            if self._hidden(raid):
+                raise self.broke('S8: %s works, and was let go while a list '
+                                 'was truncated' % member.device)
 
     def setting(self, path: kernels.Path) -> None:
         self._foreign(path)
@@ -297,8 +325,8 @@ class Judge:
 
     def after(self) -> None:
         """Look at the world after something was done to it."""
-        self._dealt = self.guarded and (self._dealt or self._anchored())
-        if not self._dealt:
+        self.dealt = self.guarded and (self.dealt or self._anchored())
+        if not self.dealt:
             self.excuse()
         for raid in self.kernel.raids.values():
             if len(raid.errors) > self._errors.get(raid.name, 0):

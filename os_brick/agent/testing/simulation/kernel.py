@@ -39,6 +39,10 @@ KEEP_ALIVE = 6.0
 RECONNECT = 2.0
 #: Seconds until TCP has sent again what was not acknowledged.
 RETRANSMIT = 0.4
+#: Moments, by the clock of the kernel.
+NEVER, FOR_EVER = float('-inf'), float('inf')
+#: Seconds by which rounding may shift a moment.
+ROUNDING = 0.001
 
 
 @dataclasses.dataclass(eq=False)
@@ -94,7 +98,8 @@ class Kernel:
     """The host.  Time passes only in ``advance``.
 
     :ivar changed: called when something has that the kernel announces.
-    :ivar changes: how often anything may have changed but by a write.
+    :ivar changes: how often anything may have changed but by a write;
+        ``moves``: how often anything has, perhaps.
     :ivar losses: when which target was lost.
     :ivar wall: the wall clock.
     :ivar late: the writes that targets hold although nobody waits for them;
@@ -104,7 +109,7 @@ class Kernel:
     def __init__(self) -> None:
         self.now = 0.0
         self.network = True
-        self.changes = 0
+        self.changes = self.moves = 0
         self.losses: list[tuple[float, str]] = []
         self.stopped: dict[str, md.Raid] = {}
         self.told: Callable[[str], None] = lambda sentence: None
@@ -121,6 +126,11 @@ class Kernel:
         self._serial = 0
         self._routes: dict[str, list[Path]] | None = None
         self._snapshot: snapshots.HostSnapshot | None = None
+        # it was looked at since anything may have changed
+        self._scanned = False
+        # until then nothing happens by itself; and whether any may later
+        self._still_until = NEVER
+        self._restless = True
 
     # set-up
 
@@ -167,13 +177,16 @@ class Kernel:
         if due > self.now:
             self.late.append(LateWrite(due, member.medium, block, version))
 
-    def _execute(self) -> None:
-        for write in [write for write in self.late if write.due <= self.now]:
+    def _execute(self) -> bool:
+        """Do the late writes that are due; return whether any was."""
+        due = [write for write in self.late if write.due <= self.now]
+        for write in due:
             self.late.remove(write)
             write.medium.blocks[write.block] = write.version
             self.told('a target executes at last what it was sent: block %d '
                       'of %s has version %d' % (
                           write.block, write.medium.uuid, write.version))
+        return bool(due)
 
     def stop(self) -> None:
         """The host is switched off; its targets are not."""
@@ -183,8 +196,7 @@ class Kernel:
         for raid in self.raids.values():
             assembly.stop(raid)
         self.stopped, self.raids = self.raids, {}
-        self._snapshot = self._routes = None
-        self.changes += 1
+        self._moved()
 
     def attach_strangers(self, uuids: Sequence[str]) -> None:
         """Another product does for its own what os-brick does."""
@@ -213,7 +225,17 @@ class Kernel:
 
     def _announce(self) -> None:
         self._snapshot = None
+        self._scanned = False
+        self._still_until = NEVER
         self.changed()
+
+    def _moved(self) -> None:
+        """What was known of the world need not be so any more."""
+        self._snapshot = self._routes = None
+        self._scanned = False
+        self._still_until = NEVER
+        self.changes += 1
+        self.moves += 1
 
     def home(self, uuid: str) -> Target:
         """The target on which a namespace is, or was."""
@@ -247,6 +269,7 @@ class Kernel:
         """One connection breaks; its target is there all the while."""
         self._drop([path], silent)
         path.retry_at = self.now + path.reconnect_delay
+        self._still_until = NEVER
 
     def restore(self, target: Target) -> None:
         target.up = True
@@ -288,8 +311,16 @@ class Kernel:
         self.touched()
 
     def write(self, raid: md.Raid, block: int) -> None:
+        waits = raid.pending is not None
         raid.write(block)
-        if raid.pending is not None or self._snapshot is None:
+        if raid.moved:
+            self._still_until = NEVER
+        if raid.pending is None and self._scanned:
+            return
+        if (self.now < self._still_until
+                and waits == (raid.pending is not None)):
+            self._stood_still()
+        else:
             self.touched()
 
     def incremental(self, raid: md.Raid) -> None:
@@ -312,33 +343,48 @@ class Kernel:
     def advance(self, seconds: float) -> None:
         """Let time pass, in steps that are short enough for I/O."""
         while seconds > 0:
-            if not self.restless():
+            if not (self._restless if self.now < self._still_until
+                    else self.restless()):
                 self.now += seconds
                 return
             step = min(seconds, 0.25)
             self.now += step
             seconds -= step
-            self.run(step)
+            if self.now < self._still_until and not any(
+                    raid.queued for raid in self.raids.values()):
+                self._stood_still()
+            else:
+                self.run(step)
+
+    def _stood_still(self) -> None:
+        """A run that would have found everything as it was before."""
+        self._scanned = False
+        self.changes += 1
 
     def restless(self) -> bool:
         """Something may change by itself before long."""
-        return (bool(self.late)
-                or any(path.lost_at is not None
-                       for path in self.paths.values())
-                or any(raid.pending is not None or raid.queued or any(
-                    not member.in_sync and not member.faulty
-                    for member in raid.members)
-                    for raid in self.raids.values()))
+        if self.late:
+            return True
+        for path in self.paths.values():
+            if path.lost_at is not None:
+                return True
+        for raid in self.raids.values():
+            if raid.pending is not None or raid.queued:
+                return True
+            for member in raid.members:
+                if not member.in_sync and not member.faulty:
+                    return True
+        return False
 
     def touched(self) -> None:
         self.run(0.0)
 
     def run(self, seconds: float) -> None:
         """Let everything settle."""
-        self._snapshot = self._routes = None
-        self.changes += 1
+        self._moved()
+        moved = False
         if self.late:
-            self._execute()
+            moved |= self._execute()
         for path in self.paths.values():
             target = self.targets[path.nqn]
             if path.lost_at is None:
@@ -347,19 +393,40 @@ class Kernel:
                 path.state, path.lost_at, path.armed = 'live', None, None
                 path.gone_at, path.back_at = None, self.now
                 path.seen = frozenset(target.media)
+                moved = True
                 self.changed()
             elif path.state == 'live' and (
                     not path.silent
                     or self.now - path.lost_at > path.keep_alive):
+                moved = True
                 self.break_(path)
-        self._devices()
+        moved |= self._devices()
         for raid in self.raids.values():
             raid.run(seconds)
+            moved |= raid.moved
+        self._still_until = NEVER if moved else self._following()
+        self._restless = self.restless()
 
-    def _devices(self) -> None:
+    def _following(self) -> float:
+        """Return when something may change by itself, nothing having now."""
+        moments = [write.due for write in self.late]
+        for path in self.paths.values():
+            if path.lost_at is None:
+                continue
+            if self.network and self.targets[path.nqn].up:
+                moments.append(path.retry_at)
+            if path.state == 'live':
+                moments.append(path.lost_at + path.keep_alive)
+            elif path.armed is not None and (
+                    self.now - path.lost_at < path.armed):
+                moments.append(path.lost_at + path.armed)
+        return min(moments, default=FOR_EVER) - ROUNDING
+
+    def _devices(self) -> bool:
+        """Let namespaces come and go; return whether any has."""
         seen = {uuid for path in self.paths.values() for uuid in path.seen}
         if seen == self.heads.keys():
-            return
+            return False
         for uuid, device in list(self.heads.items()):
             if uuid not in seen:
                 del self.heads[uuid]
@@ -370,6 +437,7 @@ class Kernel:
             self.heads[uuid] = 'nvme%dn1' % self._number()
         self._routes = None
         self.changed()
+        return True
 
     def break_(self, path: Path) -> None:
         """The kernel gives a connection up."""
@@ -406,11 +474,12 @@ class Kernel:
         for path in paths:
             if path.lost_at is None:
                 return 'ok'
-        expired = [path.state == 'connecting' and path.armed is not None
-                   and path.lost_at is not None
-                   and self.now - path.lost_at >= path.armed
-                   for path in paths]
-        return 'error' if all(expired) else 'wait'
+        for path in paths:
+            if (path.state != 'connecting' or path.armed is None
+                    or path.lost_at is None
+                    or self.now - path.lost_at < path.armed):
+                return 'wait'
+        return 'error'
 
     def holder(self, device: str) -> str | None:
         for raid in self.raids.values():
@@ -422,6 +491,7 @@ class Kernel:
     # what the agent sees
 
     def scan(self) -> snapshots.HostSnapshot:
+        self._scanned = True
         if self._snapshot is None:
             self._snapshot = snapshots.HostSnapshot(
                 tuple(model.Controller(path.name, path.nqn, path.portal,

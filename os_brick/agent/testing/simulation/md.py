@@ -112,6 +112,8 @@ class Raid:
     :ivar failfast: its legs have md's flag when it is assembled.
     :ivar beyond: the copies that held every acknowledged write when the array
         was assembled without them, on one that did not.
+    :ivar moved: the last ``run`` or ``write`` has changed something beside
+        the block that was written.
     """
 
     name: str
@@ -145,10 +147,12 @@ class Raid:
     all_media: Callable[[], Iterable[Medium]] = tuple
     failfast: bool = True
     beyond: set[str] = dataclasses.field(default_factory=set)
+    moved: bool = False
     _roles: tuple[tuple[int, int], ...] = ()
     _unwritten: bool = False
 
     def run(self, seconds: float) -> None:
+        self.moved = bool(self.queued)
         if not self.busy:
             for device in list(self.queued):
                 self.queued.discard(device)
@@ -159,9 +163,12 @@ class Raid:
             self._write_unwritten()
         if self.settled:
             return
+        waiting = self.pending
         self._finish_write()
         self._recover(seconds)
         self._finish_write()
+        if self.pending != waiting:
+            self.moved = True
 
     @property
     def settled(self) -> bool:
@@ -176,6 +183,7 @@ class Raid:
 
     def write(self, block: int) -> None:
         """The application writes a block."""
+        self.moved = False
         if self.pending is not None:
             return
         self.pending = block
@@ -200,6 +208,7 @@ class Raid:
                     self._error()
 
     def _error(self) -> None:
+        self.moved = True
         self.errors.append(self.clock())
         if self.pending is not None:
             self.torn.add(self.pending)
@@ -230,6 +239,7 @@ class Raid:
                 and not member.vanished and self.current(member)]
 
     def fault(self, member: Member) -> None:
+        self.moved = True
         if member in self.copies():
             self.lost.append((self.now(), member))
         if (self.pending is not None and member.in_sync
@@ -279,6 +289,7 @@ class Raid:
         for member in self.members:
             if 'blocked' in member.flags and self.io(member) != 'wait':
                 member.flags -= {'blocked'}
+                self.moved = True
         if self.pending is None:
             return
         for member in list(self.members):
@@ -286,9 +297,11 @@ class Raid:
                 # the superblock is written to spares, too
                 self.fault(member)
         active = [member for member in self.members
-                  if not member.faulty and member.slot is not None]
+                  if member.slot is not None and not member.faulty]
+        waits = False
         for member in active:
             answer = self.io(member)
+            waits = waits or answer == 'wait'
             if answer == 'ok' and self.pending not in member.todo:
                 member.medium.blocks[self.pending] = self.version
             if answer != 'error' or member.faulty:
@@ -301,9 +314,9 @@ class Raid:
                      if other.in_sync):
                 self._error()
                 return
-        if any(self.io(member) == 'wait' for member in self.members
-               if 'blocked' in member.flags
-               or not member.faulty and member.slot is not None):
+        # one that is blocked still waits, or it would not be
+        if waits or any('blocked' in member.flags
+                        for member in self.members):
             return
         self.acknowledged[self.pending] = self.version
         self.torn.discard(self.pending)
@@ -319,6 +332,8 @@ class Raid:
                     if member.in_sync}) >= self.raid_disks
 
     def _recover(self, seconds: float) -> None:
+        if not any('spare' in member.flags for member in self.members):
+            return
         taken = {member.slot for member in self.members if not member.faulty}
         for member in self.members:
             free = [slot for slot in range(self.raid_disks)
@@ -327,6 +342,7 @@ class Raid:
                 # what was written meanwhile did not reach it
                 member.slot, member.todo = free[0], set(range(BLOCKS))
                 taken.add(free[0])
+                self.moved = True
             elif 'spare' in member.flags and member.slot is None:
                 self._replace_wanted(member)
         source = next((member for member in self.members if member.in_sync
@@ -342,6 +358,7 @@ class Raid:
                 self._copy(source, member, seconds)
 
     def _copy(self, source: Member, member: Member, seconds: float) -> None:
+        self.moved = True
         member.left -= seconds
         while member.todo and member.left <= 0:
             block = min(member.todo)
@@ -359,6 +376,7 @@ class Raid:
                     for other in self.members):
                 spare.slot, spare.todo = leg.slot, set(range(BLOCKS))
                 spare.flags |= {'replacement'}
+                self.moved = True
                 return
 
     def _complete(self, member: Member) -> None:

@@ -72,6 +72,8 @@ class Provisioner(base.ProvisionerDriver):
     :ivar seen: how often which event was told, and which law refused what.
     :ivar restored: from a backup, and not repaired since.
     :ivar told: replica -> the state that was reported last.
+    :ivar others: replica -> all that there were when a replacement of it was
+        requested first.
     """
 
     def __init__(self, kernel: kernels.Kernel,
@@ -103,6 +105,7 @@ class Provisioner(base.ProvisionerDriver):
         self.truths = 0
         self.seen: dict[str, int] = {}
         self.told: dict[str, State] = {}
+        self.others: dict[str, frozenset[str]] = {}
 
     def volume(self, number: int, alias: str, uuids: list[str],
                spares: list[str], count: int | None = None,
@@ -172,6 +175,7 @@ class Provisioner(base.ProvisionerDriver):
             raise base.Rejected('no spare is left')
         if replica.uuid not in self.owed:
             self.owed.append(replica.uuid)
+        self.others.setdefault(replica.uuid, frozenset(mine.ever))
         if not self.slow:
             self.assign(mine)
         self._answer('replace')
@@ -203,12 +207,13 @@ class Provisioner(base.ProvisionerDriver):
         """Its operator looks at the host after it was restored.
 
         What it has assigned since it lists again, and what was confirmed to
-        it no longer: the agent does not confirm that twice.
+        it it takes away once more: that a list lacks it would be no word of
+        that (S8).
         """
         if self.restored:
             self.restored = False
             for uuid in sorted(self.confirmed.difference(legs)):
-                volume.replicas.pop(uuid, None)
+                self.terminate(volume, uuid)
             for uuid in sorted((volume.ever - self.confirmed).union(legs)):
                 volume.replicas.setdefault(uuid, State.MISSING)
                 volume.given.add(uuid)

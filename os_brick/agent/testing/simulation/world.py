@@ -55,7 +55,7 @@ class World:
         self.conf = conf
         self.story: list[str] = []
         self.writing = True
-        self._looked_at = -1
+        self._looked_at = self._judged_at = -1
         self.chosen = 0
         self.backup: provisioners.Backup | None = None
         self.mode = 'on'
@@ -171,7 +171,11 @@ class World:
         if (self.kernel.changes != self._looked_at
                 or not self.judge.guarded) and not self.judge.broken:
             self._looked_at = self.kernel.changes
-            self.judge.after()
+            # of a world that stood still it has said what there is to say
+            if (self.kernel.moves != self._judged_at
+                    or not self.judge.guarded or not self.judge.dealt):
+                self._judged_at = self.kernel.moves
+                self.judge.after()
         if self.judge.broken:
             raise judges.Violation(self.judge.broken)
         if self.vendor.asked:

@@ -229,7 +229,8 @@ class Agent:
             self.failed.append('%s %r' % (request, error))
             return
         self._live()
-        records[uuid] = decision.answered(record, request.ask)
+        records[uuid] = decision.answered(
+            record, request.ask, self.kernel.now)
         if request.ask is decision.RequestKind.REPLACE:
             self.acknowledged.add(fault)
 

@@ -106,7 +106,7 @@ class History:
                                         request.ask, volume, self.now)
                 self.records = {
                     **self.records, request.replica_uuid: decision.answered(
-                        record, request.ask)}
+                        record, request.ask, self.now)}
                 self.requests.append((self.now, int(
                     request.replica_uuid[:8])))
                 self.assigns(self)

@@ -43,6 +43,19 @@ class NonsenseTest(base.BaseTestCase):
             self.assertEqual([A, B], sorted(
                 member.medium.uuid for member in world.raid.members))
 
+    def test_S8_it_is_not_remembered_either(self) -> None:
+        """A replica that is not listed afterwards is not gone."""
+        world = simulated_agent.world(count=None)
+        world.passes(2)
+        for uuid in list(world.volume.replicas):
+            world.vendor.terminate(world.volume, uuid)
+        world.passes(2)
+        del world.volume.replicas[A]
+        world.volume.replicas[B] = State.AVAILABLE
+        world.kernel.lose(world.targets[0])
+        world.passes(40)
+        self.assertEqual(2, world.raid.raid_disks)
+
     def test_it_is_acted_on_again_when_it_makes_sense(self) -> None:
         world = simulated_agent.world(replicas=3, count=None)
         world.passes(2)

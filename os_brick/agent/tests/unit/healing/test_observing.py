@@ -85,6 +85,51 @@ class TestObserve(base.BaseTestCase):
         later = observing.observe(view(world, asked))
         self.assertEqual((C, None), (later[A].successor, later[B].successor))
 
+    def test_S7_one_that_outlived_its_replacement_gets_no_other(self) -> None:
+        """C was assigned in its place, and let go; the next is B's."""
+        world = simulated_agent.world()
+        records = {**observing.observe(view(world, {})), C:
+                   replica_record.ReplicaRecord(confirmed=True, joined=True)}
+        request = replica_record.RequestKind.REPLACE
+        volume = world.vendor.list()[world.volume.uuid]
+        for uuid in (A, B):
+            records[uuid] = replica_record.answered(replica_record.asked(
+                records[uuid], request, volume, 0.0), request, 0.0)
+        records[A] = dataclasses.replace(records[A], successor=C)
+        world.kernel.lose(world.targets[1])
+        world.kernel.advance(5.0)
+        world.volume.spares.remove(C)
+        other = world.vendor.give(world.volume)
+        seen = observing.observe(view(world, records))
+        self.assertEqual((None, other), (seen[A].successor,
+                                         seen[B].successor))
+        self.assertIsNone(seen[A].requested_at)
+        # what was not let go may be listed again; but whoever is bad is first
+        records[C] = replica_record.ReplicaRecord()
+        seen = observing.observe(view(world, records))
+        self.assertEqual((C, other), (seen[A].successor, seen[B].successor))
+
+    def test_S7_one_that_leaves_at_once_was_the_replacement(self) -> None:
+        """Then the next one came for another replica; and A stays."""
+        world = simulated_agent.world(count=None)
+        records = dict(observing.observe(view(world, {})))
+        request = replica_record.RequestKind.REPLACE
+        for uuid in (A, B):
+            asked = replica_record.asked(
+                records[uuid], request, world.vendor.list()[
+                    world.volume.uuid], world.kernel.now)
+            records[uuid] = replica_record.answered(asked, request, 0.0)
+            world.kernel.advance(5.0)
+            given = world.vendor.give(world.volume)
+            if uuid == A:
+                world.vendor.terminate(world.volume, given)
+        for target in world.targets[:2]:
+            world.kernel.lose(target)
+        seen = view(world, observing.observe(view(world, records)))
+        self.assertEqual((C, given), (seen.records[A].successor,
+                                      seen.records[B].successor))
+        self.assertEqual([B, C], [one.uuid for one in seen.leaving])
+
     def test_S7_what_has_gone_again_was_not_the_replacement(self) -> None:
         """The volume was to have another replica, and then not."""
         world = simulated_agent.world()
@@ -93,7 +138,8 @@ class TestObserve(base.BaseTestCase):
         listed = model.Volume(world.volume.uuid, 'v', replicas=(
             model.Replica(A), model.Replica(B)))
         asked = {**records, A: replica_record.answered(replica_record.asked(
-            records[A], request, listed, world.kernel.now), request)}
+            records[A], request, listed, world.kernel.now), request,
+            world.kernel.now)}
         world.kernel.lose(world.targets[0])
         world.kernel.advance(5.0)
         other = world.vendor.give(world.volume)

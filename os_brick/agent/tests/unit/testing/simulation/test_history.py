@@ -107,6 +107,8 @@ class HistoryTest(base.BaseTestCase):
             played = history.play(seed)
             self.assertEqual(harder_ones, not harder.FAULTS.keys().isdisjoint(
                 played.faults))
+            self.assertNotIn('volume_moves', played.faults)
+        self.assertIn('volume_moves', history.play(2000000000001).faults)
 
     def test_no_fault_is_misspelt(self) -> None:
         played = simulate('--faults', 'leg_dies,nonsense')

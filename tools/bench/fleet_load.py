@@ -29,6 +29,7 @@ import multiprocessing
 from multiprocessing import connection
 import os
 import shutil
+import signal
 import sys
 import time
 from typing import Any
@@ -292,6 +293,8 @@ def main() -> int:
     said = parser.parse_args()
     failed = False
     lines = []
+    # what was started is to be ended
+    signal.signal(signal.SIGTERM, lambda *_words: sys.exit(143))
     for agents in said.agents:
         with contextlib.ExitStack() as stack:
             run = Run(agents, said, stack)

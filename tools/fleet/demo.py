@@ -18,6 +18,7 @@ import contextlib
 import logging
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -282,6 +283,8 @@ def main() -> int:
     parser.add_argument('--hosts', type=int, default=20)
     options = parser.parse_args()
     logging.basicConfig(level=logging.CRITICAL)
+    # what was started is to be ended
+    signal.signal(signal.SIGTERM, lambda *_words: sys.exit(143))
     folder = etcd_members.scratch()
     try:
         line = play(shelves.Plan(options.hosts, 2, 5, max(

@@ -41,6 +41,8 @@ LATEST = 10.0
 class World:
     """:ivar story: what has happened, one sentence each.
 
+    :ivar moved: the volume has been on more hosts than one.
+
     :param dice: decides everything.
     :param folder: for the agent's files.
     :param more: decides what the harder histories have beyond the others;
@@ -59,6 +61,7 @@ class World:
         self.chosen = 0
         self.backup: provisioners.Backup | None = None
         self.mode = 'on'
+        self.moved = False
         self._silence = 0.0
         self._every = dice.choice((0.3, 0.9, 2.0))
         self._writes = random.Random(dice.random())

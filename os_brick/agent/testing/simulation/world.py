@@ -197,7 +197,11 @@ class World:
     def facts(self) -> dict[str, bool]:
         """What is true of a volume that is whole, and told so."""
         raid, volume = self.raid, self.volume
-        legs = {member.medium.uuid for member in self.judge.good(raid)}
+        good = self.judge.good(raid)
+        legs = {member.medium.uuid for member in good}
+        waiting = [member for member in good if any(
+            path.tmo is None
+            for path in self.kernel.through(member.medium.uuid))]
         goal = volume.count or len(volume.replicas)
         return {
             'whole': len(legs) == raid.raid_disks == len(raid.members),
@@ -207,9 +211,8 @@ class World:
             'S6': all(self.vendor.told.get(uuid, State.AVAILABLE)
                       is State.AVAILABLE for uuid in volume.replicas),
             'writes go on': raid.pending is None,
-            'anchored': sum(any(path.tmo is None for path
-                                in self.kernel.through(uuid))
-                            for uuid in legs) == 1}
+            'anchored': (len(waiting) == 1
+                         and 'failfast' not in waiting[0].flags)}
 
     def close(self) -> None:
         self.agent.kill()

@@ -84,7 +84,8 @@ def _listed(view: volume_view.VolumeView,
     record = view.records.get(replica.uuid)
     if record is None:
         # all that the very first look finds were there before the agent
-        record = ReplicaRecord(joined=not view.records, seen_at=view.now)
+        record = ReplicaRecord(joined=not view.records and not _elsewhere(
+            view, replica), seen_at=view.now)
     if record.confirmed and view.array.leg_of(replica.uuid) is not None:
         # a leg once more: the operator chose it, or udev put it back
         record = dataclasses.replace(record, confirmed=False)
@@ -95,6 +96,13 @@ def _listed(view: volume_view.VolumeView,
         # let go, wiped for all we know, and assigned once more
         record = ReplicaRecord(seen_at=view.now, left_at=record.left_at)
     return replica_record.noted(record, terminating=terminating)
+
+
+def _elsewhere(view: volume_view.VolumeView, replica: model.Replica) -> bool:
+    """It is here, and something else than the array has it."""
+    namespace = view.snapshot.namespace_of(replica.uuid)
+    return (view.array.leg_of(replica.uuid) is None
+            and namespace is not None and bool(namespace.holders))
 
 
 def _waits(view: volume_view.VolumeView, replica: model.Replica,

@@ -261,9 +261,11 @@ class Plan:
     def _shrink(self) -> list[act.Action]:
         """Give up a place that nobody is to take.
 
-        A leg whose successor took another place stays: it is good.
+        A leg whose successor took another place stays: it is good.  One that
+        is bad and surplus gets none: it may not go before the array is whole.
         """
-        members = {replica.uuid for replica in self.view.members}
+        members = {replica.uuid for replica in self.view.members
+                   if not self.view.surplus(replica)}
         legs = {leg.replica_uuid for leg in self.array.legs}
         unlisted = (set[str]() if self.volume.replica_count
                     else set(self.view.unlisted))

@@ -27,6 +27,7 @@ import tempfile
 
 from oslo_config import cfg
 
+from os_brick.agent import model
 from os_brick.agent.testing.simulation import agent as agents
 from os_brick.agent.testing.simulation import disk
 from os_brick.agent.testing.simulation import faults
@@ -144,6 +145,12 @@ def _heal(world: worlds.World) -> None:
         world.raid.write_superblocks()
     vendor.repair(world.volume, [member.medium.uuid for member
                                  in world.raid.members])
+    if world.moved and world.volume.count is None:
+        # what another host let go of is else not to be told from what a
+        # truncated list lacks (S8)
+        world.volume.count = max(1, sum(
+            state is not model.ReplicaState.TERMINATING
+            for state in world.volume.replicas.values()))
     world.kernel.mend()
     for uuid in world.volume.spares:
         medium = world.kernel.media[uuid]

@@ -39,6 +39,8 @@ def volume_moves(world: worlds.World, dice: random.Random) -> None:
     world.agent.kill()
     host = (world.agent.host + 1) % HOSTS
     world.tell('the host dies; the volume moves to host %d' % host)
+    world.moved = True
     world.agent.move(host)
     world.judge.move(host)
+    world.vendor.move(host)
     harder.boot(world, dice)

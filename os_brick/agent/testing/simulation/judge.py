@@ -159,8 +159,9 @@ class Judge:
         volume = self._owner(raid)
         if volume.count is not None:
             return set()
+        # nobody can miss what he was never told of
         return {uuid for uuid in self.provisioner.hides & self._joined
-                if volume.replicas.get(uuid) not in (
+                & self.provisioner.shown if volume.replicas.get(uuid) not in (
                     None, model.ReplicaState.TERMINATING)
                 and uuid not in volume.successors
                 and not self._seems_replaced(volume, uuid)} - {

@@ -64,7 +64,8 @@ class Provisioner(base.ProvisionerDriver):
     :ivar slow: replacements are accepted but assigned by ``assign`` only.
     :ivar asked: the replicas of which a replacement was requested since
         they were in sync.
-    :ivar shown: the replicas that were listed in an answer that arrived.
+    :ivar shown: the replicas that were listed in an answer that arrived, on
+        the host that has the volume.
     :ivar accepted: those of which the agent was told so; ``noted``: and has
         written it down since.
     :ivar confirmed: the replicas of which it was told that they have left.
@@ -97,6 +98,7 @@ class Provisioner(base.ProvisionerDriver):
         self.owed: list[str] = []
         self.asked: set[str] = set()
         self.shown: set[str] = set()
+        self._shown_on = {0: self.shown}
         self.accepted: set[str] = set()
         self.noted: set[str] = set()
         self.withdrawn: set[str] = set()
@@ -115,6 +117,10 @@ class Provisioner(base.ProvisionerDriver):
                          count, down_time, spares)
         self.volumes[made.uuid] = made
         return made
+
+    def move(self, host: int) -> None:
+        """From now on another host asks."""
+        self.shown = self._shown_on.setdefault(host, set())
 
     def count(self, what: str) -> None:
         self.seen[what] = self.seen.get(what, 0) + 1

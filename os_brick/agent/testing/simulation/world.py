@@ -41,6 +41,8 @@ LATEST = 10.0
 class World:
     """:ivar story: what has happened, one sentence each.
 
+    :ivar moved: the volume has been on more hosts than one.
+
     :param dice: decides everything.
     :param folder: for the agent's files.
     :param more: decides what the harder histories have beyond the others;
@@ -59,6 +61,7 @@ class World:
         self.chosen = 0
         self.backup: provisioners.Backup | None = None
         self.mode = 'on'
+        self.moved = False
         self._silence = 0.0
         self._every = dice.choice((0.3, 0.9, 2.0))
         self._writes = random.Random(dice.random())
@@ -200,7 +203,11 @@ class World:
     def facts(self) -> dict[str, bool]:
         """What is true of a volume that is whole, and told so."""
         raid, volume = self.raid, self.volume
-        legs = {member.medium.uuid for member in self.judge.good(raid)}
+        good = self.judge.good(raid)
+        legs = {member.medium.uuid for member in good}
+        waiting = [member for member in good if any(
+            path.tmo is None
+            for path in self.kernel.through(member.medium.uuid))]
         goal = volume.count or len(volume.replicas)
         return {
             'whole': len(legs) == raid.raid_disks == len(raid.members),
@@ -210,10 +217,9 @@ class World:
             'S6': all(self.vendor.told.get(uuid, State.AVAILABLE)
                       is State.AVAILABLE for uuid in volume.replicas),
             'writes go on': raid.pending is None,
-            'anchored': sum(any(path.tmo is None for path
-                                in self.kernel.through(uuid))
-                            for uuid in legs) == (
-                                len(legs) if self.judge.all_wait else 1)}
+            'anchored': (len(waiting) == (
+                len(legs) if self.judge.all_wait else 1) and not any(
+                    'failfast' in member.flags for member in waiting))}
 
     def close(self) -> None:
         self.agent.kill()

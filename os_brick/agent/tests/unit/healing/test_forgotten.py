@@ -101,6 +101,19 @@ class SurplusTest(base.BaseTestCase):
             if isinstance(action, act.Resize)])
         self.assertNotIn(act.FailLeg, map(type, decided.actions))
 
+    def test_no_place_is_kept_for_one_that_is_surplus(self) -> None:
+        """It is bad, and may not be retired before the array is whole."""
+        world = simulated_agent.world(replicas=3, count=2)
+        world.passes(2)
+        for member in world.raid.members[2:]:
+            world.raid.fault(member)
+            world.raid.members.remove(member)
+            member.medium.size = 1
+        world.passes(60)
+        self.assertEqual(2, world.raid.raid_disks)
+        self.assertIn(('retire', C), world.vendor.log)
+        self.assertEqual({A, B}, set(world.volume.replicas))
+
     def test_a_replacement_that_leaves_itself_dooms_nobody(self) -> None:
         """C came in the place of A, and is to go; A is here, and wanted."""
         world = simulated_agent.world(replicas=3, count=2)

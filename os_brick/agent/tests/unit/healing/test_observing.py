@@ -47,6 +47,15 @@ class TestObserve(base.BaseTestCase):
         self.assertEqual({A: True, B: True, C: True}, {
             uuid: record.joined for uuid, record in records.items()})
 
+    def test_the_first_look_takes_no_strangers_copy_for_a_leg(self) -> None:
+        """Listed by mistake, it is missed by nobody when it no longer is."""
+        world = simulated_agent.world()
+        stranger = simulator.uuid_of(500)
+        world.volume.replicas[stranger] = model.ReplicaState.AVAILABLE
+        records = observing.observe(view(world, {}))
+        self.assertEqual({A: True, B: True, stranger: False}, {
+            uuid: record.joined for uuid, record in records.items()})
+
     def test_one_that_is_listed_later_is_new(self) -> None:
         world = simulated_agent.world()
         records = observing.observe(view(world, {}))

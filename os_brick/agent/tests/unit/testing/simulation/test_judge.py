@@ -35,6 +35,7 @@ class TruncatedListTest(base.BaseTestCase):
             (worlds.World(random.Random(seed), agent.configuration(),
                           folder.name) for seed in range(100))))
         self.world.volume.count = None
+        self.world.vendor.shown |= self.world.volume.ever
         self.raid = self.world.raid
         self.leaving, self.lost = self.raid.members[:2]
         self.world.judge.after()

@@ -43,6 +43,7 @@ from os_brick.cmd import starting
 COMMANDS = {
     'check': 'os_brick.cmd.check',
     'completion': 'os_brick.cmd.completion',
+    'going-down': 'os_brick.cmd.going_down',
     'health': 'os_brick.cmd.health',
     'history': 'os_brick.cmd.history',
     'mute': 'os_brick.cmd.mute',

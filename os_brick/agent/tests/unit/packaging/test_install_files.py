@@ -186,16 +186,32 @@ class SudoersTestCase(TreeTestCase):
         wheelhouse.run(self._tool('visudo'), '-c', '-f', self.path)
 
 
-class UnitFileTestCase(TreeTestCase):
+class UnitCase(TreeTestCase):
+
+    NAME = ''
 
     def setUp(self):
         super().setUp()
-        self.path = self.tree / 'etc/systemd/nvme-agent.service'
+        self.path = self.tree / 'etc/systemd' / self.NAME
         self.settings = {}
         for line in self.path.read_text().splitlines():
             if '=' in line and not line.startswith('#'):
                 name, _, value = line.partition('=')
                 self.settings.setdefault(name, []).append(value)
+
+    def verify(self):
+        # Under its own name, with a program that exists here.
+        unit = self._directory() / self.path.name
+        unit.write_text(self.path.read_text().replace(
+            '/usr/bin/nvme-agent', '/bin/true'))
+        printed = wheelhouse.run(self._tool('systemd-analyze'), 'verify',
+                                 '--man=no', unit)
+        self.assertNotIn(self.path.name, printed)
+
+
+class UnitFileTestCase(UnitCase):
+
+    NAME = 'nvme-agent.service'
 
     def test_sudo_still_works_in_it(self):
         self.assertEqual(['nvme-agent'], self.settings['User'])
@@ -234,10 +250,29 @@ class UnitFileTestCase(TreeTestCase):
                          '/var/lib/' + self.settings['StateDirectory'][0])
 
     def test_systemd_can_read_it(self):
-        # Under its own name, with a program that exists here.
-        unit = self._directory() / self.path.name
-        unit.write_text(self.path.read_text().replace(
-            '/usr/bin/nvme-agent', '/bin/true'))
-        printed = wheelhouse.run(self._tool('systemd-analyze'), 'verify',
-                                 '--man=no', unit)
-        self.assertNotIn(self.path.name, printed)
+        self.verify()
+
+
+class ShutdownUnitTestCase(UnitCase):
+
+    NAME = 'nvme-agent-shutdown.service'
+
+    def test_runs_a_sub_command_that_there_is(self):
+        from os_brick.cmd import commands
+        stop, = self.settings['ExecStop']
+        program, word = stop.rstrip("'").split()[-2:]
+        self.assertEqual('/usr/bin/nvme-agent', program)
+        self.assertIn(word, commands.COMMANDS)
+
+    def test_does_nothing_but_when_the_machine_goes_down(self):
+        self.assertEqual(['/bin/true'], self.settings['ExecStart'])
+        self.assertIn('test "$(systemctl is-system-running)" != stopping ||',
+                      self.settings['ExecStop'][0])
+
+    def test_is_stopped_before_the_agent_and_waits_for_no_guest(self):
+        """Units are stopped in the reverse of the order of their start."""
+        self.assertEqual(['nvme-agent.service'], self.settings['After'])
+        self.assertNotIn('Before', self.settings)
+
+    def test_systemd_can_read_it(self):
+        self.verify()

@@ -106,6 +106,7 @@ class PackagingTestCase(base.BaseTestCase):
             'etc/nvme-agent/agent.conf.sample',
             'etc/nvme-agent/volumes.yaml.sample',
             'share/os-brick-nvme-agent/systemd/nvme-agent.service',
+            'share/os-brick-nvme-agent/systemd/nvme-agent-shutdown.service',
             'share/os-brick-nvme-agent/prometheus/nvme-agent.rules.yml',
             'share/os-brick-nvme-agent/prometheus/nvme-agent.rules.test.yml',
             'share/os-brick-nvme-agent/grafana/nvme-agent.json',

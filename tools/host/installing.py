@@ -51,8 +51,17 @@ def install_by_the_page(node: node_lib.Node) -> None:
     node.say(['up after %.0f s' % node.boot()])
     node.run('cp -r /mnt/checkout %s; install -o nova -g nova -m 0644 '
              '/dev/null /var/lib/nova/tmp/os-brick-connect_volume' % CHECKOUT)
-    follow(node, page.installing(page.PAGE.read_text()))
-    node.expect(node.show('ActiveState') == 'active', 'it is not active')
+    *before, starting = page.installing(page.PAGE.read_text())
+    follow(node, before)
+    try:
+        follow(node, [starting])
+    except node_lib.Failed:
+        # a busy host may keep an emulated machine from starting the helper
+        # in its 30 s; systemd tries again
+        if node.show('ExecMainStatus') != '71':
+            raise
+        node.say(['the first start was too slow'])
+        node.start()
     words = node.journal()
     node.expect(SERVES.search(words), 'it does not say whom it serves:\n'
                 + words)

@@ -20,6 +20,7 @@ import io
 from unittest import mock
 
 from os_brick.agent.host import commands as host_commands
+from os_brick.agent.host import sysfs
 from os_brick.agent.tests.unit import small_world
 from os_brick.cmd import commands
 from os_brick.cmd import going_down
@@ -32,7 +33,7 @@ class GoingDownTest(small_world.WorldCase):
         self.conf.set_override('state_dir', self.path.rpartition('/')[0])
         self.turn()
         self.snapshot = self.host.scan()
-        scanner = mock.patch.object(going_down.sysfs, 'Scanner').start()
+        scanner = mock.patch.object(sysfs, 'Scanner').start()
         scanner.return_value.scan = lambda: self.snapshot
         self.write = mock.patch.object(host_commands, 'write').start()
         self.addCleanup(mock.patch.stopall)

@@ -221,7 +221,9 @@ class Run:
         lost = set(self.plan.namespaces(1))
         self.tell('lose', lost)
         healed = self.until_healed()
-        self.say('%d legs: healed after %.0f s' % (len(lost), healed))
+        self.say('%d legs: %s after %.0f s' % (
+            len(lost), 'healed' if healed < said.patience
+            else 'not all are replaced', healed))
         self.mark('after')
         time.sleep(min(5.0, said.poll))
         wrongs = self.wrongs()
@@ -287,7 +289,8 @@ def main() -> int:
     add('--resync', type=float, default=20.0)
     add('--peace', type=float, default=60.0)
     add('--outage', type=float, default=120.0)
-    add('--patience', type=float, default=600.0)
+    add('--patience', type=float, default=600.0, help='seconds for all legs '
+        'to be replaced; the exit status is 1 where they are not')
     add('--processes', type=int, default=2)
     add('--threads', type=int, default=8)
     said = parser.parse_args()

@@ -57,7 +57,7 @@ def install_by_the_page(node: node_lib.Node) -> None:
         follow(node, [starting])
     except node_lib.Failed:
         # a busy host may keep an emulated machine from starting the helper
-        # in its time; systemd tries again
+        # in time; systemd tries again
         if node.show('ExecMainStatus') != '71':
             raise
         node.say(['the first start was too slow'])

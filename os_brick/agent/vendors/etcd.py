@@ -175,32 +175,45 @@ class EtcdDriver(base.ProvisionerDriver):
 
     def heartbeat(self, host: model.Host, interval: float) -> None:
         self._meet(host)
-        if self._lease and self._store.keep_alive(self._lease):
-            return
-        self._lease = 0
+        if self._lease and not self._store.keep_alive(self._lease):
+            self._lease = 0
+        if not self._lease or self._shown != self._generation():
+            self._show(host, interval)
+
+    def _show(self, host: model.Host, interval: float) -> None:
+        """Write the host's key, which lives as long as its lease.
+
+        One that lives and has an old generation does no harm, where etcd
+        takes no writes.
+        """
+        try:
+            self._write_alive(host, interval)
+        except base.Unavailable:
+            if not self._lease:
+                raise
+
+    def _write_alive(self, host: model.Host, interval: float) -> None:
         key = self._keys.alive(host.name)
         there = self._store.read([key]).get(key)
         self._double = _other_machine(there.text, host)
         if self._double:
             raise base.Rejected(self._double)
-        lease = self._store.grant(max(LEASE, math.ceil(3 * interval)))
+        lease = self._lease or self._store.grant(
+            max(LEASE, math.ceil(3 * interval)))
+        shown = self._generation()
         point = self._store.write(store.Write({key: json.dumps({
             'nqn': host.nqn, 'uuid': host.uuid, 'version': host.version,
-            'since': time.time(), 'generation': self._generation()})},
+            'since': time.time(), 'generation': shown})},
             {key: there}, lease=lease))
         if point is not None:
-            self._lease = lease
+            self._lease, self._shown = lease, shown
 
     def get_volumes(self, host: model.Host, arrays: Collection[model.Array],
                     targets_for: Collection[str]) -> Sequence[model.Volume]:
         """Return the volumes that etcd lists for this host."""
         if self._double:
             raise base.BadAnswer(self._double)
-        before = self._generation()
-        found = self._meet(host).volumes(arrays)
-        if self._generation() != before:
-            self._lease = 0    # the key says which generation this host has
-        return found
+        return self._meet(host).volumes(arrays)
 
     def report_replica_state(self, volume: model.Volume,
                              replica: model.Replica,

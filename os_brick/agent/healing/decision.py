@@ -141,7 +141,12 @@ def decide(volume: model.Volume, array: model.Array,
                                                   owned)
                 for replica in volume.replicas
                 if replica.state is State.TERMINATING}
-    requests = (*_replacements(view), *_farewells(view, needless))
+    adding = {action.replica_uuid for action in actions
+              if isinstance(action, act.AddLeg)}
+    # what is put in now is not let go of in the same breath (S5)
+    requests = (*_replacements(view), *(
+        request for request in _farewells(view, needless)
+        if request.replica_uuid not in adding))
     records, reports = _reported(view)
     targets_wanted = _targets_wanted(view)
     settled = not (actions or requests or reports or targets_wanted) and all(

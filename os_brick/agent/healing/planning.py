@@ -177,7 +177,8 @@ class Plan:
                 if not arrival.why][:max(self._free_places(), 0)]
 
     def _newcomers(self) -> list[Arrival]:
-        return self._arrivals(self.view.members)
+        return self._arrivals([replica for replica in self.view.members
+                               if not self.view.surplus(replica)])
 
     def _last_resorts(self) -> list[Arrival]:
         """A copy that came back is worth more than one still to come."""

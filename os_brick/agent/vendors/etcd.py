@@ -133,7 +133,7 @@ class EtcdDriver(base.ProvisionerDriver):
         self._wire: wire.Wire | None = None
         self._share: share.Share | None = None
         self._host: model.Host | None = None
-        self._lease = 0
+        self._lease = self._shown = 0
         self._event: int | None = None
         self._double = ''
 

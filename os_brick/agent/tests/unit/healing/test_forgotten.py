@@ -16,6 +16,8 @@ And whatever is surplus leaves, though a place of the array is empty.
 
 from __future__ import annotations
 
+import dataclasses
+
 from oslotest import base
 
 from os_brick.agent.healing import decision
@@ -131,3 +133,51 @@ class SurplusTest(base.BaseTestCase):
             [view.array.leg_of(C).device],    # type: ignore[union-attr]
             [action.device for action in decided.actions
              if isinstance(action, act.FailLeg)])
+
+
+class ComesBackTest(base.BaseTestCase):
+    """A replica that was bad for too long is here again."""
+
+    def decided(self, world: simulated_agent.World, back: str,
+                successor: str) -> decision.HealingDecision:
+        world.kernel.advance(1000.0)
+        record = decision.ReplicaRecord(joined=True, current=True)
+        now = world.kernel.now
+        view = test_observing.view(world, {
+            **dict.fromkeys(world.volume.replicas, record),
+            back: dataclasses.replace(
+                record, current=False, successor=successor, requested_at=1.0,
+                retry_at=1e9, bad_since=0.0, down=1e6, counted_at=now,
+                left_at=1.0)})
+        return decision.decide(
+            view.volume, view.array, view.snapshot, view.records, view.now,
+            view.policy, frozenset())
+
+    def added(self, decided: decision.HealingDecision) -> set[str]:
+        return {action.replica_uuid for action in decided.actions
+                if isinstance(action, act.AddLeg)}
+
+    def asked(self, decided: decision.HealingDecision) -> set[str]:
+        return {request.replica_uuid for request in decided.requests}
+
+    def test_one_that_is_surplus_is_not_put_in(self) -> None:
+        """Two stay and two are to leave: it is asked to be let go of."""
+        world = simulated_agent.world(replicas=4, count=2, spares=1)
+        back = simulator.uuid_of(4)
+        for uuid in list(world.volume.replicas)[2:]:
+            world.vendor.terminate(world.volume, uuid)
+        world.volume.replicas[back] = State.MISSING
+        world.kernel.connect(world.targets[4].nqn, world.targets[4].portals)
+        decided = self.decided(world, back, simulator.uuid_of(3))
+        self.assertEqual(set(), self.added(decided))
+        self.assertIn(back, self.asked(decided))
+
+    def test_S5_what_is_put_in_is_not_let_go_of_at_once(self) -> None:
+        """It takes an empty place, though its successor is in sync."""
+        world = simulated_agent.world(replicas=4, count=3, spares=0)
+        member = world.raid.members[1]
+        world.raid.fault(member)
+        world.raid.members.remove(member)
+        decided = self.decided(world, B, simulator.uuid_of(3))
+        self.assertEqual({B}, self.added(decided))
+        self.assertNotIn(B, self.asked(decided))

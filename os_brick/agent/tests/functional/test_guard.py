@@ -29,8 +29,7 @@ class GuardTest(guard_story.GuardTestCase):
     def test_a_dead_anchor_with_writes_that_wait(self) -> None:
         """The fault falls between two writes: nothing ends them but us."""
         volume, agent, anchor, _other = self.anchored('vol-anchor')
-        # a write under way might end with an error, and md drop the leg
-        writer = self.session.write(volume, burst=20, gap=8.0)
+        writer = self.session.write(volume, burst=20, gap=2.0)
         writer.wait_for_gap(story.LONG)
         anchor.kill()
         agent.wait_for_log('done: FailLeg|is faulty', story.LONG)

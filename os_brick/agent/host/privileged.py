@@ -219,8 +219,8 @@ def superblocks(devices: Sequence[str],
                 milliseconds: int) -> dict[str, list[bytes] | str]:
     """Return namespace -> its blocks that begin like a superblock of md.
 
-    Or why they could not be read.  One of which nothing has come by then is
-    left out.
+    Or why its disk could not be read.  One of which nothing has come by then
+    is left out.
     """
     wanted = [_namespace(device) for device in devices]
     return _superblocks.or_why_not(wanted, _seconds(milliseconds))

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Iterable
+import errno
 import mmap
 import os
 import threading
@@ -34,6 +35,10 @@ T = TypeVar('T')
 LENGTH = superblock.LENGTH
 #: Seconds for which the answer to a read counts that was asked for earlier.
 AGE = 1.0
+#: What a disk's own failure reads as (block/blk-core.c, blk_errors: I/O error,
+#: medium, target, protection).  Whatever else fails, the way to the disk or
+#: this process, says nothing of it.
+OF_THE_DISK = (errno.EIO, errno.ENODATA, errno.EREMOTEIO, errno.EILSEQ)
 DEVICES = '/dev/'
 
 
@@ -43,7 +48,8 @@ class _Read(Generic[T]):
     :ivar ended: whether it has, with or without success.
     :ivar result: what was read; None while it is under way, and where it
         could not be read.
-    :ivar error: why it could not be read, '' where it was.
+    :ivar error: why the disk could not be read, '' where it was, and where
+        something else than the disk failed.
     """
 
     def __init__(self, device: str, body: Callable[[str], T]) -> None:
@@ -70,7 +76,8 @@ class _Read(Generic[T]):
             self.result = self._body(self._path)
         except OSError as error:
             # no path, no device: that is no answer
-            self.error = error.strerror or str(error)
+            if error.errno in OF_THE_DISK:
+                self.error = error.strerror or str(error)
         self._ended_at = time.monotonic()
         self.ended = True
 
@@ -98,9 +105,10 @@ class Reads(Generic[T]):
 
     def or_why_not(self, devices: Iterable[str], seconds: float
                    ) -> dict[str, T | str]:
-        """Return the same, and the error of those that failed by then."""
+        """Return the same, and the error of those whose disk failed."""
         return {device: read_.error if read_.result is None else read_.result
-                for device, read_ in self._ended(devices, seconds).items()}
+                for device, read_ in self._ended(devices, seconds).items()
+                if read_.result is not None or read_.error}
 
     def _ended(self, devices: Iterable[str], seconds: float
                ) -> dict[str, _Read[T]]:

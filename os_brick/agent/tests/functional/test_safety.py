@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import re
 
+from os_brick.agent.host import reads
 from os_brick.agent.tests.functional.lab import backing
 from os_brick.agent.tests.functional.lab import host
 from os_brick.agent.tests.functional.lab import inventory
@@ -47,6 +48,31 @@ class SafetyTest(story.StoryTestCase):
                          self.legs(volume))
         mute.namespace.backing.thaw()
         self.wait_whole(volume, mute, self.spares[0])
+
+    def test_s10_a_read_that_fails_is_not_one_that_takes_its_time(
+            self) -> None:
+        """What a copy is given up on: its disk's own word, not silence."""
+        volume = self.session.attach('vol-disks', slow=True)
+        broken, slow = [target for target, _ns in volume.replicas]
+        array = host.array(volume.alias)
+        assert array is not None
+        device = {leg.uuid: leg.device for leg in array.legs}
+        one, other = (device[self.uuid(target)] for target in (broken, slow))
+        reading = reads.Reads(reads.superblocks)
+        self.assertEqual({one: 1, other: 1}, {
+            name: len(blocks) for name, blocks
+            in reading.or_why_not([one, other], story.LONG).items()})
+        broken.namespace.backing.fail()
+        slow.namespace.backing.set_delay(10)
+        found = waiting.wait_until(
+            lambda: reading.or_why_not([one, other], 2.0),
+            'the broken one says so', story.LONG)
+        self.assertEqual({one: 'Input/output error'}, found)
+        slow.namespace.backing.set_delay(0)
+        found = waiting.wait_until(
+            lambda: reading.or_why_not([other], 2.0), 'the slow one answers',
+            story.LONG)
+        self.assertEqual(1, len(found[other]))
 
     def test_s2_spare_too_small(self) -> None:
         """Refused by its true size, whatever the inventory claims."""

@@ -62,27 +62,24 @@ class Backing:
 
         :raises ValueError: when it was not created as a slow device.
         """
-        if not self._mapped:
-            raise ValueError('%s was not created with slow=True' % self.name)
         LOG.info('%s now takes %s s longer', self.device, seconds)
-        process.run('dmsetup', 'reload', self._mapped,
-                    input_text=self._table(seconds))
-        # Neither flush nor freeze: I/O under way ends with the old delay.
-        process.run('dmsetup', 'suspend', '--noflush', '--nolockfs',
-                    self._mapped)
-        # udev would read it at its new speed, and be waited for.
-        process.run('dmsetup', 'resume', '--noudevsync', self._mapped)
+        self._replace(self._table(seconds))
+
+    def fail(self) -> None:
+        """Let every read and write end in an error from now on.
+
+        :raises ValueError: when it was not created as a slow device.
+        """
+        LOG.info('%s fails', self.device)
+        self._replace('0 %d error' % (self.size // SECTOR))
 
     def freeze(self) -> None:
         """Let nothing end any more; the target itself goes on answering.
 
         :raises ValueError: when it was not created as a slow device.
         """
-        if not self._mapped:
-            raise ValueError('%s was not created with slow=True' % self.name)
         LOG.info('%s stands still', self.device)
-        process.run('dmsetup', 'suspend', '--noflush', '--nolockfs',
-                    self._mapped)
+        self._suspend()
 
     def thaw(self) -> None:
         """Go on, if it was frozen."""
@@ -111,6 +108,22 @@ class Backing:
                             self._mapped)
         process.attempt(process.run, 'losetup', '-d', self.loop)
         self.path.unlink(missing_ok=True)
+
+    def _replace(self, table: str) -> None:
+        process.run('dmsetup', 'reload', self._slow(), input_text=table)
+        self._suspend()
+        # udev would read it at its new speed, and be waited for.
+        process.run('dmsetup', 'resume', '--noudevsync', self._slow())
+
+    def _suspend(self) -> None:
+        """Neither flush nor freeze: I/O under way ends with the old delay."""
+        process.run('dmsetup', 'suspend', '--noflush', '--nolockfs',
+                    self._slow())
+
+    def _slow(self) -> str:
+        if not self._mapped:
+            raise ValueError('%s was not created with slow=True' % self.name)
+        return self._mapped
 
     def _table(self, seconds: float) -> str:
         return '0 %d delay %s 0 %d' % (

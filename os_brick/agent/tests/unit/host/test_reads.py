@@ -36,6 +36,7 @@ class ReadsTest(base.BaseTestCase):
         self.begun: list[str] = []
         self.answer = {'nvme1n1': True}
         self.hangs: dict[str, threading.Event] = {}
+        self.errno = errno.EIO
         self.reads = reads.Reads(self.read)
 
     def read(self, path: str) -> bool:
@@ -44,7 +45,7 @@ class ReadsTest(base.BaseTestCase):
         if device in self.hangs:
             self.hangs[device].wait(PATIENCE)
         if device not in self.answer:
-            raise OSError(errno.EIO, 'I/O error')
+            raise OSError(self.errno, 'I/O error')
         return self.answer[device]
 
     def answering(self, devices: list[str], seconds: float) -> list[str]:
@@ -75,6 +76,12 @@ class ReadsTest(base.BaseTestCase):
         self.assertEqual(
             {'nvme3n1': 'I/O error', 'nvme1n1': True}, self.reads.or_why_not(
                 ['nvme2n1', 'nvme3n1', 'nvme1n1'], 0.5))
+
+    def test_what_else_fails_says_nothing_of_the_disk(self) -> None:
+        """No descriptor left, no memory, no way to it, no such device."""
+        for self.errno in (errno.EMFILE, errno.ENOMEM, errno.ENOLINK,
+                           errno.ENODEV, errno.EACCES):
+            self.assertEqual({}, self.reads.or_why_not(['nvme3n1'], PATIENCE))
 
     def test_an_old_answer_does_not_count(self) -> None:
         self.hangs['nvme1n1'] = threading.Event()

@@ -101,13 +101,8 @@ class Run:
                                  said.legs * 12 // 10 // EXTRA + 1, EXTRA)
         self.folder = etcd_members.scratch()
         stack.callback(shutil.rmtree, self.folder, True)
-        self.members = [etcd_members.Member(self.folder, 'm%d' % one)
-                        for one in range(3)]
-        for one in self.members:
-            stack.callback(one.stop)
-            one.start(self.members)
-        self.wire = etcd_members.connected(self.members)
-        stack.callback(self.wire.close)
+        self.members, self.wire = etcd_members.cluster(self.folder,
+                                                       stack.callback)
         self.store = store.Store(self.wire)
         self.operator = admin.Operator(self.store, KEYS)
         self.marks: list[Mark] = []

@@ -51,13 +51,8 @@ class Story:
         self.plan = plan
         self.folder = folder
         self.began = time.monotonic()
-        self.members = [etcd_members.Member(folder, 'm%d' % one)
-                        for one in range(3)]
-        for one in self.members:
-            stack.callback(one.stop)
-            one.start(self.members)
-        self.wire = etcd_members.connected(self.members)
-        stack.callback(self.wire.close)
+        self.members, self.wire = etcd_members.cluster(folder,
+                                                       stack.callback)
         self.store = store.Store(self.wire)
         self.operator = admin.Operator(self.store, KEYS)
         self.stack = stack

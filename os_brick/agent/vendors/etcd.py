@@ -261,10 +261,12 @@ class EtcdDriver(base.ProvisionerDriver):
     def _meet(self, host: model.Host) -> share.Share:
         if self._share is None or self._host is None or (
                 self._host.name != host.name):
-            self._share = share.Share(self._store, self._keys, self._memory,
-                                      host.name)
+            self._share = self._share_of(host.name)
         self._host = host
         return self._share
+
+    def _share_of(self, host: str) -> share.Share:
+        return share.Share(self._store, self._keys, self._memory, host)
 
     def _ours(self) -> share.Share:
         """Return what this host has; after a restart, as who it was before.
@@ -275,8 +277,7 @@ class EtcdDriver(base.ProvisionerDriver):
             host = self._memory.seen.host
             if not host:
                 raise base.Unavailable('etcd was not read yet')
-            self._share = share.Share(self._store, self._keys, self._memory,
-                                      host)
+            self._share = self._share_of(host)
         if self._double:
             raise base.BadAnswer(self._double)
         return self._share

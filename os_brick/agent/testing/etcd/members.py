@@ -123,6 +123,21 @@ class Member:
             env=_ENVIRONMENT).stdout
 
 
+def cluster(directory: str, at_end: Callable[[Callable[[], None]], object],
+            number: int = 3) -> tuple[list[Member], wire.Wire]:
+    """Start members of one etcd; return them, and a wire to them.
+
+    :param at_end: takes what is to be called in the end.
+    """
+    members = [Member(directory, 'm%d' % one) for one in range(number)]
+    for one in members:
+        at_end(one.stop)
+        one.start(members)
+    made = connected(members)
+    at_end(made.close)
+    return members, made
+
+
 def connected(members: Iterable[Member], **settings: Any) -> wire.Wire:
     """Return a wire to members, once one of them serves."""
     made = wire.Wire(wire.Settings(tuple(one.url for one in members),

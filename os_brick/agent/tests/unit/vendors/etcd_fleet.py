@@ -36,6 +36,7 @@ State = model.ReplicaState
 GIB = 2 ** 30
 LONG = members.LONG
 Member = members.Member
+cluster = members.cluster
 connected = members.connected
 free_port = members.free_port
 scratch = members.scratch

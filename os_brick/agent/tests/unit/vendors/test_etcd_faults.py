@@ -211,13 +211,10 @@ class FullTestCase(AloneTestCase):
 class MembersTestCase(AloneTestCase):
 
     def connect(self):
-        self.members = [etcd_fleet.Member(self.directory, 'm%d' % one)
-                        for one in range(3)]
-        for one in self.members:
-            self.addCleanup(one.stop)
-            one.start(self.members)
+        self.members, made = etcd_fleet.cluster(self.directory,
+                                                self.addCleanup)
         self.member = self.members[0]
-        return etcd_fleet.connected(self.members)
+        return made
 
     def leader(self):
         for one in self.members:

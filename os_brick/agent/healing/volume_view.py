@@ -130,18 +130,18 @@ class VolumeView:
 
     def chain_listed(self, replica: model.Replica) -> bool:
         """What was assigned in its place is listed."""
-        record = self.records.get(replica.uuid)
-        if record is None or not record.successor:
-            return False
-        return any(self.volume.replica(uuid) is not None for uuid in
-                   replica_record.chain(self.records, replica.uuid))
+        return bool(self._assigned(replica))
+
+    def _assigned(self, replica: model.Replica) -> list[model.Replica]:
+        """What was assigned in its place, as far as it is listed."""
+        return [one for uuid in replica_record.chain(
+            self.records, replica.uuid)
+            if (one := self.volume.replica(uuid)) is not None]
 
     def _heirs(self, replica: model.Replica) -> list[model.Replica]:
         """What was assigned in its place, is listed, and is to stay."""
-        listed = map(self.volume.replica, replica_record.chain(
-            self.records, replica.uuid))
-        return [heir for heir in listed if heir is not None
-                and heir.state is not State.TERMINATING]
+        return [heir for heir in self._assigned(replica)
+                if heir.state is not State.TERMINATING]
 
     def doomed(self, replica: model.Replica) -> bool:
         """It is to leave the array."""

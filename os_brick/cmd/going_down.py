@@ -32,13 +32,26 @@ from os_brick.cmd import plan
 SUMMARY = 'let lost targets not hold up a host that goes down'
 #: Seconds: two attempts of the kernel to reconnect, at os-brick's delay.
 PATIENCE = 15
+LONGEST = 600
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        '--seconds', type=int, default=PATIENCE, metavar='SECONDS',
+        '--seconds', type=seconds, default=PATIENCE, metavar='SECONDS',
         help='for which a connection may be lost before the kernel ends it '
         'and what waits for it; default %d' % PATIENCE)
+
+
+def seconds(text: str) -> int:
+    """Read how long a loss may last: -1 would be for ever, as it was.
+
+    :raises argparse.ArgumentTypeError: it is no such number.
+    """
+    if not (text.isascii() and text.isdigit() and 0 < int(text) <= LONGEST):
+        raise argparse.ArgumentTypeError(
+            '"%s" is no whole number of seconds from 1 to %d' % (
+                text, LONGEST))
+    return int(text)
 
 
 def run(given: argparse.Namespace, read: commands.Read) -> int:

@@ -68,6 +68,13 @@ class GoingDownTest(small_world.WorldCase):
         self.assertNotIn(other, self.written())
         self.assertTrue(self.written())
 
+    def test_a_loss_is_bounded(self) -> None:
+        self.assertEqual(600, going_down.seconds('600'))
+        for text in ('0', '-1', '601', '1.5', 'banana', '', '²'):
+            error = self.assertRaises(argparse.ArgumentTypeError,
+                                      going_down.seconds, text)
+            self.assertIn('"%s"' % text, str(error))
+
     def test_what_fails_does_not_keep_the_others(self) -> None:
         self.write.side_effect = host_commands.CommandFailed('no such file')
         error = self.assertRaises(commands.CommandError, self.go)

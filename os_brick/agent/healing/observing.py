@@ -116,10 +116,12 @@ def _waits(view: volume_view.VolumeView, replica: model.Replica,
 def _assigned(view: volume_view.VolumeView) -> ReplicaRecords:
     """Find what was assigned in the place of each, one after the other.
 
-    What one has got, the next one cannot get; those that are bad come first.
+    What one has got, the next one cannot get; those that are bad come first,
+    and of these whoever has the smaller choice.
     """
-    for replica in sorted(view.volume.replicas, key=lambda one: view.local(
-            one) is State.AVAILABLE):
+    for replica in sorted(view.volume.replicas, key=lambda one: (
+            view.local(one) is State.AVAILABLE, len(_newly_listed(
+                view, view.records[one.uuid])))):
         before = view.records[replica.uuid]
         record = _succeeded(view, replica)
         records = {**view.records, replica.uuid: record}
@@ -141,9 +143,9 @@ def _succeeded(view: volume_view.VolumeView,
     if view.chain_listed(replica):
         return dataclasses.replace(record, retry_at=float('inf'))
     # what was taken for it may have gone again: then it was something else
-    found = _newly_listed(view, record, record.requested_at)
-    if found is not None:
-        return dataclasses.replace(record, successor=found)
+    found = _newly_listed(view, record)
+    if found:
+        return dataclasses.replace(record, successor=found[0])
     if record.successor is not None and record.retry_at == float('inf'):
         # gone, or not listed for once: ask anew, but not soon
         return dataclasses.replace(record, retry_at=view.now + max(
@@ -157,17 +159,21 @@ def _ended(view: volume_view.VolumeView, replica: model.Replica) -> bool:
     return bool(chain) and set(chain) <= set(view.departed)
 
 
-def _newly_listed(view: volume_view.VolumeView, record: ReplicaRecord,
-                  since: float) -> str | None:
-    """Return a replica that may be what was asked for at that time.
+def _newly_listed(view: volume_view.VolumeView,
+                  record: ReplicaRecord) -> list[str]:
+    """Return what may have been assigned upon a request, the best first.
 
-    Also one that is to go by now: the provisioner owes nothing any more.
+    After those that stay, those that are to go by now: if there is no other
+    one, the provisioner owes nothing any more.
     """
+    if record.requested_at is None:
+        return []
     taken = {other.successor for other in view.records.values()}
-    return next((
-        other.uuid for other in view.volume.replicas
-        if other.uuid not in record.known and other.uuid not in taken
-        and view.records[other.uuid].seen_at >= since), None)
+    found = [other for other in view.volume.replicas
+             if other.uuid not in record.known and other.uuid not in taken
+             and view.records[other.uuid].seen_at >= record.requested_at]
+    return [other.uuid for other in sorted(
+        found, key=lambda other: other.state is State.TERMINATING)]
 
 
 def _waited(view: volume_view.VolumeView) -> ReplicaRecords:

@@ -94,6 +94,27 @@ class TestObserve(base.BaseTestCase):
         later = observing.observe(view(world, asked))
         self.assertEqual((C, None), (later[A].successor, later[B].successor))
 
+    def test_S7_one_that_is_to_stay_is_what_was_asked_for(self) -> None:
+        """C comes at the same time, and goes: one that leaves dooms nobody."""
+        world = simulated_agent.world()
+        records = observing.observe(view(world, {}))
+        records = {**records, A: replica_record.asked(
+            records[A], replica_record.RequestKind.REPLACE, model.Volume(
+                world.volume.uuid, 'v', replicas=(model.Replica(A),
+                                                  model.Replica(B))),
+            world.kernel.now)}
+        world.vendor.give(world.volume)
+        world.vendor.terminate(world.volume, C)
+        world.kernel.lose(world.targets[0])
+        world.kernel.advance(5.0)
+        self.assertEqual(C, observing.observe(view(world, records)
+                                              )[A].successor)
+        world.vendor.give(world.volume)
+        other, = set(world.volume.replicas) - {A, B, C}
+        self.assertEqual([A, B, C, other], list(world.volume.replicas))
+        self.assertEqual(other, observing.observe(view(world, records)
+                                                  )[A].successor)
+
     def test_S7_one_that_outlived_its_replacement_gets_no_other(self) -> None:
         """C was assigned in its place, and let go; the next is B's."""
         world = simulated_agent.world()

@@ -29,6 +29,7 @@ from os_brick.agent.healing import blame
 from os_brick.agent.healing import decision
 from os_brick.agent.healing import holding
 from os_brick.agent.healing import settled
+from os_brick.agent.healing import targets
 from os_brick.agent.host import execute
 from os_brick.agent.host import not_done
 from os_brick.agent import log_once
@@ -79,10 +80,12 @@ class Serving:
         if kept is not None:
             return kept
         before = self._ledger.records(volume.uuid)
+        sought = volume if this.fresh else targets.remembered(
+            volume, array, this.snapshot, before)
         faults = this.faults.along_with(self._executor.offline(
-            blame.lost_portals(volume, this.snapshot)))
+            blame.lost_portals(sought, this.snapshot)))
         decided = decision.decide(
-            volume, array, this.snapshot, before, this.now, this.policy,
+            sought, array, this.snapshot, before, this.now, this.policy,
             this.staying, this.owned, volume.uuid in this.attached,
             volume.uuid in this.owing, faults)
         decided = self._held_back(this, volume, decided)

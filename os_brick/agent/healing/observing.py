@@ -20,6 +20,7 @@ from __future__ import annotations
 import dataclasses
 
 from os_brick.agent.healing import replica_record
+from os_brick.agent.healing import targets
 from os_brick.agent.healing import volume_view
 from os_brick.agent import model
 from os_brick.agent.safety import late_writes
@@ -56,6 +57,8 @@ def _looked_at(view: volume_view.VolumeView) -> ReplicaRecords:
             record = replica_record.seen(
                 record, view.local(replica), leg.device if leg else None,
                 view.now, view.healthy and not view.excused(replica))
+        record = replica_record.noted(record, target=targets.reached(
+            view.array, replica.uuid, view.snapshot) or record.target)
         records[replica.uuid] = record
         if record.counted_at is not None and view.with_records(records).held(
                 replica):

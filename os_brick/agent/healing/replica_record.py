@@ -88,6 +88,8 @@ class ReplicaRecord:
         while it is attached.
     :ivar farewell_at: agent time at which it was last ``retired`` or
         ``confirmed``.
+    :ivar target: where it was reached when it was last a leg all of whose
+        paths were live; None where it never was in this attachment.
     """
 
     joined: bool = False
@@ -117,6 +119,7 @@ class ReplicaRecord:
     good_since: float | None = None
     instance: str = ''
     farewell_at: float = 0.0
+    target: model.Target | None = None
 
 
 ReplicaRecords = Mapping[str, ReplicaRecord]
@@ -255,7 +258,7 @@ def detached(records: ReplicaRecords, now: float) -> ReplicaRecords:
     records = anew(records)
     return {uuid: dataclasses.replace(
         _unasked(record), device='', reported=None, reported_at=0.0,
-        bad_since=None, down=0.0, counted_at=None, failed='',
+        bad_since=None, down=0.0, counted_at=None, failed='', target=None,
         detached_at=now) for uuid, record in records.items()}
 
 

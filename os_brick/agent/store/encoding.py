@@ -27,8 +27,10 @@ from os_brick.agent import model
 
 
 def dump_record(record: replica_record.ReplicaRecord) -> str:
-    return json.dumps({**vars(record), 'reported': record.reported
-                       and record.reported.value})
+    return json.dumps({
+        **vars(record),
+        'reported': record.reported and record.reported.value,
+        'target': record.target and dataclasses.asdict(record.target)})
 
 
 @functools.lru_cache(maxsize=4096)
@@ -37,6 +39,7 @@ def load_record(content: str) -> replica_record.ReplicaRecord:
     if fields.get('reported'):
         fields['reported'] = model.ReplicaState(fields['reported'])
     fields['known'] = tuple(fields.get('known', ()))
+    fields['target'] = _target(fields.get('target'))
     return replica_record.ReplicaRecord(**fields)
 
 
@@ -58,11 +61,14 @@ def load_volume(content: str) -> model.Volume:
 def _replica(content: dict[str, Any]) -> model.Replica:
     fields = _known(model.Replica, content)
     fields['state'] = model.ReplicaState(fields['state'])
-    target = fields.get('target')
-    if target is not None:
-        fields['target'] = model.Target(target['nqn'], tuple(
-            model.Portal(**portal) for portal in target['portals']))
+    fields['target'] = _target(fields.get('target'))
     return model.Replica(**fields)
+
+
+def _target(content: dict[str, Any] | None) -> model.Target | None:
+    return None if content is None else model.Target(
+        content['nqn'], tuple(
+            model.Portal(**portal) for portal in content['portals']))
 
 
 def _known(kind: Any, content: dict[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,59 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""Where a copy that was cut off is to be found again; pure.
+
+What is cut off is disconnected, and the kernel forgets it.  The provisioner
+says where a replica is; while it does not answer, what the kernel showed last
+has to do.  It is no licence: the target may refuse this host, and a copy is
+put in by what its superblock says, however it was reached.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from os_brick.agent.healing import replica_record
+from os_brick.agent import model
+from os_brick.agent.model import snapshots
+
+
+def reached(array: model.Array, replica_uuid: str,
+            snapshot: snapshots.HostSnapshot) -> model.Target | None:
+    """Return where a leg is reached; None unless all its paths are live."""
+    leg = array.leg_of(replica_uuid)
+    namespace = snapshot.behind(leg) if leg is not None else None
+    paths = snapshot.paths(namespace) if namespace is not None else ()
+    if (not paths or len({path.nqn for path in paths}) > 1
+            or not all(path.live and path.portal for path in paths)):
+        return None
+    return model.Target(paths[0].nqn, tuple(
+        path.portal for path in paths if path.portal is not None))
+
+
+def remembered(volume: model.Volume, array: model.Array,
+               snapshot: snapshots.HostSnapshot,
+               records: replica_record.ReplicaRecords) -> model.Volume:
+    """Return the volume with the targets that were not said, as they were.
+
+    None is filled in where no leg is live from this host: then its access may
+    have been withdrawn (S12).
+    """
+    if not any(map(snapshot.good, array.legs)):
+        return volume
+    replicas = tuple(
+        replica if replica.target is not None or record is None
+        or record.target is None
+        else dataclasses.replace(replica, target=record.target)
+        for replica in volume.replicas
+        for record in [records.get(replica.uuid)])
+    return (volume if replicas == volume.replicas
+            else dataclasses.replace(volume, replicas=replicas))

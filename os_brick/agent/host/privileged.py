@@ -30,6 +30,7 @@ from oslo_config import cfg
 from oslo_privsep import capabilities
 
 from os_brick.agent.host import admin
+from os_brick.agent.host import attributes
 from os_brick.agent.host import commands
 from os_brick.agent.host import helper
 from os_brick.agent.host import memory
@@ -165,10 +166,18 @@ def set_keep_alive(controller: str, seconds: int) -> None:
 
 @_no_program
 def set_reconnect_delay(controller: str, seconds: int) -> None:
-    """Set the seconds between two attempts of the kernel to reconnect."""
+    """Set the seconds between two attempts of the kernel to reconnect.
+
+    It counts attempts, and shows their greatest number times the delay as
+    ctrl_loss_tmo: that is put back, or the connection would end sooner.
+    """
     commands.number(seconds, 1, 3600, 'reconnect_delay')
-    commands.write(str(seconds), CONTROLLERS, _controller(controller),
-                   'reconnect_delay')
+    place = CONTROLLERS, _controller(controller)
+    limit = attributes.text(attributes.read(
+        '/'.join((*place, 'ctrl_loss_tmo'))))
+    commands.write(str(seconds), *place, 'reconnect_delay')
+    if limit.isdigit():
+        commands.write(limit, *place, 'ctrl_loss_tmo')
 
 
 @_no_program

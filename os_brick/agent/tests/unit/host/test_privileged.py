@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import errno
 import os
+import pathlib
 import string
 import subprocess
 import sys
@@ -158,6 +159,22 @@ class TestCommands(PrivilegedCase):
                 commands.CommandFailed, privileged.set_fast_io_fail,
                 'nvme2', 5)
         self.assertIn('nvme2/fast_io_fail_tmo', str(error))
+
+    def test_a_shorter_delay_gives_no_connection_up_sooner(self):
+        path = pathlib.Path(self.folder, 'nvme1')
+        path.mkdir()
+        written: list[tuple[str, ...]] = []
+        with mock.patch.object(privileged, 'CONTROLLERS', self.folder), \
+                mock.patch.object(commands, 'write',
+                                  lambda *words: written.append(words)):
+            for limit, again in (('600\n', ['600']), ('off\n', [])):
+                path.joinpath('ctrl_loss_tmo').write_text(limit)
+                written.clear()
+                privileged.set_reconnect_delay('nvme1', 2)
+                self.assertEqual(
+                    [('2', self.folder, 'nvme1', 'reconnect_delay')]
+                    + [(one, self.folder, 'nvme1', 'ctrl_loss_tmo')
+                       for one in again], written)
 
     def test_what_md_is_told_is_written_to_the_leg(self):
         path = os.path.join(self.folder, 'md127', 'md', 'dev-nvme1n1')

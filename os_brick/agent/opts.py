@@ -54,24 +54,24 @@ OPTS: list[cfg.Opt] = [
     cfg.StrOpt('io_guard', default='on', choices=['on', 'observe', 'off'],
                mutable=True,
                help='Whether the agent keeps I/O moving while a replica is '
-                    'lost: on lets all legs but one fail I/O fast and '
-                    'disconnects lost targets while another leg is in sync; '
-                    'observe logs what it would do; off leaves a writer '
-                    'waiting until the target returns.'),
-    cfg.StrOpt('legs_fail_fast', default='but-one',
-               choices=['but-one', 'none'], mutable=True,
+                    'lost: on cuts lost targets off while another leg is in '
+                    'sync and answers; observe logs what it would do; off '
+                    'leaves a writer waiting until the target returns.'),
+    cfg.StrOpt('legs_fail_fast', default='none',
+               choices=['none', 'but-one'], mutable=True,
                help='Which legs of an array fail I/O fast while their target '
-                    'is lost. but-one: all but the anchor; an outage of all '
-                    'targets then costs a copy of each array that is '
-                    'written to, which is put back, and a dead agent lets '
-                    'at most the loss of an anchor stop a writer. none: all '
-                    'wait, and the agent cuts what is lost; an outage of all '
-                    'targets costs no copy, and while the agent is dead '
-                    'every lost target stops a writer.'),
+                    'is lost. none: all wait, and the agent cuts what is '
+                    'lost; an outage of all targets costs no copy, and while '
+                    'the agent is dead every lost target stops a writer. '
+                    'but-one: all but the anchor; an outage of all targets '
+                    'then costs a copy of each array that is written to, '
+                    'which is put back, and a dead agent lets only the loss '
+                    'of an anchor stop a writer.'),
     cfg.FloatOpt('io_fail_timeout', default=1.0, min=1.0, max=600.0,
                  mutable=True,
                  help='Whole seconds after which I/O to a lost leg fails, '
-                      'for all legs of an array but one.'),
+                      'for all legs of an array but one. Only with '
+                      'legs_fail_fast=but-one.'),
     cfg.FloatOpt('io_stall_timeout', default=1.0, min=0.5, max=600.0,
                  mutable=True,
                  help='Seconds after which a target is given up that has '
@@ -113,7 +113,7 @@ OPTS: list[cfg.Opt] = [
                     'for as long, or a network with such round trips, loses '
                     'its connections, for good where 1 is set. 0: left as '
                     'it is.'),
-    cfg.IntOpt('reconnect_delay', default=0, min=0, max=60, mutable=True,
+    cfg.IntOpt('reconnect_delay', default=2, min=0, max=60, mutable=True,
                help='Seconds that the kernel waits between two attempts to '
                     'reconnect; os-brick connects with 10. It is changed on '
                     'live connections, and put back when the agent stops. A '

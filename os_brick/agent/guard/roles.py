@@ -13,6 +13,9 @@
 
 The laws:
 
+* Where the operator has not said otherwise (``legs_fail_fast``), no leg fails
+  fast: an outage of everything then drops none.  What follows is of the other
+  choice.
 * Of every array one good leg, the anchor, waits for a lost path without end:
   its controllers' ``fast_io_fail_tmo`` is off, and so is md's failfast flag,
   with which a write ends in an error when its connection breaks (Linux

@@ -35,9 +35,19 @@ class GuardTestCase(story.StoryTestCase):
     def guarded(self, alias: str, **target: Any
                 ) -> tuple[connector.Volume, agent_lib.Agent,
                            targets.Target, targets.Target]:
-        """A volume, its agent, the anchor's target and the other one."""
+        """A volume of which every leg waits, its agent, its two targets."""
         volume = self.session.attach(alias, **target)
         agent = self.watched(volume, grace=600)
+        self.wait_dealt(agent, volume)
+        one, other = (target for target, _ns in volume.replicas)
+        return volume, agent, one, other
+
+    def anchored(self, alias: str, **target: Any
+                 ) -> tuple[connector.Volume, agent_lib.Agent,
+                            targets.Target, targets.Target]:
+        """A volume, its agent, the anchor's target and the other one."""
+        volume = self.session.attach(alias, **target)
+        agent = self.watched(volume, grace=600, legs_fail_fast='but-one')
         return (volume, agent, *self.roles(volume))
 
     def roles(self, volume: connector.Volume

@@ -13,6 +13,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 import logging
 import pathlib
 from typing import Any
@@ -22,7 +23,6 @@ from os_brick.agent.tests.functional.lab import agent as agent_lib
 from os_brick.agent.tests.functional.lab import connector
 from os_brick.agent.tests.functional.lab import host
 from os_brick.agent.tests.functional.lab import provisioner
-from os_brick.agent.tests.functional.lab import targets
 from os_brick.agent.tests.functional.lab import waiting
 from os_brick.agent.tests.functional import story
 
@@ -49,10 +49,13 @@ class KumoScaleTestCase(story.StoryTestCase):
         super()._keep_evidence(exc_info)
 
     def serve(self, *volumes: connector.Volume, minutes: float = SHORT,
-              spares: int = 1, **options: Any) -> agent_lib.Agent:
+              spares: int = 1,
+              prepare: Callable[[agent_lib.Agent], object] | None = None,
+              **options: Any) -> agent_lib.Agent:
         """Start an agent for these volumes; it has looked at them then.
 
         :param spares: how many targets have room for a new replica.
+        :param prepare: called with the agent before it is started.
         """
         for volume in volumes:
             self.provisioner.world.adopt(volume, minutes)
@@ -60,29 +63,20 @@ class KumoScaleTestCase(story.StoryTestCase):
         for spare in self.spares:
             self.provisioner.world.take(spare)
         agent = self.session.agent({'DEFAULT': dict(
-            self.provisioner.options, **options)})
+            self.provisioner.options, **options)}, start=False)
+        if prepare is not None:
+            prepare(agent)
+        agent.start()
         for volume in volumes:
             waiting.wait_until(
                 lambda: self._guarded(volume),
-                'one leg of %s waits and the others do not' % volume.alias)
+                'no leg of %s fails fast' % volume.alias)
         return agent
 
     def _guarded(self, volume: connector.Volume) -> bool:
-        return sum(self.anchored(target)
-                   for target, _ns in volume.replicas) == 1
-
-    def anchored(self, target: targets.Target) -> bool:
-        """Whether I/O to a target would wait without end for its return."""
-        values = []
-        for one in host.controllers(target.nqn):
-            path = host.CONTROLLERS / one.name / 'fast_io_fail_tmo'
-            values.append(pathlib.Path(path).read_text().strip())
-        return 'off' in values
-
-    def by_anchor(self, volume: connector.Volume) -> list[targets.Target]:
-        """The volume's targets, the one whose I/O waits at the end."""
-        return sorted((target for target, _ns in volume.replicas),
-                      key=self.anchored)
+        array = host.array(volume.alias)
+        return array is not None and not any(
+            'failfast' in leg.states for leg in array.legs)
 
     def new_replica(self, volume: connector.Volume) -> str:
         """Wait for the replica that was not there at first, and name it."""

@@ -28,7 +28,7 @@ class GuardTest(guard_story.GuardTestCase):
 
     def test_a_dead_anchor_with_writes_that_wait(self) -> None:
         """The fault falls between two writes: nothing ends them but us."""
-        volume, agent, anchor, _other = self.guarded('vol-anchor')
+        volume, agent, anchor, _other = self.anchored('vol-anchor')
         writer = self.session.write(volume, burst=20, gap=2.0)
         writer.wait_for_gap(story.LONG)
         anchor.kill()
@@ -41,7 +41,7 @@ class GuardTest(guard_story.GuardTestCase):
 
     def test_an_idle_array_rides_a_short_loss_out(self) -> None:
         """No writer hurries the agent; md may write its own for a while."""
-        volume, agent, _anchor, other = self.guarded('vol-idle')
+        volume, agent, _anchor, other = self.anchored('vol-idle')
         other.kill()
         agent.wait_for_log('was lost', story.LONG)
         other.revive()
@@ -52,7 +52,7 @@ class GuardTest(guard_story.GuardTestCase):
 
     def test_a_namespace_vanishes(self) -> None:
         """The connection lives; the leg is dropped and let go."""
-        volume, agent, anchor, other = self.guarded('vol-vanish')
+        volume, agent, anchor, other = self.anchored('vol-vanish')
         writer = self.session.write(volume)
         anchor.namespace.remove()
         agent.wait_for_log('is faulty|was removed', story.LONG)
@@ -65,7 +65,7 @@ class GuardTest(guard_story.GuardTestCase):
 
     def test_planned_exchange_keeps_redundancy(self) -> None:
         """The operator moves a replica; the array is never degraded."""
-        volume, agent, anchor, other = self.guarded('vol-move')
+        volume, agent, anchor, other = self.anchored('vol-move')
         writer = self.session.write(volume)
         with redundancy.Watch(volume.alias) as watch:
             agent.write_inventory(inventory.text([connector.Volume(
@@ -82,7 +82,7 @@ class GuardTest(guard_story.GuardTestCase):
     def test_s7_killed_at_each_step_of_guarding(self) -> None:
         """Whatever it was about to do, another agent finishes it."""
         volume = self.session.attach('vol-kill')
-        agent = self.watched(volume, grace=600)
+        agent = self.watched(volume, grace=600, legs_fail_fast='but-one')
         writer = self.session.write(volume)
         members = [target for target, _ns in volume.replicas]
         for step in ('was lost', 'SetFastIoFail .* waits for a lost path',
@@ -103,17 +103,20 @@ class GuardTest(guard_story.GuardTestCase):
     @base.by_console_script
     def test_s9_no_leg_is_left_failing_fast_by_a_dead_agent(self) -> None:
         """SIGKILL, then all targets go: a pause, no error."""
-        volume, agent, anchor, other = self.guarded('vol-left')
+        volume, agent, one, other = self.guarded('vol-left')
         writer = self.session.write(volume)
         agent.kill()
-        anchor.lose_power()
-        other.lose_power()
-        writer.wait_for_stall(15, story.LONG)
-        anchor.restore_power()
-        other.restore_power()
+        for target in (one, other):
+            target.kill()
+        for target in (one, other):
+            host.wait_for_state(target.nqn, 'connecting', story.LONG)
+        # what fails fast does so after a second
+        writer.wait_for_stall(5, story.LONG)
+        for target in (one, other):
+            target.revive()
         self.goes_on(writer)
         agent.start()
-        self.wait_whole(volume, anchor, other)
+        self.wait_whole(volume, one, other)
         self.assert_nothing_lost(writer, volume)
 
     def test_what_was_set_by_hand(self) -> None:
@@ -122,7 +125,8 @@ class GuardTest(guard_story.GuardTestCase):
         members = [target for target, _ns in volume.replicas]
         for target in members:
             host.controllers(target.nqn)[0].set('fast_io_fail_tmo', 30)
-        agent = self.watched(volume, grace=600, io_fail_timeout=5)
+        agent = self.watched(volume, grace=600, io_fail_timeout=5,
+                             legs_fail_fast='but-one')
         anchor, other = self.roles(volume)
         waiting.wait_until(lambda: self.fast_io_fail(other) == {'5'},
                            'the looser is replaced', story.LONG)
@@ -145,7 +149,8 @@ class GuardTest(guard_story.GuardTestCase):
         """It says what it would do, and a writer waits for ever."""
         volume = self.session.attach('vol-seen')
         members = [target for target, _ns in volume.replicas]
-        agent = self.watched(volume, grace=600, io_guard='observe')
+        agent = self.watched(volume, grace=600, io_guard='observe',
+                             legs_fail_fast='but-one')
         would = r'%s.*it would be done'
         agent.wait_for_log(would % 'SetFastIoFail')
         # a write under way might end with an error, and md drop the leg

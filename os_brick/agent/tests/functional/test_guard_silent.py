@@ -27,20 +27,20 @@ GIVEN_UP = 'done: ResetConnection'
 class SilentTest(guard_story.GuardTestCase):
     """The kernel would need some 12 s, or for ever."""
 
-    def test_a_silent_anchor(self) -> None:
-        volume, agent, anchor, other = self.guarded('vol-silent')
+    def test_a_silent_leg(self) -> None:
+        volume, agent, one, other = self.guarded('vol-silent')
         writer = self.session.write(volume)
-        anchor.lose_power()
+        one.lose_power()
         agent.wait_for_log(GIVEN_UP, story.LONG)
         agent.wait_for_log('done: FailLeg|is faulty', story.LONG)
         self.goes_on(writer)
-        anchor.restore_power()
-        self.wait_whole(volume, anchor, other)
-        self.roles(volume)
+        one.restore_power()
+        self.wait_whole(volume, one, other)
+        self.wait_dealt(agent, volume)
         self.assert_nothing_lost(writer, volume)
 
     def test_a_silent_leg_that_fails_fast(self) -> None:
-        volume, agent, anchor, other = self.guarded('vol-fast')
+        volume, agent, anchor, other = self.anchored('vol-fast')
         writer = self.session.write(volume)
         other.lose_power()
         agent.wait_for_log(GIVEN_UP, story.LONG)
@@ -51,7 +51,7 @@ class SilentTest(guard_story.GuardTestCase):
 
     def test_s7_killed_while_it_gives_up_a_silent_target(self) -> None:
         volume = self.session.attach('vol-dies')
-        agent = self.watched(volume, grace=600)
+        agent = self.watched(volume, grace=600, legs_fail_fast='but-one')
         writer = self.session.write(volume)
         members = [target for target, _ns in volume.replicas]
         for step in ('', GIVEN_UP, 'done: FailLeg|is faulty'):
@@ -78,11 +78,7 @@ class SilentTest(guard_story.GuardTestCase):
         for volume in volumes:
             session_lib.attacher().attach(volume)
         agent = self.watched(*volumes, grace=600)
-        agent.wait_for_log('is the anchor')
-        waiting.wait_until(
-            lambda: [self.fast_io_fail(target) for target
-                     in (shared, first, second)].count({'1'}) >= 1,
-            'the roles are dealt')
+        self.wait_dealt(agent, *volumes)
         writers = [self.session.write(volume) for volume in volumes]
         shared.lose_power()
         agent.wait_for_log(GIVEN_UP, story.LONG)

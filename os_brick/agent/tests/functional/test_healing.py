@@ -105,7 +105,10 @@ class HealingTest(story.StoryTestCase):
         # the grace period runs only while another leg is good
         agent = self.watched(volume, grace=30)
         writer = self.session.write(volume)
-        agent.wait_for_log('is not the anchor')
+        waiting.wait_until(
+            lambda: (array := host.array(volume.alias)) is not None and all(
+                'failfast' not in leg.states for leg in array.legs),
+            'every leg waits', story.LONG)
         first.lose_power()
         second.lose_power()
         writer.wait_for_stall(35, story.LONG)
@@ -183,7 +186,7 @@ class DaemonTest(story.StoryTestCase):
     @base.by_console_script
     def test_stops_in_order_and_leaves_no_leg_failing_fast(self) -> None:
         volume = self.session.attach('vol-stop')
-        agent = self.watched(volume)
+        agent = self.watched(volume, legs_fail_fast='but-one')
         agent.wait_for_log('is not the anchor')
         self.assertEqual(0, agent.stop())
         for controller in host.controllers():

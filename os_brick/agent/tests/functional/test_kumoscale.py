@@ -137,8 +137,7 @@ class ExchangeTest(kumo.KumoScaleTestCase):
         """It serves until its replacement is in sync, and leaves then."""
         volume = self.session.attach('vol-late')
         self.serve(volume)
-        # one whose connection goes on trying by itself
-        late, survivor = self.by_anchor(volume)
+        late, survivor = (one for one, _ns in volume.replicas)
         old = self.uuid(late)
         spare = self.spares[0]
         spare.kill()

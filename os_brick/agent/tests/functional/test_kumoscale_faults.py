@@ -32,7 +32,7 @@ class ProvisionerAwayTest(kumo.KumoScaleTestCase):
         """S6: lost, back, lost again; all of it is told, then healed."""
         volume = self.session.attach('vol-away')
         agent = self.serve(volume)
-        flaky, survivor = self.by_anchor(volume)
+        flaky, survivor = (one for one, _ns in volume.replicas)
         old = self.uuid(flaky)
         for one in host.controllers(flaky.nqn):
             one.set('reconnect_delay', 1)

@@ -123,8 +123,8 @@ class TestRoles(GuardianCase):
         self.assertEqual({'nvme11': 1.0}, self.fast)
         self.assertEqual(1, len(self.did(act.SetFastIoFail)))
 
-    def test_no_leg_fails_fast_where_all_are_to_wait(self) -> None:
-        self.conf.set_override('legs_fail_fast', 'none')
+    def test_no_leg_fails_fast_where_nothing_is_said(self) -> None:
+        self.conf.clear_override('legs_fail_fast')
         self.looks(60.0)
         self.assertEqual({}, self.fast)
         self.assertEqual({}, dict(self.guardian.anchors))

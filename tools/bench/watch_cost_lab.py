@@ -83,7 +83,7 @@ def watch(session: session_lib.Session, seconds: float,
     agent = session.agent(
         {'DEFAULT': {'debug': False, 'poll_interval': 30,
                      'poll_jitter': 3}}, inventory.text([volume]))
-    agent.wait_for_log('is not the anchor')
+    agent.wait_for_log('no leg fails fast')
     (helper,) = agent_lib.helpers(agent.config_path)
     # the first passes deal roles, and load code
     time.sleep(settle)

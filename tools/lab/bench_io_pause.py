@@ -46,10 +46,10 @@ BURST = 100
 ALIAS = 'bench'
 FAULTS = {
     'reset': 'a target dies with a reset',
-    'reset-anchor': 'the anchor\'s target dies with a reset',
+    'reset-anchor': 'but-one: the anchor\'s target dies with a reset',
     'reset-between': 'a target dies between two writes',
     'power': 'a target loses power (packets dropped)',
-    'power-anchor': 'the anchor\'s target loses power',
+    'power-anchor': 'but-one: the anchor\'s target loses power',
     'outage': 'the host\'s network is away for 10 s',
     'namespace': 'a namespace is removed',
     'planned': 'planned exchange',
@@ -98,13 +98,15 @@ class Case:
         agent = self._agent(volume) if self.with_agent else None
         first, second = [target for target, _ns in volume.replicas]
         anchor = first
-        if agent is not None:
+        if agent is not None and self._one_waits:
             agent.wait_for_log('is the anchor')
             waiting.wait_until(lambda: self._anchor((first, second)),
                                'the roles are dealt')
             anchor = self._anchor((first, second)) or first
+        elif agent is not None:
+            agent.wait_for_log('no leg fails fast')
         other = second if anchor is first else first
-        victim = anchor if self.fault.endswith('-anchor') else other
+        victim = anchor if self._one_waits else other
         survivor = other if victim is anchor else anchor
         for target in (first, second):
             # the first call for an address takes longer than a fault
@@ -143,10 +145,15 @@ class Case:
         writer.wait_for_gap(LIMIT)
         return writer
 
+    @property
+    def _one_waits(self) -> bool:
+        return self.fault.endswith('-anchor')
+
     def _agent(self, volume: connector.Volume) -> agent_lib.Agent:
         return self.session.agent(
             {'DEFAULT': {'replacement_grace_period': GRACE, 'debug': False,
-                         'poll_interval': 30}},
+                         'poll_interval': 30, 'legs_fail_fast':
+                         'but-one' if self._one_waits else 'none'}},
             inventory.text([volume], [self.spare]))
 
     @staticmethod

@@ -126,7 +126,7 @@ def tell(session: session_lib.Session, teller: Teller) -> bool:
     listener.start()
     teller.say('demo', 'nvme-agent starts, as an ordinary user', BOLD)
     agent.start()
-    listener.when('is not the anchor')
+    listener.when('no leg fails fast')
     writer = session.write(volume)
     rates = Rates(writer, teller)
     rates.start()

@@ -41,7 +41,7 @@ def soak(session: session_lib.Session, seconds: float, seed: int) -> int:
     volume = session.attach(ALIAS, slow=True)
     agent = session.agent({'DEFAULT': {'debug': False}},
                           inventory.text([volume]))
-    agent.wait_for_log('is the anchor')
+    agent.wait_for_log('no leg fails fast')
     writers = [session.write(volume), session.write(
         volume, burst=50, gap=2.0)]
     end = time.monotonic() + seconds

@@ -170,8 +170,10 @@ class Agent:
         baton, clock, point = self._baton, self._clock, self._baton.point
         store = SimLedger(os.path.join(self._folder, '%s%s' % (
             self.host or '', ledger.FILE)), clock)
-        if store.trouble or self._boot != self._clock.boots:
-            # the provisioner's last word is lost, or counts no more
+        if (store.trouble or self._boot != self._clock.boots
+                or not store.volumes()):
+            # the provisioner's last word is lost, was never written down, or
+            # counts no more
             self._boot, self._knew_nothing_at = (self._clock.boots,
                                                  self._vendor.truths)
         if self._forgot or store.trouble:

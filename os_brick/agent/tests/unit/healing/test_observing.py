@@ -93,6 +93,11 @@ class TestObserve(base.BaseTestCase):
         world.kernel.advance(5.0)
         later = observing.observe(view(world, asked))
         self.assertEqual((C, None), (later[A].successor, later[B].successor))
+        # a request that may never have arrived waits for the next one
+        asked[B] = replica_record.answered(
+            asked[B], replica_record.RequestKind.REPLACE, world.kernel.now)
+        later = observing.observe(view(world, asked))
+        self.assertEqual((None, C), (later[A].successor, later[B].successor))
 
     def test_S7_one_that_is_to_stay_is_what_was_asked_for(self) -> None:
         """C comes at the same time, and goes: one that leaves dooms nobody."""

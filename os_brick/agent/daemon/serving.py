@@ -21,6 +21,7 @@ import dataclasses
 import logging
 
 from os_brick.agent import clock as clocks
+from os_brick.agent.daemon import acting
 from os_brick.agent.daemon import budget
 from os_brick.agent.daemon import healing_pass
 from os_brick.agent.daemon import knowledge
@@ -31,7 +32,6 @@ from os_brick.agent.healing import holding
 from os_brick.agent.healing import settled
 from os_brick.agent.healing import targets
 from os_brick.agent.host import execute
-from os_brick.agent.host import not_done
 from os_brick.agent import log_once
 from os_brick.agent import model
 from os_brick.agent.model import actions as act
@@ -62,6 +62,7 @@ class Serving:
                  clock: clocks.Clock = clocks.HOST,
                  progress: Callable[[], None] = lambda: None) -> None:
         self._executor = executor
+        self._acting = acting.Acting(executor, store, stopping, log)
         self._ledger = store
         self._stopping = stopping
         self._log_once = log
@@ -105,7 +106,7 @@ class Serving:
                 this.connects.append(healing_pass.Connecting(
                     action, volume, records))
             elif not self._delayed(this, volume, array, action):
-                done |= self.execute(this, action, volume, records)
+                done |= self._acting.execute(this, action, volume, records)
         served = outbox.Served(
             volume, records, decided.requests, decided.targets_wanted, done,
             decided.due_in, faults)
@@ -174,16 +175,16 @@ class Serving:
                          'have taken their time', len(waiting) - number)
                 for other in waiting[number:]:
                     # what was so is taken to be so until it is tried again
-                    _put_down(this, other.action.replica_uuid,
-                              this.faults.replicas.get(
-                                  other.action.replica_uuid, ''))
+                    acting.put_down(this, other.action.replica_uuid,
+                                    this.faults.replicas.get(
+                                        other.action.replica_uuid, ''))
                 break
             self._progress()
             self._tried[one.action.replica_uuid] = self._clock.monotonic()
             with self._log_once.sheltered('volume %s, connecting'
                                           % one.volume.alias):
-                done |= self.execute(this, one.action, one.volume,
-                                     one.records)
+                done |= self._acting.execute(this, one.action, one.volume,
+                                             one.records)
         return done
 
     def ended(self) -> None:
@@ -229,85 +230,3 @@ class Serving:
                 kind, events.FATAL, 'array %s (%s): %s. %s' % (
                     volume.alias, array.name, alarm, advice),
                 (('array', array.name), ('alias', volume.alias))))
-
-    def execute(self, this: healing_pass.Pass, action: act.Action,
-                volume: model.Volume,
-                records: dict[str, decision.ReplicaRecord]) -> bool:
-        """Return True when it was done, and not for the second time.
-
-        :param records: of the volume; brought up to date where the action
-            tells something of a replica.
-        """
-        words = act.words(action)
-        subject = 'volume %s, %s' % (volume.alias, words)
-        this.subjects.add(subject)
-        if this.lock_held or self._stopping():
-            _blame(this, action, execute.LockHeld(
-                'os-brick\'s lock is held, and nothing can be done meanwhile')
-                if this.lock_held else None)
-            return False
-        before = dict(records)
-        if isinstance(action, act.AddLeg):
-            self._keep(volume, records, action.replica_uuid,
-                       decision.put_in(records[action.replica_uuid]))
-        try:
-            self._executor.execute(action, volume, this.owned)
-        except execute.NotDone as error:
-            self._log_once.trouble(subject, 'not done: %s' % error)
-            _blame(this, action, error)
-            if isinstance(action, act.AddLeg) and isinstance(
-                    error, execute.Refused):
-                this.refuse(action.replica_uuid, str(error))
-            # all actions wait for the same lock
-            this.lock_held = isinstance(error, execute.LockHeld)
-            if isinstance(error, execute.Divergent):
-                self._keep(volume, records, error.replica, decision.diverged(
-                    before[error.replica], str(error)))
-            elif isinstance(action, (act.Connect, act.AddLeg)):
-                self._keep(volume, records, action.replica_uuid, _learnt(
-                    error, before[action.replica_uuid]))
-            return False
-        except Exception as error:
-            self._log_once.defect(subject, error)
-            return False
-        self._log_once.forget(subject)
-        again = action in this.before
-        this.done.add(action)
-        LOG.log(logging.DEBUG if again else logging.INFO,
-                'volume %s: done: %s', volume.alias, words)
-        return not again
-
-    def _keep(self, volume: model.Volume,
-              records: dict[str, decision.ReplicaRecord], replica: str,
-              record: decision.ReplicaRecord) -> None:
-        if records[replica] != record:
-            records[replica] = record
-            self._ledger.save(volume.uuid, {replica: record})
-
-
-def _blame(this: healing_pass.Pass, action: act.Action,
-           error: not_done.NotDone | None) -> None:
-    """Put down what a failure tells of this host."""
-    if isinstance(error, execute.HostUnfit) and not isinstance(
-            error, execute.Offline):
-        this.unfit = this.unfit or str(error)
-    elif isinstance(action, (act.Connect, act.AddLeg)) and isinstance(
-            error, (execute.Offline, execute.LockHeld)):
-        _put_down(this, action.replica_uuid, str(error))
-
-
-def _put_down(this: healing_pass.Pass, replica: str, why: str) -> None:
-    if why:
-        this.unreached[replica] = why
-
-
-def _learnt(error: not_done.NotDone, record: decision.ReplicaRecord
-            ) -> decision.ReplicaRecord:
-    """Return the record with what a failure tells of the replica.
-
-    :param record: that of before: nothing was put in.
-    """
-    if isinstance(error, (execute.LockHeld, execute.Refused,
-                          execute.HostUnfit)):
-        return record
-    return decision.unusable(record, str(error))

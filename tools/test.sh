@@ -18,8 +18,9 @@
 #   tools/test.sh --only PART    one part; may be repeated
 #
 # Parts: lint, types, unit, docs, releasenotes, lab.  Each runs even if another
-# failed, none longer than its time limit.  The last line sums the tests of
-# unit and lab, and every other part as one: "N passed, N failed".
+# failed, none longer than its time limit.  Where all are run, the others run
+# beside the lab, which is told of last.  The last line sums the tests of unit
+# and lab, and every other part as one: "N passed, N failed".
 #
 # TEST_VENV      the Python environment (<tree>/.venv), made where missing
 # TEST_RESULTS   where the logs of the parts are kept (<tree>/.test-results)
@@ -82,37 +83,64 @@ failed=0
 unsteady=
 named=
 running=
+beside=
 
 # Stop at ^C or a CI's TERM, but say what is known so far.
 interrupted=no
-trap 'interrupted=yes; [ -z "$running" ] || kill -TERM "$running"' INT TERM
+trap 'interrupted=yes; stop' INT TERM
 
-# limited SECONDS NAME COMMAND...: run it, show and log its output, and return
-# its status; 124 when it ran out of time.  A process that it leaves behind
-# holds no pipe of ours.
-limited() {
-    local limit=$1 log=$results/$2.log follower status left
+stop() {
+    local pid
+    for pid in $running $beside; do kill -TERM "$pid" 2>/dev/null; done
+}
+
+# begin SECONDS NAME COMMAND...: run it with its output in a log; its process
+# is $begun.  A process that it leaves behind holds no pipe of ours.
+begin() {
+    local limit=$1 log=$results/$2.log left
     shift 2
     left=$((deadline - SECONDS))
     [ "$limit" -le "$left" ] || limit=$left
-    if [ "$limit" -le 0 ]; then
-        echo 'no time left' | tee "$log"
-        return 124
-    fi
     : >"$log"
-    timeout --kill-after=20 "$limit" "$@" </dev/null >"$log" 2>&1 &
-    running=$!
-    tail -n +1 -f --pid="$running" "$log" &
+    if [ "$limit" -gt 0 ]; then
+        timeout --kill-after=20 "$limit" "$@" </dev/null >"$log" 2>&1 &
+    else
+        (echo 'no time left' && exit 124) >"$log" &
+    fi
+    begun=$!
+}
+
+# follow NAME PID: show the log until the process has ended, and return its
+# status; 124 when it ran out of time.
+follow() {
+    local follower status
+    tail -n +1 -f --pid="$2" "$results/$1.log" &
     follower=$!
     # A trapped signal ends wait early: wait on until the process is gone.
     while :; do
-        wait "$running"
+        wait "$2"
         status=$?
-        { [ $status -gt 128 ] && kill -0 "$running" 2>/dev/null; } || break
+        { [ $status -gt 128 ] && kill -0 "$2" 2>/dev/null; } || break
     done
-    running=
     wait "$follower"
     [ "$status" -ne 137 ] || status=124
+    return "$status"
+}
+
+# limited SECONDS NAME COMMAND...: both.  Beside the lab it takes what the
+# virtual machine leaves of the processors, and has more time for it.
+limited() {
+    local status limit=$1 name=$2
+    shift 2
+    if [ -n "$beside" ]; then
+        begin $((limit * 3)) "$name" nice -n 19 "$@"
+    else
+        begin "$limit" "$name" "$@"
+    fi
+    running=$begun
+    follow "$name" "$running"
+    status=$?
+    running=
     return "$status"
 }
 
@@ -306,18 +334,26 @@ unit() {
     note unit "$good" "$bad" "$skipped" "$text"
 }
 
+# The lab stops its machine itself, and in time to say what it found.
+begin_lab() {
+    local limit=3100 left
+    left=$((deadline - SECONDS))
+    [ $limit -le $left ] || limit=$left
+    begin $limit lab env LAB_TIMEOUT="${LAB_TIMEOUT:-$((limit - 240))}" \
+        tools/lab.sh run
+    beside=$begun
+}
+
 lab() {
-    local status line good=0 bad=0 skipped=0 text limit=3100 left
+    local status line good=0 bad=0 skipped=0 text
     if [ ! -x tools/lab.sh ]; then
         note lab 0 1 - 'tools/lab.sh is missing'
         return
     fi
-    # The lab stops its machine itself, and in time to say what it found.
-    left=$((deadline - SECONDS))
-    [ $limit -le $left ] || limit=$left
-    limited $limit lab env LAB_TIMEOUT="${LAB_TIMEOUT:-$((limit - 240))}" \
-        tools/lab.sh run
+    [ -n "$beside" ] || begin_lab
+    follow lab "$beside"
     status=$?
+    beside=
     text=$(words_of $status)
     line=$(grep -aE '^lab: [0-9]+ passed, [0-9]+ failed' \
         "$results/lab.log" | tail -1)
@@ -358,8 +394,16 @@ if ! git rev-parse --git-dir >/dev/null 2>&1; then
     export PBR_VERSION=0.0.0
 fi
 
+# Half of what the lab does is waiting.
+if [ "$lab" = yes ] && [ ${#parts[@]} -eq ${#all_parts[@]} ] &&
+    [ $ready -eq 0 ] && [ $interrupted = no ] && [ -x tools/lab.sh ]; then
+    say 'the lab begins; the other parts run beside it'
+    begin_lab
+fi
+
 for part in "${parts[@]}"; do
-    if [ $interrupted = yes ]; then
+    if [ $interrupted = yes ] &&
+        ! { [ "$part" = lab ] && [ -n "$beside" ]; }; then
         note "$part" 0 1 - 'not run: interrupted'
         continue
     fi

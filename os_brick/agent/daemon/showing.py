@@ -212,7 +212,8 @@ class Showing:
                 faults.get(uuid, blame.NONE), {
                     replica.uuid: (found.why, found.since)
                     for replica in volume.replicas
-                    if (found := this.refused.get(replica.uuid))}))
+                    if (found := this.refused.get(replica.uuid))},
+                tuple(this.put_off.get(uuid, ()))))
         return document.Facts(
             self._agent(), moment, this.snapshot, tuple(known),
             self._answered_at, next(filter(None, map(
@@ -267,9 +268,12 @@ class Showing:
 
     def _agent(self) -> document.Agent:
         conf = self._conf
+        guard = conf.io_guard
+        if conf.dry_run and guard == 'on':
+            guard = 'observe'
         return document.Agent(self._host, os.getpid(), started(os.getpid()),
                               conf.provisioner_driver, conf.poll_interval,
-                              conf.io_guard)
+                              guard, conf.dry_run)
 
 
 def started(pid: int, proc: str = '/proc') -> int:

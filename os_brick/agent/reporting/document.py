@@ -63,7 +63,7 @@ class Agent:
     :ivar started: when the process has started, in the kernel's clock ticks
         since the boot; tells it from another one of the same pid.
     :ivar interval: seconds between two passes.
-    :ivar guard: ``io_guard``.
+    :ivar guard: ``io_guard``; what is left of it where ``dry_run`` is set.
     """
 
     host: model.Host
@@ -72,6 +72,7 @@ class Agent:
     driver: str = ''
     interval: float = 30.0
     guard: str = 'on'
+    dry_run: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,7 +118,7 @@ def build(facts: Facts) -> Document:
         'schema': SCHEMA,
         'agent': {'version': agent.host.version, 'pid': agent.pid,
                   'started': agent.started, 'interval': agent.interval,
-                  'guard': agent.guard},
+                  'guard': agent.guard, 'dry_run': agent.dry_run},
         'host': {'name': agent.host.name, 'nqn': agent.host.nqn,
                  'uuid': agent.host.uuid},
         'time': {'wall': moment.wall, 'boot': moment.boot,
@@ -163,8 +164,16 @@ def headline(document: Document) -> str:
     volumes = document['volumes']
     here = [volume for volume in volumes if volume['array']]
     bad = sum(volume['good'] < volume['wanted'] for volume in here)
-    return '%d volumes, %d attached, %d degraded; provisioner %s%s' % (
-        len(volumes), len(here), bad,
-        'does not answer' if document['provisioner']['error'] else 'answers',
-        '; %d reports wait' % document['reports_waiting']
-        if document['reports_waiting'] else '')
+    paused = document['paused']
+    words = ['%d volumes, %d attached, %d degraded' % (
+        len(volumes), len(here), bad), 'provisioner %s' % (
+            'does not answer' if document['provisioner']['error']
+            else 'answers')]
+    if document['reports_waiting']:
+        words.append('%d reports wait' % document['reports_waiting'])
+    if document['agent']['dry_run']:
+        words.append('dry_run: nothing is done')
+    if paused:
+        words.append('all paused' if any(not one['volume'] for one in paused)
+                     else '%d paused' % len(paused))
+    return '; '.join(words)

@@ -71,6 +71,7 @@ def main() -> int:
     try:
         if commands.named(sys.argv[1:]):
             return commands.run(sys.argv[1:], _configuration)
+        commands.look(sys.argv[1:])
         return _main(sys.argv[1:])
     except starting.CannotStart as error:
         return commands.say(error, error.status)
@@ -125,7 +126,13 @@ def _read(conf: cfg.ConfigOpts, argv: list[str],
 
 
 def _main(argv: list[str]) -> int:
-    _read(CONF, argv)
+    try:
+        _read(CONF, argv)
+    except starting.CannotStart as error:
+        if error.status != starting.USAGE:
+            raise
+        raise starting.CannotStart('%s%s' % (
+            error, commands.misplaced(argv)), error.status) from None
     faulthandler.enable()
     faulthandler.register(signal.SIGUSR2, all_threads=True)
     brick_opts.set_defaults(CONF)
@@ -252,8 +259,7 @@ def _start_helper() -> None:
         privileged.ready()
     except (Exception, SystemExit) as error:
         raise starting.CannotStart(
-            'the privileged helper could not be started: %s; see sudoers, '
-            'and the option helper_command of [%s]' % (
+            '%s; see sudoers, and the option helper_command of [%s]' % (
                 words.words(error), opts.PRIVSEP_GROUP),
             starting.HELPER) from None
     finally:

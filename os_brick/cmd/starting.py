@@ -239,6 +239,8 @@ class HelperWords(std_logging.Filter):
     goes well nobody has to read it.
     """
 
+    NOT_STARTED = 'the privileged helper could not be started: '
+
     def __init__(self) -> None:
         super().__init__()
         self._said: list[str] = []
@@ -257,9 +259,10 @@ class HelperWords(std_logging.Filter):
         return not self.starting
 
     def words(self, error: BaseException) -> str:
-        """Return what the helper said, or else what became of it."""
-        said = [text for text in self._said if text not in str(error)]
-        return '; '.join([*said[-3:], str(error)])
+        """Return what the helper said, and what became of it."""
+        end = str(error).removeprefix(self.NOT_STARTED)
+        said = [text for text in self._said if text not in end]
+        return self.NOT_STARTED + '; '.join([*said[-3:], end])
 
 
 def _about_eventlet(text: str) -> bool:

@@ -182,7 +182,10 @@ def _main(argv: list[str]) -> int:
                                             CONF, host,
                                             lambda: guard.anchors,
                                             service.notify, story=story,
-                                            port=port, sinks=sinks),
+                                            port=port, sinks=sinks,
+                                            counted=lambda: (
+                                                guard.tally,
+                                                guard.standing)),
                                         sinks=sinks)
         try:
             service.run(

@@ -29,6 +29,7 @@ from typing import Any
 from os_brick.agent import model
 from os_brick.agent.model import pauses
 from os_brick.agent.model import snapshots
+from os_brick.agent.model import tallies
 from os_brick.agent.reporting import health
 from os_brick.agent.reporting import mutes
 from os_brick.agent.reporting import volume_document
@@ -76,6 +77,23 @@ class Agent:
 
 
 @dataclasses.dataclass(frozen=True)
+class Counts:
+    """What was counted since the agent was started.
+
+    :ivar passes: how they ended -> how many.
+    :ivar calls: call of the provisioner, how it ended -> how many.
+    :ivar guard: what the guard has done.
+    :ivar standing: array -> for how many seconds its I/O stands still.
+    """
+
+    passes: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    calls: Mapping[tuple[str, str], int] = dataclasses.field(
+        default_factory=dict)
+    guard: tallies.Tally = tallies.Tally()
+    standing: Mapping[str, float] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
 class Facts:
     """What a pass has found out, from which the document is made.
 
@@ -90,6 +108,7 @@ class Facts:
     :ivar own_disk: the state directory cannot be used.
     :ivar certificates: the provisioner's and this host's.
     :ivar sinks: name, waiting, lost, trouble of each event sink.
+    :ivar counts: what was counted since the start.
     """
 
     agent: Agent
@@ -107,6 +126,7 @@ class Facts:
     own_disk: bool = False
     certificates: tuple[model.Certificate, ...] = ()
     sinks: Sequence[Mapping[str, Any]] = ()
+    counts: Counts = Counts()
 
 
 def build(facts: Facts) -> Document:
@@ -142,7 +162,23 @@ def build(facts: Facts) -> Document:
         'certificates': [{'whose': one.whose, 'ends_at': one.ends_at}
                          for one in facts.certificates],
     }
+    document['counts'] = _counts(facts.counts)
     return judged(document, facts.muted, facts.failed, facts.own_disk)
+
+
+def _counts(counts: Counts) -> dict[str, Any]:
+    return {
+        'passes': dict(counts.passes),
+        'calls': [{'call': call, 'result': result, 'count': count}
+                  for (call, result), count in sorted(counts.calls.items())],
+        'guard_actions': [
+            {'volume': volume, 'action': action, 'count': count}
+            for (volume, action), count in sorted(
+                counts.guard.actions.items())],
+        'pauses': [{'volume': volume, 'counts': list(one.counts),
+                    'total': one.total}
+                   for volume, one in sorted(counts.guard.pauses.items())],
+        'standing': dict(counts.standing)}
 
 
 def judged(document: Document, muted: tuple[mutes.Mute, ...],

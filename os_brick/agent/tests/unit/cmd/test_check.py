@@ -278,7 +278,8 @@ class HostTest(command_case.CommandCase):
                 os.makedirs(os.path.dirname(name), exist_ok=True)
                 with open(name, 'w', encoding='ascii') as stream:
                     stream.write(text)
-            self.assertEqual(expected, unit_file.watchdog([etc, lib]), str(path))
+            self.assertEqual(expected, unit_file.watchdog([etc, lib]),
+                             str(path))
 
     def test_spans(self) -> None:
         for span, seconds in (('', 0), ('0', 0), ('300', 300), ('2m', 120),

@@ -62,7 +62,6 @@ class CheckTest(command_case.CommandCase):
         return ended.returncode, {one['details']: one for one in found}
 
     def test_what_is_misspelt_and_what_cannot_be(self) -> None:
-        self.environment['PATH'] = '/nowhere'    # no sudo
         status, found = self.found(poll_intervall='3', host_uuid='banana',
                                    io_fail_timeout='1.5')
         self.assertEqual(2, status)

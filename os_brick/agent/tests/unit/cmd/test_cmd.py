@@ -129,7 +129,6 @@ class TestCommand(command_case.CommandCase):
         self.assertEqual(1, said.count('could not be started'))
 
     def test_there_is_no_sudo(self):
-        self.environment['PATH'] = '/nowhere'
         self.refused(starting.HELPER, self.configured(),
                      'privileged helper could not be started', "'sudo'",
                      'helper_command')

@@ -172,22 +172,35 @@ install_debian() {
         { say "apt-get failed: see $results/apt.log"; return 1; }
 }
 
-# The package would start a server: of it the tool alone is taken.
-unpack_promtool() {
+# unpack PACKAGE PATH: have a part of a Debian package in "$unpacked".  The
+# package itself would start a server.
+unpack() {
     local place
-    say 'getting promtool out of the Debian package prometheus'
+    say "getting /$2 out of the Debian package $1"
     place=$(mktemp -d) || return 1
     (
         cd "$place" || exit 1
         # apt leaves root for it, and may not write here
         chmod 777 .
-        { apt-get download prometheus ||
-            { apt-get update && apt-get download prometheus; }; } &&
-            dpkg-deb -x prometheus_*.deb unpacked &&
-            mkdir -p "$unpacked" && cp unpacked/usr/bin/promtool "$unpacked"
+        { apt-get download "$1" ||
+            { apt-get update && apt-get download "$1"; }; } &&
+            dpkg-deb -x "$1"_*.deb unpacked && mkdir -p "$unpacked" &&
+            rm -rf "${unpacked:?}/${2##*/}" && cp -R "unpacked/$2" "$unpacked"
     ) </dev/null >"$results/apt.log" 2>&1 ||
         { say "apt-get failed: see $results/apt.log"; return 1; }
     rm -rf "$place"
+}
+
+# What RabbitMQ is run by.
+erlang=(erlang-base erlang-crypto erlang-eldap erlang-inets erlang-mnesia
+    erlang-os-mon erlang-parsetools erlang-public-key erlang-runtime-tools
+    erlang-ssl erlang-syntax-tools erlang-tools erlang-xmerl)
+
+have_rabbitmq() {
+    [ -d /usr/lib/rabbitmq ] || [ -d "$unpacked/rabbitmq" ] ||
+        { have_apt && unpack rabbitmq-server usr/lib/rabbitmq; } || return 1
+    command -v erl >/dev/null ||
+        { have_apt && install_debian "${erlang[@]}"; }
 }
 
 good_python() {
@@ -224,8 +237,11 @@ set_up() {
         say 'no etcd: its tests will be skipped'
     command -v zsh >/dev/null || ! have_apt || install_debian zsh ||
         say 'no zsh: the tests of its completion will be skipped'
-    command -v promtool >/dev/null || ! have_apt || unpack_promtool ||
+    command -v promtool >/dev/null ||
+        { have_apt && unpack prometheus usr/bin/promtool; } ||
         say 'no promtool: the tests of the alerts will be skipped'
+    have_rabbitmq ||
+        say 'no RabbitMQ: the tests of notifications over it will be skipped'
     wanted=$(cat requirements.txt test-requirements.txt \
         doc/requirements.txt tools/test.sh | sha256sum)
     if [ -f "$venv/.test-sh" ] && [ "$(cat "$venv/.test-sh")" = "$wanted" ] &&

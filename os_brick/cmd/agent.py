@@ -58,6 +58,7 @@ from os_brick.agent.store import ledger  # noqa: E402
 from os_brick.agent.vendors import base  # noqa: E402
 from os_brick.cmd import checking  # noqa: E402
 from os_brick.cmd import commands  # noqa: E402
+from os_brick.cmd import helping  # noqa: E402
 from os_brick.cmd import starting  # noqa: E402
 from os_brick import opts as brick_opts  # type: ignore[attr-defined]  # noqa
 
@@ -71,6 +72,7 @@ def main() -> int:
     try:
         if commands.named(sys.argv[1:]):
             return commands.run(sys.argv[1:], _configuration)
+        commands.look(sys.argv[1:])
         return _main(sys.argv[1:])
     except starting.CannotStart as error:
         return commands.say(error, error.status)
@@ -125,7 +127,13 @@ def _read(conf: cfg.ConfigOpts, argv: list[str],
 
 
 def _main(argv: list[str]) -> int:
-    _read(CONF, argv)
+    try:
+        _read(CONF, argv)
+    except starting.CannotStart as error:
+        if error.status != starting.USAGE:
+            raise
+        raise starting.CannotStart('%s%s' % (
+            error, commands.misplaced(argv)), error.status) from None
     faulthandler.enable()
     faulthandler.register(signal.SIGUSR2, all_threads=True)
     brick_opts.set_defaults(CONF)
@@ -143,7 +151,7 @@ def _main(argv: list[str]) -> int:
     with starting.only_one(CONF):
         store = ledger.Ledger(os.path.join(CONF.state_dir, ledger.FILE))
         _set_up(driver)
-        _start_helper()
+        helping.start()
         LOG.info('nvme-agent %s serves host %s (NQN %s, UUID %s) with the '
                  'driver %s', version(), host.name, host.nqn, host.uuid,
                  CONF.provisioner_driver)
@@ -174,7 +182,10 @@ def _main(argv: list[str]) -> int:
                                             CONF, host,
                                             lambda: guard.anchors,
                                             service.notify, story=story,
-                                            port=port, sinks=sinks),
+                                            port=port, sinks=sinks,
+                                            counted=lambda: (
+                                                guard.tally,
+                                                guard.standing)),
                                         sinks=sinks)
         try:
             service.run(
@@ -236,29 +247,6 @@ def _set_up(driver: base.ProvisionerDriver) -> None:
             'the driver "%s" is broken: set_up: %s: %s' % (
                 CONF.provisioner_driver, type(error).__name__, error),
             starting.DEFECT) from error
-
-
-def _start_helper() -> None:
-    """Start what runs as root now: in the middle of a fault it is too late.
-
-    :raises starting.CannotStart: naming what to look at.
-    """
-    words = starting.HelperWords()
-    std_logging.getLogger('oslo.privsep.daemon').addFilter(words)
-    os.environ.setdefault('PYTHONWARNINGS', 'ignore:::oslo_privsep.daemon')
-    # it inherits that: a ^C in a terminal is for the agent alone
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        privileged.ready()
-    except (Exception, SystemExit) as error:
-        raise starting.CannotStart(
-            'the privileged helper could not be started: %s; see sudoers, '
-            'and the option helper_command of [%s]' % (
-                words.words(error), opts.PRIVSEP_GROUP),
-            starting.HELPER) from None
-    finally:
-        signal.signal(signal.SIGINT, before)
-        words.starting = False
 
 
 def _lock_memory() -> None:

@@ -43,7 +43,9 @@ from os_brick.agent.store import ledger
 from os_brick.agent.vendors import base
 from os_brick.cmd import checking
 from os_brick.cmd import commands
+from os_brick.cmd import helping
 from os_brick.cmd import plan
+from os_brick.cmd import starting
 
 SUMMARY = 'find out what is wrong with configuration, host and provisioner'
 _REMEDIES = {
@@ -59,7 +61,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(given: argparse.Namespace, read: commands.Read) -> int:
     """Print what was found; the worst of it is the exit status."""
     conf = read()
-    found = [*checking.cheap(conf, checking.of_extras(conf)), *asked(conf)]
+    found = [*checking.cheap(conf, checking.of_extras(conf)),
+             *host.helper(_helper()), *asked(conf)]
     if given.json:
         print(json.dumps([{
             'about': one.about, 'code': one.code.name.lower(),
@@ -72,6 +75,15 @@ def run(given: argparse.Namespace, read: commands.Read) -> int:
             if one.remedy:
                 print('         -> %s' % one.remedy)
     return int(findings.worst(found))
+
+
+def _helper() -> str:
+    """Start the helper, as the agent does; return why it does not start."""
+    try:
+        helping.start()
+    except starting.CannotStart as error:
+        return str(error)
+    return ''
 
 
 def _one_line(words: str) -> str:

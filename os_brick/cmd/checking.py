@@ -24,7 +24,6 @@ from collections.abc import Sequence
 import contextlib
 import itertools
 import os
-import re
 import shutil
 from typing import Any
 
@@ -42,13 +41,14 @@ from os_brick.agent import opts
 from os_brick.agent.provisioner import drivers
 from os_brick.agent.sinks import base as sink
 from os_brick.agent.vendors import base
+from os_brick.cmd import unit_file
 from os_brick import opts as brick_opts  # type: ignore[attr-defined]
 
-UNIT_FILES = ('/etc/systemd/system/nvme-agent.service',
-              '/usr/lib/systemd/system/nvme-agent.service',
-              '/lib/systemd/system/nvme-agent.service')
 NOVA = ('/etc/nova/nova.conf', '/etc/nova/nova-compute.conf')
 MULTIPATH = '/sys/module/nvme_core/parameters/multipath'
+MODULES = ('/sys/module', '/lib/modules')
+MDADM = ('/etc/mdadm.conf', '/etc/mdadm/mdadm.conf', '/etc/mdadm.conf.d',
+         '/etc/mdadm/mdadm.conf.d')
 #: sudo and the unit have these, an operator's shell may not.
 PATH = os.pathsep.join(('/usr/local/sbin', '/usr/sbin', '/sbin',
                         '/usr/local/bin', '/usr/bin', '/bin'))
@@ -81,7 +81,8 @@ def of_configuration(conf: cfg.ConfigOpts, more: Iterable[findings.Finding]
             wrong = True
             yield one
     for one in configuration.values(conf.host_uuid, conf.io_fail_timeout,
-                                    conf.poll_interval, _watchdog()):
+                                    conf.poll_interval,
+                                    unit_file.watchdog()):
         wrong = True
         yield one
     for one in more:
@@ -105,7 +106,11 @@ def of_host(conf: cfg.ConfigOpts) -> Iterator[findings.Finding]:
     """Look at what the agent needs of this host."""
     yield from host.programs({name: shutil.which(name, path=PATH)
                               for name in host.PROGRAMS})
+    release = os.uname().release
+    yield from host.kernel(release)
+    yield from host.modules(*_modules(release, *MODULES))
     yield from host.multipath(_content(MULTIPATH))
+    yield from host.mdadm_policy(_mdadm(MDADM))
     lock_path = conf.os_brick.lock_path
     yield from host.lock(lock_path, _unusable(lock_path), _nova(NOVA))
     yield from host.udev(udev_rule.trouble())
@@ -180,15 +185,32 @@ def _by_section(sections: Iterable[_Section]
     return known, secret
 
 
-def _watchdog() -> float:
-    """Return WatchdogSec= of the unit's file, in seconds; 0: none."""
-    for path in UNIT_FILES:
-        content = _content(path)
-        if content is not None:
-            found = re.search(r'^WatchdogSec=([0-9]+)(?:s|sec)?$', content,
-                              re.M)
-            return float(found[1]) if found else 0.0
-    return 0.0
+def _modules(release: str, loaded: str, installed: str
+             ) -> tuple[set[str], bool]:
+    """Return those that are there, and whether all are known that can be.
+
+    :param loaded: and ``installed``: directories.
+    """
+    wanted = {*host.MODULES, *host.TRANSPORTS}
+    there = {name for name in wanted
+             if os.path.isdir(os.path.join(loaded, name))}
+    if there == wanted:
+        return there, True
+    lists = [_content(os.path.join(installed, release, name))
+             for name in ('modules.builtin', 'modules.dep')]
+    there |= {name for name in wanted for listed in lists if listed and (
+        '/%s.ko' % name in listed
+        or '/%s.ko' % name.replace('_', '-') in listed)}
+    return there, None not in lists
+
+
+def _mdadm(paths: Iterable[str]) -> dict[str, str]:
+    files = itertools.chain.from_iterable(
+        [path] if not os.path.isdir(path) else sorted(
+            os.path.join(path, name) for name in os.listdir(path)
+            if name.endswith('.conf')) for path in paths)
+    return {path: content for path in files
+            if (content := _content(path)) is not None}
 
 
 def _nova(paths: Iterable[str]) -> str | None:

@@ -29,6 +29,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from collections.abc import Sequence
+import difflib
 import importlib
 import logging
 import sys
@@ -71,6 +72,25 @@ def say(why: object, status: int) -> int:
 def named(argv: Sequence[str]) -> bool:
     """Return whether the command line names a sub-command."""
     return bool(argv) and argv[0] in COMMANDS
+
+
+def look(argv: Sequence[str]) -> None:
+    """Find out that the command line is the daemon's.
+
+    :raises starting.CannotStart: it names what is no sub-command.
+    """
+    if not argv or argv[0].startswith('-'):
+        return
+    near = difflib.get_close_matches(argv[0], sorted(COMMANDS), 1, 0.6)
+    raise starting.CannotStart('there is no sub-command "%s"%s; see --help' % (
+        argv[0], '; is %s meant?' % near[0] if near else ''), starting.USAGE)
+
+
+def misplaced(argv: Sequence[str]) -> str:
+    """Return what to say of a sub-command behind options, '' if none is."""
+    return next((
+        '; a sub-command comes first: nvme-agent %s ...' % word
+        for word in argv[1:] if word in COMMANDS), '')
 
 
 def run(argv: Sequence[str],

@@ -20,12 +20,12 @@ import argparse
 import dataclasses
 import datetime
 import json
-import os
 
 from os_brick.agent import clock as clocks
 from os_brick.agent.store import history
 from os_brick.cmd import commands
 from os_brick.cmd import mute
+from os_brick.cmd import operator_word
 
 SUMMARY = 'tell what has happened'
 
@@ -58,7 +58,7 @@ def since(text: str, clock: clocks.Clock = clocks.HOST) -> float:
 
 
 def run(arguments: argparse.Namespace, read: commands.Read) -> int:
-    path = os.path.join(read().state_dir, history.FILE)
+    path = operator_word.kept(read(), history.FILE)
     try:
         happened = history.History(path).read(arguments.since,
                                               arguments.volume)

@@ -30,12 +30,20 @@ def open_ledger(conf: cfg.ConfigOpts) -> ledger.Ledger:
     :raises commands.CommandError: there is none.
     :raises ledger.LedgerError: it cannot be used.
     """
-    path = os.path.join(conf.state_dir, ledger.FILE)
+    return ledger.Ledger(kept(conf, ledger.FILE), visiting=True)
+
+
+def kept(conf: cfg.ConfigOpts, name: str) -> str:
+    """Return the path of a file of the agent's, which has to be there.
+
+    :raises commands.CommandError: there is none.
+    """
+    path = os.path.join(conf.state_dir, name)
     if not os.path.exists(path):
         raise commands.CommandError(
             'there is no %s (option state_dir): the agent has not run here, '
             'or you may not look there' % path)
-    return ledger.Ledger(path, visiting=True)
+    return path
 
 
 def volume(known: Sequence[model.Volume], name: str) -> model.Volume:

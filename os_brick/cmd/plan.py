@@ -87,7 +87,7 @@ def copied(conf: cfg.ConfigOpts) -> Iterator[ledger.Ledger]:
 
     :raises commands.CommandError: there is nothing, or it cannot be read.
     """
-    path = os.path.join(conf.state_dir, ledger.FILE)
+    path = operator_word.kept(conf, ledger.FILE)
     with tempfile.TemporaryDirectory() as folder:
         copy = os.path.join(folder, ledger.FILE)
         try:

@@ -25,6 +25,8 @@ import io
 import logging as std_logging
 import os
 import stat
+import threading
+import time
 from typing import TextIO
 
 from oslo_config import cfg
@@ -239,9 +241,15 @@ class HelperWords(std_logging.Filter):
     goes well nobody has to read it.
     """
 
+    NOT_STARTED = 'the privileged helper could not be started: '
+    #: Seconds for what a thread of oslo.privsep's still reads, once the
+    #: helper has ended.
+    FIRST_WORD, LAST_WORD = 1.0, 0.1
+
     def __init__(self) -> None:
         super().__init__()
         self._said: list[str] = []
+        self._heard = threading.Event()
         self.starting = True
 
     def filter(self, record: std_logging.LogRecord) -> bool:
@@ -254,12 +262,16 @@ class HelperWords(std_logging.Filter):
             return not self.starting
         if self.starting and text:
             self._said.append(text)
+            self._heard.set()
         return not self.starting
 
     def words(self, error: BaseException) -> str:
-        """Return what the helper said, or else what became of it."""
-        said = [text for text in self._said if text not in str(error)]
-        return '; '.join([*said[-3:], str(error)])
+        """Return what the helper said, and what became of it."""
+        if self._heard.wait(self.FIRST_WORD):
+            time.sleep(self.LAST_WORD)
+        end = str(error).removeprefix(self.NOT_STARTED)
+        said = [text for text in self._said if text not in end]
+        return self.NOT_STARTED + '; '.join([*said[-3:], end])
 
 
 def _about_eventlet(text: str) -> bool:

@@ -15,12 +15,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from collections.abc import Mapping
+from collections.abc import Set
+import re
 
 from os_brick.agent.checks import findings
 
 ABOUT = 'host'
 #: Program -> what it is needed for.
 PROGRAMS = {'nvme': 'connecting targets', 'mdadm': 'changing arrays'}
+#: Module -> what it is needed for; of the transports one is enough.
+MODULES = {'raid1': 'the arrays'}
+TRANSPORTS = ('nvme_tcp', 'nvme_rdma')
+#: Since which release of Linux there is something that matters here, and what
+#: is so without it.  Distributions take much of it into older ones.
+SINCE = (((5, 11), 'connections have no fast_io_fail_tmo: a writer waits for '
+                   'a lost leg until the guard has cut it off'),
+         ((5, 15), 'a keep-alive time that is changed (option '
+                   'keep_alive_timeout) is not followed, and disks have no '
+                   'number of their own (diskseq)'))
+#: What makes mdadm put a device that carries nothing into an array.
+_SPARE = re.compile(r'\baction\s*=\s*((?:force-)?spare(?:-same-slot)?)\b',
+                    re.I)
 
 
 def programs(found: Mapping[str, str | None]) -> Iterator[findings.Finding]:
@@ -46,6 +61,68 @@ def multipath(value: str | None) -> Iterator[findings.Finding]:
             'boot with nvme_core.multipath=Y')
     else:
         yield findings.fine(ABOUT, 'native NVMe multipath is on')
+
+
+def modules(there: Set[str], listed: bool) -> Iterator[findings.Finding]:
+    """:param there: those that are loaded, or can be.
+
+    :param listed: what can be loaded is known; a unit or a container may hide
+        it.
+    """
+    if not listed and not (there >= MODULES.keys() and there & {*TRANSPORTS}):
+        yield findings.fine(ABOUT, 'modules: loaded are %s; what else could '
+                            'be is not seen from here' % (
+                                ', '.join(sorted(there)) or 'none'))
+        return
+    for name, purpose in MODULES.items():
+        if name not in there:
+            yield findings.failure(
+                ABOUT, 'the kernel has no module %s, which is needed for %s'
+                % (name, purpose), 'install the modules of the running kernel '
+                '(linux-modules-extra, kernel-modules)')
+    if not there & {*TRANSPORTS}:
+        yield findings.failure(
+            ABOUT, 'the kernel has neither %s: no target can be connected'
+            % ' nor '.join(TRANSPORTS), 'install the modules of the running '
+            'kernel (linux-modules-extra, kernel-modules)')
+    elif there >= MODULES.keys():
+        yield findings.fine(ABOUT, 'modules: %s' % ', '.join(
+            [*MODULES, *(name for name in TRANSPORTS if name in there)]))
+
+
+def kernel(release: str) -> Iterator[findings.Finding]:
+    """:param release: what ``uname -r`` prints."""
+    found = re.match(r'([0-9]+)\.([0-9]+)', release)
+    lacks = [what for since, what in SINCE
+             if found and (int(found[1]), int(found[2])) < since]
+    for what in lacks:
+        yield findings.warning(
+            ABOUT, 'Linux %s: unless its distribution has taken it over, %s'
+            % (release, what), 'run a later kernel')
+    if not lacks:
+        yield findings.fine(ABOUT, 'Linux %s' % release)
+
+
+def mdadm_policy(files: Mapping[str, str]) -> Iterator[findings.Finding]:
+    """:param files: mdadm's configuration files, and what is in them."""
+    for path, content in files.items():
+        # a line that begins with a blank continues the one before it
+        for line in re.sub(r'\n[ \t]+', ' ', content).splitlines():
+            action = _SPARE.search(line)
+            if action and line.lower().startswith('pol'):
+                yield findings.warning(
+                    ABOUT, '%s: POLICY action=%s: mdadm may put a blank '
+                    'namespace, such as a replacement, into any array' % (
+                        path, action[1]), 'limit the line to local disks '
+                    '(path=, or type=)')
+
+
+def helper(trouble: str) -> Iterator[findings.Finding]:
+    """:param trouble: why it cannot be started, '' if it can."""
+    yield findings.failure(
+        ABOUT, trouble, 'see what sudo says of it, as the agent\'s user: '
+        'sudo -l') if (
+            trouble) else findings.fine(ABOUT, 'the privileged helper starts')
 
 
 def lock(path: str, trouble: str, nova: str | None

@@ -32,6 +32,7 @@ from wsgiref import simple_server
 from oslo_config import cfg
 
 from os_brick.agent import log_once
+from os_brick.agent.model import tallies
 from os_brick.agent.reporting import document
 from os_brick.agent.reporting import metrics
 
@@ -71,12 +72,17 @@ class Collector:
         from prometheus_client import core
         for family in self.families:
             names = list(family.samples[0][0])
-            made = {'gauge': core.GaugeMetricFamily,
-                    'counter': core.CounterMetricFamily}[family.kind](
-                        family.name, family.help, labels=names)
+            made: Any = {
+                'gauge': core.GaugeMetricFamily,
+                'counter': core.CounterMetricFamily,
+                'histogram': core.HistogramMetricFamily}[family.kind](
+                    family.name, family.help, labels=names)
             for labels, value in family.samples:
-                made.add_metric([str(labels[name]) for name in names],
-                                float(value))
+                own = [str(labels[name]) for name in names]
+                if isinstance(value, tallies.Pauses):
+                    made.add_metric(own, metrics.buckets(value), value.total)
+                else:
+                    made.add_metric(own, float(value))
             yield made
 
 

@@ -22,6 +22,7 @@ from os_brick.agent.guard import tuning
 from os_brick.agent.host import activity
 from os_brick.agent import model
 from os_brick.agent.model import snapshots
+from os_brick.agent.model import tallies
 from os_brick.agent.safety import ownership
 
 #: Seconds for which the answer to a read vouches for a leg.
@@ -62,6 +63,7 @@ class Kept:
     :ivar memory: what the guard remembers of its decisions.
     :ivar tuned: what it remembers of the times of connections.
     :ivar failed: what could not be done, for the log.
+    :ivar tally: what was done so far, for whoever counts.
     :ivar unseen: something has changed that no scan has seen yet.
     :ivar due: when to scan though nothing changes, by the clock.
     """
@@ -75,6 +77,7 @@ class Kept:
     memory: roles.GuardMemory = roles.GuardMemory()
     tuned: tuning.TuningMemory = tuning.TuningMemory()
     failed: frozenset[str] = frozenset()
+    tally: tallies.Tally = tallies.Tally()
     unseen: bool = False
     due: float = 0.0
 

@@ -86,8 +86,10 @@ class Looker:
     def _tell_pauses(self, pauses: Mapping[str, float]) -> None:
         for name, seconds in pauses.items():
             if name in self.kept.guarded.arrays:
+                alias = self.kept.guarded.volume(name).alias
+                self.kept.tally = self.kept.tally.stood(alias, seconds)
                 LOG.info('volume %s (%s): its I/O stood still for %.1f s',
-                         self.kept.guarded.volume(name).alias, name, seconds)
+                         alias, name, seconds)
 
     def _suspect(self, now: float) -> float:
         """Find out what stands still, and when to look again."""
@@ -126,6 +128,8 @@ class Looker:
         kept.snapshot = snapshots.carry_over(kept.snapshot, self._scan())
         kept.guarded = guard_kept.Guarded(dict(known.match(
             kept.snapshot, kept.guarded.arrays).arrays), known)
+        kept.tally = kept.tally.only({
+            kept.guarded.volume(name).alias for name in kept.guarded.arrays})
         decision = self._decide(this.now)
         if decision.probe:
             self._ask(this, decision.probe)
@@ -227,6 +231,8 @@ class Looker:
         subject = _subject(step)
         match outcome:
             case None:
+                self.kept.tally = self.kept.tally.done(
+                    step.volume.alias, type(step.action).__name__)
                 LOG.info('volume %s: done: %s', step.volume.alias,
                          act.words(step.action))
             case not_done.Ended():

@@ -34,6 +34,7 @@ from os_brick.agent import log_once
 from os_brick.agent import model
 from os_brick.agent.model import devices
 from os_brick.agent.model import snapshots
+from os_brick.agent.model import tallies
 from os_brick.agent.safety import ownership
 
 #: Seconds between two looks at least, be the wake-ups a storm.
@@ -77,6 +78,18 @@ class GuardLoop:
     def anchors(self) -> Mapping[str, str]:
         """Array -> the leg that is its anchor; for any thread."""
         return self._looker.kept.memory.anchors
+
+    @property
+    def tally(self) -> tallies.Tally:
+        """What was done so far; for any thread."""
+        return self._looker.kept.tally
+
+    @property
+    def standing(self) -> Mapping[str, float]:
+        """Array -> for how many seconds its I/O stands still."""
+        seen = self._looker.kept.io_history
+        return {name: seen.looked_at - since
+                for name, (_ended, since) in seen.standing.items()}
 
     def publish(self, known: ownership.KnownVolumes) -> None:
         """Take in what is claimed from now on; for the passes' thread."""

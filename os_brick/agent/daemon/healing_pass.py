@@ -71,6 +71,7 @@ class Pass:
     :ivar done: the actions that were carried out.
     :ivar faults: what the pass before found to be wrong with this host.
     :ivar unfit: and ``unreached``: the same of this pass; see ``HostFaults``.
+    :ivar put_off: volume -> which limits delay what was decided for it.
     :ivar refused: replica -> what was to be done with its copy, and was not
         by a rule's word.
     :ivar refused_before: the same of the pass before.
@@ -96,6 +97,7 @@ class Pass:
     faults: blame.HostFaults = blame.NONE
     unfit: str = ''
     unreached: dict[str, str] = dataclasses.field(default_factory=dict)
+    put_off: dict[str, list[str]] = dataclasses.field(default_factory=dict)
     refused: dict[str, Refusal] = dataclasses.field(default_factory=dict)
     refused_before: Mapping[str, Refusal] = dataclasses.field(
         default_factory=dict)

@@ -143,6 +143,7 @@ class Serving:
         if why:
             self._put_off(this, volume, act.words(action), 'put off: %s'
                           % why)
+            this.put_off.setdefault(volume.uuid, []).append(why)
         elif holding.starts_copy(action, array):
             this.copying.add(array.name)
         return bool(why)

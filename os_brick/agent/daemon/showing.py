@@ -37,6 +37,7 @@ from os_brick.agent.healing import blame
 from os_brick.agent.healing import decision
 from os_brick.agent import log_once
 from os_brick.agent import model
+from os_brick.agent.model import tallies
 from os_brick.agent.provisioner import outbox
 from os_brick.agent.reporting import changes
 from os_brick.agent.reporting import document
@@ -72,6 +73,8 @@ class Showing:
     :param notify: tells systemd.
     :param port: where the metrics may be fetched; None: nowhere.
     :param sinks: told of health codes; shown, too.
+    :param counted: what the guard has done, and array -> for how many seconds
+        its I/O stands still.
     :param story: writes down what was said; None: nobody does.
     """
 
@@ -81,7 +84,10 @@ class Showing:
                  clock: clocks.Clock = clocks.HOST,
                  story: chronicle.Chronicle | None = None,
                  port: endpoint.Endpoint | None = None,
-                 sinks: outlets.Outlets | None = None) -> None:
+                 sinks: outlets.Outlets | None = None,
+                 counted: Callable[[], tuple[
+                     tallies.Tally, Mapping[str, float]]]
+                 = lambda: (tallies.Tally(), {})) -> None:
         self._conf = conf
         self._host = host
         self._anchors = anchors
@@ -91,6 +97,8 @@ class Showing:
         self._sinks = outlets.Outlets() if sinks is None else sinks
         self._clock = clock
         self._log_once = log_once.LogOnce()
+        self._counted = counted
+        self._passes = {'ended': 0, 'failed': 0}
         self._answered_at: float | None = None
         self._last: document.Document | None = None
         self._line = ''
@@ -102,16 +110,19 @@ class Showing:
     def show(self, this: healing_pass.Pass, served: Iterable[outbox.Served],
              sources: Sources) -> None:
         """Show what a pass has found out; it fails never."""
+        self._passes['ended'] += 1
         with self._log_once.sheltered('showing the state'):
             self._show(self._facts(this, served, sources))
 
     def failed(self, error: BaseException) -> None:
         """Show that a pass has failed; what was known stays shown."""
+        self._passes['failed'] += 1
         with self._log_once.sheltered('showing the state'):
             moment = self._moment(0.0)
             last = self._last or document.build(document.Facts(
                 self._agent(), moment))
-            self._write(document.judged({**last, 'time': {
+            counts = {**last['counts'], 'passes': dict(self._passes)}
+            self._write(document.judged({**last, 'counts': counts, 'time': {
                 'wall': moment.wall, 'boot': moment.boot,
                 'boottime': moment.boottime}}, self._mutes(),
                 '%s: %s' % (type(error).__name__, error),
@@ -212,7 +223,8 @@ class Showing:
                 faults.get(uuid, blame.NONE), {
                     replica.uuid: (found.why, found.since)
                     for replica in volume.replicas
-                    if (found := this.refused.get(replica.uuid))}))
+                    if (found := this.refused.get(replica.uuid))},
+                tuple(this.put_off.get(uuid, ()))))
         return document.Facts(
             self._agent(), moment, this.snapshot, tuple(known),
             self._answered_at, next(filter(None, map(
@@ -220,7 +232,8 @@ class Showing:
             waiting, sources.known.doubts, self._mutes(),
             this.limits.paused, own_disk=sources.store.trouble,
             certificates=sources.ends.certificates,
-            sinks=self._sinks.state())
+            sinks=self._sinks.state(), counts=document.Counts(
+                self._passes, sources.way.calls, *self._counted()))
 
     @staticmethod
     def _records(uuid: str, array: model.Array | None,
@@ -267,9 +280,12 @@ class Showing:
 
     def _agent(self) -> document.Agent:
         conf = self._conf
+        guard = conf.io_guard
+        if conf.dry_run and guard == 'on':
+            guard = 'observe'
         return document.Agent(self._host, os.getpid(), started(os.getpid()),
                               conf.provisioner_driver, conf.poll_interval,
-                              conf.io_guard)
+                              guard, conf.dry_run)
 
 
 def started(pid: int, proc: str = '/proc') -> int:

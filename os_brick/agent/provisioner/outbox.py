@@ -17,6 +17,7 @@ arrive is in the ledger before it is sent, and leaves it when it was taken.
 
 from __future__ import annotations
 
+import collections
 from collections.abc import Callable
 import dataclasses
 import logging
@@ -56,6 +57,7 @@ class Outbox:
 
     :ivar unavailable: the last call found that nobody answers.
     :ivar errors: what was asked -> why it failed the last time.
+    :ivar calls: call, how it ended -> how often, since the start.
     """
 
     def __init__(self, driver: base.ProvisionerDriver, store: ledger.Ledger,
@@ -67,13 +69,15 @@ class Outbox:
         self._stopping = stopping
         self.unavailable = False
         self.errors: dict[str, str] = {}
+        self.calls: collections.Counter[tuple[str, str]] = (
+            collections.Counter())
 
     def ask(self, subject: str, call: Callable[[], object]) -> bool:
         """Call the provisioner; say what went wrong once."""
         asked, subject = subject, 'provisioner, %s' % subject
         self.errors.pop(asked, None)
         try:
-            self._call(call)
+            self._call(asked.partition(' ')[0], call)
         except base.ProvisionerError as error:
             self.errors[asked] = str(error)
             self._log_once.trouble(subject, str(error))
@@ -81,20 +85,27 @@ class Outbox:
         self._log_once.fine(subject)
         return True
 
-    def _call(self, call: Callable[[], object]) -> None:
+    def _call(self, name: str, call: Callable[[], object]) -> None:
         """:raises base.ProvisionerError: also for a defect of the driver."""
         self.unavailable = False
+        ended = 'defect'
         try:
             call()
+            ended = 'answered'
         except base.Unavailable:
             self.unavailable = True
+            ended = 'unavailable'
             raise
-        except base.ProvisionerError:
+        except base.ProvisionerError as error:
+            ended = {base.Unauthorized: 'unauthorized',
+                     base.Rejected: 'rejected'}.get(type(error), 'failed')
             raise
         except BaseException as error:
             LOG.debug('defect in the driver', exc_info=True)
             raise base.ProvisionerError('defect in the driver: %s: %s' % (
                 type(error).__name__, error)) from error
+        finally:
+            self.calls[name, ended] += 1
 
     def deliver(self, volume: model.Volume) -> bool:
         """Send the volume's reports in order; True when none is left."""
@@ -115,7 +126,7 @@ class Outbox:
                 waits = True
                 continue
             try:
-                self._call(lambda: self._driver.report_replica_state(
+                self._call('report', lambda: self._driver.report_replica_state(
                     volume, replica, pending.state))
             except base.Rejected as error:
                 LOG.warning('%s: %s was declined: %s', subject,

@@ -29,6 +29,7 @@ from typing import Any
 from os_brick.agent import model
 from os_brick.agent.model import pauses
 from os_brick.agent.model import snapshots
+from os_brick.agent.model import tallies
 from os_brick.agent.reporting import health
 from os_brick.agent.reporting import mutes
 from os_brick.agent.reporting import volume_document
@@ -63,7 +64,7 @@ class Agent:
     :ivar started: when the process has started, in the kernel's clock ticks
         since the boot; tells it from another one of the same pid.
     :ivar interval: seconds between two passes.
-    :ivar guard: ``io_guard``.
+    :ivar guard: ``io_guard``; what is left of it where ``dry_run`` is set.
     """
 
     host: model.Host
@@ -72,6 +73,24 @@ class Agent:
     driver: str = ''
     interval: float = 30.0
     guard: str = 'on'
+    dry_run: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Counts:
+    """What was counted since the agent was started.
+
+    :ivar passes: how they ended -> how many.
+    :ivar calls: call of the provisioner, how it ended -> how many.
+    :ivar guard: what the guard has done.
+    :ivar standing: array -> for how many seconds its I/O stands still.
+    """
+
+    passes: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    calls: Mapping[tuple[str, str], int] = dataclasses.field(
+        default_factory=dict)
+    guard: tallies.Tally = tallies.Tally()
+    standing: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,6 +108,7 @@ class Facts:
     :ivar own_disk: the state directory cannot be used.
     :ivar certificates: the provisioner's and this host's.
     :ivar sinks: name, waiting, lost, trouble of each event sink.
+    :ivar counts: what was counted since the start.
     """
 
     agent: Agent
@@ -106,6 +126,7 @@ class Facts:
     own_disk: bool = False
     certificates: tuple[model.Certificate, ...] = ()
     sinks: Sequence[Mapping[str, Any]] = ()
+    counts: Counts = Counts()
 
 
 def build(facts: Facts) -> Document:
@@ -117,7 +138,7 @@ def build(facts: Facts) -> Document:
         'schema': SCHEMA,
         'agent': {'version': agent.host.version, 'pid': agent.pid,
                   'started': agent.started, 'interval': agent.interval,
-                  'guard': agent.guard},
+                  'guard': agent.guard, 'dry_run': agent.dry_run},
         'host': {'name': agent.host.name, 'nqn': agent.host.nqn,
                  'uuid': agent.host.uuid},
         'time': {'wall': moment.wall, 'boot': moment.boot,
@@ -141,7 +162,23 @@ def build(facts: Facts) -> Document:
         'certificates': [{'whose': one.whose, 'ends_at': one.ends_at}
                          for one in facts.certificates],
     }
+    document['counts'] = _counts(facts.counts)
     return judged(document, facts.muted, facts.failed, facts.own_disk)
+
+
+def _counts(counts: Counts) -> dict[str, Any]:
+    return {
+        'passes': dict(counts.passes),
+        'calls': [{'call': call, 'result': result, 'count': count}
+                  for (call, result), count in sorted(counts.calls.items())],
+        'guard_actions': [
+            {'volume': volume, 'action': action, 'count': count}
+            for (volume, action), count in sorted(
+                counts.guard.actions.items())],
+        'pauses': [{'volume': volume, 'counts': list(one.counts),
+                    'total': one.total}
+                   for volume, one in sorted(counts.guard.pauses.items())],
+        'standing': dict(counts.standing)}
 
 
 def judged(document: Document, muted: tuple[mutes.Mute, ...],
@@ -163,8 +200,16 @@ def headline(document: Document) -> str:
     volumes = document['volumes']
     here = [volume for volume in volumes if volume['array']]
     bad = sum(volume['good'] < volume['wanted'] for volume in here)
-    return '%d volumes, %d attached, %d degraded; provisioner %s%s' % (
-        len(volumes), len(here), bad,
-        'does not answer' if document['provisioner']['error'] else 'answers',
-        '; %d reports wait' % document['reports_waiting']
-        if document['reports_waiting'] else '')
+    paused = document['paused']
+    words = ['%d volumes, %d attached, %d degraded' % (
+        len(volumes), len(here), bad), 'provisioner %s' % (
+            'does not answer' if document['provisioner']['error']
+            else 'answers')]
+    if document['reports_waiting']:
+        words.append('%d reports wait' % document['reports_waiting'])
+    if document['agent']['dry_run']:
+        words.append('dry_run: nothing is done')
+    if paused:
+        words.append('all paused' if any(not one['volume'] for one in paused)
+                     else '%d paused' % len(paused))
+    return '; '.join(words)

@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
+import datetime
 from typing import Any
 
 from os_brick.agent.model import examinations
@@ -54,6 +55,8 @@ CODES: Mapping[str, Code] = {
                                     examinations.VERY_SOON)),
     'COPIES_IN_DOUBT': Code(CRITICAL, 'it is not certain which copy holds '
                                       'every acknowledged write'),
+    'DRY_RUN': Code(WARNING, 'the agent only talks: it does nothing to this '
+                             'host'),
     'EVENTS_LOST': Code(WARNING, 'an event sink does not take all events'),
     'GUARD_OFF': Code(WARNING, 'nothing keeps I/O moving when a target is '
                                'lost'),
@@ -146,7 +149,10 @@ def _of_host(document: Mapping[str, Any]) -> Iterator[Finding]:
     if document['reports_waiting']:
         yield found('REPORTS_WAITING', '%d reports wait to be taken by the '
                     'provisioner' % document['reports_waiting'])
-    if document['agent']['guard'] != 'on':
+    if document['agent'].get('dry_run'):
+        yield found('DRY_RUN', 'dry_run is set: nothing is healed, cut off or '
+                    'requested')
+    elif document['agent']['guard'] != 'on':
         yield found('GUARD_OFF', 'io_guard = %s' % document['agent']['guard'])
     for one in document.get('event_sinks', ()):
         if one['trouble']:
@@ -161,9 +167,15 @@ def _of_host(document: Mapping[str, Any]) -> Iterator[Finding]:
     yield from _of_certificates(document.get('certificates', ()),
                                 document['time']['wall'])
     for one in document['paused']:
-        yield found('AGENT_PAUSED', 'paused: %s' % (
-            one.get('reason') or 'no reason was given'),
-            one.get('volume') or '')
+        yield found('AGENT_PAUSED', 'paused until %s: %s' % (
+            when(one['until']), one['reason'] or 'no reason was given'),
+            one['volume'])
+
+
+def when(wall: float) -> str:
+    """Return a time of the wall clock as an operator of this host has it."""
+    return datetime.datetime.fromtimestamp(wall).astimezone().strftime(
+        '%Y-%m-%d %H:%M:%S %Z')
 
 
 def _of_certificates(listed: Sequence[Mapping[str, Any]],

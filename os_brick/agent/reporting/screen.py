@@ -56,7 +56,8 @@ def status(shown: document.Document, judged: verdict.Verdict, wall: float,
         raise KeyError(only)
     lines = [*_head(shown, judged, wall, paint)]
     for volume in volumes:
-        lines += ['', *_volume(volume, wall, paint)]
+        lines += ['', *_volume(volume, wall, paint),
+                  *_held(shown, volume, wall)]
     if not only:
         lines += [] if volumes else ['', 'No volume of this host is listed']
         lines += _left_alone(shown)
@@ -124,6 +125,20 @@ def _volume(volume: Mapping[str, Any], wall: float,
     for leg in volume['other_legs']:
         yield from _wrapped('%s: leg of no replica that is listed (%s)' % (
             leg['device'], ', '.join(leg['flags'])), 2)
+
+
+def _held(shown: document.Document, volume: Mapping[str, Any],
+          wall: float) -> Iterator[str]:
+    """Say what keeps the agent from working on the volume."""
+    if not volume['array']:
+        return
+    for one in shown.get('paused', ()):
+        if one['volume'] in ('', volume['alias']):
+            yield from _wrapped('paused by the operator, for another %s%s' % (
+                span(one['until'] - wall), one['reason']
+                and ': ' + one['reason']), 2)
+    for why in volume.get('put_off', ()):
+        yield from _wrapped('put off: %s' % why, 2)
 
 
 def _replica(replica: Mapping[str, Any], wall: float,

@@ -41,6 +41,7 @@ class Known:
     :ivar rate: bytes a second of the resync under way, None: not known.
     :ivar refused: replica -> why a rule keeps its copy out, or from being let
         go, and agent time since when.
+    :ivar put_off: which limits delay what is decided.
     """
 
     volume: model.Volume
@@ -53,6 +54,7 @@ class Known:
     faults: blame.HostFaults = blame.NONE
     refused: Mapping[str, tuple[str, float]] = dataclasses.field(
         default_factory=dict)
+    put_off: tuple[str, ...] = ()
 
 
 def build(known: Known, snapshot: snapshots.HostSnapshot,
@@ -66,7 +68,7 @@ def build(known: Known, snapshot: snapshots.HostSnapshot,
     found: dict[str, Any] = {
         'uuid': volume.uuid, 'alias': volume.alias, 'size': volume.size,
         'array': None, 'good': 0, 'wanted': 0, 'doubt': '', 'alarm': '',
-        'ended': '',
+        'ended': '', 'put_off': [],
         'reports_waiting': waiting,
         'replicas': [], 'other_legs': []}
     if array is None:
@@ -87,7 +89,7 @@ def build(known: Known, snapshot: snapshots.HostSnapshot,
         'good': sum(map(snapshot.good, array.legs)),
         'wanted': max(view.goal, array.raid_disks),
         'alarm': custody.alarm(view), 'doubt': view.nonsense,
-        'ended': view.ended,
+        'ended': view.ended, 'put_off': list(known.put_off),
         'replicas': [{**_replica(view, replica, known.anchor, wall_of),
                       **_refused(known.refused.get(replica.uuid), wall_of)}
                      for replica in volume.replicas],

@@ -73,6 +73,19 @@ class HostTest(base.BaseTestCase):
                 (host.multipath(None), 1, 'nvme_core'),
                 (host.multipath('N\n'), 1, 'off'),
                 (host.multipath('Y\n'), 0, 'on'),
+                (host.modules({'raid1', 'nvme_tcp'}, True), 0,
+                 'modules: raid1, nvme_tcp'),
+                (host.modules({'raid1', 'nvme_rdma'}, False), 0,
+                 'raid1, nvme_rdma'),
+                (host.modules({'nvme_tcp'}, True), 2, 'no module raid1'),
+                (host.modules({'raid1'}, True), 2, 'nvme_tcp nor nvme_rdma'),
+                (host.modules({'raid1'}, False), 0, 'is not seen from here'),
+                (host.kernel('5.4.0-150-generic'), 1, 'no fast_io_fail_tmo'),
+                (host.kernel('5.14.0-427.el9'), 1, 'is not followed'),
+                (host.kernel('6.1.0-31-amd64'), 0, 'Linux 6.1.0-31-amd64'),
+                (host.kernel('10.0'), 0, 'Linux 10.0'),
+                (host.helper('sudo: no'), 2, 'sudo: no'),
+                (host.helper(''), 0, 'helper starts'),
                 (host.lock('/a', '', '/b'), 2, '/b in nova.conf'),
                 (host.lock('/a', 'no', None), 2, '/a: no'),
                 (host.lock('/a/', '', '/a'), 0, 'is nova\'s'),
@@ -85,6 +98,22 @@ class HostTest(base.BaseTestCase):
             self.assertEqual(code, worst.code, str(worst))
             self.assertIn(words, worst.details)
             self.assertEqual(bool(code), bool(worst.remedy))
+
+    def test_what_mdadm_may_do(self) -> None:
+        for content, found in (
+                ('', 0), ('HOMEHOST <system>\nMAILADDR root\n', 0),
+                ('POLICY domain=a action=re-add\n', 0),
+                ('# POLICY action=spare\n', 0),
+                ('POLICY action=force-spare\n', 1),
+                ('policy domain=a\n  path=* action=spare\n', 1),
+                ('POLICY action=spare-same-slot\nPOLICY action=spare\n', 2)):
+            said = list(host.mdadm_policy({'/m.conf': content}))
+            self.assertEqual(found, len(said), content)
+            for one in said:
+                self.assertIs(findings.Code.WARNING, one.code)
+                self.assertIn('/m.conf: POLICY action=', one.details)
+        self.assertIn('action=force-spare:', next(host.mdadm_policy(
+            {'/m.conf': 'POLICY action=force-spare'})).details)
 
     def test_the_worst_decides(self) -> None:
         self.assertEqual(0, findings.worst([]))

@@ -41,6 +41,9 @@ class CommandCase(base.BaseTestCase):
             'run_dir': os.path.join(self.folder, 'run'),
             'local_inventory_file': os.path.join(self.folder, 'volumes')}
         self.locks = self.folder
+        # no sudo is found: it might ask whoever runs the tests a password
+        self.environment = {**os.environ, 'PYTHONPATH': self.folder,
+                            'PATH': '/nowhere'}
         with open(self.values['local_inventory_file'], 'w',
                   encoding='ascii') as inventory:
             inventory.write('volumes: []\n')
@@ -49,8 +52,7 @@ class CommandCase(base.BaseTestCase):
         return subprocess.run(
             [sys.executable, '-W', 'ignore', '-m', 'os_brick.cmd.agent',
              *words], cwd=TREE, text=True, stdin=subprocess.DEVNULL,
-            env={**os.environ, 'PYTHONPATH': self.folder},
-            capture_output=True, timeout=PATIENCE)
+            env=self.environment, capture_output=True, timeout=PATIENCE)
 
     def configured(self, **values: str) -> list[str]:
         path = os.path.join(self.folder, 'agent.conf')
@@ -63,7 +65,7 @@ class CommandCase(base.BaseTestCase):
                              % self.locks)
         return ['--config-file', path]
 
-    def refused(self, status: int, argv: list[str], *words: str) -> None:
+    def refused(self, status: int, argv: list[str], *words: str) -> str:
         """It ends so, and with one line that has these words in it."""
         ended = self.run_agent(*argv)
         self.assertEqual(status, ended.returncode, ended.stderr)
@@ -73,3 +75,4 @@ class CommandCase(base.BaseTestCase):
         self.assertEqual('', ended.stdout)
         for word in words:
             self.assertIn(word, ended.stderr)
+        return ended.stderr

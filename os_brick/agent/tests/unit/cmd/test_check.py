@@ -14,10 +14,12 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import subprocess
 import sys
 import tempfile
+import threading
 
 import fixtures
 from oslotest import base
@@ -31,6 +33,8 @@ from os_brick.agent.tests.unit import small_world
 from os_brick.cmd import agent
 from os_brick.cmd import check
 from os_brick.cmd import checking
+from os_brick.cmd import starting
+from os_brick.cmd import unit_file
 
 
 #: Prints which modules are loaded once the start has been checked.
@@ -65,6 +69,7 @@ class CheckTest(command_case.CommandCase):
                             ('"banana" is no UUID', 'failure'),
                             ('1.5 becomes 2', 'warning'),
                             ('"local" can be loaded', 'success'),
+                            ('privileged helper could not', 'failure'),
                             ('state_dir', 'failure')):
             one, = [one for details, one in found.items() if words in details]
             self.assertEqual(code, one['code'])
@@ -223,6 +228,76 @@ class StartTest(command_case.CommandCase):
     def test_a_defect_stops_nothing(self) -> None:
         self.assertIn('starts all the same', self.said(
             side_effect=ValueError('x')))
+
+
+class HostTest(command_case.CommandCase):
+
+    def test_modules(self) -> None:
+        loaded, installed = (os.path.join(self.folder, name)
+                             for name in ('module', 'modules'))
+        os.makedirs(os.path.join(loaded, 'raid1'))
+        self.assertEqual(({'raid1'}, False),
+                         checking._modules('6.1', loaded, installed))
+        os.makedirs(os.path.join(installed, '6.1'))
+        for name, text in (
+                ('modules.builtin', 'kernel/drivers/nvme/host/nvme-tcp.ko\n'),
+                ('modules.dep', 'kernel/x/nvme-rdma-old.ko: kernel/y.ko\n')):
+            with open(os.path.join(installed, '6.1', name), 'w',
+                      encoding='ascii') as stream:
+                stream.write(text)
+        self.assertEqual(({'raid1', 'nvme_tcp'}, True),
+                         checking._modules('6.1', loaded, installed))
+
+    def test_files_of_mdadm(self) -> None:
+        folder = os.path.join(self.folder, 'mdadm.conf.d')
+        os.mkdir(folder)
+        for name in ('b.conf', 'c.old'):
+            with open(os.path.join(folder, name), 'w',
+                      encoding='ascii') as stream:
+                stream.write('x')
+        self.assertEqual({os.path.join(folder, 'b.conf'): 'x'},
+                         checking._mdadm(['/nowhere', folder]))
+
+    def test_the_watchdog(self) -> None:
+        etc, lib = (os.path.join(self.folder, name) for name in ('etc', 'lib'))
+        for path, text, expected in (
+                (None, '', 0.0),
+                ((lib, unit_file.UNIT), '[Service]\nWatchdogSec=300\n', 300.0),
+                ((etc, unit_file.UNIT), ' WatchdogSec = 5min 30s\n', 330.0),
+                ((lib, unit_file.UNIT + '.d', 'b.conf'),
+                 'WatchdogSec=60\n', 60.0),
+                ((etc, unit_file.UNIT + '.d', 'a.conf'),
+                 'WatchdogSec=20\n', 60.0),
+                ((etc, unit_file.UNIT + '.d', 'b.conf'),
+                 'WatchdogSec=40\n', 40.0),
+                ((etc, unit_file.UNIT + '.d', 'c.conf'),
+                 '#WatchdogSec=10\nWatchdogSec=infinity\n', 0.0)):
+            if path:
+                name = os.path.join(*path)
+                os.makedirs(os.path.dirname(name), exist_ok=True)
+                with open(name, 'w', encoding='ascii') as stream:
+                    stream.write(text)
+            self.assertEqual(expected, unit_file.watchdog([etc, lib]),
+                             str(path))
+
+    def test_spans(self) -> None:
+        for span, seconds in (('', 0), ('0', 0), ('300', 300), ('2m', 120),
+                              ('1h 2min 3s', 3723), ('500ms', 0.5),
+                              ('1.5s', 1.5), ('soon', 0), ('3 banana', 0)):
+            self.assertEqual(seconds, unit_file.seconds(span), span)
+
+
+class HelperTest(base.BaseTestCase):
+
+    def test_what_it_says_late(self) -> None:
+        words = starting.HelperWords()
+        words.FIRST_WORD = 60.0
+        late = threading.Timer(0.1, words.filter, [logging.LogRecord(
+            '', logging.WARNING, '', 0, 'privsep log: sudo: no', (), None)])
+        late.start()
+        self.addCleanup(late.join)
+        self.assertEqual(words.NOT_STARTED + 'sudo: no; it ended',
+                         words.words(ValueError('it ended')))
 
 
 class NovaTest(command_case.CommandCase):

@@ -124,7 +124,14 @@ class TestCommand(command_case.CommandCase):
         with open(argv[1], 'a', encoding='utf-8') as stream:
             stream.write('[privsep_nvme_agent]\nhelper_command = %s\n'
                          % script)
-        self.refused(starting.HELPER, argv, 'sudo: a password is required')
+        said = self.refused(starting.HELPER, argv,
+                            'sudo: a password is required')
+        self.assertEqual(1, said.count('could not be started'))
+
+    def test_there_is_no_sudo(self):
+        self.refused(starting.HELPER, self.configured(),
+                     'privileged helper could not be started', "'sudo'",
+                     'helper_command')
 
     def test_a_directory_as_configuration_file(self):
         self.refused(starting.NO_FILE, ['--config-file', self.folder],
@@ -153,6 +160,18 @@ class TestCommand(command_case.CommandCase):
                      self.folder, 'no *.conf')
         self.refused(starting.NO_FILE, ['--config-dir', '/nowhere'],
                      '/nowhere')
+
+    def test_what_is_no_sub_command(self):
+        self.refused(starting.USAGE, ['statsu'], 'no sub-command "statsu"',
+                     'is status meant?')
+
+    def test_a_sub_command_behind_options(self):
+        self.refused(starting.USAGE, [*self.configured(), 'pause', '--all'],
+                     'a sub-command comes first: nvme-agent pause')
+
+    def test_what_no_agent_has_written(self):
+        self.refused(1, ['history', *self.configured()],
+                     self.values['state_dir'], 'has not run here')
 
     def test_an_unknown_option(self):
         self.refused(starting.USAGE, [*self.configured(), '--banana'],

@@ -53,6 +53,22 @@ class CommandsTest(base.BaseTestCase):
             self.assertFalse(commands.named(words))
         self.assertTrue(commands.named(['use', 'x']))
 
+    def test_the_daemon_takes_no_words(self) -> None:
+        for words in ([], ['--debug'], ['--config-file', 'x']):
+            commands.look(words)
+        for word, hint in (('statsu', 'is status meant?'),
+                           ('', 'no sub-command ""; see'),
+                           ('banana', 'no sub-command "banana"; see')):
+            error = self.assertRaises(starting.CannotStart, commands.look,
+                                      [word])
+            self.assertEqual(starting.USAGE, error.status)
+            self.assertIn(hint, str(error))
+
+    def test_one_behind_options(self) -> None:
+        self.assertEqual('', commands.misplaced(['--banana', 'x']))
+        self.assertIn('nvme-agent pause ...', commands.misplaced(
+            ['--debug', 'pause', '--all']))
+
     def test_the_configuration_files_are_handed_on(self) -> None:
         error = self.assertRaises(
             commands.CommandError, self.run_it, 'use', 'a', 'b',

@@ -201,6 +201,27 @@ class TestLost(GuardianCase):
                           in self.host.did[-2:]])
         self.assertIsNone(self.fast['nvme11'])
 
+    def test_what_was_done_is_counted(self) -> None:
+        self.looks(1.0)
+        self.flow = model.IoCounters(0, 1)
+        self.lose('A')
+        self.looks(1.1)
+        counted = self.guardian.tally.actions
+        for action in ('FailLeg', 'Disconnect'):
+            self.assertEqual(1, counted['volume1', action])
+        self.assertLess(0.5, self.guardian.standing['md1'])
+        self.flow = model.IoCounters(1, 0)
+        self.looks(1.0)
+        self.assertEqual({}, self.guardian.standing)
+        one = self.guardian.tally.pauses['volume1']
+        self.assertEqual(1, one.counts[-1])
+        self.assertLess(0.5, one.total)
+        # it is no longer here
+        self.host.legs.clear()
+        self.guardian.wake()
+        self.looks(1.0)
+        self.assertEqual({}, self.guardian.tally.pauses)
+
     def test_an_unknown_state_is_lost_named_and_looked_at_again(
             self) -> None:
         self.looks(1.0)

@@ -618,6 +618,18 @@ class TestWords(ShownCase):
                   and len(below) >= len(line)}
         self.assertEqual({*health.CODES}, titles)
 
+    def test_each_section_says_what_to_do(self) -> None:
+        with open(os.path.join(DOCUMENTATION, 'health.rst'),
+                  encoding='utf-8') as page:
+            text = page.read()
+        sections = re.split(r'^([A-Z_]+)\n-+\n', text, flags=re.M)[1:]
+        for code, section in zip(sections[::2], sections[1::2]):
+            self.assertTrue(section.strip().startswith(
+                '*%s' % health.CODES[code].severity.capitalize()), code)
+            for part in ('Impact', 'Diagnosis', 'mitigation'):
+                self.assertRegex(section, r'(?mi)^%s\b|^Diagnosis and %s$' % (
+                    part, part), code)
+
     def test_the_list_of_codes(self) -> None:
         out = self.useFixture(fixtures.StringStream('stdout')).stream
         with fixtures.MonkeyPatch('sys.stdout', out):

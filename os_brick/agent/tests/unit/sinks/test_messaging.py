@@ -9,16 +9,12 @@
 #    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 #    License for the specific language governing permissions and limitations
 #    under the License.
-"""The sink oslo_messaging, over oslo.messaging's driver in memory.
-
-With NVME_AGENT_TEST_TRANSPORT_URL (rabbit://...) over a real broker, too.
-"""
+"""The sink oslo_messaging, over oslo.messaging's driver in memory."""
 
 from __future__ import annotations
 
 import json
 import logging
-import os
 import sys
 import threading
 from typing import Any
@@ -41,7 +37,6 @@ import oslo_messaging  # noqa: E402
 
 HOST = model.Host('nqn.2014-08.org.example:host', None, 'compute', '1.0')
 LONG = 60
-URL = 'NVME_AGENT_TEST_TRANSPORT_URL'
 
 
 def notice(level: str = 'FATAL') -> sinks.Notice:
@@ -71,8 +66,6 @@ class Listener:
 
 class MessagingCase(base.BaseTestCase):
 
-    url = 'fake://'
-
     def conf(self, **values: object) -> Any:
         conf = small_world.configuration()
         transport = oslo_messaging.get_notification_transport(
@@ -99,7 +92,7 @@ class MessagingTest(MessagingCase):
 
     def test_each_level(self) -> None:
         topic = 'test-%s' % uuid.uuid4()
-        conf = self.conf(transport_url=self.url, driver=['messagingv2'],
+        conf = self.conf(transport_url='fake://', driver=['messagingv2'],
                          topics=[topic])
         listener = self.listening(conf, topic)
         sink = messaging.MessagingSink(conf)
@@ -125,7 +118,7 @@ class MessagingTest(MessagingCase):
 
     def test_a_broker_that_fails(self) -> None:
         sink = messaging.MessagingSink(self.conf(
-            transport_url=self.url, driver=['messagingv2']))
+            transport_url='fake://', driver=['messagingv2']))
         self.addCleanup(sink.close)
         with fixtures.MockPatchObject(
                 oslo_messaging.Notifier, '_notify',
@@ -139,7 +132,7 @@ class MessagingTest(MessagingCase):
         """oslo.messaging itself only logs that."""
         log = self.useFixture(fixtures.FakeLogger())
         sink = messaging.MessagingSink(self.conf(
-            transport_url=self.url, driver=['messagingv2']))
+            transport_url='fake://', driver=['messagingv2']))
         self.addCleanup(sink.close)
         for _number in range(2):
             with fixtures.MockPatchObject(
@@ -164,13 +157,13 @@ class MessagingTest(MessagingCase):
                  'see transport_url')):
             error = self.assertRaises(
                 sinks.ConfigurationError, messaging.MessagingSink,
-                self.conf(**{'transport_url': self.url, **values}))
+                self.conf(**{'transport_url': 'fake://', **values}))
             self.assertIn(words, str(error))
             self.assertNotIn('secret', str(error))
 
     def test_it_does_not_try_for_ever(self) -> None:
         sink = messaging.MessagingSink(self.conf(
-            transport_url=self.url, driver=['messagingv2']))
+            transport_url='fake://', driver=['messagingv2']))
         self.addCleanup(sink.close)
         self.assertEqual(messaging.RETRIES, sink._notifier.retry)
 
@@ -181,16 +174,6 @@ class MessagingTest(MessagingCase):
                 small_world.configuration())
             self.assertEqual((), messaging.MessagingSink.sections())
         self.assertIn('os-brick-nvme-agent[oslo_messaging]', str(error))
-
-
-class RealBrokerTest(MessagingTest):
-    """The same, where a broker was named."""
-
-    def setUp(self) -> None:
-        super().setUp()
-        if URL not in os.environ:
-            self.skipTest('%s names no broker' % URL)
-        self.url = os.environ[URL]
 
 
 class StartTest(command_case.CommandCase):

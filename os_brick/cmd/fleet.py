@@ -33,6 +33,7 @@ from os_brick.agent import model
 from os_brick.agent.vendors import base
 from os_brick.agent.vendors import etcd
 from os_brick.agent.vendors.fleet import admin
+from os_brick.agent.vendors.fleet import limits
 from os_brick.agent.vendors.fleet import loading
 from os_brick.agent.vendors.fleet import report
 from os_brick.agent.vendors.fleet import roles
@@ -94,9 +95,15 @@ def _spares(fleet: Fleet, said: argparse.Namespace) -> _Answer:
 
 def _drain(fleet: Fleet, said: argparse.Namespace) -> _Answer:
     lines: list[str] = []
+    most = told = 0
     while True:
         begun, left = fleet.operator.drain(said.target, said.at_once)
         lines += begun
+        most = max(most, left)
+        if said.wait and (left != told or begun):
+            print('%d of %d replicas have left %s' % (
+                most - left, most, said.target), file=sys.stderr, flush=True)
+        told = left
         if not left or not said.wait:
             break
         time.sleep(PAUSE)
@@ -104,6 +111,14 @@ def _drain(fleet: Fleet, said: argparse.Namespace) -> _Answer:
         '%d replicas are still on %s%s' % (
             left, said.target, '' if not left else
             '; run this again, or with --wait')]
+
+
+def _limits(fleet: Fleet, said: argparse.Namespace) -> _Answer:
+    given = {name: value for name, value in (
+        ('target', said.target), ('domain', said.domain),
+        ('total', said.all)) if value is not None}
+    made = fleet.operator.limit(given)
+    return limits.dump(made), [report.limits_line(limits.dump(made))]
 
 
 def _move(fleet: Fleet, said: argparse.Namespace) -> _Answer:
@@ -138,6 +153,12 @@ def _simple(call: Callable[[admin.Operator, argparse.Namespace], object],
         text = words % vars(said)
         return {'done': text}, [text]
     return run
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError('%s is no count' % text)
+    return int(text)
 
 
 _UUID = 'UUID of the namespace'
@@ -176,6 +197,13 @@ _COMMANDS: tuple[tuple[str, str, tuple[tuple[str, dict[str, Any]], ...],
                        'whole fleet on the move at once (%(default)s)'}),
         ('--wait', {'action': 'store_true',
                     'help': 'until none is left there'})), _drain),
+    ('limits', 'show or set how many copies may be under way at once', (
+        ('--target', {'type': _count, 'metavar': 'N',
+                      'help': 'to one target; 0: any number'}),
+        ('--domain', {'type': _count, 'metavar': 'N',
+                      'help': 'to one failure domain; 0: any number'}),
+        ('--all', {'type': _count, 'metavar': 'N',
+                   'help': 'in the fleet; 0: any number'})), _limits),
     ('hand-over', 'let another host heal a volume', (
         ('volume', {}), ('host', {})),
      _simple(lambda to, said: to.hand_over(said.volume, said.host),

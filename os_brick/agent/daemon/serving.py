@@ -136,6 +136,10 @@ class Serving:
         why = holding.action(action, array, holding.copying(
             this.snapshot, self._knowledge.arrays, this.copying),
             this.limits)
+        resync = holding.wanted(action, volume, array)
+        if resync is not None and not why:
+            this.wanted.append(resync)
+            why = this.limits.word.delays(resync.replica.uuid)
         if why:
             self._put_off(this, volume, act.words(action), 'put off: %s'
                           % why)

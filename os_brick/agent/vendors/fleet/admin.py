@@ -18,6 +18,7 @@ done twice.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from collections.abc import Mapping
 import dataclasses
 import random
 import time
@@ -27,6 +28,7 @@ from os_brick.agent import model
 from os_brick.agent.vendors import base
 from os_brick.agent.vendors.fleet import changes
 from os_brick.agent.vendors.fleet import fields
+from os_brick.agent.vendors.fleet import limits as limits_room
 from os_brick.agent.vendors.fleet import schema
 from os_brick.agent.vendors.fleet import store
 from os_brick.agent.vendors.inventory import inventory_file
@@ -41,6 +43,7 @@ class Everything:
     :ivar records: (host, volume) -> the volume as that host has it.
     :ivar alive: hosts whose lease runs -> the document of their key.
     :ivar fenced: host -> why.
+    :ivar resyncs: (host, replica) -> the place of its copy.
     """
 
     view: store.View
@@ -52,6 +55,7 @@ class Everything:
     cordoned: frozenset[str]
     alive: dict[str, str]
     fenced: dict[str, str]
+    resyncs: dict[tuple[str, str], limits_room.Place]
     problems: tuple[str, ...]
 
     def owned(self) -> Iterator[tuple[str, schema.Record]]:
@@ -92,6 +96,14 @@ class Operator:
         """Let no spare be taken; '': let them be taken again."""
         view, fleet = self._fleet()
         return self._set(view, dataclasses.replace(fleet, hold=why))
+
+    def limit(self, given: Mapping[str, int]) -> limits_room.Limits:
+        """Set how much may be copied at once; what is not given stays."""
+        view, fleet = self._fleet()
+        limits = dataclasses.replace(fleet.limits, **given)
+        if limits != fleet.limits:
+            self._set(view, dataclasses.replace(fleet, limits=limits))
+        return limits
 
     def _fleet(self) -> tuple[store.View, schema.Fleet]:
         view = self._store.read([self._keys.schema])
@@ -144,7 +156,12 @@ class Operator:
              in view.below(keys.owners).items()}, spares, uses,
             frozenset(map(schema.unquote, view.below(keys.cordons))),
             {schema.unquote(host): value.text for host, value
-             in view.below(keys.alives).items()}, fenced, tuple(problems))
+             in view.below(keys.alives).items()}, fenced,
+            {(schema.unquote(host), replica):
+             limits_room.load_place(value.text)
+             for name, value in view.below(keys.resyncs).items()
+             for host, _, replica in [name.partition('/')]},
+            tuple(problems))
 
     # volumes
 

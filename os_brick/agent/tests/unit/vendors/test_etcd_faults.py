@@ -315,12 +315,19 @@ class UsersTestCase(AloneTestCase):
         one.retire_replica(self.volume(), self.replica(1))
         one.confirm_replica_removed(self.volume(), self.replica(1))
         self.assertEqual({2, 5}, set(self.states(one)))
+        self.operator.limit({'total': 1})
+        self.states(one)
+        copy = model.Resync(self.volume(), self.replica(5))
+        for under_way, wanted in (([], [copy]), ([copy], []), ([], [])):
+            self.assertEqual({}, one.delay_resyncs(under_way, wanted))
         # as another host
         thief = self.agent('two', user='one')
         for call in (lambda: thief.get_volumes(host('two'), (), ()),
                      lambda: thief.heartbeat(host('two'), 30),
                      lambda: thief.request_replacement(
-                         self.volume(2), self.replica(3))):
+                         self.volume(2), self.replica(3)),
+                     lambda: thief._share.change(
+                         etcd_fleet.volume_uuid(2), lambda record: None)):
             error = self.assertRaises(vendor.Unauthorized, call)
             self.assertIn('etcd_user', str(error))
         wire_of_one = one._store
@@ -329,7 +336,8 @@ class UsersTestCase(AloneTestCase):
         for key in (theirs, keys.schema, keys.fenced('two'),
                     keys.owners + etcd_fleet.volume_uuid(2),
                     keys.spares + ns(5), keys.alive('two'),
-                    keys.event('two', 1), keys.cordon('x')):
+                    keys.event('two', 1), keys.cordon('x'),
+                    keys.resync('two', ns(3)), keys.intent('two')):
             for text in ('stolen', None):
                 self.assertRaises(vendor.Unauthorized, wire_of_one.write,
                                   store.Write({key: text}))

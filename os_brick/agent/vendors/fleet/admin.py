@@ -227,6 +227,12 @@ class Operator:
                 continue
             if entry.successor is not None:
                 return entry.successor
+            leaving = _leaving(record)
+            if leaving:
+                raise base.Rejected(
+                    'replica %s of volume %s is still on the move, and a '
+                    'volume gives up one at a time; try again when it has '
+                    'left' % (leaving, record.listing.alias))
             if not entry.member:
                 raise base.Rejected('replica %s is to be let go already'
                                     % replica)
@@ -316,6 +322,8 @@ class Operator:
         :param at_once: replicas of the fleet that may be on the move.
         :returns: what was begun now, and how many are still on the target.
         """
+        every = self.everything()
+        known(every, target)
         self.cordon(target, True)
         every = self.everything()
         live = [entry for _host, record in every.owned()
@@ -323,8 +331,32 @@ class Operator:
         moving = sum(entry.state is State.TERMINATING for entry in live)
         there = [entry for entry in live
                  if entry.backing.target.nqn == target]
-        waiting = [entry.uuid for entry in there if entry.member]
+        # a volume gives up one replica at a time
+        waiting = [next(entry.uuid for entry in record.entries
+                        if entry in there and entry.member)
+                   for _host, record in every.owned()
+                   if not _leaving(record) and any(
+                       entry in there and entry.member
+                       for entry in record.entries)]
         begun = []
         for uuid in waiting[:max(0, at_once - moving)]:
             begun.append('%s -> %s' % (uuid, self.move(uuid)))
         return begun, len(there)
+
+
+def _leaving(record: schema.Record) -> str:
+    """Return the replica of a volume that is on the move, or ''."""
+    return next((entry.uuid for entry in record.entries if entry.live
+                 and entry.state is State.TERMINATING), '')
+
+
+def known(every: Everything, target: str) -> None:
+    """:raises base.Rejected: nothing is on that target, nor was cordoned."""
+    if target not in every.cordoned and target not in {
+            one.target.nqn for one in (
+                *(entry.backing for record in every.records.values()
+                  for entry in record.entries),
+                *(spare.backing for spare in every.spares.values()),
+                *(use.backing for use in every.uses.values()))}:
+        raise base.Rejected('nothing in etcd is on a target "%s"; "status" '
+                            'and "spares" show their names' % target)

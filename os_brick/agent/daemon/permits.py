@@ -108,11 +108,9 @@ class Permits:
                wanted: Mapping[str, model.Resync]) -> dict[str, str]:
         """Return what waits while nobody answers."""
         limit = self._conf.resync_permit_timeout
-        self._unanswered = {uuid: self._unanswered.get(uuid, this.now)
-                            for uuid in wanted}
         waits = {}
         for uuid, resync in wanted.items():
-            waited = this.now - self._unanswered[uuid]
+            waited = this.now - self._unanswered.setdefault(uuid, this.now)
             if resync.planned or waited < limit * _share(uuid):
                 waits[uuid] = _NOBODY % limit
             elif uuid not in self._without:
@@ -121,7 +119,7 @@ class Permits:
                     'provisioner\'s word: it limits copies, and could not be '
                     'asked for %.0f s (option resync_permit_timeout)',
                     resync.volume.alias, uuid, waited)
-        self._without = frozenset(wanted) - frozenset(waits)
+        self._without |= frozenset(wanted) - frozenset(waits)
         return waits
 
 

@@ -103,6 +103,10 @@ class Serving:
                     action, volume, records))
             elif not self._delayed(this, volume, array, action):
                 done |= self.execute(this, action, volume, records)
+                resync = holding.wanted(action, volume, array)
+                if resync is not None and action not in this.done:
+                    # it must not keep a place from all others for ever
+                    this.wanted.remove(resync)
         served = outbox.Served(
             volume, records, decided.requests, decided.targets_wanted, done,
             decided.due_in, faults)

@@ -19,6 +19,7 @@ import fixtures
 
 from os_brick.agent.daemon import healing_pass
 from os_brick.agent.healing import holding
+from os_brick.agent.host import execute
 from os_brick.agent import model
 from os_brick.agent.model import actions as act
 from os_brick.agent.tests.unit import small_world
@@ -103,6 +104,39 @@ class PermitsTest(small_world.WorldCase):
         self.host.settle()
         self.cycle.run()
         self.assertEqual((set(), set()), self.asked[-1])
+
+    def test_what_cannot_be_begun_keeps_no_place(self) -> None:
+        def broken(action: act.Action) -> None:
+            if isinstance(action, act.AddLeg):
+                raise execute.Refused('it is ahead')
+        self.host.broken = broken
+        self.lose()
+        self.until_wanted()
+        self.asked.clear()
+        passes = 0
+        for _number in range(10):
+            while self.cycle.run() == 0.0:
+                passes += 1
+                self.assertLess(passes, 15)
+            self.clock.advance(10.0)
+        kept = [bool(wanted) for _under_way, wanted in self.asked]
+        self.assertIn(True, kept)
+        self.assertNotIn((True, True), zip(kept, kept[1:]))
+
+    def test_an_outage_is_not_prolonged_by_what_fails(self) -> None:
+        log = self.useFixture(fixtures.FakeLogger(level=logging.INFO))
+        self.lose_and_learn()
+        lock = True
+
+        def broken(action: act.Action) -> None:
+            if lock and isinstance(action, act.AddLeg):
+                raise execute.Refused('not now')
+        self.host.broken = broken
+        self.turn(35)
+        lock = False
+        self.turn(2)
+        self.assertTrue(self.added())
+        self.assertEqual(1, log.output.count('may begin without'))
 
     def test_a_wait_is_no_busy_loop(self) -> None:
         self.answer = {C: FULL}

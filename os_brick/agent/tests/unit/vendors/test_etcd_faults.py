@@ -410,6 +410,30 @@ class TlsTestCase(AloneTestCase):
                                       host(), (), ())
             self.assertIn('etcd_c', str(error))
 
+    def test_a_user_beside_the_certificate(self):
+        self.begin()
+        self.load({2: (3, 4)}, name='two')
+        made = self.made
+        for line in (*roles.commands(self.prefix, 'one'),
+                     'user add nvme-agent-one:pw-one',
+                     'user grant-role nvme-agent-one nvme-agent-one',
+                     'user add root:rootpw', 'user grant-role root root',
+                     'auth enable'):
+            self.member.control('--cacert', made.ca, '--cert', made.client,
+                                '--key', made.client, *line.split())
+        user = {'etcd_user': 'nvme-agent-one', 'etcd_password': 'pw-one'}
+        # etcd refuses such a certificate, whoever asks
+        error = self.assertRaises(vendor.Unauthorized, self.volumes,
+                                  self.made_driver(**user))
+        self.assertIn('etcd_cert_file', str(error))
+        plain = certificates.nameless(self.directory)
+        user.update(etcd_cert_file=plain, etcd_key_file=plain)
+        one = self.made_driver(**user)
+        one.heartbeat(host('one'), 30)
+        self.assertEqual({1, 2}, set(self.states(one)))
+        self.assertRaises(vendor.Unauthorized, self.volumes,
+                          self.made_driver(**user), 'two')
+
     def test_when_the_certificates_end(self):
         made = self.made_driver()
         self.assertEqual(

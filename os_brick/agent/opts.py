@@ -95,6 +95,16 @@ OPTS: list[cfg.Opt] = [
                     'same time before the copy to another replica waits. A '
                     'replica that returns is never made to wait: only what '
                     'it missed is copied. 0: no limit.'),
+    cfg.FloatOpt('resync_permit_timeout', default=300.0, min=0.0,
+                 mutable=True,
+                 help='Seconds that a copy which makes an array whole waits '
+                      'at most for a provisioner that limits the copies in '
+                      'its fleet and cannot be asked. Then it begins '
+                      'without. Copies that wait for the same reason begin '
+                      'at different times in the second half of it. A '
+                      'planned exchange waits for as long as it takes. A '
+                      'provisioner that answers may delay either for '
+                      'longer.'),
     cfg.StrOpt('exchange_hours', default='',
                regex=r'^$|^([01]?[0-9]|2[0-3])-([01]?[0-9]|2[0-4])$',
                mutable=True,

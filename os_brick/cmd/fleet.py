@@ -33,6 +33,7 @@ from os_brick.agent import model
 from os_brick.agent.vendors import base
 from os_brick.agent.vendors import etcd
 from os_brick.agent.vendors.fleet import admin
+from os_brick.agent.vendors.fleet import limits
 from os_brick.agent.vendors.fleet import loading
 from os_brick.agent.vendors.fleet import report
 from os_brick.agent.vendors.fleet import roles
@@ -94,9 +95,15 @@ def _spares(fleet: Fleet, said: argparse.Namespace) -> _Answer:
 
 def _drain(fleet: Fleet, said: argparse.Namespace) -> _Answer:
     lines: list[str] = []
+    most = told = 0
     while True:
         begun, left = fleet.operator.drain(said.target, said.at_once)
         lines += begun
+        most = max(most, left)
+        if said.wait and (left != told or begun):
+            print('%d of %d replicas have left %s' % (
+                most - left, most, said.target), file=sys.stderr, flush=True)
+        told = left
         if not left or not said.wait:
             break
         time.sleep(PAUSE)
@@ -104,6 +111,14 @@ def _drain(fleet: Fleet, said: argparse.Namespace) -> _Answer:
         '%d replicas are still on %s%s' % (
             left, said.target, '' if not left else
             '; run this again, or with --wait')]
+
+
+def _limits(fleet: Fleet, said: argparse.Namespace) -> _Answer:
+    given = {name: value for name, value in (
+        ('target', said.target), ('domain', said.domain),
+        ('total', said.all)) if value is not None}
+    made = fleet.operator.limit(given)
+    return limits.dump(made), [report.limits_line(limits.dump(made))]
 
 
 def _move(fleet: Fleet, said: argparse.Namespace) -> _Answer:
@@ -140,6 +155,34 @@ def _simple(call: Callable[[admin.Operator, argparse.Namespace], object],
     return run
 
 
+def _cordon(to: admin.Operator, target: str, on: bool) -> None:
+    admin.known(to.everything(), target)
+    to.cordon(target, on)
+
+
+def _fence(to: admin.Operator, host: str, why: str) -> None:
+    """A name that was mistyped must not look like a host that is fenced."""
+    every = to.everything()
+    if host not in {*every.alive, *every.fenced, *(
+            one for one, _uuid in every.records)}:
+        raise base.Rejected('there is no host "%s" in etcd; "status" shows '
+                            'their names' % host)
+    to.fence(host, why)
+
+
+def _uuid(text: str) -> str:
+    try:
+        return model.normalise_uuid(text)
+    except (TypeError, ValueError):
+        raise argparse.ArgumentTypeError('%s is no UUID' % text) from None
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError('%s is no count' % text)
+    return int(text)
+
+
 _UUID = 'UUID of the namespace'
 #: name, help, arguments, what it does
 _COMMANDS: tuple[tuple[str, str, tuple[tuple[str, dict[str, Any]], ...],
@@ -159,23 +202,30 @@ _COMMANDS: tuple[tuple[str, str, tuple[tuple[str, dict[str, Any]], ...],
     ('status', 'show hosts, volumes and replicas', (), _status),
     ('spares', 'show the pool', (), _spares),
     ('give-back', 'return a namespace to the pool that was let go', (
-        ('namespace', {'type': model.normalise_uuid, 'help': _UUID}),),
+        ('namespace', {'type': _uuid, 'help': _UUID}),),
      _simple(lambda to, said: to.give_back(said.namespace),
              '%(namespace)s is in the pool again')),
     ('cordon', 'take no spare of a target', (('target', {}),),
-     _simple(lambda to, said: to.cordon(said.target, True),
+     _simple(lambda to, said: _cordon(to, said.target, True),
              'no spare of %(target)s is taken')),
     ('uncordon', 'take spares of a target again', (('target', {}),),
-     _simple(lambda to, said: to.cordon(said.target, False),
+     _simple(lambda to, said: _cordon(to, said.target, False),
              'spares of %(target)s are taken again')),
     ('move', 'exchange a replica for a spare', (
-        ('replica', {'type': model.normalise_uuid, 'help': _UUID}),), _move),
+        ('replica', {'type': _uuid, 'help': _UUID}),), _move),
     ('drain', 'cordon a target and exchange all replicas on it', (
         ('target', {}),
-        ('--at-once', {'type': int, 'default': 4, 'help': 'replicas of the '
+        ('--at-once', {'type': _count, 'default': 4, 'help': 'replicas of the '
                        'whole fleet on the move at once (%(default)s)'}),
         ('--wait', {'action': 'store_true',
                     'help': 'until none is left there'})), _drain),
+    ('limits', 'show or set how many copies may be under way at once', (
+        ('--target', {'type': _count, 'metavar': 'N',
+                      'help': 'to one target; 0: any number'}),
+        ('--domain', {'type': _count, 'metavar': 'N',
+                      'help': 'to one failure domain; 0: any number'}),
+        ('--all', {'type': _count, 'metavar': 'N',
+                   'help': 'in the fleet; 0: any number'})), _limits),
     ('hand-over', 'let another host heal a volume', (
         ('volume', {}), ('host', {})),
      _simple(lambda to, said: to.hand_over(said.volume, said.host),
@@ -190,10 +240,10 @@ _COMMANDS: tuple[tuple[str, str, tuple[tuple[str, dict[str, Any]], ...],
              '%(volume)s is forgotten; its namespaces wait for give-back')),
     ('fence', 'let a host only observe', (
         ('host', {}), ('why', {})),
-     _simple(lambda to, said: to.fence(said.host, said.why),
+     _simple(lambda to, said: _fence(to, said.host, said.why),
              'the host %(host)s observes')),
     ('unfence', 'let a host heal again', (('host', {}),),
-     _simple(lambda to, said: to.fence(said.host, ''),
+     _simple(lambda to, said: _fence(to, said.host, ''),
              'the host %(host)s heals again')),
     ('hold', 'let no spare be taken in the whole fleet', (('why', {}),),
      _simple(lambda to, said: to.hold(said.why), 'on hold: %(why)s')),
@@ -206,14 +256,19 @@ _COMMANDS: tuple[tuple[str, str, tuple[tuple[str, dict[str, Any]], ...],
 
 
 def _parser() -> argparse.ArgumentParser:
-    common = argparse.ArgumentParser(add_help=False)
-    common.add_argument('--config-file', action='append',
-                        help='file with the options etcd_… (%s)'
-                        % DEFAULT_CONFIG)
-    common.add_argument('--json', action='store_true',
-                        help='print JSON')
+    first, common = (argparse.ArgumentParser(add_help=False)
+                     for _ in range(2))
+    # before the command or after it; what is not said after it must not
+    # undo what was said before
+    for place, files, as_json in ((first, None, False), (
+            common, argparse.SUPPRESS, argparse.SUPPRESS)):
+        place.add_argument('--config-file', action='append', default=files,
+                           help='file with the options etcd_… (%s)'
+                           % DEFAULT_CONFIG)
+        place.add_argument('--json', action='store_true', default=as_json,
+                           help='print JSON')
     parser = argparse.ArgumentParser(
-        'nvme-agent-fleet',
+        'nvme-agent-fleet', parents=[first],
         description='Volumes and spares of a fleet, in etcd.')
     subs = parser.add_subparsers(metavar='COMMAND', required=True)
     for name, words, arguments, run in _COMMANDS:

@@ -23,6 +23,7 @@ import argparse
 import collections
 from concurrent import futures
 import contextlib
+import csv
 import dataclasses
 import json
 import multiprocessing
@@ -49,6 +50,8 @@ KEYS = schema.Keys('/nvme-agent')
 EXTRA, MIB = 4, 2 ** 20
 #: Volumes and spares that are loaded in one go.
 AT_ONCE = 250
+COLUMNS = ('agents', 'phase', 'seconds', 'req/s', 'most', 'p50', 'p95', 'p99',
+           'max', 'failed', 'late', 'etcd', 'agents_cpu', 'db')
 HEAD = ('agents  phase      seconds   req/s   most  p50 ms  p95 ms  p99 ms  '
         'max ms  failed  late s  etcd CPU  agents CPU  db MiB (used)')
 
@@ -107,6 +110,7 @@ class Run:
         self.operator = admin.Operator(self.store, KEYS)
         self.marks: list[Mark] = []
         self.lost_cpu = 0.0
+        self.rows: list[tuple[object, ...]] = []
         self.workers: list[tuple[Any, Any]] = []
 
     def say(self, words: str) -> None:
@@ -251,6 +255,15 @@ class Run:
                       if first.at <= at < second.at) or [0.0]
         rates = collections.Counter(int(one[0] - first.at)
                                     for one in within)
+        self.rows.append((
+            self.agents, first.name, '%.0f' % seconds,
+            '%.0f' % (len(within) / seconds), max(rates.values(), default=0),
+            *('%.1f' % _part(took, part) if any(one[2] for one in within)
+              else '' for part in (50, 95, 99, 100)),
+            sum(not one[2] for one in within), '%.1f' % _part(late, 99),
+            '%.0f' % (100 * (second.etcd_cpu - first.etcd_cpu) / seconds),
+            '%.0f' % (100 * (second.agents_cpu - first.agents_cpu) / seconds),
+            '%.1f' % (second.size / MIB) if second.size else ''))
         return ('%6d  %-9s  %7.0f  %6.0f %6d  %6.1f  %6.1f  %6.1f  %6.0f  '
                 '%6d  %6.1f  %7.0f%%  %9.0f%%  %6.1f (%.1f)' % (
                     self.agents, first.name, seconds, len(within) / seconds,
@@ -286,20 +299,28 @@ def main() -> int:
     add('--outage', type=float, default=120.0)
     add('--patience', type=float, default=600.0, help='seconds for all legs '
         'to be replaced; the exit status is 1 where they are not')
+    add('--csv', help='write the figures to this file too, for '
+        'tools/bench/fleet_plot.py')
     add('--processes', type=int, default=2)
     add('--threads', type=int, default=8)
     said = parser.parse_args()
     failed = False
-    lines = []
+    lines: list[str] = []
+    rows: list[tuple[object, ...]] = []
     # what was started is to be ended
     signal.signal(signal.SIGTERM, lambda *_words: sys.exit(143))
     for agents in said.agents:
         with contextlib.ExitStack() as stack:
             run = Run(agents, said, stack)
             lines += run.play()
+            rows += run.rows
             failed |= run.failed
         print('load average: %.1f %.1f %.1f, %s' % (
             *os.getloadavg(), json.dumps(vars(said))), file=sys.stderr)
+    if said.csv:
+        with open(said.csv, 'w', encoding='utf-8', newline='') as stream:
+            csv.writer(stream, lineterminator='\n').writerows(
+                [COLUMNS, *rows])
     print(HEAD)
     print('\n'.join(lines))
     return 1 if failed else 0

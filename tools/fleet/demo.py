@@ -35,6 +35,8 @@ from os_brick.agent.vendors.fleet import store
 
 KEYS = schema.Keys('/nvme-agent')
 DEAD, DRAINED, AT_ONCE, RESYNCS, HANDING = 1, 3, 4, 1, 0.1
+#: Copies at once, to one shelf and in all.
+TO_ONE, IN_ALL = 2, 5
 #: Simulated seconds within which all has to be well again.
 PATIENCE = 1800.0
 
@@ -110,6 +112,7 @@ class Story:
         print('a real etcd of three members: %s' % ', '.join(endpoints))
         self.command('init')
         self.command('load', path)
+        self.command('limits', '--target', str(TO_ONE), '--all', str(IN_ALL))
         self.fleet = hosts.Fleet(self.plan, endpoints, self.folder,
                                  max_resyncs=RESYNCS)
         self.stack.callback(self.fleet.close)
@@ -241,6 +244,12 @@ def checked(story: Story, drained_from: int) -> tuple[audit.Audit, int]:
         if host.degraded:
             wrongs.append('%s: an array was degraded by the drain'
                           % host.name)
+    for what, most, limit in (
+            ('to one shelf', story.fleet.to_one, TO_ONE),
+            ('in all', story.fleet.resyncs, IN_ALL)):
+        if most > limit:
+            wrongs.append('%d copies at once %s, where %d may be' % (
+                most, what, limit))
     if seen.moving > AT_ONCE:
         wrongs.append('%d replicas were on the move' % seen.moving)
     if wrongs:
@@ -263,11 +272,13 @@ def play(plan: shelves.Plan, folder: str) -> str:
         return (
             'FLEET hosts=%d volumes=%d legs_lost=%d legs_drained=%d '
             'spares_taken=%d taken_twice=0 members_killed=%d '
-            'resyncs_at_once_per_host=%d moved_at_once=%d degraded_by_drain=0'
+            'resyncs_at_once_per_host=%d resyncs_to_one_shelf=%d '
+            'resyncs_at_once=%d moved_at_once=%d degraded_by_drain=0'
             ' write_errors=0 simulated_s=%.0f seconds=%.0f' % (
                 plan.hosts, plan.hosts * plan.volumes, lost, drained,
                 len(spares), story.killed,
-                max(host.resyncs for host in story.fleet.hosts), moving,
+                max(host.resyncs for host in story.fleet.hosts),
+                story.fleet.to_one, story.fleet.resyncs, moving,
                 story.fleet.baton.now, time.monotonic() - story.began))
 
 

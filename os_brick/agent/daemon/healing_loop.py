@@ -20,6 +20,7 @@ goes on to the next.
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Iterable
 import contextlib
 import dataclasses
 import logging
@@ -35,6 +36,7 @@ from os_brick.agent.daemon import knowledge
 from os_brick.agent.daemon import limits
 from os_brick.agent.daemon import observer
 from os_brick.agent.daemon import outlets
+from os_brick.agent.daemon import permits
 from os_brick.agent.daemon import serving
 from os_brick.agent.daemon import showing
 from os_brick.agent.daemon import telling
@@ -100,6 +102,8 @@ class HealingLoop:
             store, self._knowledge, self._outbox, log, store.rebooted())
         self._limits = limits.Reader(conf, store, clock, self._knowledge,
                                      self._observer)
+        self._permits = permits.Permits(conf, driver, self._outbox,
+                                        self._knowledge)
         self._show = show
         self._expiry = expiry.Expiry(driver, self._outbox, clock)
         self._sources = showing.Sources(self._knowledge, self._outbox, store,
@@ -124,7 +128,7 @@ class HealingLoop:
         self._last = this
         self._ask_and_look(this)
         self._take_in_choices()
-        this.limits = self._limits.read()
+        this.limits = self._limits.read(self._permits.ask(this, last))
         # a volume's own reports are all that serving it adds to these
         this.owing = self._ledger.owing()
         self._attachments.begin(this)
@@ -146,6 +150,8 @@ class HealingLoop:
         this.targets_wanted = frozenset[str]().union(
             *(one.targets_wanted for one in served))
         busy |= any(one.busy for one in served)
+        busy |= this.limits.word.limited and bool(
+            _replicas(this.wanted) - _replicas(last.wanted))
         busy |= bool(this.targets_wanted - last.targets_wanted)
         self._publish(self._knowledge.learnt())
         for gone in last.subjects - this.subjects:
@@ -252,3 +258,7 @@ class HealingLoop:
                     served.append(self._serving.serve(this, volume, array))
         self._serving.ended()
         return served
+
+
+def _replicas(wanted: Iterable[model.Resync]) -> frozenset[str]:
+    return frozenset(resync.replica.uuid for resync in wanted)

@@ -64,6 +64,8 @@ class Pass:
     :ivar targets_wanted: replicas whose targets are asked for.
     :ivar limits: what an operator, or an option, holds back.
     :ivar copying: arrays to which a copy was begun in this pass.
+    :ivar wanted: the copies that nothing here holds back; a provisioner that
+        limits them may.
     :ivar lock_held: os-brick's lock could not be taken: all actions wait.
     :ivar subjects: the troubles that were met; those of the last pass that
         are not among them are over.
@@ -90,6 +92,7 @@ class Pass:
     targets_wanted: frozenset[str] = frozenset()
     limits: holding.Limits = holding.Limits()
     copying: set[str] = dataclasses.field(default_factory=set)
+    wanted: list[model.Resync] = dataclasses.field(default_factory=list)
     lock_held: bool = False
     subjects: set[str] = dataclasses.field(default_factory=set)
     connects: list[Connecting] = dataclasses.field(default_factory=list)

@@ -46,8 +46,11 @@ class Reader:
         self._observer = tell
         self._paused: dict[str, pauses.Pause] = {}
 
-    def read(self) -> holding.Limits:
-        """Return what holds back now."""
+    def read(self, word: holding.Word = holding.Word()) -> holding.Limits:
+        """Return what holds back now.
+
+        :param word: the provisioner's.
+        """
         paused = self._ledger.pauses()
         if paused is None:
             # what is paused stays so while the disk cannot be asked
@@ -60,7 +63,7 @@ class Reader:
         return holding.Limits(
             paused, self._conf.dry_run, self._conf.max_resyncs,
             holding.within(self._conf.exchange_hours, time.localtime(
-                self._clock.wall()).tm_hour))
+                self._clock.wall()).tm_hour), word)
 
     def _say(self, volume: str, pause: pauses.Pause | None) -> None:
         known = self._knowledge.learnt().volumes.get(volume)

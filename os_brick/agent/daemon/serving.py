@@ -107,6 +107,10 @@ class Serving:
                     action, volume, records))
             elif not self._delayed(this, volume, array, action):
                 done |= self._acting.execute(this, action, volume, records)
+                resync = holding.wanted(action, volume, array)
+                if resync is not None and action not in this.done:
+                    # it must not keep a place from all others for ever
+                    this.wanted.remove(resync)
         served = outbox.Served(
             volume, records, decided.requests, decided.targets_wanted, done,
             decided.due_in, faults)
@@ -140,6 +144,10 @@ class Serving:
         why = holding.action(action, array, holding.copying(
             this.snapshot, self._knowledge.arrays, this.copying),
             this.limits)
+        resync = holding.wanted(action, volume, array)
+        if resync is not None and not why:
+            this.wanted.append(resync)
+            why = this.limits.word.delays(resync.replica.uuid)
         if why:
             self._put_off(this, volume, act.words(action), 'put off: %s'
                           % why)

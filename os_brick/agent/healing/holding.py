@@ -31,6 +31,29 @@ _COPYING = frozenset(['recover', 'resync', 'repair', 'reshape'])
 
 
 @dataclasses.dataclass(frozen=True)
+class Word:
+    """What the provisioner says of copies to other replicas.
+
+    :ivar limited: none begins but those that were asked for and need not
+        wait.
+    :ivar asked: replicas that were asked for.
+    :ivar waits: replica -> why it is not copied to yet.
+    """
+
+    limited: bool = False
+    asked: frozenset[str] = frozenset()
+    waits: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+    def delays(self, replica: str) -> str:
+        """Return why a copy does not begin, '' where it may."""
+        if not self.limited:
+            return ''
+        if replica not in self.asked:
+            return 'the provisioner limits copies, and is asked first'
+        return self.waits.get(replica, '')
+
+
+@dataclasses.dataclass(frozen=True)
 class Limits:
     """What holds back now.
 
@@ -39,6 +62,7 @@ class Limits:
     :ivar resyncs: arrays that may be copied to at the same time, 0: any
         number.
     :ivar may_exchange: a planned exchange may begin at this hour.
+    :ivar word: what the provisioner allows in its fleet.
     """
 
     paused: Mapping[str, pauses.Pause] = dataclasses.field(
@@ -46,6 +70,7 @@ class Limits:
     dry_run: bool = False
     resyncs: int = 0
     may_exchange: bool = True
+    word: Word = Word()
 
     def pause(self, uuid: str) -> pauses.Pause | None:
         """Return the operator's pause of a volume, if there is one."""
@@ -82,13 +107,43 @@ def action(wanted: act.Action, array: model.Array,
         return ('option exchange_hours: a planned exchange does not begin at '
                 'this hour')
     if limits.resyncs and starts_copy(wanted, array):
-        under_way = [other.alias or other.name for other in arrays
-                     if other.sync_action in _COPYING
-                     and other.name != array.name]
-        if len(under_way) >= limits.resyncs:
+        others = [other.alias or other.name for other in arrays
+                  if other.sync_action in _COPYING
+                  and other.name != array.name]
+        if len(others) >= limits.resyncs:
             return 'option max_resyncs: %s under way' % ', '.join(
-                sorted(under_way))
+                sorted(others))
     return ''
+
+
+def wanted(copy: act.Action, volume: model.Volume, array: model.Array
+           ) -> model.Resync | None:
+    """Return the copy that an action begins; None: it begins none."""
+    if not starts_copy(copy, array):
+        return None
+    if isinstance(copy, act.ReplaceLeg):
+        spare = array.leg(copy.spare)
+        uuid = spare.replica_uuid if spare is not None else None
+        return _resync(volume, uuid, True)
+    assert isinstance(copy, act.AddLeg)
+    return _resync(volume, copy.replica_uuid, False)
+
+
+def under_way(volume: model.Volume, array: model.Array
+              ) -> list[model.Resync]:
+    """Return the copies that md makes now, which brings legs up to date."""
+    if array.sync_action not in _COPYING:
+        return []
+    return [resync for resync in (
+        _resync(volume, leg.replica_uuid, array.whole)
+        for leg in array.legs if not leg.in_sync and not leg.faulty
+        and (leg.slot is not None or not array.whole)) if resync is not None]
+
+
+def _resync(volume: model.Volume, uuid: str | None,
+            planned: bool) -> model.Resync | None:
+    return None if uuid is None else model.Resync(
+        volume, volume.replica(uuid) or model.Replica(uuid), planned)
 
 
 def starts_copy(wanted: act.Action, array: model.Array) -> bool:

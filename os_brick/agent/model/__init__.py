@@ -30,11 +30,13 @@ from os_brick.agent.model.volumes import normalise_uuid
 from os_brick.agent.model.volumes import Portal
 from os_brick.agent.model.volumes import Replica
 from os_brick.agent.model.volumes import ReplicaState
+from os_brick.agent.model.volumes import Resync
 from os_brick.agent.model.volumes import Target
 from os_brick.agent.model.volumes import Volume
 
 __all__ = [
     'Array', 'belongs', 'Certificate', 'Controller', 'Event', 'Examination',
     'Host', 'IoCounters', 'Leg', 'Namespace', 'normalise_address',
-    'normalise_uuid', 'Portal', 'Replica', 'ReplicaState', 'Target', 'Volume',
+    'normalise_uuid', 'Portal', 'Replica', 'ReplicaState', 'Resync', 'Target',
+    'Volume',
 ]

@@ -272,6 +272,19 @@ class Volume:
 
 
 @dataclasses.dataclass(frozen=True)
+class Resync:
+    """The copy of a whole volume to one of its replicas.
+
+    :ivar planned: the array is whole without it, and it may wait for as long
+        as it takes.
+    """
+
+    volume: Volume
+    replica: Replica
+    planned: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
 class Host:
     """This host, as Cinder gave it to the provisioner."""
 

@@ -83,6 +83,21 @@ def judge(answer: object) -> Judgement:
     return Judgement(volumes, problems)
 
 
+def delays(answer: object) -> dict[str, str] | None:
+    """Return which copies have to wait, and why.
+
+    :returns: None where nothing is limited.
+    :raises base.BadAnswer: it cannot be believed.
+    """
+    if answer is None:
+        return None
+    if not isinstance(answer, Mapping):
+        raise base.BadAnswer('the driver returned %s, which does not say '
+                             'what copies have to wait' % _kind(answer))
+    return {str(replica): str(why) or 'the provisioner does not say why'
+            for replica, why in answer.items()}
+
+
 def contested(words: Mapping[str, model.Volume]) -> dict[str, list[str]]:
     """Return the replicas that several volumes list, and these volumes."""
     owners: dict[str, list[str]] = {}

@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Collection
+from collections.abc import Mapping
 from collections.abc import Sequence
 
 from oslo_config import cfg
@@ -33,7 +34,7 @@ NAMESPACE = 'os_brick.agent.provisioners'
 #: (major, minor) of this interface; see "The interface's version" in the
 #: guide for drivers.  Within a major number a driver goes on working as it
 #: is: methods are added with a default, fields at the end, never taken away.
-INTERFACE_VERSION = (1, 1)
+INTERFACE_VERSION = (1, 2)
 
 
 class ProvisionerError(Exception):
@@ -146,6 +147,33 @@ class ProvisionerDriver(abc.ABC):
         one sets ``observe`` of the volume on the others, in words for an
         operator.  These guard I/O and change, report and ask nothing (S12).
         """
+
+    def delay_resyncs(self, under_way: Collection[model.Resync],
+                      wanted: Collection[model.Resync]
+                      ) -> Mapping[str, str] | None:
+        """Say which copies are not to begin yet, for the sake of the fleet.
+
+        For a provisioner that limits how much is copied at once, to a target
+        say.  Called once in each pass, after :meth:`get_volumes`; what is
+        wanted may begin in the pass that follows, and not before.  What is
+        neither under way nor wanted in a later call has ended, or never
+        began: it frees its place.  So does a host that calls no more, within
+        a bound of the driver's own.
+
+        :param under_way: the copies that the kernel makes now, whether they
+            were asked for or not: each has a place, whatever the limit is.
+        :param wanted: those that the agent would begin.  One that may begin
+            has its place from then on, and may still begin when it is asked
+            for again.
+        :returns: UUID of each wanted replica that has to wait -> why, in
+            words for an operator that stay the same while it waits.  None:
+            nothing is limited, and nothing needs to be asked for.
+        :raises ProvisionerError: it cannot be said.  A copy that makes an
+            array whole waits for ``resync_permit_timeout`` seconds then, a
+            planned one until there is an answer.  Where the answer before
+            was None, none waits.
+        """
+        return None
 
     @abc.abstractmethod
     def report_replica_state(self, volume: model.Volume,

@@ -24,6 +24,7 @@ not.  Nothing is taken from a host because its lease has ended.
 from __future__ import annotations
 
 from collections.abc import Collection
+from collections.abc import Mapping
 from collections.abc import Sequence
 import json
 import logging
@@ -39,6 +40,7 @@ from os_brick.agent.vendors import base
 from os_brick.agent.vendors import certificates
 from os_brick.agent.vendors.fleet import changes
 from os_brick.agent.vendors.fleet import examined
+from os_brick.agent.vendors.fleet import limits
 from os_brick.agent.vendors.fleet import memory
 from os_brick.agent.vendors.fleet import schema
 from os_brick.agent.vendors.fleet import share
@@ -214,6 +216,25 @@ class EtcdDriver(base.ProvisionerDriver):
         if self._double:
             raise base.BadAnswer(self._double)
         return self._meet(host).volumes(arrays)
+
+    def delay_resyncs(self, under_way: Collection[model.Resync],
+                      wanted: Collection[model.Resync]
+                      ) -> Mapping[str, str] | None:
+        ours = self._ours()
+        seen = self._memory.seen
+        if seen.fleet is None:
+            raise base.Unavailable('etcd was not read yet')
+        if not seen.fleet.limits.any:
+            ours.places.forget()
+            return None
+        if not self._lease:
+            raise base.Unavailable('this host has no lease in etcd')
+        backings = {entry.uuid: entry.backing
+                    for record in seen.volumes.values()
+                    for entry in record.entries}
+        return ours.places.settle(self._lease, *(limits.places_of(
+            resyncs, backings, time.time(), str(self._lease))
+            for resyncs in (under_way, wanted)))
 
     def report_replica_state(self, volume: model.Volume,
                              replica: model.Replica,

@@ -40,7 +40,7 @@ from os_brick.agent.vendors import base
 
 _HOOKS = ('secrets', 'outage', 'silence', 'refused_credentials',
           'hostile_answers', 'broken_volume', 'without_spares',
-          'lost_answer', 'impossible_settings', 'live_changes')
+          'lost_answer', 'impossible_settings', 'live_changes', 'resync_limit')
 _NEEDS_CODE = 'needs a class of the vendor\'s, see --suite'
 
 

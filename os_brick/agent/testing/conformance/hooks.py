@@ -61,6 +61,8 @@ CAPABILITIES = {
     'impossible_settings': 'gives pairs of an option and a driver whose '
                            'setting of it can never work',
     'live_changes': 'gives a LiveChange for each mutable option',
+    'resync_limit': 'one copy may be under way at once in the whole fleet; '
+                    'asked for only of a driver with delay_resyncs',
 }
 
 
@@ -153,6 +155,9 @@ class Hooks(_Case):
     def live_changes(self) -> Iterable[LiveChange]:
         raise NotImplementedError('live_changes')
 
+    def resync_limit(self) -> Context[object]:
+        raise NotImplementedError('resync_limit')
+
     # for make_driver
 
     def configure(self, driver: type[base.ProvisionerDriver],
@@ -191,7 +196,15 @@ class Hooks(_Case):
     # for the cases, and for those who call make_driver
 
     def need(self, name: str) -> None:
-        """Skip the case where the capability is missing by name."""
+        """Skip the case where the capability is missing by name.
+
+        One that came with a method which the driver does not have is missing
+        without being named.
+        """
+        if name == 'resync_limit' and (
+                type(self.make_driver()).delay_resyncs
+                is base.ProvisionerDriver.delay_resyncs):
+            self.skipTest('the driver limits no copies')
         if name in self.missing:
             why = self.missing
             self.skipTest('missing, %s: %s' % (name, why[name] if isinstance(

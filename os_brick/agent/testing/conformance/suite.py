@@ -32,6 +32,7 @@ from os_brick.agent.testing.conformance import faults_cases
 from os_brick.agent.testing.conformance import hygiene_cases
 from os_brick.agent.testing.conformance import listing_cases
 from os_brick.agent.testing.conformance import options_cases
+from os_brick.agent.testing.conformance import resync_cases
 from os_brick.agent.testing.conformance import story_cases
 from os_brick.agent.testing.conformance import telling_cases
 
@@ -43,6 +44,7 @@ class DriverConformance(options_cases.OptionsCases,
                         faults_cases.FaultsCases,
                         hygiene_cases.HygieneCases,
                         examined_cases.ExaminedCases,
+                        resync_cases.ResyncCases,
                         story_cases.StoryCases):
     """The whole contract."""
 

@@ -18,8 +18,10 @@ answers.  The calls to etcd are real, and take real time.
 
 from __future__ import annotations
 
+import collections
 from collections.abc import Callable
 from collections.abc import Collection
+from collections.abc import Mapping
 from collections.abc import Sequence
 import os
 import random
@@ -95,6 +97,11 @@ class Told(provisioners.Provisioner):
             mine.doomed |= {uuid for uuid, state in mine.replicas.items()
                             if state is State.TERMINATING}
         return answer
+
+    def delay_resyncs(self, under_way: Collection[model.Resync],
+                      wanted: Collection[model.Resync]
+                      ) -> Mapping[str, str] | None:
+        return self._driver.delay_resyncs(under_way, wanted)
 
     def report_replica_state(self, volume: model.Volume,
                              replica: model.Replica, state: State) -> None:
@@ -192,9 +199,13 @@ class Host:
         if self.judge.broken:
             raise judges.Violation('%s: %s' % (self.name, self.judge.broken))
         self.degraded += sum(not raid.whole for raid in raids)
-        self.resyncs = max(self.resyncs, sum(any(
-            'spare' in member.flags and member.slot is not None
-            for member in raid.members) for raid in raids))
+        self.resyncs = max(self.resyncs, len(self.copied_to()))
+
+    def copied_to(self) -> list[str]:
+        """Return the namespaces that md copies to now."""
+        return [member.medium.uuid for raid in self.kernel.raids.values()
+                for member in raid.members
+                if 'spare' in member.flags and member.slot is not None]
 
     def write_errors(self) -> int:
         return sum(len(raid.errors) for raid in self.kernel.raids.values())
@@ -216,6 +227,8 @@ class Fleet:
     :param folder: for the hosts' files.
     :param sync_time: seconds that a resync takes.
     :param settings: options of every agent.
+    :ivar resyncs: the most copies that went on at once, as md has it, and
+        ``to_one``: to one shelf.
     """
 
     def __init__(self, plan: shelves.Plan, endpoints: Sequence[str],
@@ -230,6 +243,9 @@ class Fleet:
         self.dice = random.Random(seed)
         self.baton = batons.Baton(self.dice, self._advance)
         self.clock = batons.Clock(self.baton)
+        self.resyncs = self.to_one = 0
+        self._shelf = {uuid: shelf for shelf in range(plan.shelves)
+                       for uuid in plan.namespaces(shelf)}
         # one and the same for all hosts: what two write to shows
         self.media = {uuid: md.Medium(uuid)
                       for shelf in range(plan.shelves)
@@ -253,6 +269,11 @@ class Fleet:
             seconds -= step
             for host in self.hosts:
                 host.advance(step)
+            shelves_now = collections.Counter(
+                self._shelf[uuid] for host in self.hosts
+                for uuid in host.copied_to())
+            self.resyncs = max(self.resyncs, sum(shelves_now.values()))
+            self.to_one = max(self.to_one, *shelves_now.values(), 0)
 
     def lose(self, shelf: int) -> None:
         """A shelf dies: for some by a reset, for others it falls silent."""

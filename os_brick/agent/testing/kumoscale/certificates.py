@@ -42,6 +42,16 @@ def make(directory: str, names: str = 'IP:127.0.0.1,IP:127.0.0.2,'
                         str(top / 'stranger.pem'))
 
 
+def nameless(directory: str) -> str:
+    """Make one more client certificate, without a CommonName.
+
+    :param directory: in which ``make`` has made the others.
+    """
+    top = pathlib.Path(directory)
+    _issue(top / 'nameless', top / 'ca', 'DNS:client', '/O=nvme-agent')
+    return str(top / 'nameless.both.pem')
+
+
 def _authority(path: pathlib.Path) -> None:
     _openssl('req', '-x509', '-newkey', 'ec', '-pkeyopt',
              'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2',
@@ -49,10 +59,11 @@ def _authority(path: pathlib.Path) -> None:
              '-out', '%s.pem' % path)
 
 
-def _issue(path: pathlib.Path, ca: pathlib.Path, names: str) -> None:
+def _issue(path: pathlib.Path, ca: pathlib.Path, names: str,
+           subject: str = '') -> None:
     _openssl('req', '-newkey', 'ec', '-pkeyopt',
              'ec_paramgen_curve:prime256v1', '-nodes', '-subj',
-             '/CN=%s' % path.name, '-keyout', '%s.key' % path,
+             subject or '/CN=%s' % path.name, '-keyout', '%s.key' % path,
              '-out', '%s.csr' % path)
     extensions = pathlib.Path('%s.ext' % path)
     extensions.write_text('subjectAltName=%s\n' % names)

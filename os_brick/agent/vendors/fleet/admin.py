@@ -18,6 +18,7 @@ done twice.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from collections.abc import Mapping
 import dataclasses
 import random
 import time
@@ -27,6 +28,7 @@ from os_brick.agent import model
 from os_brick.agent.vendors import base
 from os_brick.agent.vendors.fleet import changes
 from os_brick.agent.vendors.fleet import fields
+from os_brick.agent.vendors.fleet import limits as limits_room
 from os_brick.agent.vendors.fleet import schema
 from os_brick.agent.vendors.fleet import store
 from os_brick.agent.vendors.inventory import inventory_file
@@ -41,6 +43,7 @@ class Everything:
     :ivar records: (host, volume) -> the volume as that host has it.
     :ivar alive: hosts whose lease runs -> the document of their key.
     :ivar fenced: host -> why.
+    :ivar resyncs: (host, replica) -> the place of its copy.
     """
 
     view: store.View
@@ -52,6 +55,7 @@ class Everything:
     cordoned: frozenset[str]
     alive: dict[str, str]
     fenced: dict[str, str]
+    resyncs: dict[tuple[str, str], limits_room.Place]
     problems: tuple[str, ...]
 
     def owned(self) -> Iterator[tuple[str, schema.Record]]:
@@ -92,6 +96,14 @@ class Operator:
         """Let no spare be taken; '': let them be taken again."""
         view, fleet = self._fleet()
         return self._set(view, dataclasses.replace(fleet, hold=why))
+
+    def limit(self, given: Mapping[str, int]) -> limits_room.Limits:
+        """Set how much may be copied at once; what is not given stays."""
+        view, fleet = self._fleet()
+        limits = dataclasses.replace(fleet.limits, **given)
+        if limits != fleet.limits:
+            self._set(view, dataclasses.replace(fleet, limits=limits))
+        return limits
 
     def _fleet(self) -> tuple[store.View, schema.Fleet]:
         view = self._store.read([self._keys.schema])
@@ -144,7 +156,12 @@ class Operator:
              in view.below(keys.owners).items()}, spares, uses,
             frozenset(map(schema.unquote, view.below(keys.cordons))),
             {schema.unquote(host): value.text for host, value
-             in view.below(keys.alives).items()}, fenced, tuple(problems))
+             in view.below(keys.alives).items()}, fenced,
+            {(schema.unquote(host), replica):
+             limits_room.load_place(value.text)
+             for name, value in view.below(keys.resyncs).items()
+             for host, _, replica in [name.partition('/')]},
+            tuple(problems))
 
     # volumes
 
@@ -210,6 +227,12 @@ class Operator:
                 continue
             if entry.successor is not None:
                 return entry.successor
+            leaving = _leaving(record)
+            if leaving:
+                raise base.Rejected(
+                    'replica %s of volume %s is still on the move, and a '
+                    'volume gives up one at a time; try again when it has '
+                    'left' % (leaving, record.listing.alias))
             if not entry.member:
                 raise base.Rejected('replica %s is to be let go already'
                                     % replica)
@@ -299,6 +322,8 @@ class Operator:
         :param at_once: replicas of the fleet that may be on the move.
         :returns: what was begun now, and how many are still on the target.
         """
+        every = self.everything()
+        known(every, target)
         self.cordon(target, True)
         every = self.everything()
         live = [entry for _host, record in every.owned()
@@ -306,8 +331,32 @@ class Operator:
         moving = sum(entry.state is State.TERMINATING for entry in live)
         there = [entry for entry in live
                  if entry.backing.target.nqn == target]
-        waiting = [entry.uuid for entry in there if entry.member]
+        # a volume gives up one replica at a time
+        waiting = [next(entry.uuid for entry in record.entries
+                        if entry in there and entry.member)
+                   for _host, record in every.owned()
+                   if not _leaving(record) and any(
+                       entry in there and entry.member
+                       for entry in record.entries)]
         begun = []
         for uuid in waiting[:max(0, at_once - moving)]:
             begun.append('%s -> %s' % (uuid, self.move(uuid)))
         return begun, len(there)
+
+
+def _leaving(record: schema.Record) -> str:
+    """Return the replica of a volume that is on the move, or ''."""
+    return next((entry.uuid for entry in record.entries if entry.live
+                 and entry.state is State.TERMINATING), '')
+
+
+def known(every: Everything, target: str) -> None:
+    """:raises base.Rejected: nothing is on that target, nor was cordoned."""
+    if target not in every.cordoned and target not in {
+            one.target.nqn for one in (
+                *(entry.backing for record in every.records.values()
+                  for entry in record.entries),
+                *(spare.backing for spare in every.spares.values()),
+                *(use.backing for use in every.uses.values()))}:
+        raise base.Rejected('nothing in etcd is on a target "%s"; "status" '
+                            'and "spares" show their names' % target)

@@ -138,6 +138,8 @@ def load_into(etcd: store.Store, keys: schema.Keys, every: admin.Everything,
             continue
         said.append('%s spare %s' % (
             '~' if view.get(key).revision else '+', uuid))
+        if uuid in every.spares:
+            said += _differences(every.spares[uuid], spare)
         puts: dict[str, str | None] = {key: schema.dump_spare(spare)}
         if uuid in before.used and uuid not in every.uses and not any(
                 entry.uuid == uuid and entry.live
@@ -181,6 +183,7 @@ def _load_volume(etcd: store.Store, keys: schema.Keys, every: admin.Everything,
         return []
     said = ['%s volume %s of %s' % ('~' if record else '+', listing.alias,
                                     host)]
+    said += _differences(record.listing, fresh.listing) if record else []
     known = {entry.uuid: entry for entry in before} if record else {}
     puts: dict[str, str | None] = {own: host,
                                    key: schema.dump_record(fresh)}
@@ -201,6 +204,16 @@ def _load_volume(etcd: store.Store, keys: schema.Keys, every: admin.Everything,
         _load_one(etcd, store.Write(puts, {
             one: every.view.get(one) for one in puts}))
     return said
+
+
+def _differences(old: object, new: object) -> list[str]:
+    """Return which fields of two values of one kind differ, and how."""
+    def words(value: object) -> object:
+        return sorted(value) if isinstance(value, frozenset) else value
+    pairs = ((field.name, getattr(old, field.name), getattr(new, field.name))
+             for field in dataclasses.fields(old))  # type: ignore[arg-type]
+    return ['  ~ %s: %s -> %s' % (name, words(before), words(after))
+            for name, before, after in pairs if before != after]
 
 
 def _load_one(etcd: store.Store, write: store.Write) -> None:

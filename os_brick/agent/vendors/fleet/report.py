@@ -20,6 +20,7 @@ import json
 from typing import Any
 
 from os_brick.agent.vendors.fleet import admin
+from os_brick.agent.vendors.fleet import limits
 from os_brick.agent.vendors.fleet import schema
 
 
@@ -31,6 +32,12 @@ def status(every: admin.Everything) -> dict[str, Any]:
         'fleet': every.fleet.fleet, 'generation': every.fleet.generation,
         'hold': every.fleet.hold, 'problems': list(every.problems),
         'cordoned': sorted(every.cordoned),
+        'limits': limits.dump(every.fleet.limits),
+        'resyncs': [{
+            'host': host, 'uuid': uuid, 'volume': place.volume,
+            'target': place.target, 'failure_domain': place.domain,
+            'planned': place.planned, 'since': place.since}
+            for (host, uuid), place in sorted(every.resyncs.items())],
         'hosts': [dict(_alive(every.alive.get(host)), host=host,
                        fenced=every.fenced.get(host, ''))
                   for host in sorted(hosts)],
@@ -69,6 +76,8 @@ def status_lines(found: Mapping[str, Any]) -> list[str]:
     lines += ['ON HOLD: %s' % found['hold']] if found['hold'] else []
     lines += ['PROBLEM: %s' % one for one in found['problems']]
     lines += ['cordoned: %s' % one for one in found['cordoned']]
+    lines += [limits_line(found['limits'])] if any(
+        found['limits'].values()) else []
     lines += _table(('HOST', 'AGENT', 'GENERATION', 'FENCED'), (
         (one['host'], 'alive' if one['alive'] else 'silent',
          one['generation'] or '-', one['fenced'] or '-')
@@ -77,7 +86,22 @@ def status_lines(found: Mapping[str, Any]) -> list[str]:
         (volume['alias'], volume['host'], one['uuid'], one['state'],
          one['target'])
         for volume in found['volumes'] for one in volume['replicas']))
+    names = {volume['uuid']: volume['alias'] for volume in found['volumes']}
+    if found['resyncs']:
+        lines += _table(('COPY OF', 'HOST', 'TO REPLICA', 'KIND', 'TARGET'), (
+            (names.get(one['volume'], one['volume']), one['host'],
+             one['uuid'], 'planned' if one['planned'] else 'repair',
+             one['target'] or '-') for one in found['resyncs']))
     return lines
+
+
+def limits_line(found: Mapping[str, int]) -> str:
+    """Return how many copies may be under way, in words."""
+    said = ['%d %s' % (found[name], where) for name, where in (
+        ('target', 'to one target'), ('domain', 'to one failure domain'),
+        ('total', 'in all')) if found[name]]
+    return 'copies at once: %s' % (
+        'at most ' + ', '.join(said) if said else 'any number')
 
 
 def spares(every: admin.Everything) -> list[dict[str, Any]]:

@@ -21,17 +21,20 @@ ROLE = 'nvme-agent-%s'
 def commands(prefix: str, host: str) -> list[str]:
     """Return the arguments of etcdctl that make the role of a host's user.
 
-    It may write what is below the host's own key, the host's lease key and
-    events, and say which namespaces it has; of what is the fleet's it may
-    read the schema, the spares and the cordons.
+    It may write what is below the host's own key, the host's lease key,
+    events and copies, and say which namespaces it has; of what is the
+    fleet's it may read the schema, the spares, the cordons and all copies,
+    and take its turn to begin one.
     """
     keys = schema.Keys(prefix)
     role = ROLE % schema.quote(host)
     grant = 'role grant-permission %s' % role
     return ['role add %s' % role] + [
         '%s --prefix=true readwrite %s' % (grant, key)
-        for key in (keys.host(host), keys.events(host), keys.uses)] + [
+        for key in (keys.host(host), keys.events(host), keys.uses,
+                    keys.resyncs_of(host))] + [
         '%s readwrite %s' % (grant, keys.alive(host)),
+        '%s readwrite %s' % (grant, keys.turn),
         '%s read %s' % (grant, keys.schema)] + [
         '%s --prefix=true read %s' % (grant, key)
-        for key in (keys.spares, keys.cordons)]
+        for key in (keys.spares, keys.cordons, keys.resyncs)]

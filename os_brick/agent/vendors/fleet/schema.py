@@ -13,7 +13,7 @@
 
 Below the prefix, with HOST quoted as in a URL::
 
-    schema                      version, fleet, generation, hold
+    schema                      version, fleet, generation, hold, limits
     owners/VOLUME               which host heals it; for operators' tools
     hosts/HOST/volumes/VOLUME   the volume, its replicas and their states
     hosts/HOST/intent           what is about to be done (see ``store``)
@@ -23,6 +23,8 @@ Below the prefix, with HOST quoted as in a URL::
     spares/NAMESPACE            a namespace that may become a replica
     uses/NAMESPACE              the volume that has it, or had it
     cordons/TARGET              no spare of that target is taken
+    resyncs/HOST/NAMESPACE      under a lease: what is copied to, or may be
+    resync-turn                 changed by all that take such a place
 
 A namespace belongs to one volume: ``uses`` is written in the transaction that
 puts it into the volume's document and in the one that takes it out.
@@ -37,6 +39,7 @@ import urllib.parse
 
 from os_brick.agent import model
 from os_brick.agent.vendors.fleet import fields
+from os_brick.agent.vendors.fleet import limits as limits_room
 from os_brick.agent.vendors.inventory import assignments
 from os_brick.agent.vendors.inventory import inventory_file
 
@@ -78,6 +81,20 @@ class Keys:
     @property
     def alives(self) -> str:
         return self.prefix + '/alive/'
+
+    @property
+    def resyncs(self) -> str:
+        return self.prefix + '/resyncs/'
+
+    @property
+    def turn(self) -> str:
+        return self.prefix + '/resync-turn'
+
+    def resyncs_of(self, host: str) -> str:
+        return '%s%s/' % (self.resyncs, quote(host))
+
+    def resync(self, host: str, namespace: str) -> str:
+        return self.resyncs_of(host) + namespace
 
     def host(self, host: str) -> str:
         return '%s%s/' % (self.hosts, quote(host))
@@ -122,11 +139,13 @@ class Fleet:
     :ivar fleet: a UUID; another one is another fleet.
     :ivar generation: raised by the operator who accepts a restored backup.
     :ivar hold: why no spare is to be taken; '': nothing is against it.
+    :ivar limits: how much may be copied at once.
     """
 
     fleet: str
     generation: int = 1
     hold: str = ''
+    limits: limits_room.Limits = limits_room.Limits()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -169,7 +188,8 @@ class Use:
 
 def dump_fleet(fleet: Fleet) -> str:
     return _dump({'version': VERSION, 'fleet': fleet.fleet,
-                  'generation': fleet.generation, 'hold': fleet.hold})
+                  'generation': fleet.generation, 'hold': fleet.hold,
+                  'limits': limits_room.dump(fleet.limits)})
 
 
 def load_fleet(text: str) -> Fleet:
@@ -179,7 +199,7 @@ def load_fleet(text: str) -> Fleet:
         raise fields.Nonsense('it is of version %d; this release knows %d' % (
             version, VERSION))
     return Fleet(said.text('fleet'), said.number('generation'),
-                 said.text('hold', ''))
+                 said.text('hold', ''), limits_room.load(said.get('limits')))
 
 
 def dump_record(record: Record) -> str:

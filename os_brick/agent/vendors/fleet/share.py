@@ -34,6 +34,7 @@ from os_brick.agent.vendors.fleet import changes
 from os_brick.agent.vendors.fleet import fields
 from os_brick.agent.vendors.fleet import memory
 from os_brick.agent.vendors.fleet import namespaces
+from os_brick.agent.vendors.fleet import places
 from os_brick.agent.vendors.fleet import restored
 from os_brick.agent.vendors.fleet import schema
 from os_brick.agent.vendors.fleet import store
@@ -48,6 +49,7 @@ class Share:
     """What one host has of the fleet.
 
     :param host: its name, as keys have it.
+    :ivar places: where it may copy.
     """
 
     def __init__(self, etcd: store.Store, keys: schema.Keys,
@@ -59,6 +61,7 @@ class Share:
         self._log_once = log_once.LogOnce()
         self._unkept = ''
         self._namespaces = namespaces.Namespaces(etcd, keys, self._believed)
+        self.places = places.Places(etcd, keys, self._believed, host)
 
     # reading
 

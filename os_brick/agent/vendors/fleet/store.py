@@ -85,12 +85,14 @@ class Write:
     :ivar unchanged: keys that must be as they were read.
     :ivar holds: key -> the text that it must have.
     :ivar lease: for all that is put; 0: none.
+    :ivar lasting: keys that are put without it.
     """
 
     puts: Mapping[str, str | None]
     unchanged: Mapping[str, Value] = dataclasses.field(default_factory=dict)
     holds: Mapping[str, str] = dataclasses.field(default_factory=dict)
     lease: int = 0
+    lasting: frozenset[str] = frozenset()
 
 
 class Store:
@@ -138,7 +140,7 @@ class Store:
                 done.append({'request_delete_range': {'key': _encode(key)}})
                 continue
             put = {'key': _encode(key), 'value': _encode(text)}
-            if write.lease:
+            if write.lease and key not in write.lasting:
                 put['lease'] = str(write.lease)
             done.append({'request_put': put})
         answer = self._wire.call('kv/txn', {'compare': compare,

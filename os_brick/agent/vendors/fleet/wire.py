@@ -201,6 +201,13 @@ class Wire:
             refused = _refused(error.detail_text or '')
             if refused is not None:
                 raise refused from None
+            if 'CommonName' in str(error.detail_text):
+                # in plain text, before etcd looks who asks
+                raise base.Unauthorized(
+                    '%s: etcd that knows users takes no client certificate '
+                    'with a CommonName on this path (see option '
+                    'etcd_cert_file); use one without, and etcd_user'
+                    % where) from None
             raise base.Unavailable('%s: %s' % (
                 where, self._excerpt(error.detail_text))) from None
         except requests.exceptions.JSONDecodeError:

@@ -73,6 +73,15 @@ class CommandTestCase(etcd_fleet.RealTestCase):
             json.loads(self.run_it('load', path, '--host', 'one', '--json')
                        )['changes'], shown.splitlines())
         self.assertIn('nothing differs', self.run_it('load', path))
+        with open(path) as stream:
+            text = stream.read()
+        with open(path, 'w') as stream:
+            stream.write(text.replace('alias: v1', 'alias: v1, size: 1MiB'))
+        self.assertEqual(
+            ['~ volume v1 of one', '  ~ size: None -> 1048576'],
+            self.run_it('load', path, '--dry-run').splitlines())
+        with open(path, 'w') as stream:
+            stream.write(text)
         self.assertIn('hand it over', self.run_it(
             'load', path, '--host', 'two', status=1))
         status = json.loads(self.run_it('status', '--json'))
@@ -132,6 +141,82 @@ class CommandTestCase(etcd_fleet.RealTestCase):
         self.assertNotIn('->', self.run_it(
             'drain', 'nqn.2014-08.org.example:t8', '--at-once', '1'))
 
+    def test_a_volume_gives_up_one_replica_at_a_time(self):
+        self.run_it('init')
+        self.run_it('load', self.write(1, 2, spares=(3, 4)), '--host', 'one')
+        self.run_it('move', ns(1))
+        self.assertIn('one at a time', self.run_it('move', ns(2), status=1))
+        other = 'nqn.2014-08.org.example:t2'
+        shown = self.run_it('drain', other)
+        self.assertNotIn('->', shown)
+        self.assertIn('1 replicas are still', shown)
+        driver = self.driver()
+        self.volumes(driver)
+        driver.confirm_replica_removed(self.volume(), self.replica(1))
+        self.assertIn('->', self.run_it('drain', other))
+
+    def test_a_drain_tells_how_far_it_is(self):
+        self.run_it('init')
+        self.run_it('load', self.write(1, 2, spares=(3, 4)), '--host', 'one')
+        driver = self.driver()
+        self.volumes(driver)
+        err = io.StringIO()
+        with mock.patch.object(
+                fleet.time, 'sleep',
+                lambda seconds: driver.confirm_replica_removed(
+                    self.volume(), self.replica(1))), \
+                contextlib.redirect_stderr(err):
+            fleet.main(['drain', '--config-file', self.config, '--wait',
+                        'nqn.2014-08.org.example:t1'])
+        self.assertEqual(['0 of 1', '1 of 1'], [
+            line[:6] for line in err.getvalue().splitlines()])
+
+    def test_a_name_that_was_mistyped_is_refused(self):
+        self.run_it('init')
+        self.run_it('load', self.write(1, 2), '--host', 'one')
+        for words in (('cordon', 'nqn:t9'), ('uncordon', 'nqn:t9'),
+                      ('drain', 'nqn:t9'), ('fence', 'two', 'burns'),
+                      ('unfence', 'two')):
+            self.assertIn('in etcd', self.run_it(*words, status=1))
+        found = json.loads(self.run_it('status', '--json'))
+        self.assertEqual(([], [('one', '')]), (found['cordoned'], [
+            (one['host'], one['fenced']) for one in found['hosts']]))
+        err = io.StringIO()
+        with contextlib.redirect_stderr(err):
+            self.assertRaises(SystemExit, fleet.main, ['move', 'x'])
+        self.assertIn('x is no UUID', err.getvalue())
+
+    def test_options_stand_before_the_command_or_after_it(self):
+        self.run_it('init')
+        for words in (['--config-file', self.config, '--json', 'status'],
+                      ['--json', 'status', '--config-file', self.config],
+                      ['status', '--config-file', self.config, '--json']):
+            out = io.StringIO()
+            with contextlib.redirect_stdout(out):
+                self.assertEqual(0, fleet.main(words))
+            self.assertEqual([], json.loads(out.getvalue())['volumes'])
+
+    def test_limits_are_set_and_shown(self):
+        self.run_it('init')
+        self.assertIn('any number', self.run_it('limits'))
+        self.run_it('limits', '--target', '2')
+        self.run_it('limits', '--all', '5')
+        self.assertIn('at most 2 to one target, 5 in all',
+                      self.run_it('status'))
+        self.assertEqual({'target': 2, 'domain': 0, 'total': 5},
+                         json.loads(self.run_it('limits', '--json')))
+        self.run_it('load', self.write(1, 2), '--host', 'one')
+        driver = self.driver()
+        driver.heartbeat(etcd_fleet.host('one'), 1.0)
+        self.volumes(driver)
+        driver.delay_resyncs([], [model.Resync(self.volume(),
+                                               self.replica(2))])
+        self.assertRegex(self.run_it('status'),
+                         'v1 +one +%s +repair +nqn.2014' % ns(2))
+        self.run_it('hold', 'because')
+        self.run_it('accept')
+        self.assertIn('2 to one target', self.run_it('limits'))
+
     def test_the_words_that_change_one_thing(self):
         self.run_it('init')
         self.run_it('load', self.write(1, 2), '--host', 'one')
@@ -151,8 +236,8 @@ class CommandTestCase(etcd_fleet.RealTestCase):
         driver.retire_replica(self.volume(), self.replica(1))
         driver.confirm_replica_removed(self.volume(), self.replica(1))
         self.assertIn('let go', self.run_it('spares'))
-        self.assertIn('size', self.run_it('give-back', ns(9), status=1)
-                      + 'size')
+        self.assertIn('was never in use', self.run_it(
+            'give-back', ns(9), status=1))
         self.run_it('give-back', ns(1))
         self.run_it('hand-over', 'v1', 'two')
         self.assertIn('heals volume', self.run_it('detach', 'v1', 'two',

@@ -38,6 +38,7 @@ class HostsTestCase(etcd_fleet.RealTestCase):
         self.operator.begin()
         loading.load(self.store, self.keys, inventory_file.parse(
             'the file', yaml.safe_dump(PLAN.inventory()).encode()), '', False)
+        self.operator.limit({'total': 1})
         fleet = hosts.Fleet(PLAN, [self.member.url], self.directory,
                             etcd_prefix=self.prefix, max_resyncs=1)
         self.addCleanup(fleet.close)
@@ -52,6 +53,8 @@ class HostsTestCase(etcd_fleet.RealTestCase):
                 break
         self.assertEqual([], seen.wrongs)
         self.assertEqual({1}, set(seen.taken.values()))
+        # each host would begin one, if the fleet had no limit
+        self.assertEqual(1, fleet.resyncs)
         for host in fleet.hosts:
             for alias, legs in host.copies().items():
                 self.assertEqual(2, len(legs))

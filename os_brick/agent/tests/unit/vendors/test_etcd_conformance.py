@@ -74,7 +74,8 @@ class TestEtcdConformance(suite.DriverConformance, unittest.TestCase):
         cls.wire = members.connected([cls.member], **ROOT)
         cls.addClassCleanup(cls.wire.close)
         cls.keys, cls.store = schema.Keys(PREFIX), store.Store(cls.wire)
-        admin.Operator(cls.store, cls.keys).begin()
+        cls.operator = admin.Operator(cls.store, cls.keys)
+        cls.operator.begin()
         loading.load(cls.store, cls.keys, etcd_fleet.listing(
             {1: (10, 11), 2: (20, 21)}, range(30, 50)), cls.host.name, False)
         cls.fleet = {key: value.text for key, value
@@ -154,6 +155,11 @@ class TestEtcdConformance(suite.DriverConformance, unittest.TestCase):
         self.put(dict.fromkeys(there))
         yield
         self.put({key: value.text for key, value in there.items()})
+
+    @contextlib.contextmanager
+    def resync_limit(self):
+        self.operator.limit({'total': 1})
+        yield
 
     def impossible_settings(self):
         nowhere = os.path.join(self.place, 'nowhere')

@@ -315,12 +315,19 @@ class UsersTestCase(AloneTestCase):
         one.retire_replica(self.volume(), self.replica(1))
         one.confirm_replica_removed(self.volume(), self.replica(1))
         self.assertEqual({2, 5}, set(self.states(one)))
+        self.operator.limit({'total': 1})
+        self.states(one)
+        copy = model.Resync(self.volume(), self.replica(5))
+        for under_way, wanted in (([], [copy]), ([copy], []), ([], [])):
+            self.assertEqual({}, one.delay_resyncs(under_way, wanted))
         # as another host
         thief = self.agent('two', user='one')
         for call in (lambda: thief.get_volumes(host('two'), (), ()),
                      lambda: thief.heartbeat(host('two'), 30),
                      lambda: thief.request_replacement(
-                         self.volume(2), self.replica(3))):
+                         self.volume(2), self.replica(3)),
+                     lambda: thief._share.change(
+                         etcd_fleet.volume_uuid(2), lambda record: None)):
             error = self.assertRaises(vendor.Unauthorized, call)
             self.assertIn('etcd_user', str(error))
         wire_of_one = one._store
@@ -329,7 +336,8 @@ class UsersTestCase(AloneTestCase):
         for key in (theirs, keys.schema, keys.fenced('two'),
                     keys.owners + etcd_fleet.volume_uuid(2),
                     keys.spares + ns(5), keys.alive('two'),
-                    keys.event('two', 1), keys.cordon('x')):
+                    keys.event('two', 1), keys.cordon('x'),
+                    keys.resync('two', ns(3)), keys.intent('two')):
             for text in ('stolen', None):
                 self.assertRaises(vendor.Unauthorized, wire_of_one.write,
                                   store.Write({key: text}))
@@ -401,6 +409,30 @@ class TlsTestCase(AloneTestCase):
             error = self.assertRaises(vendor.Unavailable, driver.get_volumes,
                                       host(), (), ())
             self.assertIn('etcd_c', str(error))
+
+    def test_a_user_beside_the_certificate(self):
+        self.begin()
+        self.load({2: (3, 4)}, name='two')
+        made = self.made
+        for line in (*roles.commands(self.prefix, 'one'),
+                     'user add nvme-agent-one:pw-one',
+                     'user grant-role nvme-agent-one nvme-agent-one',
+                     'user add root:rootpw', 'user grant-role root root',
+                     'auth enable'):
+            self.member.control('--cacert', made.ca, '--cert', made.client,
+                                '--key', made.client, *line.split())
+        user = {'etcd_user': 'nvme-agent-one', 'etcd_password': 'pw-one'}
+        # etcd refuses such a certificate, whoever asks
+        error = self.assertRaises(vendor.Unauthorized, self.volumes,
+                                  self.made_driver(**user))
+        self.assertIn('etcd_cert_file', str(error))
+        plain = certificates.nameless(self.directory)
+        user.update(etcd_cert_file=plain, etcd_key_file=plain)
+        one = self.made_driver(**user)
+        one.heartbeat(host('one'), 30)
+        self.assertEqual({1, 2}, set(self.states(one)))
+        self.assertRaises(vendor.Unauthorized, self.volumes,
+                          self.made_driver(**user), 'two')
 
     def test_when_the_certificates_end(self):
         made = self.made_driver()

@@ -50,6 +50,8 @@ class Shelf:
         self.the_end = threading.Event()
         self.leaving = []
         self.spares = 50
+        self.limit = 0
+        self.places = set()
         self.next = 100
         self.events = []
         self.volumes = {}
@@ -173,6 +175,29 @@ class PerfectDriver(base.ProvisionerDriver):
         self.reach()
         return self.shelf.volumes[volume.uuid].get(replica.uuid)
 
+    def delay_resyncs(self, under_way, wanted):
+        self.reach()
+        if not self.shelf.limit:
+            return None
+        self.shelf.places = self.kept_places(under_way, wanted)
+        return self.place_more(wanted)
+
+    def kept_places(self, under_way, wanted):
+        asked = {one.replica.uuid for one in wanted}
+        return self.shelf.places & asked | {
+            one.replica.uuid for one in under_way}
+
+    def place_more(self, wanted):
+        waits = {}
+        for one in wanted:
+            if one.replica.uuid in self.shelf.places:
+                continue
+            if len(self.shelf.places) >= self.shelf.limit:
+                waits[one.replica.uuid] = 'the shelf is busy'
+            else:
+                self.shelf.places.add(one.replica.uuid)
+        return waits
+
     def report_replica_state(self, volume, replica, state):
         kept = self.kept(volume, replica)
         if kept is None or kept.state is State.TERMINATING:
@@ -264,6 +289,12 @@ class ShelfConformance(suite.DriverConformance, unittest.TestCase):
     def impossible_settings(self):
         yield 'shelf_url', self.driver(self.configure(
             self.driver, shelf_url='elsewhere', shelf_token=SECRET))
+
+    @contextlib.contextmanager
+    def resync_limit(self):
+        self.shelf.limit = 1
+        yield
+        self.shelf.limit = 0
 
     def live_changes(self):
         return [hooks.LiveChange('shelf_timeout', 7.0, lambda driver:

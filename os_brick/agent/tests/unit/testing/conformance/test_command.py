@@ -73,15 +73,15 @@ class TestCommand(base.BaseTestCase):
         said = suite.cases()
         for sentence in said.values():
             self.assertIn('passed  ' + sentence, out)
-        self.assertIn('%d passed, 0 failed, 0 skipped (interface 1.1)'
+        self.assertIn('%d passed, 0 failed, 0 skipped (interface 1.2)'
                       % len(said), out)
         made, page = self.read()
         self.assertEqual(conformance.KIT_VERSION, made['kit'])
-        self.assertEqual('1.1', made['interface'])
+        self.assertEqual('1.2', made['interface'])
         self.assertTrue(made['conforms'])
         self.assertEqual(said, {case['case']: case['sentence']
                                 for case in made['cases']})
-        self.assertIn('interface 1.1', page)
+        self.assertIn('interface 1.2', page)
 
     def test_one_that_fails_says_where_and_why(self):
         status, out, _ = self.run_it('--suite', '%s:Brief' % __name__)

@@ -19,7 +19,9 @@ from oslotest import base
 from os_brick.agent.testing.conformance import suite
 from os_brick.agent.tests.unit.testing.conformance import shelf
 from os_brick.agent.tests.unit.testing.conformance import wrong_drivers
+from os_brick.agent.tests.unit.testing.conformance import wrong_resyncs
 
+WRONG = {**wrong_drivers.WRONG, **wrong_resyncs.WRONG}
 STORIES = 'test_stories_of_faults_end_well'
 
 
@@ -56,13 +58,13 @@ class TestWrongDrivers(base.BaseTestCase):
         return found
 
     def test_there_is_one_for_each_case(self):
-        self.assertEqual(sorted(suite.cases()), sorted(wrong_drivers.WRONG))
+        self.assertEqual(sorted(suite.cases()), sorted(WRONG))
 
     def test_each_fails_exactly_that_one(self):
         names = [name for name in suite.cases() if name != STORIES]
         self.addCleanup(self.let_go)
         surprises = {}
-        for name, driver in sorted(wrong_drivers.WRONG.items()):
+        for name, driver in sorted(WRONG.items()):
             if name == STORIES:
                 continue
             found = self.failing(driver, names)
@@ -75,5 +77,5 @@ class TestWrongDrivers(base.BaseTestCase):
             os.close(wrong_drivers.HELD.pop())
 
     def test_the_story_finds_what_no_single_case_does(self):
-        driver = wrong_drivers.WRONG[STORIES]
+        driver = WRONG[STORIES]
         self.assertEqual([STORIES], self.failing(driver, suite.cases()))

@@ -141,16 +141,27 @@ def _succeeded(view: volume_view.VolumeView,
         # what comes now is not in its place
         return replica_record.unasked(record)
     if view.chain_listed(replica):
-        return dataclasses.replace(record, retry_at=float('inf'))
+        if view.heirs(replica):
+            return dataclasses.replace(record, retry_at=float('inf'))
+        # all that came is itself to go, and may have to wait for another one
+        return _asking_anew(view, record)
     # what was taken for it may have gone again: then it was something else
     found = _newly_listed(view, record)
     if found:
         return dataclasses.replace(record, successor=found[0])
-    if record.successor is not None and record.retry_at == float('inf'):
-        # gone, or not listed for once: ask anew, but not soon
-        return dataclasses.replace(record, retry_at=view.now + max(
-            view.policy.grace, view.policy.repeat))
+    if record.successor is not None:
+        # gone, or not listed for once
+        return _asking_anew(view, record)
     return record
+
+
+def _asking_anew(view: volume_view.VolumeView,
+                 record: ReplicaRecord) -> ReplicaRecord:
+    """Another one may be requested in its place, but not soon."""
+    if record.retry_at != float('inf'):
+        return record
+    return dataclasses.replace(record, retry_at=view.now + max(
+        view.policy.grace, view.policy.repeat))
 
 
 def _ended(view: volume_view.VolumeView, replica: model.Replica) -> bool:

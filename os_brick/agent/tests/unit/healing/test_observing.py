@@ -160,6 +160,33 @@ class TestObserve(base.BaseTestCase):
                                       seen.records[B].successor))
         self.assertEqual([B, C], [one.uuid for one in seen.leaving])
 
+    def test_one_whose_replacement_is_to_leave_itself_gets_another(
+            self) -> None:
+        """C keeps a place until somebody takes it, and A never comes."""
+        world = simulated_agent.world(count=None)
+        records = dict(observing.observe(view(world, {})))
+        request = replica_record.RequestKind.REPLACE
+        asked = replica_record.asked(records[A], request, world.vendor.list()[
+            world.volume.uuid], world.kernel.now)
+        records[A] = replica_record.answered(asked, request, 0.0)
+        world.vendor.give(world.volume)
+        world.kernel.lose(world.targets[0])
+        world.kernel.advance(5.0)
+        seen = observing.observe(view(world, records))
+        self.assertEqual((C, float('inf')), (seen[A].successor,
+                                             seen[A].retry_at))
+        world.vendor.terminate(world.volume, C)
+        leaving = observing.observe(view(world, seen))
+        # not soon, and not later and later
+        self.assertEqual(world.kernel.now + 60.0, leaving[A].retry_at)
+        world.kernel.advance(5.0)
+        later = observing.observe(view(world, leaving))
+        self.assertEqual(leaving[A].retry_at, later[A].retry_at)
+        # it may be to stay after all
+        world.volume.replicas[C] = model.ReplicaState.MISSING
+        self.assertEqual(float('inf'), observing.observe(
+            view(world, later))[A].retry_at)
+
     def test_S7_what_has_gone_again_was_not_the_replacement(self) -> None:
         """The volume was to have another replica, and then not."""
         world = simulated_agent.world()

@@ -217,6 +217,16 @@ class Agent:
         """It was told since it lost its memory."""
         return self._vendor.truths > self._knew_nothing_at
 
+    @property
+    def doomed(self) -> bool:
+        """It was killed where it stood, and is not started again yet."""
+        return any(actor.doomed for actor in self._actors)
+
+    def doom(self) -> None:
+        """SIGKILL, from within: nothing that comes has an effect."""
+        for actor in self._actors:
+            actor.doomed = True
+
     def changed(self) -> None:
         """The kernel has announced a change."""
         if self.alive:

@@ -160,6 +160,7 @@ def _heal(world: worlds.World) -> None:
     for target in world.targets:
         if target is not gone:
             world.kernel.restore(target)
+    world.add_spares()
     end = world.baton.now + HEALED_WITHIN
     while not all(world.facts().values()):
         vendor.assign(world.volume)

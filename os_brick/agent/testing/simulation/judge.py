@@ -159,10 +159,11 @@ class Judge:
         volume = self._owner(raid)
         if volume.count is not None:
             return set()
-        # nobody can miss what he was never told of
+        # nobody can miss what he was never told of, or last that it is to go
+        leaving = (None, model.ReplicaState.TERMINATING)
         return {uuid for uuid in self.provisioner.hides & self._joined
-                & self.provisioner.shown if volume.replicas.get(uuid) not in (
-                    None, model.ReplicaState.TERMINATING)
+                if volume.replicas.get(uuid) not in leaving
+                and self.provisioner.shown.get(uuid) not in leaving
                 and uuid not in volume.successors
                 and not self._seems_replaced(volume, uuid)} - {
             member.medium.uuid for member in raid.members

@@ -327,8 +327,8 @@ class Kernel:
         """What udev does when former legs are there again."""
         for uuid, device in sorted(self.heads.items()):
             copy = self.media[uuid].written
-            if uuid in raid.beyond or any(
-                    write.medium.uuid == uuid for write in self.late):
+            if (uuid in raid.beyond or raid.would_mix(self.media[uuid])
+                    or any(write.medium.uuid == uuid for write in self.late)):
                 continue    # what udev breaks is not the agent's
             if (copy is not None and copy.array_uuid == raid.uuid
                     and self.holder(device) is None

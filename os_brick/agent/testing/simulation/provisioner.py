@@ -65,7 +65,7 @@ class Provisioner(base.ProvisionerDriver):
     :ivar asked: the replicas of which a replacement was requested since
         they were in sync.
     :ivar shown: the replicas that were listed in an answer that arrived, on
-        the host that has the volume.
+        the host that has the volume, each as it was listed last.
     :ivar accepted: those of which the agent was told so; ``noted``: and has
         written it down since.
     :ivar confirmed: the replicas of which it was told that they have left.
@@ -97,7 +97,7 @@ class Provisioner(base.ProvisionerDriver):
         self.hides: set[str] = set()
         self.owed: list[str] = []
         self.asked: set[str] = set()
-        self.shown: set[str] = set()
+        self.shown: dict[str, State] = {}
         self._shown_on = {0: self.shown}
         self.accepted: set[str] = set()
         self.noted: set[str] = set()
@@ -120,7 +120,7 @@ class Provisioner(base.ProvisionerDriver):
 
     def move(self, host: int) -> None:
         """From now on another host asks."""
-        self.shown = self._shown_on.setdefault(host, set())
+        self.shown = self._shown_on.setdefault(host, {})
 
     def count(self, what: str) -> None:
         self.seen[what] = self.seen.get(what, 0) + 1
@@ -148,7 +148,7 @@ class Provisioner(base.ProvisionerDriver):
         if self.lie is not None:
             return self.lie(answer)    # type: ignore[return-value]
         self.truths += bool(answer)
-        self.shown.update(replica.uuid for volume in answer
+        self.shown.update((replica.uuid, replica.state) for volume in answer
                           for replica in volume.replicas)
         return answer
 

@@ -122,6 +122,17 @@ class World:
         self.judge.foreign_raids.add('md9')
         self.judge.foreign_media |= {medium.uuid for medium in stranger}
 
+    def add_spares(self) -> None:
+        """The provisioner gets disks, if it may need more than it has."""
+        volume = self.volume
+        while len(volume.spares) < len(volume.replicas):
+            number = len(self.targets)
+            medium = md.Medium(kernels.uuid_of(number),
+                               self.raid.component_size + 2 * md.MIB)
+            self.targets.append(self.kernel.target(
+                number, medium, portals=len(self.targets[0].portals)))
+            volume.spares.append(medium.uuid)
+
     def tell(self, sentence: str) -> None:
         self.story.append('%9.2f  %s' % (self.baton.now, sentence))
 
@@ -169,8 +180,8 @@ class World:
 
     def _look(self) -> None:
         """:raises judges.Violation: a law was broken."""
-        self.judge.guarded = (self.agent.alive and self.agent.knows
-                              and self.mode == 'on')
+        self.judge.guarded = (self.agent.alive and not self.agent.doomed
+                              and self.agent.knows and self.mode == 'on')
         if (self.kernel.changes != self._looked_at
                 or not self.judge.guarded) and not self.judge.broken:
             self._looked_at = self.kernel.changes

@@ -56,6 +56,8 @@ def _looked_at(view: volume_view.VolumeView) -> ReplicaRecords:
             record = replica_record.seen(
                 record, view.local(replica), leg.device if leg else None,
                 view.now, view.healthy and not view.excused(replica))
+        record = replica_record.noted(record, shared=_shared(
+            view, replica, record))
         records[replica.uuid] = record
         if record.counted_at is not None and view.with_records(records).held(
                 replica):
@@ -70,11 +72,19 @@ def _left(view: volume_view.VolumeView,
     """Take in since when md does not list it (S13)."""
     record = view.records[replica.uuid]
     leg = view.leg(replica)
-    if leg is None and not record.joined:
+    if leg is None and not (record.joined or view.volume.observe):
         return record
     return replica_record.noted(record, left_at=late_writes.left_at(
         record.left_at, leg is not None,
         view.attached or bool(view.volume.observe), view.now))
+
+
+def _shared(view: volume_view.VolumeView, replica: model.Replica,
+            record: ReplicaRecord) -> bool:
+    """Whether it may lack what md's bitmap on this host does not mark."""
+    if view.local(replica) is State.AVAILABLE:
+        return False
+    return record.shared or bool(view.volume.observe)
 
 
 def _listed(view: volume_view.VolumeView,

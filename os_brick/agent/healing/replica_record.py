@@ -88,6 +88,8 @@ class ReplicaRecord:
         while it is attached.
     :ivar farewell_at: agent time at which it was last ``retired`` or
         ``confirmed``.
+    :ivar shared: it was no leg in sync here while another host had the volume,
+        too: the write-intent bitmap here lacks what that one has written.
     """
 
     joined: bool = False
@@ -117,6 +119,7 @@ class ReplicaRecord:
     good_since: float | None = None
     instance: str = ''
     farewell_at: float = 0.0
+    shared: bool = False
 
 
 ReplicaRecords = Mapping[str, ReplicaRecord]

@@ -186,6 +186,16 @@ class VolumeView:
                 if record.confirmed and self.volume.replica(uuid) is None]
 
     @property
+    def dropped(self) -> list[str]:
+        """Replicas that were to leave, and are no longer listed.
+
+        Another host has let go of them, say: another one may take the place.
+        """
+        return [uuid for uuid, record in self.records.items()
+                if record.terminating and not record.confirmed
+                and self.volume.replica(uuid) is None]
+
+    @property
     def goal(self) -> int:
         """How many legs the array is meant to have."""
         return (self.volume.replica_count

@@ -56,8 +56,9 @@ def _looked_at(view: volume_view.VolumeView) -> ReplicaRecords:
             record = replica_record.seen(
                 record, view.local(replica), leg.device if leg else None,
                 view.now, view.healthy and not view.excused(replica))
-        record = replica_record.noted(record, shared=_shared(
-            view, replica, record))
+        record = replica_record.noted(
+            record, shared=_shared(view, replica, record),
+            observed=record.observed or bool(view.volume.observe))
         records[replica.uuid] = record
         if record.counted_at is not None and view.with_records(records).held(
                 replica):

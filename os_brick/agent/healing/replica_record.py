@@ -90,6 +90,7 @@ class ReplicaRecord:
         ``confirmed``.
     :ivar shared: it was no leg in sync here while another host had the volume,
         too: the write-intent bitmap here lacks what that one has written.
+    :ivar observed: another host healed when it was last looked at.
     """
 
     joined: bool = False
@@ -120,6 +121,7 @@ class ReplicaRecord:
     instance: str = ''
     farewell_at: float = 0.0
     shared: bool = False
+    observed: bool = False
 
 
 ReplicaRecords = Mapping[str, ReplicaRecord]

@@ -22,6 +22,7 @@ from oslotest import base
 
 from os_brick.agent.healing import decision
 from os_brick.agent.healing import replica_record
+from os_brick.agent import model
 from os_brick.agent.model import actions as act
 from os_brick.agent.safety import late_writes
 from os_brick.agent.tests.unit.healing import test_observing
@@ -73,6 +74,14 @@ class SharedTest(base.BaseTestCase):
         self.decide('the host b heals it')
         self.records = decision.detached(self.records, self.world.kernel.now)
         self.assertFalse(self.added().returning)
+
+    def test_S10_it_may_have_come_up_on_an_old_copy_meanwhile(self) -> None:
+        """The other host has reported that B is, and A holds more."""
+        self.world.volume.replicas[A] = model.ReplicaState.AVAILABLE
+        self.world.volume.replicas[B] = model.ReplicaState.MISSING
+        self.decide('the host b heals it')
+        self.assertIn('came up on an old copy, replica %s' % B,
+                      self.decide().alarm)
 
     def test_one_that_is_in_sync_again_lacks_nothing(self) -> None:
         self.decide('the host b heals it')

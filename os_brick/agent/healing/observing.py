@@ -128,11 +128,12 @@ def _assigned(view: volume_view.VolumeView) -> ReplicaRecords:
     """Find what was assigned in the place of each, one after the other.
 
     What one has got, the next one cannot get; those that are bad come first,
-    and of these whoever has the smaller choice.
+    of these whoever was promised one, then whoever has the smaller choice.
     """
     for replica in sorted(view.volume.replicas, key=lambda one: (
-            view.local(one) is State.AVAILABLE, len(_newly_listed(
-                view, view.records[one.uuid])))):
+            view.local(one) is State.AVAILABLE,
+            view.records[one.uuid].retry_at < float('inf'),
+            len(_newly_listed(view, view.records[one.uuid])))):
         before = view.records[replica.uuid]
         record = _succeeded(view, replica)
         records = {**view.records, replica.uuid: record}

@@ -94,6 +94,23 @@ class TestObserve(base.BaseTestCase):
         later = observing.observe(view(world, asked))
         self.assertEqual((C, None), (later[A].successor, later[B].successor))
 
+    def test_one_whose_request_was_accepted_is_first(self) -> None:
+        """That of A was noted, and the agent killed before it was made."""
+        world = simulated_agent.world()
+        records = dict(observing.observe(view(world, {})))
+        request = replica_record.RequestKind.REPLACE
+        for uuid in (A, B):
+            records[uuid] = replica_record.asked(
+                records[uuid], request, world.vendor.list()[
+                    world.volume.uuid], world.kernel.now)
+        records[B] = replica_record.answered(records[B], request, 0.0)
+        world.vendor.give(world.volume)
+        for target in world.targets[:2]:
+            world.kernel.lose(target)
+        world.kernel.advance(5.0)
+        later = observing.observe(view(world, records))
+        self.assertEqual((None, C), (later[A].successor, later[B].successor))
+
     def test_S7_one_that_is_to_stay_is_what_was_asked_for(self) -> None:
         """C comes at the same time, and goes: one that leaves dooms nobody."""
         world = simulated_agent.world()

@@ -270,6 +270,7 @@ class Raid:
             if member.faulty or member.vanished or (
                     member.medium.written is not None
                     and member.medium.written.events == self.events
+                    and member.medium.written.roles == self._roles
                     and member.medium.written.array_uuid == self.uuid):
                 continue
             if self.io(member) == 'ok':
@@ -468,7 +469,7 @@ class Raid:
                 and medium.written.array_uuid == self.uuid
                 and medium.written.events >= self.cleared)
 
-    def _free(self) -> set[int | None]:
+    def _free(self) -> set[int]:
         return set(range(self.raid_disks)) - {
             other.slot for other in self.members if not other.faulty}
 

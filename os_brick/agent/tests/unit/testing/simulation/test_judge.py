@@ -98,7 +98,6 @@ class KilledTest(base.BaseTestCase):
             self.assertFalse(world.judge.guarded or world.judge.dealt)
             world.agent.kill()
 
-
     def test_one_whose_disk_took_nothing_knows_nothing(self) -> None:
         """What it was told it kept in memory, and that ends with it."""
         with tempfile.TemporaryDirectory() as folder:

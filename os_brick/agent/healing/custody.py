@@ -49,10 +49,13 @@ def follow(view: volume_view.VolumeView, attached: bool,
         return view.records
     before = {uuid for uuid, record in view.records.items()
               if record.current}
-    after = _current(view, legs, before, _came_up(view, attached), owing)
+    # while another host healed, md here did not have it in hand alone
+    observed = any(record.observed for record in view.records.values())
+    after = _current(view, legs, before,
+                     observed or _came_up(view, attached), owing)
     return {uuid: replica_record.noted(
         _noted(record, uuid in legs, uuid in after, after.isdisjoint(legs)),
-        instance=view.array.instance)
+        instance=view.array.instance, observed=False)
         for uuid, record in view.records.items()}
 
 

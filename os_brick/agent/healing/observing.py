@@ -57,8 +57,11 @@ def _looked_at(view: volume_view.VolumeView) -> ReplicaRecords:
             record = replica_record.seen(
                 record, view.local(replica), leg.device if leg else None,
                 view.now, view.healthy and not view.excused(replica))
-        record = replica_record.noted(record, target=targets.reached(
-            view.array, replica.uuid, view.snapshot) or record.target)
+        record = replica_record.noted(
+            record, shared=_shared(view, replica, record),
+            observed=record.observed or bool(view.volume.observe),
+            target=targets.reached(view.array, replica.uuid, view.snapshot)
+            or record.target)
         records[replica.uuid] = record
         if record.counted_at is not None and view.with_records(records).held(
                 replica):
@@ -73,11 +76,19 @@ def _left(view: volume_view.VolumeView,
     """Take in since when md does not list it (S13)."""
     record = view.records[replica.uuid]
     leg = view.leg(replica)
-    if leg is None and not record.joined:
+    if leg is None and not (record.joined or view.volume.observe):
         return record
     return replica_record.noted(record, left_at=late_writes.left_at(
         record.left_at, leg is not None,
         view.attached or bool(view.volume.observe), view.now))
+
+
+def _shared(view: volume_view.VolumeView, replica: model.Replica,
+            record: ReplicaRecord) -> bool:
+    """Whether it may lack what md's bitmap on this host does not mark."""
+    if view.local(replica) is State.AVAILABLE:
+        return False
+    return record.shared or bool(view.volume.observe)
 
 
 def _listed(view: volume_view.VolumeView,
@@ -147,16 +158,27 @@ def _succeeded(view: volume_view.VolumeView,
         # what comes now is not in its place
         return replica_record.unasked(record)
     if view.chain_listed(replica):
-        return dataclasses.replace(record, retry_at=float('inf'))
+        if view.heirs(replica):
+            return dataclasses.replace(record, retry_at=float('inf'))
+        # all that came is itself to go, and may have to wait for another one
+        return _asking_anew(view, record)
     # what was taken for it may have gone again: then it was something else
     found = _newly_listed(view, record)
     if found:
         return dataclasses.replace(record, successor=found[0])
-    if record.successor is not None and record.retry_at == float('inf'):
-        # gone, or not listed for once: ask anew, but not soon
-        return dataclasses.replace(record, retry_at=view.now + max(
-            view.policy.grace, view.policy.repeat))
+    if record.successor is not None:
+        # gone, or not listed for once
+        return _asking_anew(view, record)
     return record
+
+
+def _asking_anew(view: volume_view.VolumeView,
+                 record: ReplicaRecord) -> ReplicaRecord:
+    """Another one may be requested in its place, but not soon."""
+    if record.retry_at != float('inf'):
+        return record
+    return dataclasses.replace(record, retry_at=view.now + max(
+        view.policy.grace, view.policy.repeat))
 
 
 def _ended(view: volume_view.VolumeView, replica: model.Replica) -> bool:

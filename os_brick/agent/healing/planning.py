@@ -147,7 +147,7 @@ class Plan:
 
     def _doomed(self) -> list[str]:
         return [replica.uuid for replica in self.view.leaving
-                ] + self.view.departed
+                ] + self.view.departed + self.view.dropped
 
     def _doomed_legs(self) -> list[model.Leg]:
         return [leg for leg in self._legs(self._doomed()) if leg.in_sync]
@@ -210,10 +210,12 @@ class Plan:
         replica = arrival.replica
         record = self.view.records[replica.uuid]
         return act.AddLeg(
-            'replica %s %s' % (replica.uuid, 'came back' if record.joined
-                               else 'is assigned'),
+            'replica %s %s%s' % (
+                replica.uuid, 'came back' if record.joined
+                else 'is assigned', ', and is copied whole: another host had '
+                'the volume meanwhile' if record.shared else ''),
             self.array.name, arrival.namespace.device, replica.uuid,
-            record.joined, record.given_up)
+            record.joined and not record.shared, record.given_up)
 
     def _exchange(self) -> list[act.Action]:
         if not self._settled():

@@ -90,6 +90,9 @@ class ReplicaRecord:
         ``confirmed``.
     :ivar target: where it was reached when it was last a leg all of whose
         paths were live; None where it never was in this attachment.
+    :ivar shared: it was no leg in sync here while another host had the volume,
+        too: the write-intent bitmap here lacks what that one has written.
+    :ivar observed: another host healed when it was last looked at.
     """
 
     joined: bool = False
@@ -120,6 +123,8 @@ class ReplicaRecord:
     instance: str = ''
     farewell_at: float = 0.0
     target: model.Target | None = None
+    shared: bool = False
+    observed: bool = False
 
 
 ReplicaRecords = Mapping[str, ReplicaRecord]

@@ -138,7 +138,7 @@ class VolumeView:
             self.records, replica.uuid)
             if (one := self.volume.replica(uuid)) is not None]
 
-    def _heirs(self, replica: model.Replica) -> list[model.Replica]:
+    def heirs(self, replica: model.Replica) -> list[model.Replica]:
         """What was assigned in its place, is listed, and is to stay."""
         return [heir for heir in self._assigned(replica)
                 if heir.state is not State.TERMINATING]
@@ -146,7 +146,7 @@ class VolumeView:
     def doomed(self, replica: model.Replica) -> bool:
         """It is to leave the array."""
         return (replica.state is State.TERMINATING
-                or bool(self._heirs(replica)) and not self._counted_on)
+                or bool(self.heirs(replica)) and not self._counted_on)
 
     @functools.cached_property
     def _counted_on(self) -> bool:
@@ -184,6 +184,16 @@ class VolumeView:
         """Replicas that were let go for good; udev may bring back a leg."""
         return [uuid for uuid, record in self.records.items()
                 if record.confirmed and self.volume.replica(uuid) is None]
+
+    @property
+    def dropped(self) -> list[str]:
+        """Replicas that were to leave, and are no longer listed.
+
+        Another host has let go of them, say: another one may take the place.
+        """
+        return [uuid for uuid, record in self.records.items()
+                if record.terminating and not record.confirmed
+                and self.volume.replica(uuid) is None]
 
     @property
     def goal(self) -> int:
@@ -261,8 +271,8 @@ class VolumeView:
     def superseded(self, replica: model.Replica) -> bool:
         """What was assigned in its place is listed and in sync."""
         return any(self.local(heir) is State.AVAILABLE
-                   for heir in self._heirs(replica))
+                   for heir in self.heirs(replica))
 
     def succeeded(self, replica: model.Replica) -> bool:
         """What was assigned in its place is in sync, as far as listed."""
-        return not self._heirs(replica) or self.superseded(replica)
+        return not self.heirs(replica) or self.superseded(replica)

@@ -92,7 +92,7 @@ class Batch:
     def __init__(self, scan: Callable[[], snapshots.HostSnapshot],
                  last_look: Callable[[
                      act.Action, model.Volume, snapshots.HostSnapshot,
-                     ownership.Owned], None],
+                     ownership.Owned], object],
                  do: Callable[[act.Action], None],
                  effects: host_effects.Effects, clock: clocks.Clock,
                  owned: ownership.Owned) -> None:

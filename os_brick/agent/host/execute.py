@@ -52,6 +52,7 @@ LOG = logging.getLogger(__name__)
 # Milliseconds.  The kernel adds up to a second of its own.
 GIVE_UP_AFTER = 1000
 _NOBODY: frozenset[str] = frozenset()
+_UNREAD: Mapping[str, superblock.Content] = {}
 _OF_NO_USE = (copies.Standing.FOREIGN, copies.Standing.UNREADABLE)
 NotDone = not_done.NotDone
 Refused = not_done.Refused
@@ -101,8 +102,8 @@ class Executor:
                                                     self._clock)
             except attributes.Exhausted as error:
                 raise Refused(str(error)) from error
-            self._last_look(action, volume, snapshot, owned)
-            self._attempt(action)
+            contents = self._last_look(action, volume, snapshot, owned)
+            self._attempt(action, contents)
 
     def execute_all(self, steps: Sequence[batch.Step],
                     owned: ownership.Owned,
@@ -120,14 +121,20 @@ class Executor:
                 functools.partial(self._last_look, heard=heard),
                 self._attempt, self._effects, self._clock, owned).run(steps)
 
-    def _attempt(self, action: act.Action) -> None:
+    def _attempt(self, action: act.Action,
+                 contents: Mapping[str, superblock.Content] = _UNREAD
+                 ) -> None:
         with not_done.told():
-            self._do(action)
+            self._do(action, contents)
 
     def _last_look(self, action: act.Action, volume: model.Volume,
                    snapshot: snapshots.HostSnapshot, owned: ownership.Owned,
-                   heard: Collection[str] = _NOBODY) -> None:
-        """:raises Refused: a rule forbids it, by what was read just now."""
+                   heard: Collection[str] = _NOBODY
+                   ) -> Mapping[str, superblock.Content]:
+        """Return what was read of superblocks just now.
+
+        :raises Refused: a rule forbids it, by what was read.
+        """
         contents = self.superblocks(reading.to_be_read(
             action, volume, snapshot, owned))
         asked = farewell.to_answer(action, volume, snapshot, owned)
@@ -139,7 +146,7 @@ class Executor:
                 action, volume, snapshot, owned, contents,
                 self.answering_patiently(asked.devices), back)
         if why is None:
-            return
+            return contents
         if why in rules.ENDED and not isinstance(action, act.AddLeg):
             raise not_done.Ended(why)
         for uuid, found in reading.judged(action, volume, snapshot, owned,
@@ -197,7 +204,8 @@ class Executor:
                         for portal in action.portals)))
         return dataclasses.replace(action, portals=listening)
 
-    def _do(self, action: act.Action) -> None:
+    def _do(self, action: act.Action,
+            contents: Mapping[str, superblock.Content]) -> None:
         if not isinstance(action, act.AnyAction):
             raise TypeError('unknown action %r' % (action,))
         match action:
@@ -225,7 +233,7 @@ class Executor:
             case act.RemoveLeg():
                 self._effects.remove(action.array, action.device)
             case act.AddLeg():
-                self._add(action)
+                self._add(action, contents.get(action.device))
             case act.ReplaceLeg():
                 self._effects.replace(action.array, action.device,
                                       action.spare)
@@ -271,8 +279,10 @@ class Executor:
             raise not_done.Offline(why[action.replica_uuid])
         raise NotDone('; '.join(errors))
 
-    def _add(self, action: act.AddLeg) -> None:
-        if action.erase:
+    def _add(self, action: act.AddLeg,
+             content: superblock.Content | None) -> None:
+        known = content is not None and bool(content.superblocks)
+        if action.erase or known and not action.returning:
             self._effects.erase_superblock(action.device)
         elif action.returning:
             try:

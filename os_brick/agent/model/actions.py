@@ -135,6 +135,8 @@ class AddLeg(Action):
     """Add a namespace to an array.
 
     :ivar returning: it was a leg before: try the bitmap (--re-add) first.
+        Otherwise all of it is copied, and a superblock that it has is erased
+        before: mdadm would go by the bitmap again.
     :ivar erase: the operator gave up what it holds beyond the array: its
         superblock is erased before.
     """

@@ -29,10 +29,12 @@ from os_brick.agent.testing.simulation import faults
 from os_brick.agent.testing.simulation import harder
 from os_brick.agent.testing.simulation import history
 from os_brick.agent.testing.simulation import hosts
+from os_brick.agent.testing.simulation import migration
 
 #: Seconds between two lines of progress.
 PROGRESS = 10.0
-KINDS = {**faults.FAULTS, **harder.FAULTS, **hosts.FAULTS}
+KINDS = {**faults.FAULTS, **harder.FAULTS, **hosts.FAULTS,
+         **migration.FAULTS}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -62,7 +64,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error('there is no fault %s' % ', '.join(unknown))
     seed = options.seed
     if seed is None:
-        seed = random.SystemRandom().randrange(2 * history.MOVING_FROM)
+        seed = random.SystemRandom().randrange(
+            2 * history.MIGRATING_FROM)
     logging.disable(logging.CRITICAL)
     return _play(seed, options, kinds)
 

@@ -129,7 +129,7 @@ class Agent:
                  ) -> None:
         self._conf = conf
         self._identity = identity
-        self._folder = folder
+        self.folder = folder
         self.host = 0
         # of each host, what is still to be delivered from there, and whether
         # its disk did not take all
@@ -168,10 +168,10 @@ class Agent:
     def start(self) -> None:
         """As systemd does: another process, with the same files."""
         baton, clock, point = self._baton, self._clock, self._baton.point
-        store = SimLedger(os.path.join(self._folder, '%s%s' % (
+        store = SimLedger(os.path.join(self.folder, '%s%s' % (
             self.host or '', ledger.FILE)), clock)
-        if (store.trouble or self._boot != self._clock.boots
-                or not store.volumes()):
+        if (store.trouble or self._forgot or not store.volumes()
+                or self._boot != self._clock.boots):
             # the provisioner's last word is lost, was never written down, or
             # counts no more
             self._boot, self._knew_nothing_at = (self._clock.boots,
@@ -219,6 +219,16 @@ class Agent:
         """It was told since it lost its memory."""
         return self._vendor.truths > self._knew_nothing_at
 
+    @property
+    def doomed(self) -> bool:
+        """It was killed where it stood, and is not started again yet."""
+        return any(actor.doomed for actor in self._actors)
+
+    def doom(self) -> None:
+        """SIGKILL, from within: nothing that comes has an effect."""
+        for actor in self._actors:
+            actor.doomed = True
+
     def changed(self) -> None:
         """The kernel has announced a change."""
         if self.alive:
@@ -239,6 +249,18 @@ class Agent:
         self._left[self.host] = self._owed, self._forgot
         self.host = host
         self._owed, self._forgot = self._left.get(host, ({}, False))
+
+    def stand_in(self, host: int, other: Agent) -> None:
+        """From now on it is that host's, beside another one."""
+        self._left = other._left
+        self.host = host
+        self._owed, self._forgot = self._left.get(host, ({}, False))
+        self._knew_nothing_at = self._vendor.truths
+
+    def leave(self) -> None:
+        """It is killed; what it owes is its host's."""
+        self.kill()
+        self._left[self.host] = self._owed, self._forgot
 
     def kill(self) -> None:
         """SIGKILL: what was not committed is lost."""

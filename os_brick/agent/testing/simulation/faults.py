@@ -241,14 +241,13 @@ def agent_is_killed_at_a_point(world: worlds.World,
     def kill(what: str) -> None:
         world.tell('the agent is killed (%s)' % what)
         world.judge.guarded = False
-        for actor in world.agent._actors:
-            actor.doomed = True
+        world.agent.doom()
 
     world.baton.surprise, world.baton.surprise_kills = kill, True
     world.baton.surprise_in = dice.randrange(1, 60)
     world.live(6.0)
     world.baton.surprise, world.baton.surprise_kills = None, False
-    if any(actor.doomed for actor in world.agent._actors):
+    if world.agent.doomed:
         world.agent.kill()
         world.agent.start()
         world.judge.excuse()

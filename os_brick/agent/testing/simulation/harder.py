@@ -116,13 +116,13 @@ def boot(world: worlds.World, dice: random.Random) -> None:
     if early:
         world.agent.start()
         world.live(dice.choice((0.5, 6.0)))
-    _attach(world, dice)
+    attach(world, dice)
     if not early:
         world.agent.start()
     world.judge.excuse()
 
 
-def _attach(world: worlds.World, dice: random.Random) -> None:
+def attach(world: worlds.World, dice: random.Random) -> None:
     """os-brick attaches the volume, as soon as it can."""
     listed = sorted(world.volume.replicas)
     dice.shuffle(listed)

@@ -36,6 +36,7 @@ from os_brick.agent.testing.simulation import hosts
 from os_brick.agent.testing.simulation import judge as judges
 from os_brick.agent.testing.simulation import kernel as kernels
 from os_brick.agent.testing.simulation import md
+from os_brick.agent.testing.simulation import migration
 from os_brick.agent.testing.simulation import world as worlds
 
 #: How many faults a history has.
@@ -45,8 +46,12 @@ STEPS = 60
 HARDER_FROM = 1 << 25
 #: And with a higher one still: their volume may move to another host.
 MOVING_FROM = 1 << 40
+#: And from here on it may be migrated alive: two hosts have it at once.
+MIGRATING_FROM = 1 << 41
 #: How likely a fault of theirs is one that the others do not have.
 HARDER = 0.2
+#: Two hosts have so much to do with one another that it is one in five.
+_MIGRATIONS = [*migration.FAULTS] * 3
 #: Seconds after the last fault within which everything has to be healed.
 HEALED_WITHIN = 3600.0
 
@@ -66,7 +71,8 @@ class Outcome:
     seen: dict[str, int]
 
 
-_ALL = {**faults.FAULTS, **harder.FAULTS, **hosts.FAULTS}
+_ALL = {**faults.FAULTS, **harder.FAULTS, **hosts.FAULTS,
+        **migration.FAULTS}
 
 
 def play(seed: int, conf: cfg.ConfigOpts | None = None, steps: int = STEPS,
@@ -116,7 +122,8 @@ def _run(world: worlds.World, seed: int, steps: int,
             more = random.Random('%d, step %d' % (seed, number))
             if more.random() < HARDER:
                 name = more.choice([*harder.FAULTS, *(
-                    hosts.FAULTS if seed >= MOVING_FROM else ())])
+                    hosts.FAULTS if seed >= MOVING_FROM else ()), *(
+                    _MIGRATIONS if seed >= MIGRATING_FROM else ())])
         if number in without:
             continue
         seen[name] = seen.get(name, 0) + 1
@@ -140,7 +147,9 @@ def _heal(world: worlds.World) -> None:
     world.conf.set_override('connection_check_interval', 5.0)
     world.baton.handing = 0.0
     # the clock is set right, and md writes superblocks when writes go on
-    world.clock.offset = world.clock.furthest
+    world.clock.offset = max(
+        world.clock.furthest, world.elsewhere.clock.furthest
+        if world.elsewhere is not None else 0.0)
     if world.raid.members:
         world.raid.write_superblocks()
     vendor.repair(world.volume, [member.medium.uuid for member
@@ -160,6 +169,7 @@ def _heal(world: worlds.World) -> None:
     for target in world.targets:
         if target is not gone:
             world.kernel.restore(target)
+    world.add_spares()
     end = world.baton.now + HEALED_WITHIN
     while not all(world.facts().values()):
         vendor.assign(world.volume)

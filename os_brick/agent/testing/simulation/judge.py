@@ -48,6 +48,8 @@ class Judge:
     :ivar guarded: the guard is on, and the agent lives; ``dealt``: and has
         dealt the roles since.
     :ivar all_wait: no leg may be made to fail fast.
+    :ivar idle: the application is on another host: what md takes for in sync
+        here need not be.
     """
 
     def __init__(self, kernel: kernels.Kernel,
@@ -58,13 +60,26 @@ class Judge:
         self.foreign_media: set[str] = set()
         self.excused_until = REACTION
         self.guarded = True
-        self.all_wait = False
+        self.all_wait = self.idle = False
         self.broken = ''
         self._errors: dict[str, int] = {}
         self._joined: set[str] = set()
         self._joined_on = {0: self._joined}
         self._standing = 0.0
         self.dealt = False
+
+    def beside(self, kernel: kernels.Kernel,
+               given: provisioners.Provisioner) -> Judge:
+        """The judge of another host."""
+        found = Judge(kernel, given)
+        found._joined_on, found.all_wait = self._joined_on, self.all_wait
+        found.idle = True
+        return found
+
+    def heals(self, what: str) -> None:
+        """A host that has been told to observe does nothing of this."""
+        if self.provisioner.observed:
+            raise self.broke('S12: %s, by a host that only observes' % what)
 
     def move(self, host: int) -> None:
         """Another host has the array; it cannot miss what it never saw."""
@@ -124,6 +139,7 @@ class Judge:
             raise self.broke('S4: %s was connected' % nqn)
 
     def add(self, raid: md.Raid, medium: md.Medium) -> None:
+        self.heals('%s is added' % medium.uuid)
         if medium.uuid not in self._owner(raid).given:
             raise self.broke('S2: %s is not this volume\'s' % medium.uuid)
         self.erase(medium)
@@ -143,6 +159,7 @@ class Judge:
                                  'overwritten' % (medium.uuid, raid.name))
 
     def resize(self, raid: md.Raid, raid_disks: int) -> None:
+        self.heals('%s is resized' % raid.name)
         if raid_disks < len(raid.copies()):
             raise self.broke('S1: %s would have %d legs' % (
                 raid.name, raid_disks))
@@ -159,10 +176,11 @@ class Judge:
         volume = self._owner(raid)
         if volume.count is not None:
             return set()
-        # nobody can miss what he was never told of
+        # nobody can miss what he was never told of, or last that it is to go
+        leaving = (None, model.ReplicaState.TERMINATING)
         return {uuid for uuid in self.provisioner.hides & self._joined
-                & self.provisioner.shown if volume.replicas.get(uuid) not in (
-                    None, model.ReplicaState.TERMINATING)
+                if volume.replicas.get(uuid) not in leaving
+                and self.provisioner.shown.get(uuid) not in leaving
                 and uuid not in volume.successors
                 and not self._seems_replaced(volume, uuid)} - {
             member.medium.uuid for member in raid.members
@@ -187,10 +205,12 @@ class Judge:
                              % raid.name)
 
     def remove(self, raid: md.Raid, member: md.Member) -> None:
+        self.heals('%s is removed' % member.device)
         if member in self.good(raid):
             raise self.broke('S3: %s was removed' % member.device)
 
     def replace(self, raid: md.Raid, member: md.Member) -> None:
+        self.heals('%s is replaced' % member.device)
         if not [other for other in self.good(raid, lately=True)
                 if other is not member]:
             raise self.broke('S1: %s, the last one, is replaced'
@@ -260,6 +280,7 @@ class Judge:
 
     def give_away(self, uuid: str, confirmed: bool) -> None:
         """A copy is retired, or confirmed to have gone."""
+        self.heals('%s is given up' % uuid)
         for raid in self.kernel.raids.values():
             if (confirmed or raid.name not in self.foreign_raids) and any(
                     member.medium.uuid == uuid for member in raid.members):
@@ -337,6 +358,8 @@ class Judge:
                     raise self.broke('S9: I/O error on %s' % raid.name)
             in_sync = [member for member in raid.members if member.in_sync]
             self._joined |= {member.medium.uuid for member in in_sync}
+            if self.idle and raid.name not in self.foreign_raids:
+                continue
             if not any(map(raid.current, in_sync)):
                 raise self.broke('S1: %s has lost what was acknowledged'
                                  % raid.name)

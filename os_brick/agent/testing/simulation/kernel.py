@@ -20,6 +20,7 @@ connection.
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Collection
 from collections.abc import Sequence
 import contextlib
 import dataclasses
@@ -102,6 +103,7 @@ class Kernel:
         ``moves``: how often anything has, perhaps.
     :ivar losses: when which target was lost.
     :ivar wall: the wall clock.
+    :ivar peers: the other hosts that may have the same namespaces.
     :ivar late: the writes that targets hold although nobody waits for them;
         ``lateness``: draws for how long after the loss, None: none do.
     """
@@ -121,6 +123,7 @@ class Kernel:
         self.heads: dict[str, str] = {}     # namespace uuid -> device
         self.raids: dict[str, md.Raid] = {}
         self.late: list[LateWrite] = []
+        self.peers: list[Kernel] = []
         self.lateness: Callable[[], float] | None = None
         self._homes: dict[str, Target] = {}
         self._serial = 0
@@ -187,6 +190,38 @@ class Kernel:
                       'of %s has version %d' % (
                           write.block, write.medium.uuid, write.version))
         return bool(due)
+
+    def beside(self) -> Kernel:
+        """Another host, for which the same targets are there."""
+        found = Kernel()
+        found.targets, found.media = self.targets, self.media
+        found._homes, found.lateness = self._homes, self.lateness
+        found.now, found.told = self.now, self.told
+        found.peers, self.peers = [self, *self.peers], [*self.peers, found]
+        return found
+
+    def twin(self, raid: md.Raid) -> md.Raid:
+        """Another host's array, as it can be assembled here."""
+        found = md.Raid(
+            raid.name, raid.alias, raid.raid_disks, [], self.answer,
+            self._announce, lambda: self.wall(), raid.uuid,
+            raid.component_size, raid.sync_time, list(raid.acknowledged),
+            version=raid.version, now=lambda: self.now, cut=self._hold,
+            failfast=raid.failfast)
+        found.all_media = self.media.values
+        self.stopped[raid.name] = found
+        return found
+
+    def detach(self, name: str, uuids: Collection[str]) -> None:
+        """os-brick stops the array, and closes its connections."""
+        raid = self.raids.pop(name, None)
+        if raid is not None:
+            raid.write_superblocks()
+            assembly.stop(raid)
+        for path in list(self.paths.values()):
+            if not path.seen.isdisjoint(uuids):
+                del self.paths[path.name]
+        self.touched()
 
     def stop(self) -> None:
         """The host is switched off; its targets are not."""
@@ -262,8 +297,9 @@ class Kernel:
     def lose(self, target: Target, silent: bool = False) -> None:
         """The target dies; silent: its packets are dropped."""
         target.up = False
-        self._drop([path for path in self.paths.values()
-                    if path.nqn == target.nqn], silent)
+        for host in (self, *self.peers):
+            host._drop([path for path in host.paths.values()
+                        if path.nqn == target.nqn], silent)
 
     def lose_path(self, path: Path, silent: bool) -> None:
         """One connection breaks; its target is there all the while."""
@@ -273,7 +309,8 @@ class Kernel:
 
     def restore(self, target: Target) -> None:
         target.up = True
-        self.touched()
+        for host in (self, *self.peers):
+            host.touched()
 
     def cut(self) -> None:
         """The host's own network goes away."""
@@ -305,10 +342,11 @@ class Kernel:
 
     def rescan(self) -> None:
         """A live controller is told which namespaces there are."""
-        for path in self.paths.values():
-            if path.lost_at is None:
-                path.seen = frozenset(self.targets[path.nqn].media)
-        self.touched()
+        for host in (self, *self.peers):
+            for path in host.paths.values():
+                if path.lost_at is None:
+                    path.seen = frozenset(self.targets[path.nqn].media)
+            host.touched()
 
     def write(self, raid: md.Raid, block: int) -> None:
         waits = raid.pending is not None
@@ -327,8 +365,8 @@ class Kernel:
         """What udev does when former legs are there again."""
         for uuid, device in sorted(self.heads.items()):
             copy = self.media[uuid].written
-            if uuid in raid.beyond or any(
-                    write.medium.uuid == uuid for write in self.late):
+            if (uuid in raid.beyond or raid.would_mix(self.media[uuid])
+                    or any(write.medium.uuid == uuid for write in self.late)):
                 continue    # what udev breaks is not the agent's
             if (copy is not None and copy.array_uuid == raid.uuid
                     and self.holder(device) is None

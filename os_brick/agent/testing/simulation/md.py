@@ -270,6 +270,7 @@ class Raid:
             if member.faulty or member.vanished or (
                     member.medium.written is not None
                     and member.medium.written.events == self.events
+                    and member.medium.written.roles == self._roles
                     and member.medium.written.array_uuid == self.uuid):
                 continue
             if self.io(member) == 'ok':
@@ -444,9 +445,7 @@ class Raid:
         """Add a namespace, by its bitmap where that fits."""
         if medium.size < self.component_size + OFFSET:
             raise KernelError('mdadm: cannot add %s' % device)
-        known = (medium.written is not None and medium.whole
-                 and medium.written.array_uuid == self.uuid
-                 and medium.written.events >= self.cleared)
+        known = self._known(medium)
         if returning and not known:
             raise KernelError('mdadm: re-add of %s refused' % device)
         numbers = {member.number for member in self.members}
@@ -455,8 +454,7 @@ class Raid:
                                                else set()),
             next(number for number in itertools.count(self.raid_disks)
                  if number not in numbers), set(range(BLOCKS)))
-        free = set(range(self.raid_disks)) - {
-            other.slot for other in self.members if not other.faulty}
+        free = self._free()
         if known and free:
             member.slot, member.todo = min(free), set(self.dirty)
         member.left = self.sync_time / BLOCKS if member.todo else 1.0
@@ -464,6 +462,30 @@ class Raid:
         self.write_superblocks()
         self.changed()
         return member
+
+    def _known(self, medium: Medium) -> bool:
+        """It was a leg in sync, and the bitmap goes back as far."""
+        return (medium.written is not None and medium.whole
+                and medium.written.array_uuid == self.uuid
+                and medium.written.events >= self.cleared)
+
+    def _free(self) -> set[int]:
+        return set(range(self.raid_disks)) - {
+            other.slot for other in self.members if not other.faulty}
+
+    def would_mix(self, medium: Medium) -> bool:
+        """md would take it in with what was never written to the others.
+
+        It was in charge itself meanwhile: the bitmap of the array knows
+        nothing of that.
+        """
+        good = next((member.medium for member in self.members
+                     if member.in_sync), None)
+        return good is not None and self._known(medium) and bool(
+            self._free()) and any(
+                one != other and block not in self.dirty
+                for block, (one, other)
+                in enumerate(zip(medium.blocks, good.blocks)))
 
     def array(self) -> model.Array:
         filled = {member.slot for member in self.members if member.in_sync}

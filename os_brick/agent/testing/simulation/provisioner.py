@@ -17,6 +17,7 @@ from collections.abc import Callable
 from collections.abc import Collection
 from collections.abc import Sequence
 import dataclasses
+from typing import Any
 
 from os_brick.agent import model
 from os_brick.agent.testing.simulation import kernel as kernels
@@ -65,7 +66,7 @@ class Provisioner(base.ProvisionerDriver):
     :ivar asked: the replicas of which a replacement was requested since
         they were in sync.
     :ivar shown: the replicas that were listed in an answer that arrived, on
-        the host that has the volume.
+        the host that has the volume, each as it was listed last.
     :ivar accepted: those of which the agent was told so; ``noted``: and has
         written it down since.
     :ivar confirmed: the replicas of which it was told that they have left.
@@ -73,6 +74,11 @@ class Provisioner(base.ProvisionerDriver):
     :ivar seen: how often which event was told, and which law refused what.
     :ivar restored: from a backup, and not repaired since.
     :ivar told: replica -> the state that was reported last.
+    :ivar attached: the host has the volume; ``healer``: the driver of the one
+        that is to heal it, None: whoever has it; ``observed``: another one
+        did, by the last answer that arrived.
+    :ivar attachments: how many hosts have it; ``kept``: what one of them has
+        confirmed, and another one may still use.
     :ivar others: replica -> all that there were when a replacement of it was
         requested first.
     """
@@ -97,7 +103,7 @@ class Provisioner(base.ProvisionerDriver):
         self.hides: set[str] = set()
         self.owed: list[str] = []
         self.asked: set[str] = set()
-        self.shown: set[str] = set()
+        self.shown: dict[str, State] = {}
         self._shown_on = {0: self.shown}
         self.accepted: set[str] = set()
         self.noted: set[str] = set()
@@ -108,6 +114,14 @@ class Provisioner(base.ProvisionerDriver):
         self.seen: dict[str, int] = {}
         self.told: dict[str, State] = {}
         self.others: dict[str, frozenset[str]] = {}
+        self.attached, self.observed = True, False
+        self.healer: Provisioner | None = None
+        self.attachments = 1
+        self.kept: set[str] = set()
+
+    def beside(self, kernel: kernels.Kernel) -> Provisioner:
+        """The driver of another host, which speaks to the same one."""
+        return Elsewhere(self, kernel)
 
     def volume(self, number: int, alias: str, uuids: list[str],
                spares: list[str], count: int | None = None,
@@ -120,7 +134,7 @@ class Provisioner(base.ProvisionerDriver):
 
     def move(self, host: int) -> None:
         """From now on another host asks."""
-        self.shown = self._shown_on.setdefault(host, set())
+        self.shown = self._shown_on.setdefault(host, {})
 
     def count(self, what: str) -> None:
         self.seen[what] = self.seen.get(what, 0) + 1
@@ -134,7 +148,9 @@ class Provisioner(base.ProvisionerDriver):
                     targets_for: Collection[str]) -> Sequence[model.Volume]:
         self._call('get_volumes', '')
         answer = []
-        for volume in self.volumes.values():
+        observe = ('the other host heals it' if self.healer not in (
+            None, self) else '')
+        for volume in self.volumes.values() if self.attached else ():
             replicas = tuple(
                 model.Replica(uuid, state, None, self._target(uuid)
                               if uuid in targets_for else None)
@@ -143,12 +159,14 @@ class Provisioner(base.ProvisionerDriver):
             if replicas:
                 answer.append(model.Volume(
                     volume.uuid, volume.alias, None, replicas, volume.count,
-                    volume.down_time))
+                    volume.down_time, observe))
         self._answer('get_volumes')
+        if answer and self.lie is None:
+            self.observed = bool(observe)
         if self.lie is not None:
             return self.lie(answer)    # type: ignore[return-value]
         self.truths += bool(answer)
-        self.shown.update(replica.uuid for volume in answer
+        self.shown.update((replica.uuid, replica.state) for volume in answer
                           for replica in volume.replicas)
         return answer
 
@@ -264,9 +282,23 @@ class Provisioner(base.ProvisionerDriver):
         if mine.replicas.pop(replica.uuid, None):
             # what nobody uses is no longer exported
             mine.given.discard(replica.uuid)
-            self.withdrawn.add(replica.uuid)
-            self.kernel.remove_namespace(replica.uuid)
+            if self.attachments > 1:
+                self.kept.add(replica.uuid)
+            else:
+                self._withdraw(replica.uuid)
         self._answer('confirm')
+
+    def _withdraw(self, uuid: str) -> None:
+        self.withdrawn.add(uuid)
+        self.kernel.remove_namespace(uuid)
+
+    def detached(self, legs: Collection[str]) -> None:
+        """One of two hosts has detached it; the other one has these legs."""
+        self.attached = False
+        self.attachments -= 1
+        for uuid in sorted(self.kept.difference(legs)):
+            self._withdraw(uuid)
+        self.kept.clear()
 
     def _call(self, what: str, about: str) -> None:
         self._point('before ' + what)
@@ -282,3 +314,31 @@ class Provisioner(base.ProvisionerDriver):
         self._point('after ' + what)
         if self.deaf:
             raise base.Unavailable('the answer was lost')
+
+
+#: What is of a host, and not of the provisioner.
+_OF_A_HOST = frozenset((
+    'first', 'kernel', 'give_away', 'double', 'heard', 'accepted', 'noted',
+    'shown', 'truths', 'attached', 'observed'))
+
+
+class Elsewhere(Provisioner):
+    """The driver of a second host: what the provisioner is, it shares.
+
+    :param first: that of the first one.
+    """
+
+    def __init__(self, first: Provisioner, kernel: kernels.Kernel) -> None:
+        self.first, self.kernel = first, kernel
+        self.accepted, self.noted = set(), set()
+        self.shown, self.truths = {}, 0
+        self.attached, self.observed = False, False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.__dict__['first'], name)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name in _OF_A_HOST:
+            object.__setattr__(self, name, value)
+        else:
+            setattr(self.first, name, value)

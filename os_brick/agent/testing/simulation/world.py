@@ -29,6 +29,7 @@ from os_brick.agent.testing.simulation import hands as simulated_hands
 from os_brick.agent.testing.simulation import judge as judges
 from os_brick.agent.testing.simulation import kernel as kernels
 from os_brick.agent.testing.simulation import md
+from os_brick.agent.testing.simulation import places
 from os_brick.agent.testing.simulation import provisioner as provisioners
 
 State = model.ReplicaState
@@ -42,6 +43,8 @@ class World:
     """:ivar story: what has happened, one sentence each.
 
     :ivar moved: the volume has been on more hosts than one.
+    :ivar there: another host that lives, ``elsewhere`` one that does not: with
+        what is of it.
 
     :param dice: decides everything.
     :param folder: for the agent's files.
@@ -61,6 +64,8 @@ class World:
         self.chosen = 0
         self.backup: provisioners.Backup | None = None
         self.mode = 'on'
+        self.there: places.Place | None = None
+        self.elsewhere: places.Place | None = None
         self.moved = False
         self._silence = 0.0
         self._every = dice.choice((0.3, 0.9, 2.0))
@@ -76,7 +81,8 @@ class World:
             self.kernel, self.baton.point, self.baton.wait, self.tell)
         self.judge = judges.Judge(self.kernel, self.vendor)
         self.vendor.give_away = self.judge.give_away
-        self.vendor.double = self._double
+        first = self.vendor
+        first.double = lambda uuid: self.double(uuid, first)
         hands = simulated_hands.Hands(self.kernel, self.baton, self.judge,
                                       self.tell)
         self.hands = hands
@@ -122,21 +128,31 @@ class World:
         self.judge.foreign_raids.add('md9')
         self.judge.foreign_media |= {medium.uuid for medium in stranger}
 
+    def add_spares(self) -> None:
+        """The provisioner gets disks, if it may need more than it has."""
+        volume = self.volume
+        while len(volume.spares) < len(volume.replicas):
+            number = len(self.targets)
+            medium = md.Medium(kernels.uuid_of(number),
+                               self.raid.component_size + 2 * md.MIB)
+            self.targets.append(self.kernel.target(
+                number, medium, portals=len(self.targets[0].portals)))
+            volume.spares.append(medium.uuid)
+
     def tell(self, sentence: str) -> None:
         self.story.append('%9.2f  %s' % (self.baton.now, sentence))
 
-    def _double(self, uuid: str) -> None:
+    def double(self, uuid: str, vendor: provisioners.Provisioner) -> None:
         """A replacement is asked for: is it for the same fault again?"""
         heir = self.volume.successors.get(uuid)
         # what it took for the replacement may have vanished from a list
-        if (uuid in self.vendor.noted and uuid in self.vendor.owed
-                and not self.vendor.hides and self.vendor.lie is None):
+        if (uuid in vendor.noted and uuid in vendor.owed
+                and not vendor.hides and vendor.lie is None):
             raise self.judge.broke('S7: %s is asked for again' % uuid)
-        asked_before = uuid in self.vendor.asked
-        self.vendor.asked.add(uuid)
-        if (asked_before and heir is not None and heir in self.vendor.shown
-                and heir not in self.vendor.hides
-                and self.vendor.lie is None
+        asked_before = uuid in vendor.asked
+        vendor.asked.add(uuid)
+        if (asked_before and heir is not None and heir in vendor.shown
+                and heir not in vendor.hides and vendor.lie is None
                 and self.volume.replicas.get(heir) not in (
                     None, State.TERMINATING)
                 and self.kernel.home(heir).up
@@ -164,13 +180,17 @@ class World:
                     self.kernel.write(raid,
                                       self._writes.randrange(md.BLOCKS))
             self.kernel.advance(step)
+            if self.there is not None:
+                self.there.kernel.advance(step)
             self._look()
             self.judge.stands(self.raid, step)
 
     def _look(self) -> None:
         """:raises judges.Violation: a law was broken."""
-        self.judge.guarded = (self.agent.alive and self.agent.knows
-                              and self.mode == 'on')
+        if self.there is not None:
+            self.there.look()
+        self.judge.guarded = (self.agent.alive and not self.agent.doomed
+                              and self.agent.knows and self.mode == 'on')
         if (self.kernel.changes != self._looked_at
                 or not self.judge.guarded) and not self.judge.broken:
             self._looked_at = self.kernel.changes
@@ -221,5 +241,24 @@ class World:
                 len(legs) if self.judge.all_wait else 1) and not any(
                     'failfast' in member.flags for member in waiting))}
 
+    @property
+    def here(self) -> places.Place:
+        """The host on which the application is."""
+        return places.Place(self.kernel, self.raid, self.clock, self.vendor,
+                            self.judge, self.hands, self.agent)
+
+    def move_to(self, place: places.Place) -> None:
+        """The application goes on there; what it was on is ``there`` now."""
+        here = self.here
+        self.kernel, self.raid, self.clock = (place.kernel, place.raid,
+                                              place.clock)
+        self.vendor, self.judge = place.vendor, place.judge
+        self.hands, self.agent = place.hands, place.agent
+        self.there = here
+        here.judge.idle, self.judge.idle = True, False
+        self._looked_at = self._judged_at = -1
+
     def close(self) -> None:
         self.agent.kill()
+        if self.there is not None:
+            self.there.agent.kill()

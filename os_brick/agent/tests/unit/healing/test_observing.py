@@ -99,6 +99,23 @@ class TestObserve(base.BaseTestCase):
         later = observing.observe(view(world, asked))
         self.assertEqual((None, C), (later[A].successor, later[B].successor))
 
+    def test_one_whose_request_was_accepted_is_first(self) -> None:
+        """That of A was noted, and the agent killed before it was made."""
+        world = simulated_agent.world()
+        records = dict(observing.observe(view(world, {})))
+        request = replica_record.RequestKind.REPLACE
+        for uuid in (A, B):
+            records[uuid] = replica_record.asked(
+                records[uuid], request, world.vendor.list()[
+                    world.volume.uuid], world.kernel.now)
+        records[B] = replica_record.answered(records[B], request, 0.0)
+        world.vendor.give(world.volume)
+        for target in world.targets[:2]:
+            world.kernel.lose(target)
+        world.kernel.advance(5.0)
+        later = observing.observe(view(world, records))
+        self.assertEqual((None, C), (later[A].successor, later[B].successor))
+
     def test_S7_one_that_is_to_stay_is_what_was_asked_for(self) -> None:
         """C comes at the same time, and goes: one that leaves dooms nobody."""
         world = simulated_agent.world()
@@ -164,6 +181,33 @@ class TestObserve(base.BaseTestCase):
         self.assertEqual((C, given), (seen.records[A].successor,
                                       seen.records[B].successor))
         self.assertEqual([B, C], [one.uuid for one in seen.leaving])
+
+    def test_one_whose_replacement_is_to_leave_itself_gets_another(
+            self) -> None:
+        """C keeps a place until somebody takes it, and A never comes."""
+        world = simulated_agent.world(count=None)
+        records = dict(observing.observe(view(world, {})))
+        request = replica_record.RequestKind.REPLACE
+        asked = replica_record.asked(records[A], request, world.vendor.list()[
+            world.volume.uuid], world.kernel.now)
+        records[A] = replica_record.answered(asked, request, 0.0)
+        world.vendor.give(world.volume)
+        world.kernel.lose(world.targets[0])
+        world.kernel.advance(5.0)
+        seen = observing.observe(view(world, records))
+        self.assertEqual((C, float('inf')), (seen[A].successor,
+                                             seen[A].retry_at))
+        world.vendor.terminate(world.volume, C)
+        leaving = observing.observe(view(world, seen))
+        # not soon, and not later and later
+        self.assertEqual(world.kernel.now + 60.0, leaving[A].retry_at)
+        world.kernel.advance(5.0)
+        later = observing.observe(view(world, leaving))
+        self.assertEqual(leaving[A].retry_at, later[A].retry_at)
+        # it may be to stay after all
+        world.volume.replicas[C] = model.ReplicaState.MISSING
+        self.assertEqual(float('inf'), observing.observe(
+            view(world, later))[A].retry_at)
 
     def test_S7_what_has_gone_again_was_not_the_replacement(self) -> None:
         """The volume was to have another replica, and then not."""

@@ -257,6 +257,19 @@ class TestRules(ActionsCase):
         self.do(self.carry(superblocks.of(5, 1, [0, 1], array=legs)))
         self.assertEqual([('re_add', 'md127', 'nvme3n1')], self.called())
 
+    def test_what_is_copied_whole_is_known_to_md_by_nothing(self):
+        """mdadm --add goes by the bitmap, too, where there is a superblock."""
+        legs = self.scanner.scan().array('md127').uuid
+        action = dataclasses.replace(self.carry(superblocks.of(
+            5, 1, [0, 1], array=legs)), returning=False)
+        self.do(action)
+        self.assertEqual([('erase_superblock', 'nvme3n1'),
+                          ('add', 'md127', 'nvme3n1')], self.called())
+        # one that carries none is not touched before
+        self.carry()
+        self.do(action)
+        self.assertEqual([('add', 'md127', 'nvme3n1')], self.called()[2:])
+
     def test_S10_a_clock_that_was_set_back_is_taken_into_account(self):
         legs = self.scanner.scan().array('md127').uuid
         action = self.carry(superblocks.of(5, 1, [0, 1], array=legs,

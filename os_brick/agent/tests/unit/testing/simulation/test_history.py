@@ -26,6 +26,7 @@ from unittest import mock
 
 from oslotest import base
 
+from os_brick.agent.healing import observing
 from os_brick.agent.host import effects
 from os_brick.agent.safety import copies
 from os_brick.agent.safety import late_writes
@@ -53,8 +54,7 @@ def simulate(*words: str) -> 'subprocess.CompletedProcess[str]':
 class HistoryTest(base.BaseTestCase):
 
     def test_no_law_is_broken_in_new_histories(self) -> None:
-        # of the harder ones some are known to break: see "Harder histories"
-        # in the documentation
+        # the harder ones take several times as long
         seed = random.SystemRandom().randrange(history.HARDER_FROM - HISTORIES)
         logging.getLogger(__name__).warning('seed %d', seed)
         played = simulate('--seed', str(seed), '--histories',
@@ -102,13 +102,30 @@ class HistoryTest(base.BaseTestCase):
         with mock.patch.object(copies, 'judge', lambda *words: behind):
             self.assertIn('S10: ', str(broken()))
 
+    def test_what_another_host_wrote_is_seen(self) -> None:
+        """With its own bitmap, the destination lacks it."""
+        def broken() -> str:
+            return history.play(5000000053, steps=20, kinds=(
+                'volume_is_migrated', 'leg_dies', 'target_returns',
+                'time_passes', 'all_targets_return',
+                'connection_breaks')).broken
+
+        self.assertEqual('', broken())
+        with mock.patch.object(observing, '_shared',
+                               lambda *words: False):
+            self.assertIn('differ in block', broken())
+
     def test_low_seeds_have_none_of_the_harder_faults(self) -> None:
         for seed, harder_ones in ((5, False), (4000000000, True)):
             played = history.play(seed)
             self.assertEqual(harder_ones, not harder.FAULTS.keys().isdisjoint(
                 played.faults))
             self.assertNotIn('volume_moves', played.faults)
-        self.assertIn('volume_moves', history.play(2000000000001).faults)
+        moving = history.play(2000000000001).faults
+        self.assertIn('volume_moves', moving)
+        self.assertNotIn('volume_is_migrated', moving)
+        self.assertIn('volume_is_migrated',
+                      history.play(2500000000001).faults)
 
     def test_no_fault_is_misspelt(self) -> None:
         played = simulate('--faults', 'leg_dies,nonsense')

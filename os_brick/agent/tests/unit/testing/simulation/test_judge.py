@@ -18,8 +18,12 @@ import tempfile
 
 from oslotest import base
 
+from os_brick.agent import model
 from os_brick.agent.testing.simulation import agent
+from os_brick.agent.testing.simulation import disk
 from os_brick.agent.testing.simulation import judge
+from os_brick.agent.testing.simulation import kernel as kernels
+from os_brick.agent.testing.simulation import md
 from os_brick.agent.testing.simulation import world as worlds
 
 
@@ -35,7 +39,7 @@ class TruncatedListTest(base.BaseTestCase):
             (worlds.World(random.Random(seed), agent.configuration(),
                           folder.name) for seed in range(100))))
         self.world.volume.count = None
-        self.world.vendor.shown |= self.world.volume.ever
+        self.world.vendor.shown.update(self.world.volume.replicas)
         self.raid = self.world.raid
         self.leaving, self.lost = self.raid.members[:2]
         self.world.judge.after()
@@ -69,3 +73,93 @@ class TruncatedListTest(base.BaseTestCase):
         self.assertIn('S8: ', self.broken())
         vendor.give(volume)
         self.assertEqual('', self.broken())
+
+    def test_one_that_was_to_go_when_it_was_listed_last_may_be_gone(
+            self) -> None:
+        """A provisioner restored from its backup has forgotten that."""
+        vendor = self.world.vendor
+        vendor.hides = {self.lost.medium.uuid}
+        vendor.shown[self.lost.medium.uuid] = model.ReplicaState.TERMINATING
+        self.assertEqual('', self.broken())
+
+
+class KilledTest(base.BaseTestCase):
+
+    def test_one_that_was_killed_where_it_stood_guards_nothing(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            world = worlds.World(random.Random(1), agent.configuration(),
+                                 folder)
+            world.agent.start()
+            world.live(6.0)
+            self.assertTrue(world.judge.dealt)
+            world.agent.doom()
+            world.live(1.0)
+            self.assertTrue(world.agent.alive)
+            self.assertFalse(world.judge.guarded or world.judge.dealt)
+            world.agent.kill()
+
+    def test_one_whose_disk_took_nothing_knows_nothing(self) -> None:
+        """What it was told it kept in memory, and that ends with it."""
+        with tempfile.TemporaryDirectory() as folder:
+            world = worlds.World(random.Random(1), agent.configuration(),
+                                 folder)
+            self.addCleanup(disk.works)
+            world.agent.start()
+            world.live(6.0)
+            disk.Disk.trouble_is = disk.FULL
+            world.kernel.lose(world.targets[0])
+            world.live(6.0)
+            world.agent.kill()
+            disk.works()
+            world.vendor.silent = True
+            world.agent.start()
+            self.assertFalse(world.agent.knows)
+            world.vendor.silent = False
+            world.live(12.0)
+            self.assertTrue(world.agent.knows)
+            world.agent.kill()
+
+
+class MixedTest(base.BaseTestCase):
+    """A was in charge when the host died; now the array runs on B."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.media = [md.Medium(kernels.uuid_of(number))
+                      for number in range(2)]
+        self.kernel = kernels.Kernel()
+        self.targets = [self.kernel.target(number, medium)
+                        for number, medium in enumerate(self.media)]
+        self.raid = self.kernel.attach('md1', 'v', *(
+            medium.uuid for medium in self.media))
+        self.a, self.b = self.media
+
+    def drop(self, medium: md.Medium) -> None:
+        """md drops it, and its target has gone."""
+        self.raid.fault(next(member for member in self.raid.members
+                             if member.medium is medium))
+        self.kernel.write(self.raid, 0)
+
+    def boot(self, *media: md.Medium) -> None:
+        self.kernel.stop()
+        self.kernel.assemble('md1', [medium.uuid for medium in media])
+        self.raid = self.kernel.raids['md1']
+
+    def test_udev_does_not_mix_two_that_were_in_charge(self) -> None:
+        self.drop(self.b)
+        self.boot(self.b)
+        self.kernel.write(self.raid, 1)
+        self.raid.beyond.clear()     # it lacks a write, as good as
+        self.assertTrue(self.raid.would_mix(self.a))
+        self.kernel.connect(self.targets[0].nqn, self.targets[0].portals[0])
+        self.kernel.incremental(self.raid)
+        self.assertEqual([self.b], [member.medium for member
+                                    in self.raid.members])
+
+    def test_udev_puts_back_one_that_lacks_writes(self) -> None:
+        self.drop(self.b)
+        self.raid.remove(self.raid.members[1])
+        self.assertFalse(self.raid.would_mix(self.b))
+        self.kernel.incremental(self.raid)
+        self.assertEqual([self.a, self.b], [member.medium for member
+                                            in self.raid.members])

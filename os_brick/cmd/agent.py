@@ -76,6 +76,8 @@ def main() -> int:
         return _main(sys.argv[1:])
     except starting.CannotStart as error:
         return commands.say(error, error.status)
+    except ledger.LaterRelease as error:
+        return commands.say(error, starting.NO_TEXT)
     except ledger.LedgerError as error:
         return commands.say(error, starting.NO_ROOM)
     except (cfg.Error, identity.IdentityError,

@@ -86,6 +86,7 @@ def copied(conf: cfg.ConfigOpts) -> Iterator[ledger.Ledger]:
     """Lend a copy of what the agent keeps: reading must not change it.
 
     :raises commands.CommandError: there is nothing, or it cannot be read.
+    :raises ledger.LaterRelease: a later release has written it.
     """
     path = operator_word.kept(conf, ledger.FILE)
     with tempfile.TemporaryDirectory() as folder:
@@ -98,7 +99,12 @@ def copied(conf: cfg.ConfigOpts) -> Iterator[ledger.Ledger]:
         except sqlite3.Error as error:
             raise commands.CommandError('%s (option state_dir): %s' % (
                 path, error)) from None
-        store = ledger.Ledger(copy)
+        try:
+            store = ledger.Ledger(copy)
+        except ledger.LedgerError as error:
+            # the copy is nobody's to move away
+            raise type(error)(
+                str(error).replace(copy, path)) from None
         try:
             yield store
         finally:

@@ -36,7 +36,8 @@ from os_brick.cmd import journal
 
 #: The command line is wrong.
 USAGE = os.EX_USAGE
-#: A configuration file holds what is no text.
+#: A configuration file holds what is no text, or the ledger what only a later
+#: release can read.
 NO_TEXT = os.EX_DATAERR
 #: A configuration file is missing or cannot be read.
 NO_FILE = os.EX_NOINPUT

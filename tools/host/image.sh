@@ -16,8 +16,10 @@
 # environment of its own.  Sourced by host.sh, which sets tree, lab, here,
 # kernel and cache; each function makes what is missing.
 
-# kmod and the like come with a kernel, which is not in the image.
-BASE=systemd,systemd-sysv,iproute2,procps,kmod
+# kmod and the like come with a kernel, which is not in the image; the role of
+# contrib/ansible is applied from within.  debootstrap does not see what a
+# virtual package stands for.
+BASE=systemd,systemd-sysv,iproute2,procps,kmod,ansible-core,python3-cffi-backend
 # What the machine loads to find its disk, and what it may load later.
 BOOT_MODULES='virtio_pci virtio_blk crc32c_generic ext4'
 MODULES='arch block crypto fs lib mm net virt drivers/block drivers/char drivers/dax
@@ -180,7 +182,10 @@ make_tools() {
         git -C "$work/checkout" -c user.name=Lab -c core.hooksPath=/dev/null \
             -c user.email=lab@example.com -c commit.gpgSign=false \
             commit --quiet --message='The tree' || return
-    cp -r "$cache/wheels-$wheels" "$work/wheels"
+    cp -r "$cache/wheels-$wheels" "$work/wheels" &&
+        "$cache/pip/bin/python" -m pip --disable-pip-version-check -q wheel \
+            --no-deps --no-index --find-links "$work/wheels" \
+            -w "$work/wheels" "$work/checkout" || return
     truncate -s 512M "$1" && mkfs.ext4 -q -d "$work" "$1"
 }
 

@@ -22,7 +22,7 @@ import subprocess
 import time
 
 #: Seconds.  An emulated machine that shares its host may be very slow.
-BOOT, LIMIT = 400.0, 300.0
+BOOT, LIMIT = 900.0, 900.0
 #: Without these an emulated machine translates more code than it need.
 EMULATED = ['-cpu', 'max,-avx,-avx2,-erms,-fsrm']
 COMMAND_LINE = ('console=ttyS0 rw mitigations=off nokaslr nowatchdog no5lvl '

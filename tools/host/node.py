@@ -30,6 +30,8 @@ TARGETS = ('target-a', 'target-b', 'target-c', 'target-d')
 #: Of every run of a tool in the machine.
 TOOLS = '/mnt/checkout/tools/host'
 UNIT = 'nvme-agent'
+#: Where the guest keeps what it was told: there after a reboot, too.
+GUEST = '/var/lib/guest-io'
 #: Seconds a replica may be bad: to be replaced soon, or never in a story.
 SOON, NEVER = 3, 3600
 REPLACE = 'asking the provisioner to replace replica'
@@ -96,7 +98,7 @@ class Node:
     def _portal(self, target: str) -> tuple[str, int, str]:
         return '127.0.0.%d' % (10 + number(target)), 4420, 'tcp'
 
-    def inventory(self, grace: float) -> None:
+    def inventory(self, grace: float, name: str = 'volumes.yaml') -> None:
         """Write the local driver's file: two replicas, two spares."""
         def backing(target: str) -> dict:
             address, port, transport = self._portal(target)
@@ -111,7 +113,7 @@ class Node:
                 'replicas': [backing(one) for one in TARGETS[:2]]}],
             'spares': [backing(one) for one in TARGETS[2:]]})
         self.run('cd /etc/nvme-agent && printf %%s %s >volumes.new && '
-                 'mv volumes.new volumes.yaml' % shlex.quote(text))
+                 'mv volumes.new %s' % (shlex.quote(text), name))
 
     def in_sync(self) -> set[str]:
         """Return the UUIDs of the legs in sync, of an array that rests."""
@@ -122,7 +124,7 @@ class Node:
             'cat /sys/class/block/${leg#dev-}/uuid; done; true' % ALIAS)
         return set(output.split())
 
-    def wait_whole(self, *legs: str, limit: float = 600) -> float:
+    def wait_whole(self, *legs: str, limit: float = 1200) -> float:
         wanted = {uuid(leg) for leg in legs}
         seconds = self.machine.wait_until(
             lambda: self.in_sync() == wanted, 'the array is whole over %s'
@@ -143,16 +145,17 @@ class Node:
 
     def start_guest(self) -> None:
         """Let something write to the volume, as a service of its own."""
-        self.run('systemctl stop guest-io 2>/dev/null; rm -rf /run/guest-io; '
+        self.run('systemctl stop guest-io 2>/dev/null; rm -rf %s; '
                  'systemd-run --quiet --collect --unit=guest-io '
-                 '-p After=nova-compute.service '
-                 'python3 %s/guest_io.py run /dev/md/%s' % (TOOLS, ALIAS))
+                 '-E GUEST_IO=%s -p After=nova-compute.service '
+                 'python3 %s/guest_io.py run /dev/md/%s' % (
+                     GUEST, GUEST, TOOLS, ALIAS))
         self.machine.wait_until(lambda: self.writes() > 20, 'a guest writes')
 
     def guest(self) -> tuple[int, int, float, float]:
         """Writes finished, errors, longest pause, seconds under way."""
         status, output = self.machine.status(
-            'python3 %s/guest_io.py status' % TOOLS)
+            'python3 %s/guest_io.py status' % TOOLS, GUEST_IO=GUEST)
         if status:
             return 0, 0, 0.0, 0.0
         words = output.split()
@@ -169,13 +172,25 @@ class Node:
     def stop_guest(self) -> str:
         """Stop it and read back what it wrote."""
         self.run('systemctl stop guest-io')
-        return self.run('python3 %s/guest_io.py verify %s' % (
-            TOOLS, ALIAS)).strip()
+        return self.read_back()
+
+    def read_back(self, errors: bool = False) -> str:
+        """Read what the last guest wrote, which may have been of another boot.
+
+        :param errors: it was to see some; what was acknowledged is there.
+        """
+        return self.run('python3 %s/guest_io.py verify %s %s' % (
+            TOOLS, ALIAS, 'errors' if errors else ''),
+            GUEST_IO=GUEST).strip()
 
     # the agent
 
     def start(self, verb: str = 'start') -> None:
-        """Start it; systemd tries again where a slow machine was too slow."""
+        """Start it; systemd tries again where a slow machine was too slow.
+
+        A machine that gets a fifth of a processor never starts it: the unit
+        gives it two minutes.
+        """
         self.machine.status('systemctl %s %s' % (verb, UNIT))
         self.machine.wait_until(lambda: self.show('ActiveState') == 'active',
                                 'it is active')
@@ -194,7 +209,7 @@ class Node:
         return len(self.journal())
 
     def wait_for(self, pattern: str, since: int = 0,
-                 limit: float = 300) -> float:
+                 limit: float = machine_lib.LIMIT) -> float:
         return self.machine.wait_until(
             lambda: re.search(pattern, self.journal()[since:]),
             'the journal says %r' % pattern, limit)

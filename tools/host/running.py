@@ -9,11 +9,10 @@
 #    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 #    License for the specific language governing permissions and limitations
 #    under the License.
-"""The stories of the service at work, and of the machine that goes down."""
+"""The stories of the service at work."""
 
 from __future__ import annotations
 
-import re
 import time
 
 import installing
@@ -21,8 +20,6 @@ import node as node_lib
 
 DROP_IN = '/etc/systemd/system/nvme-agent.service.d/watchdog.conf'
 CONF = '/etc/nvme-agent/agent.conf'
-#: Seconds within which a machine is to be down, and until its power is cut.
-WANTED, PATIENCE = 60.0, 240.0
 STOP_TIMEOUT = 90.0
 
 
@@ -45,6 +42,7 @@ def heals_a_volume(node: node_lib.Node) -> None:
     node.say(['whole over %s after %.0f s' % (spare, seconds),
               'longest pause of a write %.1f s' % _pause, node.stop_guest()])
     installing.hardened(node)
+    installing.kept_in_memory(node)
     installing.priorities(node)
 
 
@@ -63,9 +61,11 @@ def killed_and_hung(node: node_lib.Node) -> None:
     node.storage('kill', node.legs[0])
     seconds = node.wait_for('is not the anchor|was lost|MISSING', mark)
     node.wait_for_writes()
-    node.expect(int(node.show('NRestarts')) == restarts + 1,
-                'started again %s times' % node.show('NRestarts'))
-    node.say(['killed: served again after %.0f s' % seconds,
+    # more than once where the machine was too slow for the helper's start
+    again = int(node.show('NRestarts')) - restarts
+    node.expect(again, 'systemd did not start it again')
+    node.say(['killed: served again after %.0f s, %d starts' % (seconds,
+                                                                again),
               'a target died meanwhile, the longest pause of a write was '
               '%.0f s' % node.guest()[2]])
     node.storage('revive', node.legs[0])
@@ -73,14 +73,14 @@ def killed_and_hung(node: node_lib.Node) -> None:
     node.expect(node_lib.REPLACE not in node.journal()[mark:],
                 'a replacement was requested')
 
-    # five minutes are the unit's; the same with thirty seconds
-    node.run('printf "[Service]\\nWatchdogSec=30\\n" >%s; '
+    # five minutes are the unit's; the same with one
+    node.run('printf "[Service]\\nWatchdogSec=60\\n" >%s; '
              'systemctl daemon-reload' % DROP_IN)
     node.start('restart')
     try:
         mark, restarts = node.mark(), int(node.show('NRestarts'))
         node.run('kill -STOP %s' % node.show('MainPID'))
-        seconds = node.wait_for('serves host', mark, limit=600)
+        seconds = node.wait_for('serves host', mark)
         node.expect('watchdog' in node.journal()[mark:].lower(),
                     'the watchdog is not named:\n' + node.journal()[mark:])
         mark = node.mark()
@@ -89,7 +89,7 @@ def killed_and_hung(node: node_lib.Node) -> None:
         node.wait_for_writes()
         node.storage('revive', node.legs[1])
         node.wait_whole(*node.legs)
-        node.say(['hung: served again after %.0f s (WatchdogSec=30)'
+        node.say(['hung: served again after %.0f s (WatchdogSec=60)'
                   % seconds, node.stop_guest()])
     finally:
         node.run('rm -f %s; systemctl daemon-reload' % DROP_IN)
@@ -153,61 +153,3 @@ def stopped_in_an_exchange(node: node_lib.Node) -> None:
     node.expect(asked == 1, 'a replacement was requested %d times' % asked)
     node.say(['stopped after %.0f s, whole after its start' % seconds,
               node.stop_guest()])
-
-
-def reboots(node: node_lib.Node) -> None:
-    """Down within a minute, whatever is lost; nothing is replaced for it."""
-    slow = []
-    for lost in (2, 1, 0):
-        for agent in (True, False):
-            seconds = _reboot(node, agent, lost)
-            what = '%s, %s of 2 targets lost' % (
-                'with the agent' if agent else 'without it', lost)
-            node.say(['%s: %s' % (what, 'up after %.0f s, power cut'
-                                  % PATIENCE if seconds is None
-                                  else 'down after %.0f s' % seconds)])
-            if agent and (seconds is None or seconds > WANTED):
-                slow.append(what)
-    node.expect(not slow, 'not down within %d s: %s' % (WANTED,
-                                                        '; '.join(slow)))
-
-
-def _reboot(node: node_lib.Node, agent: bool, lost: int) -> float | None:
-    """Reboot with a guest at work and that many targets lost."""
-    node.volume(node_lib.NEVER)
-    node.run('systemctl enable nvme-agent' if agent else
-             'systemctl disable --now nvme-agent')
-    if agent:
-        node.start()
-        node.wait_for('is not the anchor')
-    node.start_guest()
-    for target in node.legs[:lost]:
-        node.storage('kill', target)
-    if lost == 2:
-        node.machine.wait_until(lambda: node.guest()[3] > 5,
-                                'the guest waits')
-    elif lost and agent:
-        node.wait_for_writes()
-    node.inventory(node_lib.SOON)
-    time.sleep(2)
-    seconds = node.down('reboot', PATIENCE)
-    node.boot()
-    if agent:
-        # longer than the grace period of any replica
-        node.wait_for('serves host')
-        time.sleep(4 * node_lib.SOON)
-        node.attach()
-        node.wait_whole(*node.legs)
-        words = node.journal()
-        node.expect(not re.search(node_lib.REPLACE, words),
-                    'replaced for having been away:\n' + words)
-    else:
-        node.attach()
-        _make_whole(node)
-    return seconds
-
-
-def _make_whole(node: node_lib.Node) -> None:
-    """Let the agent put the legs in order, for what comes next."""
-    node.start()
-    node.wait_whole(*node.legs)

@@ -24,6 +24,8 @@ import time
 import installing
 import machine as machine_lib
 import node as node_lib
+import playing
+import rebooting
 import running
 
 #: In this order: each leaves the node as it found it, but for the legs.
@@ -34,8 +36,9 @@ STORIES: dict[str, Callable[[node_lib.Node], None]] = {
     'restart': running.killed_and_hung,
     'configuration': running.reload_and_wrong_configuration,
     'stop': running.stopped_in_an_exchange,
-    'reboot': running.reboots,
-    'remove': installing.remove_by_the_page}
+    'reboot': rebooting.reboots,
+    'remove': installing.remove_by_the_page,
+    'ansible': playing.applied_twice}
 
 
 def parts(words: argparse.Namespace, root: pathlib.Path

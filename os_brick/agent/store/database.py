@@ -187,19 +187,20 @@ class Database:
         self._disk = sqlite3.connect(self.path, timeout=BUSY,
                                      check_same_thread=False)
         self._disk.execute('PRAGMA synchronous=FULL')
-        if self._version(self._disk) < tables.VERSION:
+        if (self._version(self._disk) < tables.VERSION
+                or not tables.complete(self._disk)):
             with self._disk:
                 self._disk.executescript(tables.ALL)
 
     def _version(self, disk: sqlite3.Connection) -> int:
-        """:raises LedgerError: a later release has written it.
+        """:raises LaterRelease: one has written it.
 
         :raises sqlite3.DatabaseError: a damaged one is no version.
         """
         version = sqlite_faults.version(disk, tables.VERSION,
                                         tables.APPLICATION)
         if version > tables.VERSION:
-            raise faults.LedgerError(
+            raise faults.LaterRelease(
                 '%s was written by a later release of nvme-agent (version %d '
                 'of its tables, this release knows %d). Install that release '
                 'again; or move the file away, and what it remembered of '

@@ -21,6 +21,10 @@ class LedgerError(Exception):
     """The file cannot be used; the text names it."""
 
 
+class LaterRelease(LedgerError):
+    """A later release has written it, and this one cannot read it."""
+
+
 class NotKept(LedgerError):
     """What had to be on the disk first could not be written."""
 

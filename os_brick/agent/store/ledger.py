@@ -35,6 +35,7 @@ from os_brick.agent.store import encoding
 from os_brick.agent.store import faults
 
 LedgerError = faults.LedgerError
+LaterRelease = faults.LaterRelease
 NotKept = faults.NotKept
 #: Seconds; a step of the wall clock that is smaller is none.
 STEP = 1.0

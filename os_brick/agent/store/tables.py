@@ -18,6 +18,7 @@ from urllib import parse
 
 #: PRAGMA user_version; 0 is what was written before there was one, with the
 #: same tables; 1 had no pauses, 2 did not know of a clock that was set back.
+#: An early 3 lacks pause_clock: see ``complete``.
 VERSION = 3
 #: PRAGMA application_id is this and the version.
 APPLICATION = 0x6e760000
@@ -53,6 +54,7 @@ COMMIT;
 """ % (OWN, VERSION, APPLICATION + VERSION)
 _NAMES = ('clock', 'memory', 'outbox', 'volume', 'set_back',
           'sqlite_sequence')
+_LEFT_BY_OTHERS = ('choice', 'pause', 'pause_clock')
 
 
 def open_to_read(path: str) -> sqlite3.Connection:
@@ -62,6 +64,16 @@ def open_to_read(path: str) -> sqlite3.Connection:
     """
     return sqlite3.connect('file:%s?mode=ro' % parse.quote(path), uri=True,
                            check_same_thread=False)
+
+
+def complete(disk: sqlite3.Connection) -> bool:
+    """Whether it has each of the tables.
+
+    Those of an earlier version lack some; and so does whatever was made by an
+    agent of this version's first day.
+    """
+    return {*_NAMES, *_LEFT_BY_OTHERS} <= {name for (name,) in disk.execute(
+        'SELECT name FROM sqlite_master')}
 
 
 def copy(source: sqlite3.Connection, target: sqlite3.Connection) -> None:

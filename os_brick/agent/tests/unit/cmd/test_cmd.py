@@ -225,7 +225,7 @@ class TestCommand(command_case.CommandCase):
             later.execute('PRAGMA user_version=99')
             later.execute('PRAGMA application_id=%d' % (
                 tables.APPLICATION + 99))
-        self.refused(starting.NO_ROOM, self.configured(), path,
+        self.refused(starting.NO_TEXT, self.configured(), path,
                      'later release')
 
     def test_a_driver_that_raises(self):

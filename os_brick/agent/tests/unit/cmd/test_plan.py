@@ -13,7 +13,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import sqlite3
 from unittest import mock
 
 from os_brick.agent.healing import decision
@@ -23,6 +25,8 @@ from os_brick.agent.host import routes
 from os_brick.agent.model import actions as act
 from os_brick.agent.model import pauses
 from os_brick.agent.safety import ownership
+from os_brick.agent.store import ledger
+from os_brick.agent.store import tables
 from os_brick.agent.tests.unit import small_world
 from os_brick.cmd import commands
 from os_brick.cmd import plan
@@ -74,6 +78,16 @@ class PlanTest(small_world.WorldCase):
         self.assertIn('RemoveLeg', did)
         self.assertIn('AddLeg', did)
         self.assertIn('replace', did)
+
+    def test_a_later_release_is_named_with_the_file_that_it_wrote(self):
+        with contextlib.closing(sqlite3.connect(self.path)) as other:
+            for name, number in (('user_version', 0), ('application_id',
+                                                       tables.APPLICATION)):
+                other.execute('PRAGMA %s=%d' % (
+                    name, number + tables.VERSION + 1))
+        error = self.assertRaises(ledger.LaterRelease, self.planned)
+        self.assertIn(self.path + ' was written by a later release',
+                      str(error))
 
     def test_nothing_is_changed(self) -> None:
         self.lose()

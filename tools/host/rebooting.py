@@ -71,7 +71,7 @@ def _reboot(node: node_lib.Node, agent: bool, lost: int) -> float | None:
         node.run('systemctl enable --quiet %s; '
                  'systemctl start nvme-agent-shutdown' % UNITS)
         node.start()
-        node.wait_for('is not the anchor')
+        node.wait_for('no leg fails fast')
     else:
         # what the agent has set on a connection goes with it
         node.run('systemctl disable --quiet --now %s' % UNITS)

@@ -29,7 +29,7 @@ def heals_a_volume(node: node_lib.Node) -> None:
     if node.show('ActiveState') == 'active':
         installing.before_nova(node)
     mark = node.mark()
-    node.wait_for('is not the anchor')
+    node.wait_for('no leg fails fast')
     node.start_guest()
     dead, survivor = node.legs
     spare = _spare(node)
@@ -59,7 +59,7 @@ def killed_and_hung(node: node_lib.Node) -> None:
     mark, restarts = node.mark(), int(node.show('NRestarts'))
     node.run('kill -9 %s' % node.show('MainPID'))
     node.storage('kill', node.legs[0])
-    seconds = node.wait_for('is not the anchor|was lost|MISSING', mark)
+    seconds = node.wait_for('no leg fails fast|was lost|MISSING', mark)
     node.wait_for_writes()
     # more than once where the machine was too slow for the helper's start
     again = int(node.show('NRestarts')) - restarts
@@ -126,7 +126,7 @@ def reload_and_wrong_configuration(node: node_lib.Node) -> None:
 def stopped_in_an_exchange(node: node_lib.Node) -> None:
     """It stops in time while a spare is copied to, and goes on later."""
     node.volume(node_lib.SOON)
-    node.wait_for('is not the anchor')
+    node.wait_for('no leg fails fast')
     mark = node.mark()
     node.start_guest()
     node.run('echo 500 >/proc/sys/dev/raid/speed_limit_max; '

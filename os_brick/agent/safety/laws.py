@@ -74,6 +74,6 @@ class Law(enum.Enum):
         return '%s: %s' % (self.name, why % words)
 
 
-#: Those that nothing holds yet, or only in part (S12: of two hosts one heals
-#: only where a driver says which one).  The list only shrinks.
-NOT_YET_HELD = frozenset({Law.S12, Law.S14})
+#: Those that are held in part: of two hosts one heals only where a driver says
+#: which one (S12).  The list only shrinks.
+NOT_YET_HELD = frozenset({Law.S12})

@@ -68,7 +68,7 @@ class AwayTest(test_healing_loop.CycleCase):
         self.assertEqual([], self.connected())
 
     def test_a_host_without_a_live_leg_takes_no_old_word(self):
-        """S12: its access may have been withdrawn."""
+        """Its access may have been withdrawn."""
         self.refuse('heartbeat', 'volumes', 'report', 'event')
         self.cut()
         self.lose('A')

@@ -14,6 +14,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from collections.abc import Mapping
 import contextlib
 import logging
 
@@ -27,12 +28,16 @@ class LogOnce:
         self._said: dict[str, str] = {}
 
     def trouble(self, subject: str, text: str,
-                level: int = logging.WARNING) -> bool:
-        """Say it; False when it was said before."""
+                level: int = logging.WARNING,
+                fields: Mapping[str, object] | None = None) -> bool:
+        """Say it; False when it was said before.
+
+        :param fields: what it is about, see ``log_fields``.
+        """
         if self._said.get(subject) == text:
             return False
         self._said[subject] = text
-        LOG.log(level, '%s: %s', subject, text)
+        LOG.log(level, '%s: %s', subject, text, extra=fields)
         return True
 
     def defect(self, subject: str, error: BaseException) -> None:

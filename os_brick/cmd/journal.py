@@ -9,7 +9,7 @@
 #    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 #    License for the specific language governing permissions and limitations
 #    under the License.
-"""Priorities for the journal, where it is what standard output goes to.
+"""What the journal is told beside a line: its priority, and fields.
 
 systemd takes a number in angle brackets at the begin of a line as its
 priority (sd-daemon(3)), and each line without one as information.
@@ -20,6 +20,10 @@ from __future__ import annotations
 import logging
 import os
 from typing import TextIO
+
+from oslo_log import handlers
+
+from os_brick.agent import log_fields
 
 #: Level of the log, and the priority of syslog(3) from there on.
 _PRIORITIES = ((logging.CRITICAL, 2), (logging.ERROR, 3),
@@ -63,8 +67,12 @@ class _Marked(logging.Formatter):
 
 
 def mark_log() -> None:
-    """Let the log's lines, once it is set up, have their priorities."""
+    """Let the log's lines, once it is set up, have what belongs to them."""
     for handler in logging.getLogger().handlers:
+        if isinstance(handler, handlers.OSJournalHandler):
+            handler.custom_fields = (*handler.custom_fields, *(
+                log_fields.PREFIX + name
+                for name in ('event', *log_fields.NAMES)))
         if isinstance(handler, logging.StreamHandler) and connected(
                 handler.stream):
             handler.setFormatter(_Marked(handler.formatter

@@ -20,6 +20,7 @@ from os_brick.agent.daemon import healing_pass
 from os_brick.agent.healing import decision
 from os_brick.agent.host import execute
 from os_brick.agent.host import not_done
+from os_brick.agent import log_fields
 from os_brick.agent import log_once
 from os_brick.agent import model
 from os_brick.agent.model import actions as act
@@ -75,7 +76,8 @@ class Acting:
         again = action in this.before
         this.done.add(action)
         LOG.log(logging.DEBUG if again else logging.INFO,
-                'volume %s: done: %s', volume.alias, words)
+                'volume %s: done: %s', volume.alias, words,
+                extra=log_fields.of_step('STEP_DONE', action, volume.alias))
         return not again
 
     def _not_done(self, this: healing_pass.Pass, action: act.Action,
@@ -92,7 +94,10 @@ class Acting:
             self._log_once.forget(subject)
             LOG.debug('%s: not needed: %s', subject, error)
         else:
-            self._log_once.trouble(subject, 'not done: %s' % error)
+            self._log_once.trouble(
+                subject, 'not done: %s' % error,
+                fields=log_fields.of_step(
+                    'STEP_NOT_DONE', action, volume.alias, error))
         _blame(this, action, error)
         if isinstance(action, act.AddLeg) and isinstance(
                 error, execute.Refused):

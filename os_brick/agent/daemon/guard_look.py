@@ -28,6 +28,7 @@ from os_brick.agent.guard import tuning
 from os_brick.agent.host import batch
 from os_brick.agent.host import execute
 from os_brick.agent.host import not_done
+from os_brick.agent import log_fields
 from os_brick.agent import log_once
 from os_brick.agent import model
 from os_brick.agent.model import actions as act
@@ -89,7 +90,9 @@ class Looker:
                 alias = self.kept.guarded.volume(name).alias
                 self.kept.tally = self.kept.tally.stood(alias, seconds)
                 LOG.info('volume %s (%s): its I/O stood still for %.1f s',
-                         alias, name, seconds)
+                         alias, name, seconds, extra=log_fields.of(
+                             'IO_STOOD_STILL', volume=alias, array=name,
+                             seconds=round(seconds, 3)))
 
     def _suspect(self, now: float) -> float:
         """Find out what stands still, and when to look again."""
@@ -234,7 +237,8 @@ class Looker:
                 self.kept.tally = self.kept.tally.done(
                     step.volume.alias, type(step.action).__name__)
                 LOG.info('volume %s: done: %s', step.volume.alias,
-                         act.words(step.action))
+                         act.words(step.action), extra=log_fields.of_step(
+                             'STEP_DONE', step.action, step.volume.alias))
             case not_done.Ended():
                 LOG.debug('%s: not needed: %s', subject, outcome)
             case not_done.UnderWay() | not_done.PutOff():
@@ -242,7 +246,11 @@ class Looker:
                 LOG.info('%s: not done yet: %s', subject, outcome)
             case not_done.NotDone():
                 this.failed.add(subject)
-                self._log_once.trouble(subject, 'not done: %s' % outcome)
+                self._log_once.trouble(
+                    subject, 'not done: %s' % outcome,
+                    fields=log_fields.of_step(
+                        'STEP_NOT_DONE', step.action, step.volume.alias,
+                        outcome))
             case _:
                 this.failed.add(subject)
                 self._log_once.defect(subject, outcome)

@@ -42,6 +42,7 @@ from os_brick.agent.daemon import showing
 from os_brick.agent.daemon import telling
 from os_brick.agent.healing import decision
 from os_brick.agent.host import execute
+from os_brick.agent import log_fields
 from os_brick.agent import log_once
 from os_brick.agent import model
 from os_brick.agent.model import snapshots
@@ -109,6 +110,7 @@ class HealingLoop:
         self._sources = showing.Sources(self._knowledge, self._outbox, store,
                                         self._expiry)
         self._last = healing_pass.Pass()
+        self._passes = 0
         self._publish(self._knowledge.learnt())
 
     def run(self) -> float | None:
@@ -124,6 +126,8 @@ class HealingLoop:
             raise
 
     def _run(self) -> float | None:
+        self._passes += 1
+        log_fields.begin_pass(self._passes)
         last, this = self._last, self._begin()
         self._last = this
         self._ask_and_look(this)

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable
 import logging
 
+from os_brick.agent import log_fields
 from os_brick.agent import model
 from os_brick.agent.model import events
 from os_brick.agent.model import snapshots
@@ -50,7 +51,8 @@ class Observer:
             LOG.warning('this host: %s', problem)
         for event in events.diff(self._last, snapshot):
             LOG.log(_LEVELS[event.level] if self._logged else logging.DEBUG,
-                    '%s', event.message)
+                    '%s', event.message,
+                    extra=log_fields.of(event.kind, event.names))
             self.add(event)
         self._last = snapshot
         return snapshot

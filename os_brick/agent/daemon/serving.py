@@ -32,6 +32,7 @@ from os_brick.agent.healing import holding
 from os_brick.agent.healing import settled
 from os_brick.agent.healing import targets
 from os_brick.agent.host import execute
+from os_brick.agent import log_fields
 from os_brick.agent import log_once
 from os_brick.agent import model
 from os_brick.agent.model import actions as act
@@ -204,7 +205,11 @@ class Serving:
              decided: decision.HealingDecision) -> None:
         for report in decided.reports:
             LOG.info('volume %s: replica %s is %s', volume.alias,
-                     report.replica_uuid, report.state.value)
+                     report.replica_uuid, report.state.value,
+                     extra=log_fields.of(
+                         'REPLICA_STATE', volume=volume.alias,
+                         replica=report.replica_uuid,
+                         state=report.state.value))
         for subject, text, level in (
                 ('its replicas', decided.doubt, logging.WARNING),
                 ('its healing', decided.observes, logging.INFO)):

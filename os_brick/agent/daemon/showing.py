@@ -35,6 +35,7 @@ from os_brick.agent.daemon import knowledge
 from os_brick.agent.daemon import outlets
 from os_brick.agent.healing import blame
 from os_brick.agent.healing import decision
+from os_brick.agent import log_fields
 from os_brick.agent import log_once
 from os_brick.agent import model
 from os_brick.agent.model import tallies
@@ -194,7 +195,8 @@ class Showing:
 
     def _tell(self, level: int, event: model.Event) -> None:
         self._sinks.put(self._host, event)
-        LOG.log(level, '%s', event.message)
+        LOG.log(level, '%s', event.message,
+                extra=log_fields.of(event.kind, event.names))
 
     def _facts(self, this: healing_pass.Pass,
                served: Iterable[outbox.Served],

@@ -24,6 +24,7 @@ import logging
 
 from os_brick.agent.healing import blame
 from os_brick.agent.healing import decision
+from os_brick.agent import log_fields
 from os_brick.agent import log_once
 from os_brick.agent import model
 from os_brick.agent.store import ledger
@@ -173,7 +174,9 @@ class Outbox:
         LOG.log(logging.DEBUG if again else logging.INFO,
                 'volume %s: asking the provisioner to %s replica %s: %s',
                 volume.alias, request.ask.value, replica.uuid,
-                request.reason)
+                request.reason, extra=log_fields.of(
+                    'REQUEST', volume=volume.alias, replica=replica.uuid,
+                    request=request.ask.value, reason=request.reason))
         if not self.ask(subject, lambda: call(volume, replica)):
             return False
         record = decision.answered(record, request.ask, now)

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 import dataclasses
-import faulthandler
 from importlib import metadata
 import logging as std_logging
 import os
@@ -59,6 +58,7 @@ from os_brick.agent.vendors import base  # noqa: E402
 from os_brick.cmd import checking  # noqa: E402
 from os_brick.cmd import commands  # noqa: E402
 from os_brick.cmd import helping  # noqa: E402
+from os_brick.cmd import meditation  # noqa: E402
 from os_brick.cmd import starting  # noqa: E402
 from os_brick import opts as brick_opts  # type: ignore[attr-defined]  # noqa
 
@@ -136,8 +136,7 @@ def _main(argv: list[str]) -> int:
             raise
         raise starting.CannotStart('%s%s' % (
             error, commands.misplaced(argv)), error.status) from None
-    faulthandler.enable()
-    faulthandler.register(signal.SIGUSR2, all_threads=True)
+    meditation.listen(version())
     brick_opts.set_defaults(CONF)
     starting.look_at_values(CONF)
     starting.start_log(CONF, version())

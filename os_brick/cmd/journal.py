@@ -70,9 +70,11 @@ def mark_log() -> None:
     """Let the log's lines, once it is set up, have what belongs to them."""
     for handler in logging.getLogger().handlers:
         if isinstance(handler, handlers.OSJournalHandler):
-            handler.custom_fields = (*handler.custom_fields, *(
-                log_fields.PREFIX + name
-                for name in ('event', *log_fields.NAMES)))
+            ours = (log_fields.PREFIX + name
+                    for name in ('event', *log_fields.NAMES))
+            # typed as the five that oslo.log has of its own
+            handler.custom_fields = (  # type: ignore[assignment]
+                *handler.custom_fields, *ours)
         if isinstance(handler, logging.StreamHandler) and connected(
                 handler.stream):
             handler.setFormatter(_Marked(handler.formatter

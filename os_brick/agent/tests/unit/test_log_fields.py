@@ -17,6 +17,7 @@ import json
 import logging
 import pathlib
 import re
+from typing import Any
 from unittest import mock
 
 from oslo_log import formatters
@@ -39,12 +40,12 @@ class Kept(logging.Handler):
     def __init__(self) -> None:
         super().__init__()
         self.setFormatter(formatters.JSONFormatter())
-        self.lines: list[dict[str, object]] = []
+        self.lines: list[dict[str, Any]] = []
 
     def emit(self, record: logging.LogRecord) -> None:
         self.lines.append(json.loads(self.format(record)))
 
-    def of(self, event: str) -> list[dict[str, object]]:
+    def of(self, event: str) -> list[dict[str, Any]]:
         return [extra for line in self.lines
                 if (extra := line['extra']).get('event') == event]
 

@@ -54,6 +54,10 @@ class Knowledge:
         """
         self._answers.take(answer, set(self.arrays.values()))
 
+    def listed(self, uuid: str) -> bool:
+        """The last answer of the provisioner spoke of the volume."""
+        return uuid in self._answers.listed
+
     def keep(self) -> None:
         """Work with what was taken from now on, also after a restart."""
         self._volumes = self._answers.believed

@@ -27,6 +27,7 @@ from os_brick.agent.daemon import healing_pass
 from os_brick.agent.daemon import knowledge
 from os_brick.agent.daemon import observer
 from os_brick.agent.healing import blame
+from os_brick.agent.healing import custody
 from os_brick.agent.healing import decision
 from os_brick.agent.healing import holding
 from os_brick.agent.healing import settled
@@ -43,6 +44,8 @@ from os_brick.agent.store import ledger
 LOG = logging.getLogger(__name__)
 _HELD = ('No copy of it is added, replaced or let go until the operator says '
          'which one is to be used: see "Copies in doubt" in the documentation')
+_UNHEARD = ('it was attached anew, and the provisioner has not spoken of it '
+            'since; another host may heal it')
 _ENDED = ('No other one is requested until the volume was paused and resumed '
           '(nvme-agent pause, nvme-agent resume) or attached anew, or a copy '
           'comes back: see REPLACEMENTS_FAIL in the documentation')
@@ -84,6 +87,10 @@ class Serving:
         before = self._ledger.records(volume.uuid)
         sought = volume if this.fresh else targets.remembered(
             volume, array, this.snapshot, before)
+        if not (this.fresh and self._knowledge.listed(volume.uuid)) and (
+                custody.another_instance(array, before)):
+            sought = dataclasses.replace(sought, observe=volume.observe
+                                         or _UNHEARD)
         faults = this.faults.along_with(self._executor.offline(
             blame.lost_portals(sought, this.snapshot)))
         decided = decision.decide(

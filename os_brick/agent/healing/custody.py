@@ -66,11 +66,24 @@ def _came_up(view: volume_view.VolumeView, attached: bool) -> bool:
     often the agent was started; where it is another one, it has not, however
     quickly that went.
     """
-    noted = {record.instance for record in view.records.values()
-             if record.instance}
-    if not noted or not view.array.instance:
+    if not view.array.instance or not _instances(view.records):
         return attached
-    return view.array.instance not in noted
+    return another_instance(view.array, view.records)
+
+
+def another_instance(array: model.Array,
+                     records: replica_record.ReplicaRecords) -> bool:
+    """Whether the array is known to have come up since it was last served.
+
+    While it is only observed that stays so: another host may have had it.
+    """
+    noted = _instances(records)
+    return bool(array.instance and noted) and array.instance not in noted
+
+
+def _instances(records: replica_record.ReplicaRecords) -> set[str]:
+    return {record.instance for record in records.values()
+            if record.instance}
 
 
 def in_sync(view: volume_view.VolumeView) -> frozenset[str]:

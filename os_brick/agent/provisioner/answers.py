@@ -125,6 +125,7 @@ class Answers:
 
     :ivar words: volume UUID -> what the provisioner said of it last.
     :ivar believed: the same without the replicas that two volumes list.
+    :ivar listed: the volumes of the last answer.
     :param driver: its name, for the log.
     """
 
@@ -134,6 +135,7 @@ class Answers:
         self._log_once = log
         self._said: set[str] = set()
         self.words = dict(words)
+        self.listed: frozenset[str] = frozenset()
         self.believed = without(self.words, contested(self.words))
 
     def take(self, answer: object, here: Collection[str]) -> None:
@@ -149,6 +151,7 @@ class Answers:
             if volume.replicas:
                 known = self.words.get(uuid)
                 fresh[uuid] = known if known == volume else volume
+        self.listed = frozenset(fresh)
         self.words = {uuid: volume for uuid, volume
                       in {**self.words, **fresh}.items()
                       if uuid in fresh or uuid in here}

@@ -120,6 +120,7 @@ class SmallHost:
         self.heard: frozenset[str] = frozenset()
         self.no_way = ''
         self.array_state = 'active'
+        self.instance = ''
         self.broken: Callable[[act.Action], None] = lambda action: None
         for number in range(1, volumes + 1):
             self.legs[number] = {'A': (0, {'in_sync'}), 'B': (1, {'in_sync'})}
@@ -160,7 +161,7 @@ class SmallHost:
             'md%d' % number, 'volume%d' % number, 'md-uuid-%d' % number, 2,
             2 - in_sync, self.array_state, 'recover' if any(
                 not leg.in_sync and not leg.faulty for leg in legs)
-            else 'idle', SIZE // 2, legs)
+            else 'idle', SIZE // 2, legs, instance=self.instance)
 
     def settle(self) -> None:
         """What md does by itself until the next pass: finish recoveries."""

@@ -23,6 +23,48 @@ from os_brick.agent.tests.unit import small_world
 State = model.ReplicaState
 
 
+class UnheardTest(test_healing_loop.CycleCase):
+    """It was on another host, for all that is known, and is here again."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.host.instance = 'boot/1'
+        self.turn(2)
+        kept = self.host.legs.pop(1)
+        self.turn(2)
+        self.refuse('heartbeat', 'volumes', 'report', 'event')
+        self.host.instance = 'boot/2'
+        self.host.legs[1] = kept
+        self.lose()
+        self.host.legs[1]['B'] = (None, {'faulty'})
+
+    def test_it_is_observed_until_the_provisioner_speaks_of_it(self):
+        self.turn(8)
+        self.restart()
+        self.turn(8)
+        self.assertEqual([], self.host.did)
+        self.assertTrue(self.lines('this host only observes it: it was '
+                                   'attached anew'))
+        self.mend()
+        self.turn(2)
+        self.assertEqual(act.RemoveLeg, type(self.host.did[0]))
+
+    def test_an_answer_that_does_not_list_it_says_nothing(self):
+        self.mend()
+        volumes = self.driver.volumes
+        self.driver.answer = lambda volumes: []
+        self.turn(4)
+        self.assertEqual([], self.host.did)
+        self.driver.answer = lambda _volumes: list(volumes.values())
+        self.turn(2)
+        self.assertEqual(act.RemoveLeg, type(self.host.did[0]))
+
+    def test_the_same_instance_is_healed_with_nobody_to_ask(self):
+        self.host.instance = 'boot/1'
+        self.turn(2)
+        self.assertEqual(act.RemoveLeg, type(self.host.did[0]))
+
+
 class LiveMigrationTest(test_healing_loop.CycleCase):
     """The volume is on the source, which heals it, and here, too."""
 

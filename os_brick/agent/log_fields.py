@@ -26,6 +26,9 @@ PREFIX = 'nvme_agent_'
 NAMES = ('pass', 'volume', 'replica', 'array', 'device', 'controller',
          'portal', 'nqn', 'code', 'step', 'request', 'state', 'seconds',
          'reason')
+#: Kinds of lines that tell of no event.
+REPLICA_STATE, REQUEST = 'REPLICA_STATE', 'REQUEST'
+IO_STOOD_STILL = 'IO_STOOD_STILL'
 #: What events call by another name.
 _CALLED = {'alias': 'volume', 'leg': 'device'}
 _PASS: contextvars.ContextVar[int] = contextvars.ContextVar('pass', default=0)
@@ -57,14 +60,16 @@ def of(event: str, pairs: Iterable[tuple[str, object]] = (),
             'extra': found}
 
 
-def of_step(event: str, action: object, volume: str,
-            why: object = '') -> dict[str, object]:
+def of_step(action: object, volume: str,
+            failed: object = None) -> dict[str, object]:
     """Return the fields of a line about an action of ``model.actions``.
 
-    :param why: what became of it; '': the reason for which it is done.
+    :param failed: why it was not done; None: it was.
     """
     about = {'replica' if name == 'replica_uuid' else name: value
              for name, value in vars(action).items()
              if isinstance(value, str)}
-    return of(event, {**about, 'reason': why or about.get('reason')}.items(),
-              volume=volume, step=type(action).__name__)
+    if failed is not None:
+        about['reason'] = str(failed)
+    return of('STEP_DONE' if failed is None else 'STEP_NOT_DONE',
+              about.items(), volume=volume, step=type(action).__name__)

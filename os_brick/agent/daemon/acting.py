@@ -77,7 +77,7 @@ class Acting:
         this.done.add(action)
         LOG.log(logging.DEBUG if again else logging.INFO,
                 'volume %s: done: %s', volume.alias, words,
-                extra=log_fields.of_step('STEP_DONE', action, volume.alias))
+                extra=log_fields.of_step(action, volume.alias))
         return not again
 
     def _not_done(self, this: healing_pass.Pass, action: act.Action,
@@ -96,8 +96,7 @@ class Acting:
         else:
             self._log_once.trouble(
                 subject, 'not done: %s' % error,
-                fields=log_fields.of_step(
-                    'STEP_NOT_DONE', action, volume.alias, error))
+                fields=log_fields.of_step(action, volume.alias, error))
         _blame(this, action, error)
         if isinstance(action, act.AddLeg) and isinstance(
                 error, execute.Refused):

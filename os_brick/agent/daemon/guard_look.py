@@ -91,8 +91,8 @@ class Looker:
                 self.kept.tally = self.kept.tally.stood(alias, seconds)
                 LOG.info('volume %s (%s): its I/O stood still for %.1f s',
                          alias, name, seconds, extra=log_fields.of(
-                             'IO_STOOD_STILL', volume=alias, array=name,
-                             seconds=round(seconds, 3)))
+                             log_fields.IO_STOOD_STILL, volume=alias,
+                             array=name, seconds=round(seconds, 3)))
 
     def _suspect(self, now: float) -> float:
         """Find out what stands still, and when to look again."""
@@ -238,7 +238,7 @@ class Looker:
                     step.volume.alias, type(step.action).__name__)
                 LOG.info('volume %s: done: %s', step.volume.alias,
                          act.words(step.action), extra=log_fields.of_step(
-                             'STEP_DONE', step.action, step.volume.alias))
+                             step.action, step.volume.alias))
             case not_done.Ended():
                 LOG.debug('%s: not needed: %s', subject, outcome)
             case not_done.UnderWay() | not_done.PutOff():
@@ -249,8 +249,7 @@ class Looker:
                 self._log_once.trouble(
                     subject, 'not done: %s' % outcome,
                     fields=log_fields.of_step(
-                        'STEP_NOT_DONE', step.action, step.volume.alias,
-                        outcome))
+                        step.action, step.volume.alias, outcome))
             case _:
                 this.failed.add(subject)
                 self._log_once.defect(subject, outcome)

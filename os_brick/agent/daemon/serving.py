@@ -214,7 +214,7 @@ class Serving:
             LOG.info('volume %s: replica %s is %s', volume.alias,
                      report.replica_uuid, report.state.value,
                      extra=log_fields.of(
-                         'REPLICA_STATE', volume=volume.alias,
+                         log_fields.REPLICA_STATE, volume=volume.alias,
                          replica=report.replica_uuid,
                          state=report.state.value))
         for subject, text, level in (

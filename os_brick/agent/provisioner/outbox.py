@@ -175,8 +175,9 @@ class Outbox:
                 'volume %s: asking the provisioner to %s replica %s: %s',
                 volume.alias, request.ask.value, replica.uuid,
                 request.reason, extra=log_fields.of(
-                    'REQUEST', volume=volume.alias, replica=replica.uuid,
-                    request=request.ask.value, reason=request.reason))
+                    log_fields.REQUEST, volume=volume.alias,
+                    replica=replica.uuid, request=request.ask.value,
+                    reason=request.reason))
         if not self.ask(subject, lambda: call(volume, replica)):
             return False
         record = decision.answered(record, request.ask, now)

@@ -55,8 +55,9 @@ class LogTest(base.BaseTestCase):
         if not os.path.exists(path):
             self.skipTest('not run from a source tree')
         with open(path, encoding='utf-8') as stream:
-            self.page, _, self.events = stream.read().partition(
+            self.page, _, rest = stream.read().partition(
                 '\nEvents\n======\n')
+        self.events = rest.partition('\nFor programs\n')[0]
         self.said: dict[str, set[str]] = {}
         for sentence, where in sentences.in_tree(
                 os.path.join(command_case.TREE, 'os_brick')):

@@ -67,6 +67,8 @@ class Judge:
         self._joined_on = {0: self._joined}
         self._standing = 0.0
         self.dealt = False
+        self._here: frozenset[str] = frozenset()
+        self._gone_at: dict[str, float] = {}
 
     def beside(self, kernel: kernels.Kernel,
                given: provisioners.Provisioner) -> Judge:
@@ -291,6 +293,8 @@ class Judge:
                 continue
             its = [raid for raid in self.kernel.raids.values()
                    if raid.alias == volume.alias]
+            if not its and self._gone(volume.alias) <= REACTION:
+                continue    # it was attached when that was decided
             if not its:
                 raise self.broke('S11: %s was given up while the volume is '
                                  'detached' % uuid)
@@ -345,8 +349,16 @@ class Judge:
             for raid in self.kernel.raids.values()
             if raid.name not in self.foreign_raids)
 
+    def _gone(self, alias: str) -> float:
+        """Seconds since its array was last here."""
+        return self.kernel.now - self._gone_at.get(alias, -float('inf'))
+
     def after(self) -> None:
         """Look at the world after something was done to it."""
+        here = frozenset(raid.alias for raid in self.kernel.raids.values())
+        self._gone_at.update(dict.fromkeys(self._here - here,
+                                           self.kernel.now))
+        self._here = here
         self.dealt = self.guarded and (self.dealt or self._anchored())
         if not self.dealt:
             self.excuse()

@@ -83,6 +83,30 @@ class TruncatedListTest(base.BaseTestCase):
         self.assertEqual('', self.broken())
 
 
+class DetachedTest(base.BaseTestCase):
+    """A copy is given up of a volume that is no longer attached."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.world = worlds.World(random.Random(1), agent.configuration(),
+                                  folder.name)
+        self.world.judge.after()
+        del self.world.kernel.raids[self.world.raid.name]
+        self.world.judge.after()
+        self.copy = next(iter(self.world.volume.replicas))
+
+    def test_just_now_it_was_there(self) -> None:
+        self.world.kernel.now += judge.REACTION
+        self.world.judge.give_away(self.copy, False)
+
+    def test_it_has_been_gone_for_long(self) -> None:
+        self.world.kernel.now += judge.REACTION + 0.1
+        self.assertIn('S11: ', str(self.assertRaises(
+            judge.Violation, self.world.judge.give_away, self.copy, False)))
+
+
 class KilledTest(base.BaseTestCase):
 
     def test_one_that_was_killed_where_it_stood_guards_nothing(self) -> None:

@@ -13,12 +13,54 @@
 
 from __future__ import annotations
 
+import collections
 from collections.abc import Iterator
 from collections.abc import Mapping
+from collections.abc import Sequence
 import contextlib
+import dataclasses
 import logging
 
 LOG = logging.getLogger(__name__)
+
+
+#: So many lines of one kind are said as they are.
+FEW = 3
+
+
+def say_together(lines: Sequence[Line]) -> None:
+    """Say lines of one moment; of many warnings of one kind one is a warning.
+
+    It counts the others, which are said a level below.  What is worse than a
+    warning is said as it is.
+    """
+    numbers = collections.Counter((line.kind, line.level) for line in lines)
+    counted: set[str] = set()
+    for line in lines:
+        number = numbers[line.kind, line.level]
+        if line.level != logging.WARNING or number <= FEW:
+            LOG.log(line.level, '%s', line.text, extra=line.fields)
+        elif line.kind in counted:
+            LOG.info('%s', line.text, extra=line.fields)
+        else:
+            counted.add(line.kind)
+            LOG.warning('%s; and %d more of the kind %s, each with a line of '
+                        'level INFO', line.text, number - 1, line.kind,
+                        extra=line.fields)
+
+
+@dataclasses.dataclass(frozen=True)
+class Line:
+    """A line of the log.
+
+    :ivar kind: what is counted together.
+    :ivar fields: see ``log_fields``.
+    """
+
+    kind: str
+    level: int
+    text: str
+    fields: Mapping[str, object]
 
 
 class LogOnce:
@@ -26,6 +68,16 @@ class LogOnce:
 
     def __init__(self) -> None:
         self._said: dict[str, str] = {}
+        # what was said since ``begin``; None: nobody calls that
+        self._texts: set[str] | None = None
+
+    def begin(self) -> None:
+        """Of what is said with the same words from now on, one is a warning.
+
+        A target that dies is a trouble of each volume on it: the others are
+        said a level below.
+        """
+        self._texts = set()
 
     def trouble(self, subject: str, text: str,
                 level: int = logging.WARNING,
@@ -37,6 +89,10 @@ class LogOnce:
         if self._said.get(subject) == text:
             return False
         self._said[subject] = text
+        if self._texts is not None and level == logging.WARNING:
+            if text in self._texts:
+                level = logging.INFO
+            self._texts.add(text)
         LOG.log(level, '%s: %s', subject, text, extra=fields)
         return True
 

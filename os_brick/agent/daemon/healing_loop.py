@@ -128,6 +128,7 @@ class HealingLoop:
     def _run(self) -> float | None:
         self._passes += 1
         log_fields.begin_pass(self._passes)
+        self._log_once.begin()
         last, this = self._last, self._begin()
         self._last = this
         self._ask_and_look(this)

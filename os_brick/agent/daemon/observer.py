@@ -17,6 +17,7 @@ from collections.abc import Callable
 import logging
 
 from os_brick.agent import log_fields
+from os_brick.agent import log_once
 from os_brick.agent import model
 from os_brick.agent.model import events
 from os_brick.agent.model import snapshots
@@ -49,10 +50,12 @@ class Observer:
         snapshot = snapshots.carry_over(self._last, self._scan())
         for problem in set(snapshot.problems) - set(self._last.problems):
             LOG.warning('this host: %s', problem)
-        for event in events.diff(self._last, snapshot):
-            LOG.log(_LEVELS[event.level] if self._logged else logging.DEBUG,
-                    '%s', event.message,
-                    extra=log_fields.of(event.kind, event.names))
+        found = events.diff(self._last, snapshot)
+        log_once.say_together([log_once.Line(
+            event.kind, _LEVELS[event.level] if self._logged
+            else logging.DEBUG, event.message,
+            log_fields.of(event.kind, event.names)) for event in found])
+        for event in found:
             self.add(event)
         self._last = snapshot
         return snapshot

@@ -186,17 +186,19 @@ class Showing:
         now = {(one['code'], one['volume']): one for one in made['findings']
                if one['muted_until'] is None
                and one['severity'] != health.INFO}
-        for subject in sorted(now.keys() - self._said):
-            self._tell(_LEVELS[now[subject]['severity']],
-                       changes.came(now[subject]))
-        for code, volume in sorted(self._said - now.keys()):
-            self._tell(logging.INFO, changes.went(code, volume))
+        lines = [self._told(code, _LEVELS[now[code, volume]['severity']],
+                            changes.came(now[code, volume]))
+                 for code, volume in sorted(now.keys() - self._said)]
+        lines += [self._told(code, logging.INFO, changes.went(code, volume))
+                  for code, volume in sorted(self._said - now.keys())]
+        log_once.say_together(lines)
         self._said = set(now)
 
-    def _tell(self, level: int, event: model.Event) -> None:
+    def _told(self, code: str, level: int, event: model.Event
+              ) -> log_once.Line:
         self._sinks.put(self._host, event)
-        LOG.log(level, '%s', event.message,
-                extra=log_fields.of(event.kind, event.names))
+        return log_once.Line(code, level, event.message, log_fields.of(
+            event.kind, event.names))
 
     def _facts(self, this: healing_pass.Pass,
                served: Iterable[outbox.Served],

@@ -30,9 +30,8 @@ from os_brick.agent.tests.unit.docs import sentences
 #: them.  Whoever adds one says where its words are documented.
 RELAYED = {
     '…': {
-        'agent/log_once.py',    # the subject of a traceback
+        'agent/log_once.py',    # a traceback's subject; events, health codes
         'agent/daemon/limits.py',    # PAUSED, RESUMED: Events
-        'agent/daemon/showing.py',    # the health codes
         'agent/vendors/kioxia.py',    # kioxia_tls_insecure: kioxia.rst
         'agent/vendors/local.py'},    # local-inventory.rst
     '…: …': {

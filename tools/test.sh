@@ -352,10 +352,9 @@ unit() {
 
 # The lab stops its machine itself, and in time to say what it found.
 begin_lab() {
-    local limit=3100 left
-    left=$((deadline - SECONDS))
-    [ $limit -le $left ] || limit=$left
-    begin $limit lab env LAB_TIMEOUT="${LAB_TIMEOUT:-$((limit - 240))}" \
+    local limit
+    limit=$((deadline - SECONDS))
+    begin $limit lab env LAB_TIMEOUT="${LAB_TIMEOUT:-$((limit - 180))}" \
         tools/lab.sh run
     beside=$begun
 }

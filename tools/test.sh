@@ -354,7 +354,7 @@ unit() {
 begin_lab() {
     local limit
     limit=$((deadline - SECONDS))
-    begin $limit lab env LAB_TIMEOUT="${LAB_TIMEOUT:-$((limit - 180))}" \
+    begin $limit lab env LAB_TIMEOUT="${LAB_TIMEOUT:-$((limit - 60))}" \
         tools/lab.sh run
     beside=$begun
 }

@@ -19,9 +19,9 @@ import time
 
 from oslo_config import cfg
 
-from os_brick.agent.daemon import limits
 from os_brick.agent import model
 from os_brick.agent.model import pauses
+from os_brick.agent.reporting import health
 from os_brick.cmd import commands
 from os_brick.cmd import mute
 from os_brick.cmd import operator_word
@@ -61,7 +61,7 @@ def run(given: argparse.Namespace, read: commands.Read) -> int:
         store.pause(uuid, pauses.Pause(until, ' '.join(given.reason.split())))
     finally:
         store.close()
-    print('%s: paused until %s; %s' % (name, limits.when(until), when(conf)))
+    print('%s: paused until %s; %s' % (name, health.when(until), when(conf)))
     return 0
 
 

@@ -70,7 +70,8 @@ class Acting:
             self._log_once.defect(subject, error)
             return False
         if failed is not None:
-            self._not_done(this, action, volume, records, before, failed)
+            self._not_done(this, action, volume, records, before, failed,
+                           subject)
             return False
         self._log_once.forget(subject)
         again = action in this.before
@@ -84,12 +85,12 @@ class Acting:
                   volume: model.Volume,
                   records: dict[str, decision.ReplicaRecord],
                   before: dict[str, decision.ReplicaRecord],
-                  error: not_done.NotDone) -> None:
+                  error: not_done.NotDone, subject: str) -> None:
         """Say why, and take in what it tells.
 
         :param before: the records as they were: nothing was put in.
+        :param subject: of which it is said.
         """
-        subject = 'volume %s, %s' % (volume.alias, act.words(action))
         if isinstance(error, not_done.Ended):
             self._log_once.forget(subject)
             LOG.debug('%s: not needed: %s', subject, error)

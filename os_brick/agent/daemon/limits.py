@@ -25,6 +25,7 @@ from os_brick.agent.healing import holding
 from os_brick.agent import model
 from os_brick.agent.model import events
 from os_brick.agent.model import pauses
+from os_brick.agent.reporting import health
 from os_brick.agent.store import ledger
 
 LOG = logging.getLogger(__name__)
@@ -74,13 +75,8 @@ class Reader:
         else:
             kind = 'PAUSED'
             words = '%s: paused by the operator until %s%s; guarding and ' \
-                'telling go on' % (what, when(pause.until), ': %s' % pause.why
-                                   if pause.why else '')
+                'telling go on' % (what, health.when(pause.until), pause.why
+                                   and ': %s' % pause.why)
         LOG.warning('%s', words)
         self._observer.add(model.Event(
             kind, events.WARN, words, (('alias', name),) if volume else ()))
-
-
-def when(wall: float) -> str:
-    """Return a time of the wall clock as an operator reads it."""
-    return time.strftime('%Y-%m-%d %H:%M:%S %Z', time.localtime(wall))

@@ -88,7 +88,7 @@ class Serving:
         sought = volume if this.fresh else targets.remembered(
             volume, array, this.snapshot, before)
         if not (this.fresh and self._knowledge.listed(volume.uuid)) and (
-                custody.another_instance(array, before)):
+                custody.came_up(array, before, unknown=False)):
             sought = dataclasses.replace(sought, observe=volume.observe
                                          or _UNHEARD)
         faults = this.faults.along_with(self._executor.offline(
@@ -113,12 +113,8 @@ class Serving:
             if isinstance(action, act.Connect):
                 this.connects.append(healing_pass.Connecting(
                     action, volume, records))
-            elif not self._delayed(this, volume, array, action):
-                done |= self._acting.execute(this, action, volume, records)
-                resync = holding.wanted(action, volume, array)
-                if resync is not None and action not in this.done:
-                    # it must not keep a place from all others for ever
-                    this.wanted.remove(resync)
+            else:
+                done |= self._act(this, volume, array, action, records)
         served = outbox.Served(
             volume, records, decided.requests, decided.targets_wanted, done,
             decided.due_in, faults)
@@ -126,6 +122,19 @@ class Serving:
             self._settled.keep(volume, array, this.snapshot, this.policy,
                                served)
         return served
+
+    def _act(self, this: healing_pass.Pass, volume: model.Volume,
+             array: model.Array, action: act.Action,
+             records: dict[str, decision.ReplicaRecord]) -> bool:
+        """Do it where no limit delays it; True when it was, for once."""
+        resync = holding.wanted(action, volume, array)
+        if self._delayed(this, volume, array, action, resync):
+            return False
+        done = self._acting.execute(this, action, volume, records)
+        if resync is not None and action not in this.done:
+            # it must not keep a place from all others for ever
+            this.wanted.remove(resync)
+        return done
 
     def _held_back(self, this: healing_pass.Pass, volume: model.Volume,
                    decided: decision.HealingDecision
@@ -147,12 +156,15 @@ class Serving:
         return holding.hold(decided, why)
 
     def _delayed(self, this: healing_pass.Pass, volume: model.Volume,
-                 array: model.Array, action: act.Action) -> bool:
-        """A limit holds the action back until a later pass."""
+                 array: model.Array, action: act.Action,
+                 resync: model.Resync | None) -> bool:
+        """A limit holds the action back until a later pass.
+
+        :param resync: the copy that it begins, None: it begins none.
+        """
         why = holding.action(action, array, holding.copying(
             this.snapshot, self._knowledge.arrays, this.copying),
             this.limits)
-        resync = holding.wanted(action, volume, array)
         if resync is not None and not why:
             this.wanted.append(resync)
             why = this.limits.word.delays(resync.replica.uuid)

@@ -52,38 +52,30 @@ def follow(view: volume_view.VolumeView, attached: bool,
     # while another host healed, md here did not have it in hand alone
     observed = any(record.observed for record in view.records.values())
     after = _current(view, legs, before,
-                     observed or _came_up(view, attached), owing)
+                     observed or came_up(view.array, view.records, attached),
+                     owing)
     return {uuid: replica_record.noted(
         _noted(record, uuid in legs, uuid in after, after.isdisjoint(legs)),
         instance=view.array.instance, observed=False)
         for uuid, record in view.records.items()}
 
 
-def _came_up(view: volume_view.VolumeView, attached: bool) -> bool:
+def came_up(array: model.Array, records: replica_record.ReplicaRecords,
+            unknown: bool) -> bool:
     """Whether the array was put together since it was noted who is current.
 
     Where it is the same instance, md has had it in hand all the while, however
     often the agent was started; where it is another one, it has not, however
-    quickly that went.
+    quickly that went.  While it is only observed that stays so: another host
+    may have had it.
+
+    :param unknown: what is returned where the instances do not tell.
     """
-    if not view.array.instance or not _instances(view.records):
-        return attached
-    return another_instance(view.array, view.records)
-
-
-def another_instance(array: model.Array,
-                     records: replica_record.ReplicaRecords) -> bool:
-    """Whether the array is known to have come up since it was last served.
-
-    While it is only observed that stays so: another host may have had it.
-    """
-    noted = _instances(records)
-    return bool(array.instance and noted) and array.instance not in noted
-
-
-def _instances(records: replica_record.ReplicaRecords) -> set[str]:
-    return {record.instance for record in records.values()
-            if record.instance}
+    noted = {record.instance for record in records.values()
+             if record.instance}
+    if not noted or not array.instance:
+        return unknown
+    return array.instance not in noted
 
 
 def in_sync(view: volume_view.VolumeView) -> frozenset[str]:

@@ -109,7 +109,7 @@ def of_host(conf: cfg.ConfigOpts) -> Iterator[findings.Finding]:
     release = os.uname().release
     yield from host.kernel(release)
     yield from host.modules(*_modules(release, *MODULES))
-    yield from host.multipath(_content(MULTIPATH))
+    yield from host.multipath(unit_file.content(MULTIPATH))
     yield from host.mdadm_policy(_mdadm(MDADM))
     lock_path = conf.os_brick.lock_path
     yield from host.lock(lock_path, _unusable(lock_path), _nova(NOVA))
@@ -196,7 +196,7 @@ def _modules(release: str, loaded: str, installed: str
              if os.path.isdir(os.path.join(loaded, name))}
     if there == wanted:
         return there, True
-    lists = [_content(os.path.join(installed, release, name))
+    lists = [unit_file.content(os.path.join(installed, release, name))
              for name in ('modules.builtin', 'modules.dep')]
     there |= {name for name in wanted for listed in lists if listed and (
         '/%s.ko' % name in listed
@@ -210,7 +210,7 @@ def _mdadm(paths: Iterable[str]) -> dict[str, str]:
             os.path.join(path, name) for name in os.listdir(path)
             if name.endswith('.conf')) for path in paths)
     return {path: content for path in files
-            if (content := _content(path)) is not None}
+            if (content := unit_file.content(path)) is not None}
 
 
 def _nova(paths: Iterable[str]) -> str | None:
@@ -226,14 +226,6 @@ def _nova(paths: Iterable[str]) -> str | None:
         if value and '$' not in value[-1]:
             return value[-1]
     return None
-
-
-def _content(path: str) -> str | None:
-    try:
-        with open(path, encoding='utf-8', errors='replace') as stream:
-            return stream.read()
-    except OSError:
-        return None
 
 
 def _unusable(path: str) -> str:

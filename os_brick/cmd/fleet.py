@@ -155,21 +155,6 @@ def _simple(call: Callable[[admin.Operator, argparse.Namespace], object],
     return run
 
 
-def _cordon(to: admin.Operator, target: str, on: bool) -> None:
-    admin.known(to.everything(), target)
-    to.cordon(target, on)
-
-
-def _fence(to: admin.Operator, host: str, why: str) -> None:
-    """A name that was mistyped must not look like a host that is fenced."""
-    every = to.everything()
-    if host not in {*every.alive, *every.fenced, *(
-            one for one, _uuid in every.records)}:
-        raise base.Rejected('there is no host "%s" in etcd; "status" shows '
-                            'their names' % host)
-    to.fence(host, why)
-
-
 def _uuid(text: str) -> str:
     try:
         return model.normalise_uuid(text)
@@ -206,10 +191,10 @@ _COMMANDS: tuple[tuple[str, str, tuple[tuple[str, dict[str, Any]], ...],
      _simple(lambda to, said: to.give_back(said.namespace),
              '%(namespace)s is in the pool again')),
     ('cordon', 'take no spare of a target', (('target', {}),),
-     _simple(lambda to, said: _cordon(to, said.target, True),
+     _simple(lambda to, said: to.cordon(said.target, True),
              'no spare of %(target)s is taken')),
     ('uncordon', 'take spares of a target again', (('target', {}),),
-     _simple(lambda to, said: _cordon(to, said.target, False),
+     _simple(lambda to, said: to.cordon(said.target, False),
              'spares of %(target)s are taken again')),
     ('move', 'exchange a replica for a spare', (
         ('replica', {'type': _uuid, 'help': _UUID}),), _move),
@@ -240,10 +225,10 @@ _COMMANDS: tuple[tuple[str, str, tuple[tuple[str, dict[str, Any]], ...],
              '%(volume)s is forgotten; its namespaces wait for give-back')),
     ('fence', 'let a host only observe', (
         ('host', {}), ('why', {})),
-     _simple(lambda to, said: _fence(to, said.host, said.why),
+     _simple(lambda to, said: to.fence(said.host, said.why),
              'the host %(host)s observes')),
     ('unfence', 'let a host heal again', (('host', {}),),
-     _simple(lambda to, said: _fence(to, said.host, ''),
+     _simple(lambda to, said: to.fence(said.host, ''),
              'the host %(host)s heals again')),
     ('hold', 'let no spare be taken in the whole fleet', (('why', {}),),
      _simple(lambda to, said: to.hold(said.why), 'on hold: %(why)s')),

@@ -45,7 +45,7 @@ def watchdog(directories: Sequence[str] = DIRECTORIES) -> float:
     found = ''
     for path in ([main] if main else []) + [
             drop_ins[name] for name in sorted(drop_ins)]:
-        for value in _WATCHDOG.findall(_content(path)):
+        for value in _WATCHDOG.findall(content(path) or ''):
             found = value
     return seconds(found)
 
@@ -62,9 +62,10 @@ def seconds(span: str) -> float:
     return total
 
 
-def _content(path: str) -> str:
+def content(path: str) -> str | None:
+    """Return what is in a file, None where it cannot be read."""
     try:
         with open(path, encoding='utf-8', errors='replace') as stream:
             return stream.read()
     except OSError:
-        return ''
+        return None

@@ -26,9 +26,15 @@ Fault = Callable[[worlds.World, random.Random], None]
 FAULTS: dict[str, Fault] = {}
 
 
-def fault(body: Fault) -> Fault:
-    FAULTS[body.__name__] = body
-    return body
+def kept_in(found: dict[str, Fault]) -> Callable[[Fault], Fault]:
+    """Return a decorator that keeps faults by their names."""
+    def fault(body: Fault) -> Fault:
+        found[body.__name__] = body
+        return body
+    return fault
+
+
+fault = kept_in(FAULTS)
 
 
 def _target(world: worlds.World, dice: random.Random) -> int:

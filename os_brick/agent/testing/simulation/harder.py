@@ -31,11 +31,7 @@ from os_brick.agent.testing.simulation import world as worlds
 
 State = model.ReplicaState
 FAULTS: dict[str, faults.Fault] = {}
-
-
-def fault(body: faults.Fault) -> faults.Fault:
-    FAULTS[body.__name__] = body
-    return body
+fault = faults.kept_in(FAULTS)
 
 
 @fault

@@ -24,13 +24,9 @@ from os_brick.agent.testing.simulation import harder
 from os_brick.agent.testing.simulation import world as worlds
 
 FAULTS: dict[str, faults.Fault] = {}
+fault = faults.kept_in(FAULTS)
 #: How many hosts take turns.
 HOSTS = 2
-
-
-def fault(body: faults.Fault) -> faults.Fault:
-    FAULTS[body.__name__] = body
-    return body
 
 
 @fault

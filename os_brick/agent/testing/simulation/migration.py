@@ -31,13 +31,9 @@ from os_brick.agent.testing.simulation import places
 from os_brick.agent.testing.simulation import world as worlds
 
 FAULTS: dict[str, faults.Fault] = {}
+fault = faults.kept_in(FAULTS)
 #: Seconds that the virtual machine waits for its last write.
 PATIENCE = 60.0
-
-
-def fault(body: faults.Fault) -> faults.Fault:
-    FAULTS[body.__name__] = body
-    return body
 
 
 @fault

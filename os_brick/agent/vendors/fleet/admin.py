@@ -307,12 +307,25 @@ class Operator:
             {keys.spares + uuid: spare, keys.uses + uuid: use}))
 
     def cordon(self, target: str, on: bool) -> None:
-        """Let no spare of a target be taken, or let it again."""
+        """Let no spare of a target be taken, or let it again.
+
+        :raises base.Rejected: there is no such target.
+        """
+        _known(self.everything(), target)
         self._store.write(store.Write({self._keys.cordon(target):
                                        'cordoned' if on else None}))
 
     def fence(self, host: str, why: str) -> None:
-        """Let a host only observe; '': let it heal again."""
+        """Let a host only observe; '': let it heal again.
+
+        :raises base.Rejected: there is no such host: a name that was mistyped
+            must not look like a host that is fenced.
+        """
+        every = self.everything()
+        if host not in {*every.alive, *every.fenced, *(
+                one for one, _uuid in every.records)}:
+            raise base.Rejected('there is no host "%s" in etcd; "status" '
+                                'shows their names' % host)
         self._store.write(store.Write({self._keys.fenced(host):
                                        why or None}))
 
@@ -322,8 +335,6 @@ class Operator:
         :param at_once: replicas of the fleet that may be on the move.
         :returns: what was begun now, and how many are still on the target.
         """
-        every = self.everything()
-        known(every, target)
         self.cordon(target, True)
         every = self.everything()
         live = [entry for _host, record in every.owned()
@@ -350,7 +361,7 @@ def _leaving(record: schema.Record) -> str:
                  and entry.state is State.TERMINATING), '')
 
 
-def known(every: Everything, target: str) -> None:
+def _known(every: Everything, target: str) -> None:
     """:raises base.Rejected: nothing is on that target, nor was cordoned."""
     if target not in every.cordoned and target not in {
             one.target.nqn for one in (

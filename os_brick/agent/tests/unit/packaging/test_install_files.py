@@ -21,8 +21,6 @@ import sys
 import tempfile
 import warnings
 
-from oslotest import base
-
 from os_brick.agent.tests.unit.packaging import wheelhouse
 
 # systemd.exec(5): for a unit with User= each of these sets the no-new-
@@ -36,13 +34,7 @@ _IMPLY_NO_NEW_PRIVILEGES = {
     'SystemCallLog'}
 
 
-class TreeTestCase(base.BaseTestCase):
-
-    def setUp(self):
-        super().setUp()
-        self.tree = wheelhouse.source_tree()
-        if self.tree is None:
-            self.skipTest('not run from a source tree')
+class TreeTestCase(wheelhouse.TreeTestCase):
 
     def _directory(self):
         place = tempfile.mkdtemp(prefix='files')

@@ -9,7 +9,7 @@
 #    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 #    License for the specific language governing permissions and limitations
 #    under the License.
-"""Build the wheel of the source tree that a test was found in."""
+"""The source tree that a test was found in, and its wheel."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ import pathlib
 import shutil
 import subprocess
 import sys
+
+from oslotest import base
 
 import os_brick.agent
 
@@ -34,6 +36,20 @@ def source_tree() -> pathlib.Path | None:
     """Return the top of the source tree; None when run from a wheel."""
     top = pathlib.Path(os_brick.agent.__file__).parents[2]
     return top if (top / 'setup.cfg').exists() else None
+
+
+class TreeTestCase(base.BaseTestCase):
+    """What is not run from a wheel.
+
+    :ivar tree: the top of the source tree.
+    """
+
+    def setUp(self) -> None:
+        super().setUp()
+        tree = source_tree()
+        if tree is None:
+            self.skipTest('not run from a source tree')
+        self.tree = pathlib.Path(str(tree))
 
 
 def run(*command: str | pathlib.Path, cwd: pathlib.Path | None = None,

@@ -17,25 +17,20 @@ import shutil
 import signal
 import subprocess
 
-from oslotest import base
-
 from os_brick.agent.tests.unit.packaging import wheelhouse
 
 # Seconds; they bound a hang and are no expectation of speed.
 _LIMIT = 120
 
 
-class DoubleTestCase(base.BaseTestCase):
+class DoubleTestCase(wheelhouse.TreeTestCase):
 
     def setUp(self):
         super().setUp()
-        tree = wheelhouse.source_tree()
-        if tree is None:
-            self.skipTest('not run from a source tree')
         for name in ('curl', 'openssl'):
             if shutil.which(name) is None:
                 self.skipTest('%s is not installed' % name)
-        self.script = str(tree / 'tools' / 'kumoscale-double.sh')
+        self.script = str(self.tree / 'tools' / 'kumoscale-double.sh')
 
     def start(self, *arguments):
         """Start it; return the process and the lines that it printed."""

@@ -16,24 +16,18 @@ tools/host.sh applies the role in a machine; what is cheap to see is seen here.
 
 from __future__ import annotations
 
-import pathlib
 import re
 from typing import Any
 
-from oslotest import base
 import yaml
 
 from os_brick.agent.tests.unit.packaging import wheelhouse
 
 
-class RoleTest(base.BaseTestCase):
+class RoleTest(wheelhouse.TreeTestCase):
 
     def setUp(self) -> None:
         super().setUp()
-        tree = wheelhouse.source_tree()
-        if tree is None:
-            self.skipTest('not run from a source tree')
-        self.tree = pathlib.Path(str(tree))
         self.role = self.tree / 'contrib/ansible/roles/nvme_agent'
         self.page = (self.tree / 'doc/source/install/index.rst').read_text(
             encoding='utf-8')

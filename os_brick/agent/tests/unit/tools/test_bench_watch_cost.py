@@ -15,28 +15,22 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import pathlib
 import re
 import subprocess
 import sys
 import tempfile
 from typing import Any
 
-from oslotest import base
-
 from os_brick.agent.tests.unit.packaging import wheelhouse
 
 PATIENCE = 300
 
 
-class BenchmarkTest(base.BaseTestCase):
+class BenchmarkTest(wheelhouse.TreeTestCase):
 
     def setUp(self) -> None:
         super().setUp()
-        tree = wheelhouse.source_tree()
-        if tree is None:
-            self.skipTest('not run from a source tree')
-        self.tools = pathlib.Path(str(tree)) / 'tools'
+        self.tools = self.tree / 'tools'
 
     def test_it_prints_its_table(self) -> None:
         ended = subprocess.run(

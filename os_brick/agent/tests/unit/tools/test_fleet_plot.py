@@ -14,25 +14,19 @@
 from __future__ import annotations
 
 import importlib.util
-import pathlib
 import re
 import sys
 from types import ModuleType
 from unittest import mock
 
-from oslotest import base
-
 from os_brick.agent.tests.unit.packaging import wheelhouse
 
 
-class FleetPlotTest(base.BaseTestCase):
+class FleetPlotTest(wheelhouse.TreeTestCase):
 
     def setUp(self) -> None:
         super().setUp()
-        tree = wheelhouse.source_tree()
-        if tree is None:
-            self.skipTest('not run from a source tree')
-        self.tools = pathlib.Path(str(tree)) / 'tools' / 'bench'
+        self.tools = self.tree / 'tools' / 'bench'
         self.plot = self.module('fleet_plot')
 
     def module(self, name: str) -> ModuleType:

@@ -17,25 +17,18 @@ tools/host.sh runs them in a machine; what is cheap to see is seen here.
 from __future__ import annotations
 
 import importlib.util
-import pathlib
 import re
 import subprocess
 import sys
 from typing import Any
 
-from oslotest import base
-
 from os_brick.agent.tests.unit.packaging import wheelhouse
 
 
-class InstallationPageTest(base.BaseTestCase):
+class InstallationPageTest(wheelhouse.TreeTestCase):
 
     def setUp(self) -> None:
         super().setUp()
-        tree = wheelhouse.source_tree()
-        if tree is None:
-            self.skipTest('not run from a source tree')
-        self.tree = pathlib.Path(str(tree))
         self.page = self.load()
         self.text = self.page.PAGE.read_text(encoding='utf-8')
 

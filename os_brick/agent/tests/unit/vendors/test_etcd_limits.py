@@ -370,7 +370,7 @@ class RequestsTestCase(etcd_fleet.FleetTestCase):
         self.assertEqual({ns(1)}, set(said))
 
 
-class KilledTestCase(etcd_fleet.FleetTestCase):
+class KilledTestCase(test_etcd_interleaved.SeededTestCase):
     """Hosts that die, and lose requests and answers, at any point.
 
     The double's leases do not end: what was begun is counted, always.
@@ -380,11 +380,7 @@ class KilledTestCase(etcd_fleet.FleetTestCase):
     LIMIT = 2
 
     def test_never_more_than_the_limit_and_all_are_done(self):
-        seed = random.randrange(2 ** 32)
-        try:
-            self.play(random.Random(seed))
-        except Exception as error:
-            raise AssertionError('seed %d: %r' % (seed, error)) from error
+        self.play_anew()
 
     def play(self, chance):
         self.begin({1: (1, 2)}, (), 'h1')

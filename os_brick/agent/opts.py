@@ -61,7 +61,8 @@ OPTS: list[cfg.Opt] = [
                choices=['none', 'but-one'], mutable=True,
                help='Which legs of an array fail I/O fast while their target '
                     'is lost. none: all wait, and the agent cuts what is '
-                    'lost; an outage of all targets costs no copy, and while '
+                    'lost; an outage of all targets costs no copy that is '
+                    'back within four seconds of the first one, and while '
                     'the agent is dead every lost target stops a writer. '
                     'but-one: all but the anchor; an outage of all targets '
                     'then costs a copy of each array that is written to, '

@@ -71,7 +71,10 @@ def install_by_the_page(node: node_lib.Node) -> None:
 
 def ready_only_when_ready(node: node_lib.Node) -> None:
     """Without its helper the start fails, and it was never active."""
-    ensure_up(node)
+    if not node.up:
+        node.boot()
+        # only the first start of a boot is before it
+        before_nova(node)
     node.run('systemctl stop nvme-agent; mv /etc/sudoers.d/nvme-agent /root')
     mark = node.mark()
     try:

@@ -26,8 +26,6 @@ STOP_TIMEOUT = 90.0
 def heals_a_volume(node: node_lib.Node) -> None:
     """A target dies under a guest; a spare takes its place in the unit."""
     node.volume(node_lib.SOON)
-    if node.show('ActiveState') == 'active':
-        installing.before_nova(node)
     mark = node.mark()
     node.wait_for('no leg fails fast')
     node.start_guest()

@@ -33,6 +33,12 @@ SINCE = (((5, 11), 'connections have no fast_io_fail_tmo: a writer waits for '
          ((5, 15), 'a keep-alive time that is changed (option '
                    'keep_alive_timeout) is not followed, and disks have no '
                    'number of their own (diskseq)'))
+#: Defects of the kernel that the agent goes around: since which release they
+#: are mended, and how.
+DEFECTS = (((6, 5), 'a connection that is removed while it is made anew may '
+                    'hang until the next boot (mended by 1b95e8179160): the '
+                    'agent waits for an attempt to reconnect that may be '
+                    'under way'),)
 #: What makes mdadm put a device that carries nothing into an array.
 _SPARE = re.compile(r'\baction\s*=\s*((?:force-)?spare(?:-same-slot)?)\b',
                     re.I)
@@ -93,14 +99,16 @@ def modules(there: Set[str], listed: bool) -> Iterator[findings.Finding]:
 def kernel(release: str) -> Iterator[findings.Finding]:
     """:param release: what ``uname -r`` prints."""
     found = re.match(r'([0-9]+)\.([0-9]+)', release)
-    lacks = [what for since, what in SINCE
-             if found and (int(found[1]), int(found[2])) < since]
+    number = (int(found[1]), int(found[2])) if found else None
+    lacks = [what for since, what in SINCE if number and number < since]
     for what in lacks:
         yield findings.warning(
             ABOUT, 'Linux %s: unless its distribution has taken it over, %s'
             % (release, what), 'run a later kernel')
+    known = ['; unless its distribution has mended it, %s' % what
+             for since, what in DEFECTS if number and number < since]
     if not lacks:
-        yield findings.fine(ABOUT, 'Linux %s' % release)
+        yield findings.fine(ABOUT, 'Linux %s%s' % (release, ''.join(known)))
 
 
 def mdadm_policy(files: Mapping[str, str]) -> Iterator[findings.Finding]:

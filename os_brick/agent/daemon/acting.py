@@ -94,6 +94,8 @@ class Acting:
         if isinstance(error, not_done.Ended):
             self._log_once.forget(subject)
             LOG.debug('%s: not needed: %s', subject, error)
+        elif isinstance(error, not_done.PutOff):
+            LOG.info('%s: not done yet: %s', subject, error)
         else:
             self._log_once.trouble(
                 subject, 'not done: %s' % error,

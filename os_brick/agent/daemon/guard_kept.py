@@ -17,6 +17,7 @@ from collections.abc import Mapping
 import dataclasses
 
 from os_brick.agent.guard import roles
+from os_brick.agent.guard import sight
 from os_brick.agent.guard import stall
 from os_brick.agent.guard import tuning
 from os_brick.agent.host import activity
@@ -65,6 +66,7 @@ class Kept:
     :ivar failed: what could not be done, for the log.
     :ivar tally: what was done so far, for whoever counts.
     :ivar unseen: something has changed that no scan has seen yet.
+    :ivar seen_until: when the last look was that left nothing unseen.
     :ivar due: when to scan though nothing changes, by the clock.
     """
 
@@ -79,6 +81,7 @@ class Kept:
     failed: frozenset[str] = frozenset()
     tally: tallies.Tally = tallies.Tally()
     unseen: bool = False
+    seen_until: float = sight.NEVER
     due: float = 0.0
 
     def answered(self, now: float) -> frozenset[str]:

@@ -42,6 +42,7 @@ ALERT = 0.1
 #: Seconds after which what could not be done is tried again, while I/O
 #: stands still and while it does not.
 AGAIN, LATER = 1.0, 10.0
+_UNASKED: Mapping[model.Portal, bool] = {}
 
 
 class Looker:
@@ -82,6 +83,7 @@ class Looker:
             if self._guard(this, known):
                 pause = min(pause, ALERT)
             kept.unseen = False
+        kept.seen_until = this.now
         return pause
 
     def _tell_pauses(self, pauses: Mapping[str, float]) -> None:
@@ -93,6 +95,13 @@ class Looker:
                          alias, name, seconds, extra=log_fields.of(
                              log_fields.IO_STOOD_STILL, volume=alias,
                              array=name, seconds=round(seconds, 3)))
+
+    def _tell_returning(self, listening: Mapping[model.Portal, float]
+                        ) -> None:
+        for portal in listening.keys() - self.kept.memory.listening.keys():
+            LOG.info('%s listens again: before a leg behind it is cut off, '
+                     'the kernel has the time of an attempt to reconnect',
+                     portal)
 
     def _suspect(self, now: float) -> float:
         """Find out what stands still, and when to look again."""
@@ -127,6 +136,8 @@ class Looker:
         kept = self.kept
         kept.due = this.now + self._conf.poll_interval
         if this.mode == 'off':
+            # of what is lost from now on it is not known since when
+            kept.memory = dataclasses.replace(kept.memory, away={})
             return False
         kept.snapshot = snapshots.carry_over(kept.snapshot, self._scan())
         kept.guarded = guard_kept.Guarded(dict(known.match(
@@ -137,6 +148,10 @@ class Looker:
         if decision.probe:
             self._ask(this, decision.probe)
             decision = self._decide(this.now)
+        if decision.ask:
+            decision = self._decide(this.now, self._listening(
+                this, decision.ask))
+        self._tell_returning(decision.memory.listening)
         kept.memory = decision.memory
         calm = not (decision.probe or decision.again_at is not None
                     or kept.symptoms.standing)
@@ -169,14 +184,28 @@ class Looker:
         if this.failed and this.mode == 'on':
             kept.due = this.now + (AGAIN if kept.symptoms.stalled else LATER)
 
-    def _decide(self, now: float) -> roles.GuardDecision:
+    def _decide(self, now: float,
+                listening: Mapping[model.Portal, bool] = _UNASKED
+                ) -> roles.GuardDecision:
         kept = self.kept
         return roles.decide(
             kept.snapshot, kept.guarded.owned, kept.memory, now,
             roles.GuardPolicy(self._conf.io_fail_timeout,
                               self._conf.legs_fail_fast == 'none'),
-            kept.symptoms,
+            dataclasses.replace(kept.symptoms, before=kept.seen_until,
+                                listening=listening),
             kept.guarded.known.leaving)
+
+    def _listening(self, this: guard_kept.Look,
+                   portals: frozenset[model.Portal]
+                   ) -> dict[model.Portal, bool]:
+        """Find out where anybody listens.
+
+        Who only observes asks nobody, and takes it that nobody does.
+        """
+        found = (self._executor.listening(portals) if this.mode == 'on'
+                 else frozenset[model.Portal]())
+        return {portal: portal in found for portal in portals}
 
     def _ask(self, this: guard_kept.Look, devices: frozenset[str]) -> None:
         """Find out which legs answer a read.

@@ -24,6 +24,8 @@ The laws:
 * A connection that is back within ``SETTLE`` is a blip.  An array without
   I/O under way is in no hurry: it waits until the kernel has tried to
   reconnect, so that a short loss costs no resynchronisation.
+* A target that listens again is given the time of one attempt of the kernel
+  (see ``reconnecting``).
 * A silent target, whose connection the kernel still calls live, is given up
   only when the array stands still and whatever it carries has a substitute:
   another leg that has answered a read, or another path that is live.
@@ -45,6 +47,7 @@ from os_brick.agent.model import devices
 from os_brick.agent.model import snapshots
 from os_brick.agent.safety import connections
 from os_brick.agent.safety import ownership
+from os_brick.agent.safety import reconnecting
 from os_brick.agent.safety import rules
 
 SILENT = devices.SILENT
@@ -67,12 +70,14 @@ class Cutoff:
     :ivar memory: for the next decision.
     :ivar probe: devices that are to be asked whether they answer a read.
     :ivar again_at: when to decide anew at the latest, None: no hurry.
+    :ivar ask: portals of which to find out whether anybody listens there.
     """
 
     actions: list[tuple[str, act.Action]]
     memory: sight.GuardMemory
     probe: frozenset[str]
     again_at: float | None
+    ask: frozenset[model.Portal] = frozenset()
 
 
 def without_silent(snapshot: snapshots.HostSnapshot,
@@ -119,6 +124,10 @@ class _Cutting:
         self._mute: set[str] = set()
         self._light = dict(memory.light)
         self._again: list[float] = []
+        self._ask: set[model.Portal] = set()
+        self._away = {path.name: self._lost_since(path)
+                      for path in snapshot.controllers}
+        self._listening: dict[model.Portal, float] = {}
 
     def of(self, arrays: Iterable[model.Array]) -> Cutoff:
         found: list[tuple[str, act.Action]] = []
@@ -142,8 +151,10 @@ class _Cutting:
         return Cutoff(actions, dataclasses.replace(
             self._before, lost=self._lost, resets=self._resets,
             dark={name: self._before.dark.get(name, self._now)
-                  for name in self._mute}, light=self._light),
-            frozenset(self._probe), min(self._again, default=None))
+                  for name in self._mute}, light=self._light,
+            away=self._away, listening=self._listening),
+            frozenset(self._probe), min(self._again, default=None),
+            frozenset(self._ask))
 
     def _lighten(self, array: model.Array) -> None:
         """Note that a leg is good again after an outage of all."""
@@ -250,6 +261,8 @@ class _Cutting:
             return []
         if not leg.faulty and self._still_to_return(array):
             return []
+        if self._returning(paths):
+            return []
         actions: list[act.Action] = []
         words = ', '.join('%s %s' % (path.name, path.state)
                           for path in paths)
@@ -270,6 +283,34 @@ class _Cutting:
             return False
         self._again.append(until)
         return True
+
+    def _lost_since(self, path: model.Controller) -> float | None:
+        """When it was lost at the earliest, None: it is not."""
+        if not path.cuttable:
+            return None
+        before = self._before.away.get(path.name, sight.NEVER)
+        return self._symptoms.before if before is None else before
+
+    def _returning(self, paths: tuple[model.Controller, ...]) -> bool:
+        """Whether the kernel may be reconnecting one of them just now."""
+        waits = False
+        for path in paths:
+            lost = self._away[path.name]
+            if path.portal is None or lost is None or (
+                    not reconnecting.possible(path, lost, self._now)):
+                continue
+            listens = self._symptoms.listening.get(path.portal)
+            if listens is None:
+                self._ask.add(path.portal)
+                waits = True
+            elif listens:
+                begun = self._listening[path.portal] = (
+                    self._before.listening.get(path.portal, self._now))
+                over = reconnecting.over(path, begun)
+                if self._now < over:
+                    self._again.append(over)
+                    waits = True
+        return waits
 
     def _heard(self, array: model.Array, leg: model.Leg) -> bool:
         """Another leg has answered a read; else all of them are asked."""
@@ -320,9 +361,8 @@ class _Cutting:
                              self._owned) is None
 
 
-def _watched(path: model.Controller) -> bool:
-    """The kernel shows what its far end has acknowledged."""
-    return path.portal is not None and path.portal.transport == 'tcp'
+#: The kernel shows what the far end of such a path has acknowledged.
+_watched = reconnecting.askable
 
 
 _NOBODY = model.Volume('00000000-0000-0000-0000-000000000000', 'nobody')

@@ -59,12 +59,15 @@ class GuardDecision:
     :ivar probe: devices of which the guard wants to know whether they
         answer a read, before it decides about a silent leg.
     :ivar again_at: when to decide anew at the latest, None: no hurry.
+    :ivar ask: portals of which it wants to know whether anybody listens
+        there, before it gives up a connection to them.
     """
 
     actions: tuple[tuple[str, act.Action], ...]
     memory: GuardMemory
     probe: frozenset[str] = frozenset()
     again_at: float | None = None
+    ask: frozenset[model.Portal] = frozenset()
 
 
 def decide(snapshot: snapshots.HostSnapshot, owned: ownership.Owned,
@@ -108,7 +111,7 @@ def decide(snapshot: snapshots.HostSnapshot, owned: ownership.Owned,
         actions += _hurry(array, snapshot, waiting, policy.timeout, owned)
     return GuardDecision(tuple(actions), dataclasses.replace(
         cut.memory, found=_found(memory, snapshot, actions)), cut.probe,
-        cut.again_at)
+        cut.again_at, cut.ask)
 
 
 def _in_need(actions: Iterable[tuple[str, act.Action]],
@@ -170,7 +173,7 @@ def _all_wait(arrays: list[model.Array], snapshot: snapshots.HostSnapshot,
     actions = first + cut.actions + later + failfast
     return GuardDecision(tuple(actions), dataclasses.replace(
         cut.memory, anchors={}, found=_found(memory, snapshot, actions)),
-        cut.probe, cut.again_at)
+        cut.probe, cut.again_at, cut.ask)
 
 
 def _found(memory: GuardMemory, snapshot: snapshots.HostSnapshot,

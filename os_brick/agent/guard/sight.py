@@ -18,6 +18,9 @@ import dataclasses
 
 from os_brick.agent import model
 
+#: Before anything that the guard has seen.
+NEVER = float('-inf')
+
 
 @dataclasses.dataclass(frozen=True)
 class GuardPolicy:
@@ -46,6 +49,9 @@ class Symptoms:
     :ivar doubted: portals that have not acknowledged anything for a while.
     :ivar silent: of these, such that are taken for silent (see ``stall``).
     :ivar answered: devices that have answered a read within a second.
+    :ivar before: when nothing of what is new had been seen yet.
+    :ivar listening: portals that were asked just now -> whether anybody
+        listens there.
     """
 
     busy: frozenset[str] = frozenset()
@@ -54,6 +60,9 @@ class Symptoms:
     doubted: frozenset[model.Portal] = frozenset()
     silent: frozenset[model.Portal] = frozenset()
     answered: frozenset[str] = frozenset()
+    before: float = NEVER
+    listening: Mapping[model.Portal, bool] = dataclasses.field(
+        default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,6 +75,9 @@ class GuardMemory:
     :ivar found: controller -> the ``fast_io_fail_tmo`` that was set before.
     :ivar dark: array -> since when no good leg of it has answered.
     :ivar light: array -> when one did after an outage of all.
+    :ivar away: controller -> since when it is lost at the earliest, None: it
+        is not.
+    :ivar listening: portal of a lost connection -> since when it listens.
     """
 
     anchors: Mapping[str, str] = dataclasses.field(default_factory=dict)
@@ -76,3 +88,7 @@ class GuardMemory:
         default_factory=dict)
     dark: Mapping[str, float] = dataclasses.field(default_factory=dict)
     light: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    away: Mapping[str, float | None] = dataclasses.field(
+        default_factory=dict)
+    listening: Mapping[model.Portal, float] = dataclasses.field(
+        default_factory=dict)

@@ -111,22 +111,24 @@ class Effects:
         """
         return routes.no_way(portal)
 
-    def probe(self, portal: model.Portal) -> None:
+    def probe(self, portal: model.Portal,
+              seconds: float = PROBE_TIMEOUT) -> None:
         """Find out whether anybody listens at a TCP portal.
 
-        :raises OSError: nobody does.
+        :raises OSError: nobody does, or says so in time.
         """
         socket.create_connection((portal.address, portal.port),
-                                 PROBE_TIMEOUT).close()
+                                 seconds).close()
 
-    def probe_all(self, portals: Sequence[model.Portal]
+    def probe_all(self, portals: Sequence[model.Portal],
+                  seconds: float = PROBE_TIMEOUT
                   ) -> dict[model.Portal, OSError]:
         """Probe TCP portals side by side; return those that do not answer."""
         errors: dict[model.Portal, OSError] = {}
 
         def one(portal: model.Portal) -> None:
             try:
-                self.probe(portal)
+                self.probe(portal, seconds)
             except OSError as error:
                 errors[portal] = error
 

@@ -20,12 +20,15 @@ from collections.abc import Mapping
 from os_brick.agent.host import attributes
 from os_brick.agent.host import effects as host_effects
 from os_brick.agent.host import not_done
+from os_brick.agent import model
 from os_brick.agent.model import snapshots
 from os_brick.agent.model import superblock
 
 # Milliseconds.
 ANSWER_WITHIN = 200
 READ_WITHIN = 2000
+#: Seconds within which a portal that listens says so.
+LISTENS_WITHIN = 0.3
 
 
 class Evidence:
@@ -87,6 +90,13 @@ class Evidence:
         :raises NotDone: when it could not be tried.
         """
         return self._answering(devices, READ_WITHIN)
+
+    def listening(self, portals: Collection[model.Portal]
+                  ) -> frozenset[model.Portal]:
+        """Return those TCP portals at which somebody listens just now."""
+        asked = sorted(portals, key=str)
+        return frozenset(asked) - self._effects.probe_all(
+            asked, LISTENS_WITHIN).keys()
 
     def _answering(self, devices: Collection[str],
                    milliseconds: int) -> frozenset[str]:

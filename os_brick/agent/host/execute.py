@@ -36,6 +36,7 @@ from os_brick.agent.host import effects as host_effects
 from os_brick.agent.host import evidence
 from os_brick.agent.host import not_done
 from os_brick.agent.host import portals
+from os_brick.agent.host import reconnects
 from os_brick.agent.host import routes
 from os_brick.agent.host import sysfs
 from os_brick.agent import model
@@ -85,6 +86,8 @@ class Executor:
         self._portals = portals.PortalHealth(
             lambda wanted: self._effects.probe_all(wanted), clock)
         self._evidence = evidence.Evidence(scanner.scan, self._effects)
+        self._reconnects = reconnects.Reconnects(scanner.scan, self._evidence,
+                                                 clock)
         self._lock = brick_lock.BrickLock(conf, stopping, self._effects,
                                           clock)
 
@@ -96,6 +99,11 @@ class Executor:
         """
         if isinstance(action, act.Connect):
             action = self._listening(action)
+        try:
+            if isinstance(action, act.Disconnect):
+                self._reconnects.settled(action.controller)
+        except attributes.Exhausted as error:
+            raise Refused(str(error)) from error
         with self._lock.held(urgent=False):
             try:
                 snapshot, _began = batch.fresh_look(self._scanner.scan,
@@ -173,6 +181,11 @@ class Executor:
                             ) -> frozenset[str]:
         """As ``evidence.Evidence`` has it."""
         return self._evidence.answering_patiently(devices)
+
+    def listening(self, portals: Collection[model.Portal]
+                  ) -> frozenset[model.Portal]:
+        """As ``evidence.Evidence`` has it."""
+        return self._evidence.listening(portals)
 
     def survey(self, connects: Collection[act.Connect]) -> None:
         """Ask all portals at once that are to be connected in this pass.

@@ -55,7 +55,7 @@ class LockHeld(NotDone):
 
 
 class PutOff(NotDone):
-    """The batch has used its time up; it is decided anew."""
+    """This is not the moment for it; it is decided anew."""
 
 
 class UnderWay(NotDone):

@@ -300,12 +300,13 @@ class Hands(effects.Effects):
                  lambda raid: self._judge.resize(raid, raid_disks),
                  lambda raid: raid.resize(raid_disks))
 
-    def probe_all(self, portals: Sequence[model.Portal]
+    def probe_all(self, portals: Sequence[model.Portal],
+                  seconds: float = effects.PROBE_TIMEOUT
                   ) -> dict[model.Portal, OSError]:
         errors = {}
         for portal in portals:
             try:
-                self.probe(portal)
+                self.probe(portal, seconds)
             except OSError as error:
                 errors[portal] = error
         return errors
@@ -314,7 +315,8 @@ class Hands(effects.Effects):
         """This host's own interfaces never fail in this world."""
         return ''
 
-    def probe(self, portal: model.Portal) -> None:
+    def probe(self, portal: model.Portal,
+              seconds: float = effects.PROBE_TIMEOUT) -> None:
         self._baton.point('probe')
         target = next((target for target in self._kernel.targets.values()
                        if portal in target.portals), None)

@@ -50,6 +50,26 @@ class GuardTest(guard_story.GuardTestCase):
                                   in volume.replicas])
         self.assertNotRegex(agent.log(), guard_story.CUT)
 
+    def test_a_target_that_listens_again_is_not_cut_off(self) -> None:
+        """The kernel may be reconnecting it; nobody knows since when."""
+        volume = self.session.attach('vol-again')
+        lost, other = (target for target, _ns in volume.replicas)
+        writer = self.session.write(volume)
+        for one in host.controllers(lost.nqn):
+            (host.CONTROLLERS / one.name / 'reconnect_delay').write_text('40')
+        lost.kill()
+        host.wait_for_state(lost.nqn, 'connecting', story.LONG)
+        writer.wait_for_stall(1, story.LONG)
+        lost.revive()
+        with redundancy.Watch(volume.alias) as watch:
+            agent = self.watched(volume, grace=600)
+            agent.wait_for_log('listens again', story.LONG)
+            host.wait_for_state(lost.nqn, 'live', story.LONG)
+            self.goes_on(writer)
+            self.assertEqual(0, watch.worst)
+        self.assertNotRegex(agent.log(), guard_story.CUT)
+        self.assert_nothing_lost(writer, volume)
+
     def test_a_namespace_vanishes(self) -> None:
         """The connection lives; the leg is dropped and let go."""
         volume, agent, anchor, other = self.anchored('vol-vanish')

@@ -18,6 +18,7 @@ carried out.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import types
 from typing import Any
@@ -161,7 +162,10 @@ class Agent:
         while True:
             dealt = roles.decide(
                 self.kernel.snapshot(), owned, self.guarding,
-                self.kernel.now, roles.GuardPolicy(), self._sight(),
+                self.kernel.now, roles.GuardPolicy(), dataclasses.replace(
+                    self._sight(), listening={
+                        path.portal: self.kernel.targets[path.nqn].up
+                        for path in self.kernel.paths.values()}),
                 owned.replicas - staying)
             self.guarding = dealt.memory
             for name, action in dealt.actions:

@@ -21,6 +21,7 @@ from unittest import mock
 import fixtures
 
 from os_brick.agent.daemon import guard_loop
+from os_brick.agent.guard import cutoff
 from os_brick.agent.guard import roles
 from os_brick.agent.guard import stall
 from os_brick.agent.host import activity
@@ -57,6 +58,9 @@ class GuardianCase(small_world.WorldCase):
         patch.start()
         self.addCleanup(patch.stop)
         self.host.answering = self.answer   # type: ignore[attr-defined]
+        self.listens: set[model.Portal] = set()
+        self.host.listening = (         # type: ignore[attr-defined]
+            lambda portals: frozenset(portals) & self.listens)
         self.asked: list[frozenset[str]] = []
         self.guardian = guard_loop.GuardLoop(
             self.conf, self.scan, self.host,  # type: ignore[arg-type]
@@ -282,6 +286,43 @@ class TestLost(GuardianCase):
         self.host.broken = lambda action: None
         self.looks(2.0)
         self.assertEqual(1, len(self.did(act.Disconnect)))
+
+
+class TestReturning(GuardianCase):
+    """A target listens again when its leg is to be cut."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.conf.set_override('legs_fail_fast', 'none')
+        self.looks(1.0)
+        # nobody vouches for the other leg before the kernel tries again
+        self.answering.clear()
+        self.flow = model.IoCounters(0, 1)
+        self.lose('A')
+        self.looks(10.0)
+        self.assertEqual([], self.did(act.FailLeg))
+
+    def test_it_is_given_an_attempt(self) -> None:
+        self.listens = {small_world.portal(1, 'A')}
+        self.answering = {'nvme11n1'}
+        self.looks(cutoff.RETURN + 10.5)
+        self.assertEqual([], self.did(act.FailLeg))
+        self.assertEqual(1, self.log.output.count('listens again'))
+        # the kernel's attempt has failed
+        self.looks(1.0)
+        self.assertEqual(1, len(self.did(act.FailLeg)))
+
+    def test_where_nobody_listens_it_is_cut(self) -> None:
+        self.answering = {'nvme11n1'}
+        self.looks(cutoff.RETURN + 0.5)
+        self.assertEqual(1, len(self.did(act.FailLeg)))
+
+    def test_who_only_observes_asks_nobody(self) -> None:
+        self.conf.set_override('io_guard', 'observe')
+        self.host.listening = mock.Mock(  # type: ignore[attr-defined]
+            side_effect=AssertionError)
+        self.looks(cutoff.RETURN + 0.5)
+        self.assertIn('FailLeg', self.log.output)
 
 
 class TestOutcomes(GuardianCase):

@@ -91,6 +91,12 @@ def sights(draw: st.DrawFn) -> roles.Symptoms:
                                              st.integers(100, 108)))))
 
 
+def nobody(snapshot: snapshots.HostSnapshot) -> dict[model.Portal, bool]:
+    """Nobody listens anywhere."""
+    return {path.portal: False for path in snapshot.controllers
+            if path.portal is not None}
+
+
 def decide(snapshot: snapshots.HostSnapshot,
            memory: roles.GuardMemory = roles.GuardMemory(),
            sight: roles.Symptoms = roles.Symptoms(),
@@ -99,6 +105,7 @@ def decide(snapshot: snapshots.HostSnapshot,
     owned = ownership.Owned(ours, frozenset(
         namespace.uuid for namespace in snapshot.namespaces
         if namespace.uuid and set(namespace.holders) & ours))
+    sight = dataclasses.replace(sight, listening=nobody(snapshot))
     first = roles.decide(snapshot, owned, memory, 100.0, roles.GuardPolicy(),
                          sight)
     return roles.decide(snapshot, owned, dataclasses.replace(
@@ -654,7 +661,8 @@ class GuardTest(base.BaseTestCase):
                 snapshot, owned, memory, now, policy, roles.Symptoms(
                     owned.arrays, answered=frozenset(
                         one.device for one in snapshot.namespaces
-                        if snapshot.reachable(one))))
+                        if snapshot.reachable(one)),
+                    listening=nobody(snapshot)))
 
         memory = look({'nvme7', 'nvme9'}, 100.0).memory
         memory = look(set(), 101.0).memory
@@ -690,7 +698,8 @@ class GuardTest(base.BaseTestCase):
                 snapshot, owned, memory, now,
                 roles.GuardPolicy(all_wait=True), roles.Symptoms(
                     owned.arrays, answered=frozenset(
-                        one.device for one in snapshot.namespaces)))
+                        one.device for one in snapshot.namespaces),
+                    listening=nobody(snapshot)))
             memory = decision.memory
         self.assertEqual(
             [act.SetFastIoFail, act.FailLeg, act.Disconnect],

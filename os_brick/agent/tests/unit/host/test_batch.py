@@ -96,8 +96,8 @@ class World:
             conf, self, small_world.HOST,  # type: ignore[arg-type]
             effects=self, clock=self.clock)  # type: ignore[arg-type]
 
-    def probe_all(self, portals: Sequence[model.Portal]
-                  ) -> dict[model.Portal, OSError]:
+    def probe_all(self, portals: Sequence[model.Portal],
+                  _seconds: float = 3.0) -> dict[model.Portal, OSError]:
         return {}
 
     def scan(self) -> snapshots.HostSnapshot:
@@ -168,7 +168,10 @@ class World:
                                if snapshot.reachable(one))
         return roles.decide(
             snapshot, self.owned, memory, now, roles.GuardPolicy(),
-            roles.Symptoms(frozenset(self.shape), answered=self.heard))
+            roles.Symptoms(frozenset(self.shape), answered=self.heard,
+                           listening={path.portal: False for path
+                                      in snapshot.controllers
+                                      if path.portal is not None}))
 
     def run(self, decision: roles.GuardDecision) -> list[batch.Outcome]:
         return self.executor.execute_all(

@@ -173,7 +173,7 @@ class TestSideBySide(base.BaseTestCase):
         threads = set()
 
         class World(effects.Effects):
-            def probe(self, portal):
+            def probe(self, portal, seconds):
                 threads.add(threading.current_thread())
 
         World().probe_all([model.Portal('192.0.2.%d' % number, 4420)

@@ -71,7 +71,8 @@ def _reboot(node: node_lib.Node, agent: bool, lost: int) -> float | None:
         node.run('systemctl enable --quiet %s; '
                  'systemctl start nvme-agent-shutdown' % UNITS)
         node.start()
-        node.wait_for('no leg fails fast')
+        # every new connection has another one than the agent's
+        node.wait_for('done: SetReconnectDelay')
     else:
         # what the agent has set on a connection goes with it
         node.run('systemctl disable --quiet --now %s' % UNITS)

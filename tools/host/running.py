@@ -27,7 +27,7 @@ def heals_a_volume(node: node_lib.Node) -> None:
     """A target dies under a guest; a spare takes its place in the unit."""
     node.volume(node_lib.SOON)
     mark = node.mark()
-    node.wait_for('no leg fails fast')
+    node.wait_for('done: SetReconnectDelay')
     node.start_guest()
     dead, survivor = node.legs
     spare = _spare(node)

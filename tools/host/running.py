@@ -124,7 +124,7 @@ def reload_and_wrong_configuration(node: node_lib.Node) -> None:
 def stopped_in_an_exchange(node: node_lib.Node) -> None:
     """It stops in time while a spare is copied to, and goes on later."""
     node.volume(node_lib.SOON)
-    node.wait_for('no leg fails fast')
+    node.wait_for('done: SetReconnectDelay')
     mark = node.mark()
     node.start_guest()
     node.run('echo 500 >/proc/sys/dev/raid/speed_limit_max; '

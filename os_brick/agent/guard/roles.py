@@ -37,6 +37,7 @@ from collections.abc import Iterable
 import dataclasses
 
 from os_brick.agent.guard import cutoff
+from os_brick.agent.guard import giving_up
 from os_brick.agent.guard import sight
 from os_brick.agent import model
 from os_brick.agent.model import actions as act
@@ -79,12 +80,11 @@ def decide(snapshot: snapshots.HostSnapshot, owned: ownership.Owned,
     :param now: seconds of a clock that never steps.
     :param leaving: those replicas that are soon to leave their arrays.
     """
-    snapshot = cutoff.without_silent(snapshot, symptoms.silent)
+    snapshot = giving_up.without_silent(snapshot, symptoms.silent)
     arrays = [array for array in snapshot.arrays
               if array.name in owned.arrays]
     if policy.all_wait:
-        return _all_wait(arrays, snapshot, owned, memory, now, policy,
-                         symptoms)
+        return _all_wait(arrays, snapshot, owned, memory, now, symptoms)
     chosen: dict[str, str] = {}
     waiting: set[str] = set()
     for array in arrays:
@@ -97,7 +97,7 @@ def decide(snapshot: snapshots.HostSnapshot, owned: ownership.Owned,
     whole = [array for array in guarded
              if any(snapshot.good(leg) for leg in array.legs)]
     cut = cutoff.cut_lost_legs(arrays, snapshot, dataclasses.replace(
-        memory, anchors=chosen), now, policy, symptoms, owned)
+        memory, anchors=chosen), now, symptoms, owned)
     in_need = _in_need(cut.actions, snapshot)
     waits = _wait(guarded, chosen, snapshot, in_need)
     first, later = _first(waits, in_need)
@@ -145,10 +145,10 @@ def _first(actions: Iterable[tuple[str, act.Action]], in_need: set[str]
 
 def _all_wait(arrays: list[model.Array], snapshot: snapshots.HostSnapshot,
               owned: ownership.Owned, memory: GuardMemory, now: float,
-              policy: GuardPolicy, symptoms: Symptoms) -> GuardDecision:
+              symptoms: Symptoms) -> GuardDecision:
     """Let every leg wait, and cut what is lost: there is no anchor."""
-    cut = cutoff.cut_lost_legs(arrays, snapshot, memory, now, policy,
-                               symptoms, owned)
+    cut = cutoff.cut_lost_legs(arrays, snapshot, memory, now, symptoms,
+                               owned)
     waits: dict[str, tuple[str, act.Action]] = {}
     failfast: list[tuple[str, act.Action]] = []
     in_need = _in_need(cut.actions, snapshot)
@@ -212,7 +212,7 @@ def _anchor(array: model.Array, snapshot: snapshots.HostSnapshot,
     """A good leg; where there is none, one whose loss is still to come."""
     good = [leg for leg in array.legs if snapshot.good(leg)] or [
         leg for leg in array.in_sync
-        if any(path.state == cutoff.SILENT
+        if any(path.state == giving_up.SILENT
                for path in _paths(leg, snapshot))]
     good = [leg for leg in good if leg.replica_uuid not in leaving] or good
     for leg in good:

@@ -20,7 +20,7 @@ import hypothesis
 from hypothesis import strategies as st
 from oslotest import base
 
-from os_brick.agent.guard import cutoff
+from os_brick.agent.guard import giving_up
 from os_brick.agent.guard import roles
 from os_brick.agent import model
 from os_brick.agent.model import actions as act
@@ -182,7 +182,7 @@ class PropertyTest(unittest.TestCase):
             self, snapshot: snapshots.HostSnapshot,
             sight: roles.Symptoms) -> None:
         # for what is silent is as good as lost
-        snapshot = cutoff.without_silent(snapshot, sight.silent)
+        snapshot = giving_up.without_silent(snapshot, sight.silent)
         for kind in (waiting, patient):
             now = snapshot
             had = {array.name for array in now.arrays if kind(array, now)}
@@ -203,7 +203,7 @@ class PropertyTest(unittest.TestCase):
         foreign = {name for namespace in snapshot.namespaces
                    if 'md7' in namespace.holders
                    for name in namespace.controllers}
-        dim = cutoff.without_silent(snapshot, sight.silent)
+        dim = giving_up.without_silent(snapshot, sight.silent)
         for name, action in decide(snapshot, sight=sight).actions:
             self.assertIn(name, OURS)
             if isinstance(action, act.ResetConnection):

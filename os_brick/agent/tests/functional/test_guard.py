@@ -54,9 +54,11 @@ class GuardTest(guard_story.GuardTestCase):
         """The kernel may be reconnecting it; nobody knows since when."""
         volume = self.session.attach('vol-again')
         lost, other = (target for target, _ns in volume.replicas)
-        writer = self.session.write(volume)
+        # a write that is under way may end with an error
+        writer = self.session.write(volume, burst=20, gap=2.0)
         for one in host.controllers(lost.nqn):
             (host.CONTROLLERS / one.name / 'reconnect_delay').write_text('40')
+        writer.wait_for_gap(story.LONG)
         lost.kill()
         host.wait_for_state(lost.nqn, 'connecting', story.LONG)
         writer.wait_for_stall(1, story.LONG)

@@ -101,8 +101,8 @@ class _Cutting:
         for array in arrays:
             if not any(map(self._snapshot.good, array.legs)):
                 self._mute.add(array.name)
+                self._light.pop(array.name, None)
                 continue
-            self._lighten(array)
             for leg in array.legs:
                 namespace = self._snapshot.behind(leg)
                 if namespace is None:
@@ -111,6 +111,8 @@ class _Cutting:
                 for action in (self._silence.give_up(array, leg, paths)
                                + self._cut(array, leg, paths)):
                     found.append((array.name, action))
+            if array.name not in self._mute:
+                self._lighten(array)
         # all legs are failed before the connection that they share is cut
         actions = [one for kind in (act.ResetConnection, act.FailLeg,
                                     act.Disconnect)
@@ -129,10 +131,13 @@ class _Cutting:
         """Note that a leg is good again after an outage of all."""
         name = array.name
         since = self._before.dark.get(name)
-        if since is not None and self._now - since >= OUTAGE:
+        if name in self._light:
+            if self._now - self._light[name] > RETURN and not any(
+                    (name, leg.device) in self._before.lost
+                    for leg in array.legs):
+                del self._light[name]    # all are back, or cut off
+        elif since is not None and self._now - since >= OUTAGE:
             self._light[name] = self._now
-        elif self._now - self._light.get(name, self._now) > RETURN:
-            del self._light[name]
 
     def _cut(self, array: model.Array, leg: model.Leg,
              paths: tuple[model.Controller, ...]) -> list[act.Action]:
@@ -146,8 +151,9 @@ class _Cutting:
             self._again += [] if due is None else [due]
             return []
         if not leg.faulty and not self._vouching.heard(array, leg):
-            self._mute.add(array.name)
-            self._light.pop(array.name, None)
+            # one that answers slowly is given its time once, not each time
+            if array.name not in self._light:
+                self._mute.add(array.name)
             return []
         if not leg.faulty and self._still_to_return(array):
             return []
@@ -166,6 +172,7 @@ class _Cutting:
 
     def _still_to_return(self, array: model.Array) -> bool:
         """After an outage of all, what lacks nothing is not dropped yet."""
+        self._lighten(array)
         until = self._light.get(array.name, -RETURN) + RETURN
         if until <= self._now:
             return False

@@ -42,7 +42,12 @@ class Returning:
         self._symptoms = symptoms
         self.away = {path.name: self._lost_since(path)
                      for path in snapshot.controllers}
-        self.listening: dict[model.Portal, float] = {}
+        lost = {path.portal for path in snapshot.controllers if path.cuttable}
+        # kept while others are waited for, so that its time does not begin
+        # anew with each question
+        self.listening = {
+            portal: since for portal, since in memory.listening.items()
+            if portal in lost and symptoms.listening.get(portal, True)}
         self.ask: set[model.Portal] = set()
         self.again: list[float] = []
 
@@ -67,8 +72,7 @@ class Returning:
             return True
         if not listens:
             return False
-        begun = self.listening[path.portal] = (
-            self._before.listening.get(path.portal, self._now))
+        begun = self.listening.setdefault(path.portal, self._now)
         over = reconnecting.over(path, begun)
         if self._now < over:
             self.again.append(over)

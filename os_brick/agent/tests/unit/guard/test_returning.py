@@ -17,6 +17,7 @@ import dataclasses
 
 from oslotest import base
 
+from os_brick.agent.guard import cutoff
 from os_brick.agent.guard import roles
 from os_brick.agent.guard import sight
 from os_brick.agent import model
@@ -56,14 +57,16 @@ class ReturningTest(base.BaseTestCase):
             for one in self.plain.controllers))
 
     def decide(self, snapshot: snapshots.HostSnapshot, now: float,
-               listens: bool | None = None) -> roles.GuardDecision:
+               listens: bool | None = None, heard: bool = True
+               ) -> roles.GuardDecision:
         """Decide as one look does; whatever is written waits."""
         decision = roles.decide(
             snapshot, self.owned, self.memory, now,
             roles.GuardPolicy(all_wait=True), roles.Symptoms(
                 self.owned.arrays, answered=frozenset(
                     one.device for one in snapshot.namespaces
-                    if snapshot.reachable(one)), before=self.before,
+                    if heard and snapshot.reachable(one)),
+                before=self.before,
                 listening={} if listens is None else {self.portal: listens}))
         if listens is not None or not decision.ask:
             self.memory, self.before = decision.memory, now
@@ -111,6 +114,29 @@ class ReturningTest(base.BaseTestCase):
         # and what it did before counts no more
         self.assertEqual([], self.cut(self.decide(
             self.lost(), self.before + 0.1, True)))
+
+    def slowly(self, listens: bool) -> float:
+        """Seconds until the cut, where each read takes the survivor 3 s."""
+        self.decide(self.plain, 99.5)
+        now = 100.0
+        while now < 200.0:
+            # an answer counts for a second
+            heard = (now - 100.0) % 4.0 >= 3.0
+            decision = self.decide(self.lost(), now, heard=heard)
+            if decision.ask:
+                decision = self.decide(self.lost(), now, listens, heard)
+            if self.cut(decision):
+                return now - 100.0
+            now += 0.25
+        return now
+
+    def test_a_survivor_that_answers_slowly_is_heard_in_the_end(self) -> None:
+        """It looks like an outage of all, but once only."""
+        self.assertLessEqual(self.slowly(False), 3.0 + cutoff.RETURN + 4.0)
+
+    def test_the_time_of_who_listens_does_not_begin_anew(self) -> None:
+        self.assertLessEqual(self.slowly(True), 3.0 + cutoff.RETURN + 4.0
+                             + DELAY + reconnecting.ATTEMPT + 4.0)
 
     def test_a_loss_that_was_found_is_of_any_age(self) -> None:
         """The agent has only just begun."""

@@ -27,7 +27,7 @@ from os_brick.agent.tests.functional import story
 
 
 class SlowTest(guard_story.GuardTestCase):
-    """Whatever is cut off here is a false alarm."""
+    """Whatever is cut off here is a false alarm, but for a dead target."""
 
     def test_slow_targets_are_left_alone(self) -> None:
         """Seconds for each write, and a network that turns slow."""
@@ -42,6 +42,20 @@ class SlowTest(guard_story.GuardTestCase):
         other.delay(0)
         self.assertNotRegex(agent.log(), guard_story.CUT)
         self.assertEqual(2, len(self.legs(volume)))
+        self.assert_nothing_lost(writer, volume)
+
+    def test_a_target_dies_beside_a_slow_one(self) -> None:
+        """Each read of the leg that is left takes its time."""
+        volume, agent, lost, left = self.guarded('vol-left', slow=True)
+        writer = self.session.write(volume, burst=20, gap=2.0)
+        writer.wait_for_gap(story.LONG)
+        lost.kill()
+        left.namespace.backing.set_delay(3)
+        agent.wait_for_log('done: FailLeg|is faulty', story.LONG)
+        left.namespace.backing.set_delay(0)
+        self.goes_on(writer)
+        lost.revive()
+        self.wait_whole(volume, lost, left)
         self.assert_nothing_lost(writer, volume)
 
     def test_an_array_that_grows_on_slow_disks(self) -> None:

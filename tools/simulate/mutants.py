@@ -103,8 +103,8 @@ MUTANTS: dict[str, tuple[str, str, str]] = {
         'if copy.events > newest + 1000:'),
     'S10: a copy that was alone in charge may be put in': (
         'safety/copies.py',
-        '    if not any(copy.has(leg.number) for leg in legs\n',
-        '    if not any(True for leg in legs\n'),
+        '    if not any(copy.has(leg.number) for leg in beside\n',
+        '    if not any(True for leg in beside\n'),
     'S10: the copy that is put in is not read': (
         'safety/rules.py', '    if found.usable or (action.erase and',
         '    if True or (action.erase and'),

@@ -59,7 +59,8 @@ class Acting:
         before = dict(records)
         if isinstance(action, act.AddLeg):
             self._keep(volume, records, action.replica_uuid,
-                       decision.put_in(records[action.replica_uuid]))
+                       decision.put_in(records[action.replica_uuid],
+                                       this.now))
         failed: not_done.NotDone | None = None
         try:
             self._executor.execute(action, volume, this.owned)

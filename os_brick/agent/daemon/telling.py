@@ -149,7 +149,7 @@ class Telling:
         found = superfluous.judged(
             replica, array, snapshot, self._executor.superblocks(
                 superfluous.to_be_read(replica, array, snapshot)),
-            self._ledger.set_back())
+            self._ledger.set_back(), decision.later(one.records, replica))
         if found.standing is copies.Standing.DIVERGENT:
             # the next pass raises the alarm
             self._ledger.save(one.volume.uuid, {

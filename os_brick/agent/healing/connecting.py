@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from os_brick.agent.healing import custody
 from os_brick.agent.healing import volume_view
 from os_brick.agent import model
 from os_brick.agent.model import actions as act
@@ -75,7 +76,8 @@ def disconnect(view: volume_view.VolumeView, staying: frozenset[str],
     """Give up the connections of replicas that were let go."""
     return [act.Disconnect(
         'replica %s was let go' % replica.uuid, controller,
-        view.records[replica.uuid].given_up)
+        view.records[replica.uuid].given_up,
+        custody.later(view.records, replica.uuid))
         for replica in view.leaving
         if replica.state is State.TERMINATING
         for controller in needless(view, replica, staying, owned)]

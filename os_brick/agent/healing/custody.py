@@ -119,6 +119,21 @@ def _noted(record: replica_record.ReplicaRecord, leg: bool, current: bool,
     return replica_record.noted(record, current=current)
 
 
+def later(records: replica_record.ReplicaRecords,
+          replica_uuid: str) -> frozenset[str]:
+    """Return the replicas that became legs after this one was the last time.
+
+    md gives numbers away again: what its superblock says of theirs is of
+    others (S10).
+    """
+    record = records.get(replica_uuid)
+    if record is None or record.out_at is None:
+        return frozenset()
+    return frozenset(uuid for uuid, other in records.items()
+                     if other.joined_at >= record.out_at
+                     and uuid != replica_uuid)
+
+
 def alarm(view: volume_view.VolumeView) -> str:
     """Return why nothing may be done to the volume, '' where it may.
 

@@ -52,6 +52,7 @@ diverged = replica_record.diverged
 chosen = replica_record.chosen
 detached = replica_record.detached
 put_in = replica_record.put_in
+later = custody.later
 anew = replica_record.anew
 
 

@@ -108,7 +108,8 @@ def _listed(view: volume_view.VolumeView,
         return record
     if record.confirmed and not terminating:
         # let go, wiped for all we know, and assigned once more
-        record = ReplicaRecord(seen_at=view.now, left_at=record.left_at)
+        record = ReplicaRecord(seen_at=view.now, left_at=record.left_at,
+                               out_at=record.out_at)
     return replica_record.noted(record, terminating=terminating)
 
 

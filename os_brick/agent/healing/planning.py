@@ -22,6 +22,7 @@ from collections.abc import Sequence
 import dataclasses
 
 from os_brick.agent.healing import connecting
+from os_brick.agent.healing import custody
 from os_brick.agent.healing import volume_view
 from os_brick.agent import model
 from os_brick.agent.model import actions as act
@@ -215,7 +216,8 @@ class Plan:
                 else 'is assigned', ', and is copied whole: another host had '
                 'the volume meanwhile' if record.shared else ''),
             self.array.name, arrival.namespace.device, replica.uuid,
-            record.joined and not record.shared, record.given_up)
+            record.joined and not record.shared, record.given_up,
+            custody.later(self.view.records, replica.uuid))
 
     def _exchange(self) -> list[act.Action]:
         if not self._settled():

@@ -57,6 +57,10 @@ class ReplicaRecord:
     """What is remembered of a replica across passes and restarts.
 
     :ivar joined: it has been a leg of the array.
+    :ivar joined_at: agent time at which it was first a leg; 0: before that was
+        noted.
+    :ivar out_at: agent time since which it is no leg, None while it is one;
+        unlike ``left_at`` it stays what it is when the array comes up.
     :ivar device: the device it last was a leg on; md goes on listing that
         name when the device has vanished and with it the UUID.
     :ivar reported: the state last put into the queue to the provisioner.
@@ -96,6 +100,8 @@ class ReplicaRecord:
     """
 
     joined: bool = False
+    joined_at: float = 0.0
+    out_at: float | None = None
     device: str = ''
     reported: State | None = None
     reported_at: float = 0.0
@@ -150,7 +156,9 @@ def seen(record: ReplicaRecord, state: State, device: str | None, now: float,
     :param counting: whether the grace period may run: a leg is good.
     """
     if device is not None:
-        record = noted(record, joined=True, device=device)
+        record = noted(_joined(record, now), device=device, out_at=None)
+    elif record.joined and record.out_at is None:
+        record = dataclasses.replace(record, out_at=now)
     if state is State.MISSING:
         if record.good_since is not None:
             record = _judged(record, now)
@@ -216,13 +224,19 @@ def unusable(record: ReplicaRecord, why: str) -> ReplicaRecord:
     return dataclasses.replace(record, failed=why)
 
 
-def put_in(record: ReplicaRecord) -> ReplicaRecord:
+def _joined(record: ReplicaRecord, now: float) -> ReplicaRecord:
+    if record.joined:
+        return record
+    return dataclasses.replace(record, joined=True, joined_at=now)
+
+
+def put_in(record: ReplicaRecord, now: float) -> ReplicaRecord:
     """Return the record to save *before* it is added to the array (S13).
 
     Whoever is killed, or meets a leg that was dropped again before the next
     look, knows that it has been one.
     """
-    return dataclasses.replace(record, joined=True, left_at=None)
+    return dataclasses.replace(_joined(record, now), left_at=None)
 
 
 def with_failures(records: ReplicaRecords,

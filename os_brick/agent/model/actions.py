@@ -47,10 +47,12 @@ class Disconnect(Action):
     """Disconnect a controller; I/O queued on it ends with an error.
 
     :ivar given_up: the operator gave up what is behind it.
+    :ivar later: replicas that became legs after what is behind it had left.
     """
 
     controller: str
     given_up: bool = False
+    later: frozenset[str] = frozenset()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -139,6 +141,7 @@ class AddLeg(Action):
         before: mdadm would go by the bitmap again.
     :ivar erase: the operator gave up what it holds beyond the array: its
         superblock is erased before.
+    :ivar later: replicas that became legs after it had left.
     """
 
     array: str
@@ -146,6 +149,7 @@ class AddLeg(Action):
     replica_uuid: str
     returning: bool
     erase: bool = False
+    later: frozenset[str] = frozenset()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -184,7 +188,7 @@ def words(action: Action) -> str:
     fields = ' '.join('%s=%s' % (field.name, getattr(
         getattr(action, field.name), 'nqn', getattr(action, field.name)))
         for field in dataclasses.fields(action)
-        if field.name not in ('reason', 'portals')
+        if field.name not in ('reason', 'portals', 'later')
         # what is as ever is not said
         and getattr(action, field.name) != field.default)
     return '%s %s (%s)' % (type(action).__name__, fields, action.reason)

@@ -24,7 +24,10 @@ Three things in a superblock do tell:
 * its count of events is higher than the array's, by more than the one that
   md takes back when an array becomes clean (md.c, md_update_sb);
 * it lists none of the legs that the array has now: it ran without them.  One
-  that was dropped by the array was last written while they were in it;
+  that was dropped by the array was last written while they were in it.  md
+  lists legs by number, and gives the number of one that was removed to the
+  next that is added (md.c, bind_rdev_to_array): of a leg that was put in since
+  the copy left, it can tell nothing;
 * it was written later than the array itself. Times are of the wall clock of
   whoever wrote them: where this host's was set back since, a copy of before
   that is none, and has fewer events than the array. The agent notes the time
@@ -85,13 +88,15 @@ def to_be_read(device: str, array: model.Array,
 
 def judge(device: str, array: model.Array,
           contents: Mapping[str, superblock.Content],
-          set_back: float | None = None) -> Judgement:
+          set_back: float | None = None,
+          later: Collection[str] = ()) -> Judgement:
     """Return what the copy on a namespace is to an array.
 
     :param contents: device -> what was just read from it, or that it cannot
         be; one that did not answer is not in it.
     :param set_back: the latest time that this host's wall clock was set back
         from, None where it was not.
+    :param later: the replicas that became legs after the copy had left.
     """
     content = contents.get(device)
     if content is None:
@@ -107,11 +112,12 @@ def judge(device: str, array: model.Array,
     if not content.superblocks:
         return Judgement(Standing.BLANK)
     legs = _of_legs(array, contents)
+    beside = _of_legs(array, contents, later)
     if not legs:
         return Judgement(Standing.UNKNOWN, 'the superblock of no leg of %s '
                          'could be read' % array.name)
     for copy in content.superblocks:
-        found = _compare(device, copy, array, legs, set_back)
+        found = _compare(device, copy, array, legs, beside, set_back)
         if not found.usable:
             return found
     return Judgement(Standing.BEHIND)
@@ -119,18 +125,21 @@ def judge(device: str, array: model.Array,
 
 def judge_among(device: str, array: model.Array,
                 contents: Mapping[str, superblock.Content],
-                set_back: float | None = None) -> Judgement:
+                set_back: float | None = None,
+                later: Collection[str] = ()) -> Judgement:
     """Return the same, and UNKNOWN where the legs contradict each other."""
     found = intruder(array, contents)
     if found is not None:
         return Judgement(Standing.UNKNOWN, found
                          + ': another host may be writing to it')
-    return judge(device, array, contents, set_back)
+    return judge(device, array, contents, set_back, later)
 
 
 def _compare(device: str, copy: superblock.Superblock, array: model.Array,
              legs: Collection[superblock.Superblock],
+             beside: Collection[superblock.Superblock],
              set_back: float | None) -> Judgement:
+    """:param beside: those of the legs that were legs before it left."""
     if copy.array_uuid not in {leg.array_uuid for leg in legs}:
         return Judgement(Standing.FOREIGN, '%s carries the superblock of '
                          'another array, %s' % (device, copy.array_uuid))
@@ -140,7 +149,7 @@ def _compare(device: str, copy: superblock.Superblock, array: model.Array,
                          'against %d' % (device, array.name, copy.events,
                                          newest))
     # md gives the number of a removed device away: its own says nothing
-    if not any(copy.has(leg.number) for leg in legs
+    if not any(copy.has(leg.number) for leg in beside
                if leg.number != copy.number
                or leg.device_uuid == copy.device_uuid):
         return Judgement(Standing.DIVERGENT, '%s was in charge without any '
@@ -156,13 +165,13 @@ def _compare(device: str, copy: superblock.Superblock, array: model.Array,
 
 
 def _of_legs(array: model.Array,
-             contents: Mapping[str, superblock.Content]
-             ) -> list[superblock.Superblock]:
+             contents: Mapping[str, superblock.Content],
+             without: Collection[str] = ()) -> list[superblock.Superblock]:
     """The superblocks of the array's in-sync legs, as far as they are its.
 
     Each leg counts by the superblock that is the array's.
     """
-    return [copy for leg in array.in_sync
+    return [copy for leg in array.in_sync if leg.replica_uuid not in without
             if (content := contents.get(leg.device)) is not None
             for copy in _own(content, array)]
 

@@ -182,7 +182,8 @@ def _add(action: act.AddLeg, array: model.Array, volume: model.Volume,
     why = unusable(namespace, array)
     if why is not None:
         return why
-    found = copies.judge_among(action.device, array, contents, set_back)
+    found = copies.judge_among(action.device, array, contents, set_back,
+                               action.later)
     if found.usable or (action.erase and found.standing
                         is copies.Standing.DIVERGENT):
         return None

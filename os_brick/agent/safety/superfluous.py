@@ -21,6 +21,7 @@ that takes its time is waited for: a busy target is no broken disk.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from collections.abc import Mapping
 
 from os_brick.agent import model
@@ -49,16 +50,17 @@ def to_be_read(replica_uuid: str, array: model.Array,
 def judged(replica_uuid: str, array: model.Array,
            snapshot: snapshots.HostSnapshot,
            contents: Mapping[str, superblock.Content],
-           set_back: float | None = None) -> copies.Judgement:
+           set_back: float | None = None,
+           later: Collection[str] = ()) -> copies.Judgement:
     """Return what the copy is to the array, UNREADABLE where reads fail.
 
     :param contents: namespace -> what was read from it just now.
-    :param set_back: see ``copies.judge``.
+    :param set_back: see ``copies.judge``; ``later``, too.
     """
     device = _device(replica_uuid, array, snapshot)
     if device is None:
         return _NOTHING_FOUND
-    return copies.judge_among(device, array, contents, set_back)
+    return copies.judge_among(device, array, contents, set_back, later)
 
 
 def objection(found: copies.Judgement, asked: bool = False,

@@ -259,7 +259,7 @@ class Agent:
         before = dict(records)
         if isinstance(action, act.AddLeg):
             records[action.replica_uuid] = decision.put_in(
-                records[action.replica_uuid])
+                records[action.replica_uuid], self.kernel.now)
         try:
             self.kernel.apply(action)
         except simulator.KernelError as error:

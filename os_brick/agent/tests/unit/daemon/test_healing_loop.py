@@ -271,6 +271,57 @@ class TestSuperfluous(CycleCase):
         self.turn(20)
         self.assertEqual(2, len(self.gone()))
 
+    def without_a(self, number: int) -> None:
+        """Say that B carries a superblock that lists this one, and not A."""
+        self.host.written[self.host.name(1, 'B') + 'n1'] = (
+            superblocks.content(superblocks.of(5, 9, (number,),
+                                               array='md-uuid-1')))
+
+    def c_is_there(self) -> None:
+        self.host.legs[1]['C'] = (1, {'in_sync'})
+        self.host.live[self.host.name(1, 'C')] = True
+        self.driver.volumes[1] = dataclasses.replace(
+            self.driver.volumes[1], replicas=(
+                *self.driver.volumes[1].replicas,
+                model.Replica(small_world.uuid(1, 'c'), State.AVAILABLE)))
+
+    def test_S10_the_number_of_a_later_leg_is_no_acquaintance(self):
+        """B was in charge without A; md has given that number to C."""
+        self.come_back_in_vain()
+        self.without_a(1)
+        self.restart()
+        self.turn(20)
+        self.assertEqual([], self.gone())
+        self.assertTrue(self.lines('letting go of', 'put off',
+                                   'in charge without any of the legs'))
+        self.assertTrue(self.lines('its copies', 'No copy of it'))
+
+    def test_S10_nor_is_it_when_its_connection_would_be_closed(self):
+        self.turn()
+        self.host.legs[1].pop('B')
+        self.c_is_there()
+        self.without_a(1)
+        self.terminate()
+        self.turn(20)
+        self.assertEqual([], self.gone())
+        self.assertFalse([action for action in self.host.did
+                          if isinstance(action, act.Disconnect)])
+        self.assertTrue(self.lines('its copies', 'No copy of it'))
+
+    def test_S10_nor_is_it_when_the_copy_would_be_put_in(self):
+        self.turn()
+        self.host.legs[1].pop('B')
+        self.turn()
+        self.c_is_there()
+        self.turn()
+        self.host.legs[1].pop('A')
+        self.host.live[self.host.name(1, 'A')] = False
+        self.without_a(0)
+        self.turn(20)
+        self.assertFalse([action for action in self.host.did
+                          if isinstance(action, act.AddLeg)])
+        self.assertTrue(self.lines('its copies', 'No copy of it'))
+
     def test_S10_nor_is_another_one_asked_for_in_its_place(self):
         """It is too small, in use, or whatever else keeps it out."""
         self.turn()
@@ -289,12 +340,7 @@ class TestSuperfluous(CycleCase):
     def test_S10_a_connection_is_not_closed_on_a_copy_that_is_ahead(self):
         self.turn()
         self.host.legs[1].pop('B')
-        self.host.legs[1]['C'] = (1, {'in_sync'})
-        self.host.live[self.host.name(1, 'C')] = True
-        self.driver.volumes[1] = dataclasses.replace(
-            self.driver.volumes[1], replicas=(
-                *self.driver.volumes[1].replicas,
-                model.Replica(small_world.uuid(1, 'c'), State.AVAILABLE)))
+        self.c_is_there()
         self.written(events=99)
         self.terminate()
         self.turn(20)

@@ -17,6 +17,7 @@ import types
 
 from oslotest import base
 
+from os_brick.agent.healing import custody
 from os_brick.agent.healing import observing
 from os_brick.agent.healing import replica_record
 from os_brick.agent.healing import volume_view
@@ -55,6 +56,35 @@ class TestObserve(base.BaseTestCase):
         records = observing.observe(view(world, {}))
         self.assertEqual({A: True, B: True, stranger: False}, {
             uuid: record.joined for uuid, record in records.items()})
+
+    def test_S10_who_became_a_leg_after_it_had_left(self) -> None:
+        world = simulated_agent.world()
+        records = observing.observe(view(world, {}))
+        self.assertEqual((0.0, None), (records[A].joined_at,
+                                       records[A].out_at))
+        world.raid.fault(world.raid.members[0])
+        world.raid.members.pop(0)
+        world.kernel.advance(5.0)
+        left = world.kernel.now
+        records = observing.observe(view(world, records))
+        world.kernel.advance(5.0)
+        world.vendor.give(world.volume)
+        records = observing.observe(view(world, records))
+        self.assertEqual(set(), custody.later(records, A))
+        # killed as soon as it was put in, and the host boots
+        records[C] = replica_record.put_in(records[C], world.kernel.now)
+        world.kernel.advance(5.0)
+        records = observing.observe(dataclasses.replace(
+            view(world, records), attached=True))
+        self.assertEqual((left, world.kernel.now), (
+            records[A].out_at, records[A].left_at))
+        self.assertEqual({C}, custody.later(records, A))
+        self.assertEqual(set(), custody.later(records, B))
+        # it is a leg again
+        records[A] = replica_record.seen(
+            records[A], model.ReplicaState.SYNCHRONIZING, 'nvme0n1',
+            world.kernel.now, True)
+        self.assertEqual(set(), custody.later(records, A))
 
     def test_one_that_is_listed_later_is_new(self) -> None:
         world = simulated_agent.world()

@@ -33,3 +33,9 @@ class TestActions(base.BaseTestCase):
         named = {kind for kind in typing.get_args(act.AnyAction)
                  if 'array' in kind.__dataclass_fields__}
         self.assertEqual(named, set(typing.get_args(act.ArrayAction)))
+
+    def test_an_operator_does_not_read_what_only_a_rule_needs(self) -> None:
+        action = act.AddLeg('it came back', 'md1', 'nvme1n1', 'uuid', True,
+                            later=frozenset(['another']))
+        self.assertEqual('AddLeg array=md1 device=nvme1n1 replica_uuid=uuid '
+                         'returning=True (it came back)', act.words(action))

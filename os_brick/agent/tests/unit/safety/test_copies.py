@@ -13,6 +13,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from oslotest import base
 
 from os_brick.agent import model
@@ -71,6 +73,22 @@ class CopiesTest(base.BaseTestCase):
         copy = superblock.Superblock(
             other.array_uuid, of(7).device_uuid, 8, 900.0, 1, 2, ((1, 1),))
         self.assertIs(Standing.DIVERGENT, self.judge(copy, other))
+
+    def test_S10_a_leg_that_came_later_is_no_acquaintance(self) -> None:
+        """md gave the number to it of one that was removed."""
+        legs = {'nvme2n1': superblocks.content(of(2, 30, [3])),
+                'nvme3n1': superblocks.content(of(3, 30, [2])),
+                'nvme9n1': superblocks.content(of(1, 8, [3], 900.0))}
+        two = array(2, 3)
+        two = dataclasses.replace(two, legs=tuple(
+            dataclasses.replace(leg, replica_uuid=leg.device)
+            for leg in two.legs))
+        for later, expected in (((), Standing.BEHIND),
+                                ({'nvme2n1'}, Standing.BEHIND),
+                                ({'nvme3n1'}, Standing.DIVERGENT),
+                                ({'nvme2n1', 'nvme3n1'}, Standing.DIVERGENT)):
+            self.assertIs(expected, copies.judge(
+                'nvme9n1', two, legs, later=later).standing, str(later))
 
     def test_S10_one_leg_that_it_knows_is_enough(self) -> None:
         """The other one was exchanged meanwhile."""

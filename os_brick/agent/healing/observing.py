@@ -33,11 +33,30 @@ ReplicaRecords = replica_record.ReplicaRecords
 def observe(view: volume_view.VolumeView) -> ReplicaRecords:
     """Return the records of the view, brought up to its moment.
 
-    There is one for each replica that is listed.
+    There is one for each replica that is listed, and for each leg.
     """
-    records = _looked_at(view)
-    records = _assigned(view.with_records(records))
+    records = _assigned(view.with_records({
+        **_unlisted_legs(view), **_looked_at(view)}))
     return _waited(view.with_records(records))
+
+
+def _unlisted_legs(view: volume_view.VolumeView) -> ReplicaRecords:
+    """Take in the legs of which nothing is known but that they are there.
+
+    The ledger could not be written, say, and the agent was started anew.  A
+    list that does not have them may be truncated (S8).  Those that the very
+    first look finds are not missed later: another host may have let go of
+    them, and this one has never known them listed.
+    """
+    return {leg.replica_uuid: ReplicaRecord(
+        seen_at=view.now, device=leg.device) if not view.records
+        else replica_record.seen(
+            ReplicaRecord(seen_at=view.now), State.AVAILABLE, leg.device,
+            view.now, False)
+        for leg in view.array.in_sync
+        if leg.replica_uuid is not None
+        and leg.replica_uuid not in view.records
+        and view.volume.replica(leg.replica_uuid) is None}
 
 
 def _looked_at(view: volume_view.VolumeView) -> ReplicaRecords:

@@ -57,25 +57,56 @@ class TestObserve(base.BaseTestCase):
         self.assertEqual({A: True, B: True, stranger: False}, {
             uuid: record.joined for uuid, record in records.items()})
 
+    def test_S8_a_leg_that_no_list_has_had_is_missed(self) -> None:
+        """The ledger was full, the agent began anew, the list is short."""
+        world = simulated_agent.world()
+        world.volume.count = None
+        records = dict(observing.observe(view(world, {})))
+        del records[B]
+        del world.volume.replicas[B]
+        records = dict(observing.observe(view(world, records)))
+        self.assertTrue(records[B].joined)
+        world.raid.fault(world.raid.members[1])
+        world.raid.members.pop(1)
+        later = view(world, records)
+        later = later.with_records(observing.observe(later))
+        self.assertEqual([B], later.unlisted)
+        self.assertEqual(2, later.goal)
+
+    def test_a_leg_that_was_never_known_to_be_listed_is_not_missed(
+            self) -> None:
+        """The source of a migration may have let go of it."""
+        world = simulated_agent.world()
+        world.volume.count = None
+        del world.volume.replicas[B]
+        records = observing.observe(view(world, {}))
+        records = observing.observe(view(world, records))
+        world.raid.fault(world.raid.members[1])
+        world.raid.members.pop(1)
+        later = view(world, records)
+        later = later.with_records(observing.observe(later))
+        self.assertEqual([], later.unlisted)
+        self.assertEqual(1, later.goal)
+
     def test_S10_who_became_a_leg_after_it_had_left(self) -> None:
         world = simulated_agent.world()
-        records = observing.observe(view(world, {}))
+        records = dict(observing.observe(view(world, {})))
         self.assertEqual((0.0, None), (records[A].joined_at,
                                        records[A].out_at))
         world.raid.fault(world.raid.members[0])
         world.raid.members.pop(0)
         world.kernel.advance(5.0)
         left = world.kernel.now
-        records = observing.observe(view(world, records))
+        records = dict(observing.observe(view(world, records)))
         world.kernel.advance(5.0)
         world.vendor.give(world.volume)
-        records = observing.observe(view(world, records))
+        records = dict(observing.observe(view(world, records)))
         self.assertEqual(set(), custody.later(records, A))
         # killed as soon as it was put in, and the host boots
         records[C] = replica_record.put_in(records[C], world.kernel.now)
         world.kernel.advance(5.0)
-        records = observing.observe(dataclasses.replace(
-            view(world, records), attached=True))
+        records = dict(observing.observe(dataclasses.replace(
+            view(world, records), attached=True)))
         self.assertEqual((left, world.kernel.now), (
             records[A].out_at, records[A].left_at))
         self.assertEqual({C}, custody.later(records, A))

@@ -182,6 +182,10 @@ class Agent:
             for report in store.pending():
                 self._owed.setdefault(report.volume, []).append(
                     (report.replica, report.state))
+            self._judge.forget([
+                uuid for volume in self._vendor.volumes
+                for uuid, record in store.records(volume).items()
+                if record.joined])
         store.owed, store.saved = self._owed, self._saved
         self._store = store
         walled: Any = Wall(store, point)

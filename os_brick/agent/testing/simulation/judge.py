@@ -17,6 +17,8 @@ and the provisioner's, and never asks ``rules``.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from os_brick.agent import model
 from os_brick.agent.testing.simulation import kernel as kernels
 from os_brick.agent.testing.simulation import md
@@ -86,6 +88,13 @@ class Judge:
     def move(self, host: int) -> None:
         """Another host has the array; it cannot miss what it never saw."""
         self._joined = self._joined_on.setdefault(host, set())
+
+    def forget(self, joined: Collection[str]) -> None:
+        """The agent has lost what its disk did not take.
+
+        :param joined: the replicas that it still knows to have been legs.
+        """
+        self._joined.intersection_update(joined)
 
     def broke(self, why: str) -> Violation:
         """Keep it: whoever raises it may be sheltered from defects."""

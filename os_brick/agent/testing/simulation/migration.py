@@ -52,6 +52,10 @@ def volume_is_migrated(world: worlds.World, dice: random.Random) -> None:
         if _switch(world, there, dice):
             _both(world, dice, 3)
     _leave(world)
+    if world.raid.members:
+        # it was idle: with its next write md says again which legs it has,
+        # whatever the other host's has written to them last
+        world.raid.write_superblocks()
     world.live(dice.choice((12.0, 30.0)))
     _forget(world)
 

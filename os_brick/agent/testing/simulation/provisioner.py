@@ -63,8 +63,8 @@ class Provisioner(base.ProvisionerDriver):
     :ivar hides: replicas left out of its lists.
     :ivar lie: changes the list that is returned, None: it is the truth.
     :ivar slow: replacements are accepted but assigned by ``assign`` only.
-    :ivar asked: the replicas of which a replacement was requested since
-        they were in sync.
+    :ivar asked: the replicas of which its host has requested a replacement
+        since they were in sync.
     :ivar shown: the replicas that were listed in an answer that arrived, on
         the host that has the volume, each as it was listed last.
     :ivar accepted: those of which the agent was told so; ``noted``: and has
@@ -318,8 +318,8 @@ class Provisioner(base.ProvisionerDriver):
 
 #: What is of a host, and not of the provisioner.
 _OF_A_HOST = frozenset((
-    'first', 'kernel', 'give_away', 'double', 'heard', 'accepted', 'noted',
-    'shown', 'truths', 'attached', 'observed'))
+    'first', 'kernel', 'give_away', 'double', 'heard', 'asked', 'accepted',
+    'noted', 'shown', 'truths', 'attached', 'observed'))
 
 
 class Elsewhere(Provisioner):
@@ -330,7 +330,7 @@ class Elsewhere(Provisioner):
 
     def __init__(self, first: Provisioner, kernel: kernels.Kernel) -> None:
         self.first, self.kernel = first, kernel
-        self.accepted, self.noted = set(), set()
+        self.asked, self.accepted, self.noted = set(), set(), set()
         self.shown, self.truths = {}, 0
         self.attached, self.observed = False, False
 

@@ -13,8 +13,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 import tempfile
+from unittest import mock
 
 from oslotest import base
 
@@ -24,6 +26,7 @@ from os_brick.agent.testing.simulation import disk
 from os_brick.agent.testing.simulation import judge
 from os_brick.agent.testing.simulation import kernel as kernels
 from os_brick.agent.testing.simulation import md
+from os_brick.agent.testing.simulation import migration
 from os_brick.agent.testing.simulation import world as worlds
 
 
@@ -80,6 +83,26 @@ class TruncatedListTest(base.BaseTestCase):
         vendor = self.world.vendor
         vendor.hides = {self.lost.medium.uuid}
         vendor.shown[self.lost.medium.uuid] = model.ReplicaState.TERMINATING
+        self.assertEqual('', self.broken())
+
+    def begin_anew(self) -> None:
+        """The agent is killed, and started again; its disk may be full."""
+        self.addCleanup(self.world.agent.kill)
+        self.world.agent.start()
+        self.world.live(6.0)
+        self.world.agent.kill()
+        self.world.agent.start()
+        self.world.vendor.hides = {self.lost.medium.uuid}
+
+    def test_s8_what_was_written_down_is_missed(self) -> None:
+        self.begin_anew()
+        self.assertIn('S8: ', self.broken())
+
+    def test_what_the_disk_did_not_take_cannot_be_missed(self) -> None:
+        """An agent that begins anew does not know that it was a leg."""
+        self.addCleanup(disk.works)
+        disk.Disk.trouble_is = disk.FULL
+        self.begin_anew()
         self.assertEqual('', self.broken())
 
 
@@ -142,6 +165,51 @@ class KilledTest(base.BaseTestCase):
             world.live(12.0)
             self.assertTrue(world.agent.knows)
             world.agent.kill()
+
+
+class TwoHostsTest(base.BaseTestCase):
+    """The volume is migrated, and its virtual machine with it."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.world = worlds.World(random.Random(1), agent.configuration(),
+                                  folder.name)
+        self.source = self.world.here
+        self.world.agent.start()
+        self.addCleanup(self.world.close)
+        self.world.live(6.0)
+
+    def migrate(self) -> None:
+        dice = random.Random(1)
+        with mock.patch.object(dice, 'randrange', lambda most: 0):
+            migration.volume_is_migrated(self.world, dice)
+        self.assertIsNot(self.source.kernel, self.world.kernel)
+
+    def test_one_host_has_not_asked_for_what_the_other_one_has(self) -> None:
+        """A request may be under way when the virtual machine changes."""
+        uuid = next(iter(self.world.volume.replicas))
+        self.migrate()
+        self.source.vendor.asked.add(uuid)
+        self.assertEqual(set(), self.world.vendor.asked)
+
+    def test_the_one_that_writes_says_which_legs_it_has(self) -> None:
+        """Whatever the other one has written to them last."""
+        def meddle(world: worlds.World) -> None:
+            leave(world)
+            for member in world.raid.members:
+                assert member.medium.written is not None
+                member.medium.written = dataclasses.replace(
+                    member.medium.written, roles=())
+
+        leave = migration._leave
+        with mock.patch.object(migration, '_leave', meddle):
+            self.migrate()
+        for member in self.world.raid.members:
+            assert member.medium.written is not None
+            self.assertEqual(len(self.world.raid.members),
+                             len(member.medium.written.roles))
 
 
 class MixedTest(base.BaseTestCase):

@@ -17,60 +17,23 @@ and the provisioner's, and never asks ``rules``.
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
 from os_brick.agent import model
 from os_brick.agent.testing.simulation import kernel as kernels
 from os_brick.agent.testing.simulation import md
 from os_brick.agent.testing.simulation import provisioner as provisioners
+from os_brick.agent.testing.simulation import truth
+from os_brick.agent.testing.simulation import world_judge
 
 MIB = md.MIB
-#: Seconds that a guard may need until it has dealt the roles anew.
-REACTION = 3.0
-#: Seconds after which an answer of a leg is too old to give up another one.
-LATELY = 5.0
-#: Seconds for which a writer may wait for a lost leg, guarded as it is.
-STANDS = 30.0
+REACTION = truth.REACTION
+STANDS = world_judge.STANDS
+Violation = truth.Violation
 #: Seconds for which what was seen of a connection may be out of date.
 JUST_NOW = 2.0
-#: Seconds for which one look at the host may serve.
-BLINK = 0.25
 
 
-class Violation(AssertionError):
-    """A law was broken; the text begins with its number."""
-
-
-class Judge:
-    """:ivar foreign_raids: and ``foreign_media``: nobody may touch these.
-
-    :ivar excused_until: until then an I/O error is not the agent's: a leg
-        was lost for good, and nobody can have dealt the roles anew.
-    :ivar broken: the first law that was, '' where none was.
-    :ivar guarded: the guard is on, and the agent lives; ``dealt``: and has
-        dealt the roles since.
-    :ivar all_wait: no leg may be made to fail fast.
-    :ivar idle: the application is on another host: what md takes for in sync
-        here need not be.
-    """
-
-    def __init__(self, kernel: kernels.Kernel,
-                 given: provisioners.Provisioner) -> None:
-        self.kernel = kernel
-        self.provisioner = given
-        self.foreign_raids: set[str] = set()
-        self.foreign_media: set[str] = set()
-        self.excused_until = REACTION
-        self.guarded = True
-        self.all_wait = self.idle = False
-        self.broken = ''
-        self._errors: dict[str, int] = {}
-        self._joined: set[str] = set()
-        self._joined_on = {0: self._joined}
-        self._standing = 0.0
-        self.dealt = False
-        self._here: frozenset[str] = frozenset()
-        self._gone_at: dict[str, float] = {}
+class Judge(world_judge.WorldJudge):
+    """Looks at each effect when it is begun, and at each request."""
 
     def beside(self, kernel: kernels.Kernel,
                given: provisioners.Provisioner) -> Judge:
@@ -80,62 +43,12 @@ class Judge:
         found.idle = True
         return found
 
+    # the effects, each when it is begun
+
     def heals(self, what: str) -> None:
         """A host that has been told to observe does nothing of this."""
         if self.provisioner.observed:
             raise self.broke('S12: %s, by a host that only observes' % what)
-
-    def move(self, host: int) -> None:
-        """Another host has the array; it cannot miss what it never saw."""
-        self._joined = self._joined_on.setdefault(host, set())
-
-    def forget(self, joined: Collection[str]) -> None:
-        """The agent has lost what its disk did not take.
-
-        :param joined: the replicas that it still knows to have been legs.
-        """
-        self._joined.intersection_update(joined)
-
-    def broke(self, why: str) -> Violation:
-        """Keep it: whoever raises it may be sheltered from defects."""
-        self.broken = self.broken or why
-        return Violation(why)
-
-    def excuse(self) -> None:
-        """From now on the guard needs its time."""
-        self.excused_until = self.kernel.now + REACTION
-
-    def _reachable(self, member: md.Member, without: str,
-                   lately: bool) -> bool:
-        """As far as the kernel knows; ``lately``: or knew just now."""
-        return not member.vanished and any(
-            path.name != without and (
-                path.state == 'live' or lately and self._just_lost(path))
-            for path in self.kernel.through(member.medium.uuid))
-
-    def _just_lost(self, path: kernels.Path) -> bool:
-        """So lately that a look may not have seen it."""
-        return (path.gone_at is not None
-                and self.kernel.now - path.gone_at <= BLINK)
-
-    def good(self, raid: md.Raid, without: str = '',
-             lately: bool = False) -> list[md.Member]:
-        """The legs that can be used; ``lately``: or could just now."""
-        return [member for member in (self._just_there(raid) if lately
-                                      else raid.copies())
-                if self._reachable(member, without, lately)]
-
-    def _just_there(self, raid: md.Raid) -> list[md.Member]:
-        """The copies, and those that a look may still have shown as such."""
-        return [*raid.copies(), *(
-            member for when, member in raid.lost
-            if self.kernel.now - when <= BLINK)]
-
-    def _owner(self, raid: md.Raid) -> provisioners.SimVolume:
-        return next(volume for volume in self.provisioner.volumes.values()
-                    if volume.alias == raid.alias)
-
-    # the effects, each when it is begun
 
     def array(self, raid: md.Raid) -> None:
         if raid.name in self.foreign_raids:
@@ -282,11 +195,6 @@ class Judge:
         if path.seen & self.foreign_media:
             raise self.broke('S4: %s is not ours' % path.name)
 
-    def _legs(self, raid: md.Raid, path: kernels.Path) -> list[md.Member]:
-        return [member for member in raid.members
-                if member.medium.uuid in path.seen
-                and not member.vanished and not member.faulty]
-
     # what the provisioner is asked
 
     def give_away(self, uuid: str, confirmed: bool) -> None:
@@ -317,82 +225,3 @@ class Judge:
                        for member in raid.copies()):
                 raise self.broke('S11: %s was given up while no other copy '
                                  'answers' % uuid)
-
-    def _lately(self, member: md.Member) -> bool:
-        return any(path.gone_at is None
-                   or self.kernel.now - path.gone_at <= LATELY
-                   for path in self.kernel.through(member.medium.uuid))
-
-    # the world
-
-    def stands(self, raid: md.Raid, seconds: float) -> None:
-        """Take in that time has passed; writes must not wait for ever."""
-        if (raid.pending is None or not self.guarded or not any(
-                member.in_sync and raid.io(member) == 'ok'
-                for member in raid.members)):
-            self._standing = 0.0
-            return
-        self._standing += seconds
-        if self._standing > STANDS:
-            raise self.broke('stall: for %g s writes to %s have waited for a '
-                             'lost leg while another one answers' % (
-                                 STANDS, raid.name))
-
-    def _two_at_once(self) -> bool:
-        """Several targets were lost within the time of an answer.
-
-        Whoever gave the first one up had an answer of the other one.
-        """
-        losses = [(at, who) for at, who in self.kernel.losses
-                  if self.kernel.now - at <= STANDS]
-        return any(who != other and abs(at - then) <= REACTION
-                   for at, who in losses for then, other in losses)
-
-    def _anchored(self) -> bool:
-        """Each array that is ours has a leg that waits for a lost path."""
-        return all(any(
-            'failfast' not in member.flags and any(
-                path.tmo is None
-                for path in self.kernel.through(member.medium.uuid))
-            for member in self.good(raid))
-            for raid in self.kernel.raids.values()
-            if raid.name not in self.foreign_raids)
-
-    def _gone(self, alias: str) -> float:
-        """Seconds since its array was last here."""
-        return self.kernel.now - self._gone_at.get(alias, -float('inf'))
-
-    def after(self) -> None:
-        """Look at the world after something was done to it."""
-        here = frozenset(raid.alias for raid in self.kernel.raids.values())
-        self._gone_at.update(dict.fromkeys(self._here - here,
-                                           self.kernel.now))
-        self._here = here
-        self.dealt = self.guarded and (self.dealt or self._anchored())
-        if not self.dealt:
-            self.excuse()
-        for raid in self.kernel.raids.values():
-            if len(raid.errors) > self._errors.get(raid.name, 0):
-                self._errors[raid.name] = len(raid.errors)
-                if (self.kernel.now > self.excused_until
-                        and not self._two_at_once()):
-                    raise self.broke('S9: I/O error on %s' % raid.name)
-            in_sync = [member for member in raid.members if member.in_sync]
-            self._joined |= {member.medium.uuid for member in in_sync}
-            if self.idle and raid.name not in self.foreign_raids:
-                continue
-            if not any(map(raid.current, in_sync)):
-                raise self.broke('S1: %s has lost what was acknowledged'
-                                 % raid.name)
-            first, *others = [member.medium.blocks for member in in_sync]
-            if all(other == first for other in others):
-                continue
-            for block in range(md.BLOCKS):
-                if block == raid.pending or block in raid.torn:
-                    continue
-                if any(other[block] != first[block] for other in others):
-                    raise self.broke('legs of %s that are in sync differ in '
-                                     'block %d' % (raid.name, block))
-        if (self.foreign_raids <= self.kernel.raids.keys()
-                and not self.foreign_media <= self.kernel.heads.keys()):
-            raise self.broke('S4: a stranger was disconnected')

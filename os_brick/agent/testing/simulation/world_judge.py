@@ -1,0 +1,111 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""What is judged of the world after each step, whoever has changed it."""
+
+from __future__ import annotations
+
+from os_brick.agent.testing.simulation import kernel as kernels
+from os_brick.agent.testing.simulation import md
+from os_brick.agent.testing.simulation import provisioner as provisioners
+from os_brick.agent.testing.simulation import truth
+
+REACTION = truth.REACTION
+#: Seconds for which a writer may wait for a lost leg, guarded as it is.
+STANDS = 30.0
+
+
+class WorldJudge(truth.Truth):
+    """Looks at what the application has lost, or waits for.
+
+    :ivar dealt: the agent guards, and has dealt the roles since it does.
+    """
+
+    def __init__(self, kernel: kernels.Kernel,
+                 given: provisioners.Provisioner) -> None:
+        super().__init__(kernel, given)
+        self.dealt = False
+        self._errors: dict[str, int] = {}
+        self._standing = 0.0
+        self._here: frozenset[str] = frozenset()
+        self._gone_at: dict[str, float] = {}
+
+    def stands(self, raid: md.Raid, seconds: float) -> None:
+        """Take in that time has passed; writes must not wait for ever."""
+        if (raid.pending is None or not self.guarded or not any(
+                member.in_sync and raid.io(member) == 'ok'
+                for member in raid.members)):
+            self._standing = 0.0
+            return
+        self._standing += seconds
+        if self._standing > STANDS:
+            raise self.broke('stall: for %g s writes to %s have waited for a '
+                             'lost leg while another one answers' % (
+                                 STANDS, raid.name))
+
+    def _two_at_once(self) -> bool:
+        """Several targets were lost within the time of an answer.
+
+        Whoever gave the first one up had an answer of the other one.
+        """
+        losses = [(at, who) for at, who in self.kernel.losses
+                  if self.kernel.now - at <= STANDS]
+        return any(who != other and abs(at - then) <= REACTION
+                   for at, who in losses for then, other in losses)
+
+    def _anchored(self) -> bool:
+        """Each array that is ours has a leg that waits for a lost path."""
+        return all(any(
+            'failfast' not in member.flags and any(
+                path.tmo is None
+                for path in self.kernel.through(member.medium.uuid))
+            for member in self.good(raid))
+            for raid in self.kernel.raids.values()
+            if raid.name not in self.foreign_raids)
+
+    def _gone(self, alias: str) -> float:
+        """Seconds since its array was last here."""
+        return self.kernel.now - self._gone_at.get(alias, -float('inf'))
+
+    def after(self) -> None:
+        """Look at the world after something was done to it."""
+        here = frozenset(raid.alias for raid in self.kernel.raids.values())
+        self._gone_at.update(dict.fromkeys(self._here - here,
+                                           self.kernel.now))
+        self._here = here
+        self.dealt = self.guarded and (self.dealt or self._anchored())
+        if not self.dealt:
+            self.excuse()
+        for raid in self.kernel.raids.values():
+            if len(raid.errors) > self._errors.get(raid.name, 0):
+                self._errors[raid.name] = len(raid.errors)
+                if (self.kernel.now > self.excused_until
+                        and not self._two_at_once()):
+                    raise self.broke('S9: I/O error on %s' % raid.name)
+            in_sync = [member for member in raid.members if member.in_sync]
+            self._joined |= {member.medium.uuid for member in in_sync}
+            if self.idle and raid.name not in self.foreign_raids:
+                continue
+            if not any(map(raid.current, in_sync)):
+                raise self.broke('S1: %s has lost what was acknowledged'
+                                 % raid.name)
+            first, *others = [member.medium.blocks for member in in_sync]
+            if all(other == first for other in others):
+                continue
+            for block in range(md.BLOCKS):
+                if block == raid.pending or block in raid.torn:
+                    continue
+                if any(other[block] != first[block] for other in others):
+                    raise self.broke('legs of %s that are in sync differ in '
+                                     'block %d' % (raid.name, block))
+        if (self.foreign_raids <= self.kernel.raids.keys()
+                and not self.foreign_media <= self.kernel.heads.keys()):
+            raise self.broke('S4: a stranger was disconnected')

@@ -85,6 +85,10 @@ class Serving:
         if kept is not None:
             return kept
         before = self._ledger.records(volume.uuid)
+        remembered: decision.ReplicaRecords = before
+        if this.fresh and not self._knowledge.listed(volume.uuid):
+            # given to another host, perhaps, and its array was not stopped
+            remembered = decision.unmarked(before)
         sought = volume if this.fresh else targets.remembered(
             volume, array, this.snapshot, before)
         if not (this.fresh and self._knowledge.listed(volume.uuid)) and (
@@ -94,7 +98,7 @@ class Serving:
         faults = this.faults.along_with(self._executor.offline(
             blame.lost_portals(sought, this.snapshot)))
         decided = decision.decide(
-            sought, array, this.snapshot, before, this.now, this.policy,
+            sought, array, this.snapshot, remembered, this.now, this.policy,
             this.staying, this.owned, volume.uuid in this.attached,
             volume.uuid in this.owing, faults)
         decided = self._held_back(this, volume, decided)

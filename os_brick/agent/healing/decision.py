@@ -54,6 +54,7 @@ detached = replica_record.detached
 put_in = replica_record.put_in
 later = custody.later
 anew = replica_record.anew
+unmarked = replica_record.unmarked
 
 
 @dataclasses.dataclass(frozen=True)

@@ -77,7 +77,7 @@ def _looked_at(view: volume_view.VolumeView) -> ReplicaRecords:
                 record, view.local(replica), leg.device if leg else None,
                 view.now, view.healthy and not view.excused(replica))
         record = replica_record.noted(
-            record, shared=_shared(view, replica, record),
+            record, marked_by=_marked_by(view, replica, record),
             observed=record.observed or bool(view.volume.observe),
             target=targets.reached(view.array, replica.uuid, view.snapshot)
             or record.target)
@@ -102,12 +102,25 @@ def _left(view: volume_view.VolumeView,
         view.attached or bool(view.volume.observe), view.now))
 
 
-def _shared(view: volume_view.VolumeView, replica: model.Replica,
-            record: ReplicaRecord) -> bool:
-    """Whether it may lack what md's bitmap on this host does not mark."""
-    if view.local(replica) is State.AVAILABLE:
-        return False
-    return record.shared or bool(view.volume.observe)
+def _marked_by(view: volume_view.VolumeView, replica: model.Replica,
+               record: ReplicaRecord) -> str:
+    """Return whose bitmap marks what it lacks, '' where none is known to.
+
+    md's bitmap is in the memory of its host, and each host writes its own
+    over what is on the legs.  Two hosts have the array in a live migration,
+    and the one to which the virtual machine moves does not mark what the
+    other one goes on writing.  Once it writes here, nobody else does: whoever
+    is in sync then, and leaves later, lacks what is marked here and no more.
+    No count of events tells as much: each host counts for itself.
+    """
+    if view.volume.observe:
+        return ''
+    leg = view.array.leg_of(replica.uuid)
+    if leg is not None and leg.in_sync and view.array.written:
+        return view.instance
+    if record.marked_by == replica_record.UNNUMBERED and view.attached:
+        return ''    # perhaps it was put together anew since
+    return record.marked_by
 
 
 def _listed(view: volume_view.VolumeView,

@@ -31,6 +31,9 @@ from os_brick.agent.safety import ownership
 from os_brick.agent.safety import rules
 
 State = model.ReplicaState
+_WHOLE = ('came back, and is copied whole: it was not seen in sync since this '
+          'host began to write to the volume, and the write-intent bitmap may '
+          'lack what another host wrote')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -210,13 +213,12 @@ class Plan:
     def _add_leg(self, arrival: Arrival) -> act.Action:
         replica = arrival.replica
         record = self.view.records[replica.uuid]
+        marked = self.view.marked(replica)
         return act.AddLeg(
-            'replica %s %s%s' % (
-                replica.uuid, 'came back' if record.joined
-                else 'is assigned', ', and is copied whole: another host had '
-                'the volume meanwhile' if record.shared else ''),
+            'replica %s %s' % (replica.uuid, 'is assigned' if not record.joined
+                               else 'came back' if marked else _WHOLE),
             self.array.name, arrival.namespace.device, replica.uuid,
-            record.joined and not record.shared, record.given_up,
+            record.joined and marked, record.given_up,
             custody.later(self.view.records, replica.uuid))
 
     def _exchange(self) -> list[act.Action]:

@@ -28,6 +28,8 @@ from typing import Any
 from os_brick.agent import model
 
 State = model.ReplicaState
+#: What stands for the instance of an array where the kernel gives none.
+UNNUMBERED = 'unnumbered'
 #: Seconds for which a replacement has to be AVAILABLE to have been of use.
 PROVEN = 3600.0
 
@@ -94,8 +96,10 @@ class ReplicaRecord:
         ``confirmed``.
     :ivar target: where it was reached when it was last a leg all of whose
         paths were live; None where it never was in this attachment.
-    :ivar shared: it was no leg in sync here while another host had the volume,
-        too: the write-intent bitmap here lacks what that one has written.
+    :ivar marked_by: the instance of the array, see ``Array.instance``, whose
+        write-intent bitmap marks all that it lacks: it was in sync there when
+        the volume was already written to there, and no other host had it that
+        is known of; '' where there is none.
     :ivar observed: another host healed when it was last looked at.
     """
 
@@ -129,7 +133,7 @@ class ReplicaRecord:
     instance: str = ''
     farewell_at: float = 0.0
     target: model.Target | None = None
-    shared: bool = False
+    marked_by: str = ''
     observed: bool = False
 
 
@@ -265,6 +269,12 @@ def diverged(record: ReplicaRecord, why: str) -> ReplicaRecord:
     return dataclasses.replace(record, divergent=why)
 
 
+def unmarked(records: ReplicaRecords) -> ReplicaRecords:
+    """Return the records where another host may write to the volume."""
+    return {uuid: noted(record, marked_by='')
+            for uuid, record in records.items()}
+
+
 def detached(records: ReplicaRecords, now: float) -> ReplicaRecords:
     """Return the records after the volume was detached.
 
@@ -278,7 +288,7 @@ def detached(records: ReplicaRecords, now: float) -> ReplicaRecords:
     return {uuid: dataclasses.replace(
         _unasked(record), device='', reported=None, reported_at=0.0,
         bad_since=None, down=0.0, counted_at=None, failed='', target=None,
-        detached_at=now) for uuid, record in records.items()}
+        marked_by='', detached_at=now) for uuid, record in records.items()}
 
 
 def _unasked(record: ReplicaRecord) -> ReplicaRecord:

@@ -116,6 +116,15 @@ class VolumeView:
         return late_writes.remaining(self.records[replica.uuid].left_at,
                                      moment)
 
+    @property
+    def instance(self) -> str:
+        """The instance of the array; one that the kernel does not number."""
+        return self.array.instance or replica_record.UNNUMBERED
+
+    def marked(self, replica: model.Replica) -> bool:
+        """Whether md's bitmap here marks all that a former leg lacks."""
+        return self.records[replica.uuid].marked_by == self.instance
+
     # what is meant to be
 
     @property

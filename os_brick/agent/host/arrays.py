@@ -35,6 +35,8 @@ _WHOLE_NAMESPACE = re.compile(r'nvme\d+n\d+\Z')
 _ATTRIBUTES = ('uuid', 'raid_disks', 'degraded', 'array_state',
                'component_size', '../ro',
                '../diskseq')
+#: Of ``stat``: sectors written by what uses the array, not by md (stat.rst).
+_WRITTEN = 6
 
 
 class _Member:
@@ -59,6 +61,7 @@ class Kept:
     def __init__(self) -> None:
         self.members = attributes.Constants[_Member](
             lambda member: member.link is not None)
+        self.written = attributes.Constants[bool](bool)
         self.values = attributes.Values()
         self.boot = ''
 
@@ -71,6 +74,7 @@ class Kept:
 
     def forget_unused(self) -> None:
         self.members.forget_unused()
+        self.written.forget_unused()
         self.values.forget_unused()
 
 
@@ -169,6 +173,7 @@ class Arrays:
         return self._kept.values.get(
             name, _make_array, name, self._boot, alias, tuple(legs),
             tuple(offsets), action, progress,
+            self._kept.written.get(name, ours, lambda _name: _written(at)),
             *[self._open.read(attribute, ours, at)
               for attribute in _ATTRIBUTES])
 
@@ -200,6 +205,13 @@ def _member(entry: str, place: str, at: int, _name: str) -> _Member:
         '%s/%s/%s' % (place, entry, link)))
 
 
+def _written(at: int) -> bool:
+    """Something was written to the array; once so, that stays."""
+    fields = attributes.text(attributes.read('../stat', at)).split()
+    return (len(fields) > _WRITTEN and fields[_WRITTEN].isdigit()
+            and int(fields[_WRITTEN]) > 0)
+
+
 def _make_leg(device: str, slot: bytes | None, state: bytes,
               replica_uuid: str | None) -> model.Leg:
     place = attributes.text(slot)
@@ -212,7 +224,7 @@ def _make_leg(device: str, slot: bytes | None, state: bytes,
 def _make_array(name: str, boot: str, alias: str | None,
                 legs: tuple[model.Leg, ...],
                 offsets: tuple[bytes | None, ...], action: str,
-                progress: bytes | None, *attribute: bytes | None
+                progress: bytes | None, written: bool, *attribute: bytes | None
                 ) -> model.Array:
     uuid, raid_disks, degraded, state, size, read_only, sequence = map(
         attributes.text, attribute)
@@ -229,7 +241,8 @@ def _make_array(name: str, boot: str, alias: str | None,
         data_offset=max((int(offset) for offset in map(
             attributes.text, offsets) if offset), default=0) * SECTOR,
         locked=read_only == '1', instance='%s/%s/%s' % (
-            boot, sequence, uuid) if boot and sequence else '')
+            boot, sequence, uuid) if boot and sequence else '',
+        written=written)
 
 
 def _progress(text: str) -> tuple[int | None, int | None]:

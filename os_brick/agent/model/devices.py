@@ -130,6 +130,8 @@ class Array:
         from Linux 5.15 on, never given twice in a boot) and the array's UUID;
         as long as it stays, the array was not stopped. '' where not known.
     :ivar locked: the block device itself is set read-only (its ``ro``).
+    :ivar written: whatever uses it has written to it since it was put
+        together; False where that is not known.
     """
 
     name: str
@@ -146,6 +148,7 @@ class Array:
     data_offset: int = 0
     locked: bool = False
     instance: str = ''
+    written: bool = False
 
     @property
     def read_only(self) -> str:

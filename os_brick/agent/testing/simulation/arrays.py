@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from collections.abc import Sequence
 import contextlib
+import itertools
 
 from os_brick.agent.testing.simulation import assembly
 from os_brick.agent.testing.simulation import fabric
@@ -52,8 +53,20 @@ class Arrays(fabric.Fabric):
         raid.write_superblocks()
         raid.all_media = self.media.values
         self.raids[name] = raid
+        self._put_together(raid)
         self.touched()
         return raid
+
+    def number_disks(self) -> None:
+        """From now on this kernel gives each disk a number."""
+        self.disks = itertools.count(1)
+        for raid in self.raids.values():
+            self._put_together(raid)
+
+    def _put_together(self, raid: md.Raid) -> None:
+        raid.written = False
+        raid.instance = ('' if self.disks is None else '%d/%s' % (
+            next(self.disks), raid.uuid))
 
     def twin(self, raid: md.Raid) -> md.Raid:
         """Another host's array, as it can be assembled here."""
@@ -111,6 +124,7 @@ class Arrays(fabric.Fabric):
         assembly.assemble(raid, [(self.heads[uuid], self.media[uuid])
                                  for uuid in uuids if uuid in self.heads])
         self.raids[name] = self.stopped.pop(name)
+        self._put_together(raid)
         self.touched()
 
     def holder(self, device: str) -> str | None:

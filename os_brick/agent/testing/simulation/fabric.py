@@ -19,6 +19,7 @@ for live until the keep-alive fails.
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Iterator
 
 from os_brick.agent import model
 from os_brick.agent.model import snapshots
@@ -44,6 +45,8 @@ class Fabric:
     :ivar losses: when which target was lost.
     :ivar wall: the wall clock.
     :ivar peers: the other hosts that may have the same namespaces.
+    :ivar disks: by which arrays are numbered, None where the kernel is older
+        than that.
     :ivar late: the writes that targets hold although nobody waits for them;
         ``lateness``: draws for how long after the loss, None: none do.
     """
@@ -64,6 +67,7 @@ class Fabric:
         self.raids: dict[str, md.Raid] = {}
         self.late: list[LateWrite] = []
         self.peers: list[Fabric] = []
+        self.disks: Iterator[int] | None = None
         self.lateness: Callable[[], float] | None = None
         self._homes: dict[str, Target] = {}
         self._serial = 0

@@ -68,12 +68,15 @@ class Kernel(arrays.Arrays):
         found.targets, found.media = self.targets, self.media
         found._homes, found.lateness = self._homes, self.lateness
         found.now, found.told = self.now, self.told
+        found.disks = self.disks
         found.peers, self.peers = [self, *self.peers], [*self.peers, found]
         return found
 
     def write(self, raid: md.Raid, block: int) -> None:
-        waits = raid.pending is not None
+        waits, first = raid.pending is not None, not raid.written
         raid.write(block)
+        if first:
+            self.touched()
         if raid.moved:
             self._still_until = NEVER
         if raid.pending is None and self._scanned:

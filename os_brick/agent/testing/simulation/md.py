@@ -128,4 +128,5 @@ class Raid(running.RunningRaid):
             tuple(model.Leg(member.device, member.slot,
                             frozenset(member.flags), None if member.vanished
                             else member.medium.uuid)
-                  for member in self.members), data_offset=OFFSET)
+                  for member in self.members), data_offset=OFFSET,
+            instance=self.instance, written=self.written)

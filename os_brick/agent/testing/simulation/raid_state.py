@@ -52,6 +52,9 @@ class RaidState:
     :ivar failfast: its legs have md's flag when it is assembled.
     :ivar beyond: the copies that held every acknowledged write when the array
         was assembled without them, on one that did not.
+    :ivar instance: the kernel's word for it, see ``model.Array``.
+    :ivar written: the application has written to it since it was put
+        together.
     :ivar moved: the last ``run`` or ``write`` has changed something beside
         the block that was written.
     """
@@ -88,6 +91,8 @@ class RaidState:
     failfast: bool = True
     beyond: set[str] = dataclasses.field(default_factory=set)
     moved: bool = False
+    instance: str = ''
+    written: bool = False
     _roles: tuple[tuple[int, int], ...] = ()
     _unwritten: bool = False
 

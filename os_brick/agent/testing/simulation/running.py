@@ -54,6 +54,7 @@ class RunningRaid(raid_state.RaidState):
         if self.pending is not None:
             return
         self.pending = block
+        self.written = True
         self.version += 1
         self.dirty.add(block)
         self.width = sum(member.in_sync for member in self.members)

@@ -287,4 +287,5 @@ class Raid:
             tuple(model.Leg(member.device, member.slot,
                             frozenset(member.flags), None if member.vanished
                             else member.medium.uuid)
-                  for member in self.members), data_offset=OFFSET)
+                  for member in self.members), data_offset=OFFSET,
+            written=True)

@@ -121,6 +121,7 @@ class SmallHost:
         self.no_way = ''
         self.array_state = 'active'
         self.instance = ''
+        self.used = True
         self.broken: Callable[[act.Action], None] = lambda action: None
         for number in range(1, volumes + 1):
             self.legs[number] = {'A': (0, {'in_sync'}), 'B': (1, {'in_sync'})}
@@ -161,7 +162,8 @@ class SmallHost:
             'md%d' % number, 'volume%d' % number, 'md-uuid-%d' % number, 2,
             2 - in_sync, self.array_state, 'recover' if any(
                 not leg.in_sync and not leg.faulty for leg in legs)
-            else 'idle', SIZE // 2, legs, instance=self.instance)
+            else 'idle', SIZE // 2, legs, instance=self.instance,
+            written=self.used)
 
     def settle(self) -> None:
         """What md does by itself until the next pass: finish recoveries."""

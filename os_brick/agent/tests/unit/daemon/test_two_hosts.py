@@ -65,6 +65,60 @@ class UnheardTest(test_healing_loop.CycleCase):
         self.assertEqual(act.RemoveLeg, type(self.host.did[0]))
 
 
+class ReturnTest(test_healing_loop.CycleCase):
+    """B is out, and comes back; what the other host did nobody says."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.host.instance = 'boot/1'
+        self.turn(2)
+        self.lose()
+        del self.host.legs[1]['B']
+        self.turn(2)
+
+    def returned(self) -> act.AddLeg:
+        self.host.live[self.host.name(1, 'B')] = True
+        self.turn(8)
+        return next(action for action in self.host.did
+                    if isinstance(action, act.AddLeg))
+
+    def test_here_all_the_while_it_comes_back_by_the_bitmap(self):
+        self.restart()
+        self.assertTrue(self.returned().returning)
+
+    def test_put_together_anew_it_is_copied_whole_and_that_is_said(self):
+        self.host.instance = 'boot/2'
+        self.turn(2)
+        self.assertFalse(self.returned().returning)
+        self.assertTrue(self.lines('copied whole: it was not seen in sync '
+                                   'since this host began to write'))
+
+    def test_so_it_is_where_it_was_no_longer_listed_meanwhile(self):
+        """os-brick could not stop the array, which lives on."""
+        volumes = self.driver.volumes
+        self.driver.answer = lambda volumes: []
+        self.turn(2)
+        self.driver.answer = lambda _volumes: list(volumes.values())
+        self.assertFalse(self.returned().returning)
+
+    def test_a_provisioner_that_is_silent_says_nothing(self):
+        self.refuse('heartbeat', 'volumes', 'report', 'event')
+        self.turn(2)
+        self.mend()
+        self.assertTrue(self.returned().returning)
+
+    def test_before_the_first_write_nobody_knows_who_writes(self):
+        self.host.used, self.host.instance = False, 'boot/2'
+        self.host.legs[1]['B'] = (1, {'in_sync'})
+        self.host.live[self.host.name(1, 'B')] = True
+        self.turn(2)
+        self.lose()
+        del self.host.legs[1]['B']
+        self.turn(2)
+        self.host.used = True
+        self.assertFalse(self.returned().returning)
+
+
 class LiveMigrationTest(test_healing_loop.CycleCase):
     """The volume is on the source, which heals it, and here, too."""
 

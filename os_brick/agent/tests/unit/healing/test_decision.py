@@ -357,6 +357,7 @@ class StoryTest(base.BaseTestCase):
     def test_replica_back_before_its_successor_can_be_reached(self) -> None:
         """A copy that came back is worth more than one still to come."""
         world = simulated_agent.world()
+        world.passes(1)
         world.kernel.lose(world.targets[2])
         world.kernel.lose(world.targets[0])
         world.passes(16)

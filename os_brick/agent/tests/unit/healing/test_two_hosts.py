@@ -42,8 +42,9 @@ class SharedTest(base.BaseTestCase):
         self.world.raid.fault(self.member)
         self.world.raid.members.remove(self.member)
         self.records: replica_record.ReplicaRecords = {
-            uuid: decision.ReplicaRecord(joined=True, current=uuid == B)
-            for uuid in (A, B)}
+            uuid: decision.ReplicaRecord(
+                joined=True, current=uuid == B,
+                marked_by=replica_record.UNNUMBERED) for uuid in (A, B)}
 
     def decide(self, observe: str = '') -> decision.HealingDecision:
         view = test_observing.view(self.world, self.records)
@@ -68,7 +69,8 @@ class SharedTest(base.BaseTestCase):
         self.assertEqual((), self.decide('the host b heals it').actions)
         added = self.added()
         self.assertEqual((A, False), (added.replica_uuid, added.returning))
-        self.assertIn('copied whole: another host had', added.reason)
+        self.assertIn('copied whole: it was not seen in sync since',
+                      added.reason)
 
     def test_nor_is_it_when_the_volume_was_detached_meanwhile(self) -> None:
         self.decide('the host b heals it')
@@ -85,12 +87,13 @@ class SharedTest(base.BaseTestCase):
 
     def test_one_that_is_in_sync_again_lacks_nothing(self) -> None:
         self.decide('the host b heals it')
-        self.assertTrue(self.records[A].shared)
-        self.assertFalse(self.records[B].shared)
+        self.assertEqual('', self.records[A].marked_by)
         self.world.raid.members.append(self.member)
         self.member.slot, self.member.flags = 0, {'in_sync'}
+        self.decide('the host b heals it')
+        self.assertEqual('', self.records[A].marked_by)
         self.decide()
-        self.assertFalse(self.records[A].shared)
+        self.assertNotEqual('', self.records[A].marked_by)
 
     def test_s13_a_new_one_may_have_writes_of_the_other_host_to_do(
             self) -> None:

@@ -147,6 +147,19 @@ class TestScan(ScanCase):
             self.host.set_array('md127', **{'../diskseq': number})
             self.assertIn('/%d/' % number, scanner.scan().arrays[0].instance)
 
+    def test_whether_something_was_written_to_an_array(self) -> None:
+        """By its user, not by md; for this array it stays so."""
+        self.assertFalse(self.array().written)
+        for sectors, written in (('0', False), ('none', False), ('8', True)):
+            self.host.set_array('md127', **{
+                '../stat': '9 0 72 1 1 0 %s 1 0 2 2' % sectors})
+            self.assertEqual(written, self.array().written)
+        scanner = sysfs.Scanner(self.host.root)
+        self.assertTrue(scanner.scan().arrays[0].written)
+        self.host.remove('sys/class/block/md127/stat')
+        self.assertTrue(scanner.scan().arrays[0].written)
+        self.assertFalse(self.array().written)
+
     def test_an_array_that_is_read_only(self) -> None:
         self.assertEqual('', self.array().read_only)
         for state, locked, words in (

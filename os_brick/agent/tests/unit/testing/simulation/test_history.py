@@ -26,7 +26,7 @@ from unittest import mock
 
 from oslotest import base
 
-from os_brick.agent.healing import observing
+from os_brick.agent.healing import volume_view
 from os_brick.agent.host import effects
 from os_brick.agent.safety import copies
 from os_brick.agent.safety import late_writes
@@ -111,8 +111,8 @@ class HistoryTest(base.BaseTestCase):
                 'connection_breaks')).broken
 
         self.assertEqual('', broken())
-        with mock.patch.object(observing, '_shared',
-                               lambda *words: False):
+        with mock.patch.object(volume_view.VolumeView, 'marked',
+                               lambda *words: True):
             self.assertIn('differ in block', broken())
 
     def test_low_seeds_have_none_of_the_harder_faults(self) -> None:

@@ -28,13 +28,14 @@ from os_brick.agent.testing.simulation import agent as agents
 from os_brick.agent.testing.simulation import faults
 from os_brick.agent.testing.simulation import harder
 from os_brick.agent.testing.simulation import history
+from os_brick.agent.testing.simulation import homecoming
 from os_brick.agent.testing.simulation import hosts
 from os_brick.agent.testing.simulation import migration
 
 #: Seconds between two lines of progress.
 PROGRESS = 10.0
 KINDS = {**faults.FAULTS, **harder.FAULTS, **hosts.FAULTS,
-         **migration.FAULTS}
+         **migration.FAULTS, **homecoming.FAULTS}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -65,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     seed = options.seed
     if seed is None:
         seed = random.SystemRandom().randrange(
-            2 * history.MIGRATING_FROM)
+            2 * history.RETURNING_FROM)
     logging.disable(logging.CRITICAL)
     return _play(seed, options, kinds)
 

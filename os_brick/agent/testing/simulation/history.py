@@ -32,6 +32,7 @@ from os_brick.agent.testing.simulation import agent as agents
 from os_brick.agent.testing.simulation import disk
 from os_brick.agent.testing.simulation import faults
 from os_brick.agent.testing.simulation import harder
+from os_brick.agent.testing.simulation import homecoming
 from os_brick.agent.testing.simulation import hosts
 from os_brick.agent.testing.simulation import judge as judges
 from os_brick.agent.testing.simulation import kernel as kernels
@@ -48,10 +49,14 @@ HARDER_FROM = 1 << 25
 MOVING_FROM = 1 << 40
 #: And from here on it may be migrated alive: two hosts have it at once.
 MIGRATING_FROM = 1 << 41
+#: And from here on it may be migrated so while it is degraded, and return;
+#: the kernels of every second pair of seeds number their arrays.
+RETURNING_FROM = 1 << 42
 #: How likely a fault of theirs is one that the others do not have.
 HARDER = 0.2
 #: Two hosts have so much to do with one another that it is one in five.
 _MIGRATIONS = [*migration.FAULTS] * 3
+_RETURNS = [*homecoming.FAULTS] * 3
 #: Seconds after the last fault within which everything has to be healed.
 HEALED_WITHIN = 3600.0
 
@@ -72,7 +77,7 @@ class Outcome:
 
 
 _ALL = {**faults.FAULTS, **harder.FAULTS, **hosts.FAULTS,
-        **migration.FAULTS}
+        **migration.FAULTS, **homecoming.FAULTS}
 
 
 def play(seed: int, conf: cfg.ConfigOpts | None = None, steps: int = STEPS,
@@ -92,6 +97,8 @@ def play(seed: int, conf: cfg.ConfigOpts | None = None, steps: int = STEPS,
         world = worlds.World(random.Random(seed),
                              conf or agents.configuration(), folder, more)
         world.let_wait(seed % 2 == 0)
+        if seed >= RETURNING_FROM and seed // 2 % 2:
+            world.kernel.number_disks()
         try:
             _run(world, seed, steps, without, kinds, seen)
         except judges.Violation as error:
@@ -123,7 +130,8 @@ def _run(world: worlds.World, seed: int, steps: int,
             if more.random() < HARDER:
                 name = more.choice([*harder.FAULTS, *(
                     hosts.FAULTS if seed >= MOVING_FROM else ()), *(
-                    _MIGRATIONS if seed >= MIGRATING_FROM else ())])
+                    _MIGRATIONS if seed >= MIGRATING_FROM else ()), *(
+                    _RETURNS if seed >= RETURNING_FROM else ())])
         if number in without:
             continue
         seen[name] = seen.get(name, 0) + 1

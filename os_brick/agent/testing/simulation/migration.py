@@ -41,23 +41,23 @@ def volume_is_migrated(world: worlds.World, dice: random.Random) -> None:
     """Its virtual machine goes to another host, alive."""
     if not world.raid.members or world.raid.hangs():
         return
-    there = _other_host(world, dice)
+    there = other_host(world, dice)
     world.tell('the volume is attached to another host, too')
     world.vendor.healer = world.vendor
     there.agent.start()
     world.live(dice.choice((1.0, 6.0)))
-    if _attach(world, there, dice):
+    if attach(world, there, dice):
         world.moved = True
         _both(world, dice, 4)
-        if _switch(world, there, dice):
+        if switch(world, there, dice):
             _both(world, dice, 3)
-    _leave(world)
+    leave(world)
     if world.raid.members:
         # it was idle: with its next write md says again which legs it has,
         # whatever the other host's has written to them last
         world.raid.write_superblocks()
     world.live(dice.choice((12.0, 30.0)))
-    _forget(world)
+    forget(world)
 
 
 def _both(world: worlds.World, dice: random.Random, most: int) -> None:
@@ -67,7 +67,7 @@ def _both(world: worlds.World, dice: random.Random, most: int) -> None:
         world.live(dice.choice((0.0, 1.0, 6.0)))
 
 
-def _other_host(world: worlds.World, dice: random.Random) -> places.Place:
+def other_host(world: worlds.World, dice: random.Random) -> places.Place:
     found = world.elsewhere
     if found is None:
         found = places.beside(world.here, world.baton, world.conf,
@@ -85,8 +85,8 @@ def _other_host(world: worlds.World, dice: random.Random) -> places.Place:
     return found
 
 
-def _attach(world: worlds.World, there: places.Place,
-            dice: random.Random) -> bool:
+def attach(world: worlds.World, there: places.Place,
+           dice: random.Random) -> bool:
     """os-brick assembles it there on whichever legs connect."""
     listed = sorted(world.volume.replicas)
     dice.shuffle(listed)
@@ -109,20 +109,14 @@ def _attach(world: worlds.World, there: places.Place,
     return True
 
 
-def _switch(world: worlds.World, there: places.Place,
-            dice: random.Random) -> bool:
+def switch(world: worlds.World, there: places.Place,
+           dice: random.Random) -> bool:
     """The virtual machine stops here, and goes on there."""
-    end = world.baton.now + PATIENCE
-    while world.raid.pending is not None:
-        if world.baton.now > end:
-            world.tell('the virtual machine stays: its last write hangs')
-            return False
-        world.live(1.0, writing=False)
+    if not comes_to_rest(world):
+        return False
     world.tell('the virtual machine goes on on the other host')
-    source, raid = world.raid, there.raid
-    raid.acknowledged = list(source.acknowledged)
-    raid.version = max(raid.version, source.version)
-    raid.torn |= source.torn
+    raid = there.raid
+    carry_over(world.raid, raid)
     alike = _alike(raid)
     world.move_to(there)
     world.judge.excuse()
@@ -131,7 +125,7 @@ def _switch(world: worlds.World, there: places.Place,
     else:
         world.tell('its array has legs that lack writes: it is detached, and '
                    'attached once')
-        _leave(world)
+        leave(world)
         assembly.stop(raid)
         world.kernel.stopped[raid.name] = world.kernel.raids.pop(raid.name)
         world.kernel.touched()
@@ -146,6 +140,24 @@ def _switch(world: worlds.World, there: places.Place,
     return True
 
 
+def comes_to_rest(world: worlds.World) -> bool:
+    """The virtual machine writes no more; False: its last write hangs."""
+    end = world.baton.now + PATIENCE
+    while world.raid.pending is not None:
+        if world.baton.now > end:
+            world.tell('the virtual machine stays: its last write hangs')
+            return False
+        world.live(1.0, writing=False)
+    return True
+
+
+def carry_over(source: md.Raid, raid: md.Raid) -> None:
+    """What the application was told is so wherever it is."""
+    raid.acknowledged = list(source.acknowledged)
+    raid.version = max(raid.version, source.version)
+    raid.torn |= source.torn
+
+
 def _alike(raid: md.Raid) -> bool:
     """Its legs hold what was written on the other host."""
     legs = [member.medium for member in raid.members if member.in_sync]
@@ -155,7 +167,7 @@ def _alike(raid: md.Raid) -> bool:
                                                  raid.acknowledged)))
 
 
-def _leave(world: worlds.World) -> None:
+def leave(world: worlds.World) -> None:
     """os-brick detaches it where the virtual machine is not."""
     there = world.there
     if there is None or not there.vendor.attached:
@@ -167,7 +179,7 @@ def _leave(world: worlds.World) -> None:
     there.judge.excuse()
 
 
-def _forget(world: worlds.World) -> None:
+def forget(world: worlds.World) -> None:
     """The other host lives on, and nothing of that is of interest."""
     assert world.there is not None
     world.there.agent.leave()
@@ -182,7 +194,7 @@ def _a_while(world: worlds.World, dice: random.Random) -> None:
     world.live(dice.choice((2.0, 5.0, 25.0)))
 
 
-def _targets_return(world: worlds.World, dice: random.Random) -> None:
+def targets_return(world: worlds.World, dice: random.Random) -> None:
     world.tell('all targets return')
     for target in world.targets:
         world.kernel.restore(target)
@@ -220,7 +232,7 @@ def _other_network_fails(world: worlds.World, dice: random.Random) -> None:
 
 
 _WHILE: tuple[faults.Fault, ...] = (
-    _a_while, _a_while, _targets_return, _other_connection_breaks,
+    _a_while, _a_while, targets_return, _other_connection_breaks,
     _other_agent_is_killed, _other_network_fails, faults.leg_dies,
     faults.leg_dies, faults.connection_breaks, faults.agent_is_killed,
     faults.medium_fails, faults.network_fails, faults.replica_is_moved)

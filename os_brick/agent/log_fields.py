@@ -68,7 +68,7 @@ def of_step(action: object, volume: str,
     """
     about = {'replica' if name == 'replica_uuid' else name: value
              for name, value in vars(action).items()
-             if isinstance(value, str)}
+             if isinstance(value, str) and name != 'instance'}
     if failed is not None:
         about['reason'] = str(failed)
     return of('STEP_DONE' if failed is None else 'STEP_NOT_DONE',

@@ -219,7 +219,8 @@ class Plan:
                                else 'came back' if marked else _WHOLE),
             self.array.name, arrival.namespace.device, replica.uuid,
             record.joined and marked, record.given_up,
-            custody.later(self.view.records, replica.uuid))
+            custody.later(self.view.records, replica.uuid),
+            self.array.instance)
 
     def _exchange(self) -> list[act.Action]:
         if not self._settled():

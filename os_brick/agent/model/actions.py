@@ -142,6 +142,7 @@ class AddLeg(Action):
     :ivar erase: the operator gave up what it holds beyond the array: its
         superblock is erased before.
     :ivar later: replicas that became legs after it had left.
+    :ivar instance: that of the array whose bitmap is meant.
     """
 
     array: str
@@ -150,6 +151,7 @@ class AddLeg(Action):
     returning: bool
     erase: bool = False
     later: frozenset[str] = frozenset()
+    instance: str = ''
 
 
 @dataclasses.dataclass(frozen=True)
@@ -188,7 +190,7 @@ def words(action: Action) -> str:
     fields = ' '.join('%s=%s' % (field.name, getattr(
         getattr(action, field.name), 'nqn', getattr(action, field.name)))
         for field in dataclasses.fields(action)
-        if field.name not in ('reason', 'portals', 'later')
+        if field.name not in ('reason', 'portals', 'later', 'instance')
         # what is as ever is not said
         and getattr(action, field.name) != field.default)
     return '%s %s (%s)' % (type(action).__name__, fields, action.reason)

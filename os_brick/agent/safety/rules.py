@@ -182,6 +182,10 @@ def _add(action: act.AddLeg, array: model.Array, volume: model.Volume,
     why = unusable(namespace, array)
     if why is not None:
         return why
+    if action.returning and action.instance != array.instance:
+        return Law.S10.refuses(
+            '%s was put together anew since it was looked at: its bitmap need '
+            'not mark what %s lacks', array.name, action.device)
     found = copies.judge_among(action.device, array, contents, set_back,
                                action.later)
     if found.usable or (action.erase and found.standing

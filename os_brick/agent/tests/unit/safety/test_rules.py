@@ -108,6 +108,15 @@ class RulesCase(base.BaseTestCase):
 
 class RulesTest(RulesCase):
 
+    def test_S10_the_bitmap_of_an_array_is_none_of_the_next_one(
+            self) -> None:
+        """It was stopped, and put together anew, while this waited."""
+        back = dataclasses.replace(self.add, returning=True)
+        self.assert_allowed(back)
+        back = dataclasses.replace(back, instance='boot/1/array')
+        self.assert_refused('S10: md1 was put together anew', back)
+        self.assert_allowed(dataclasses.replace(back, returning=False))
+
     def test_S1_last_good_leg_is_not_failed(self) -> None:
         self.mark(A, State.TERMINATING)
         self.forget(C)

@@ -203,8 +203,8 @@ class TwoHostsTest(base.BaseTestCase):
                 member.medium.written = dataclasses.replace(
                     member.medium.written, roles=())
 
-        leave = migration._leave
-        with mock.patch.object(migration, '_leave', meddle):
+        leave = migration.leave
+        with mock.patch.object(migration, 'leave', meddle):
             self.migrate()
         for member in self.world.raid.members:
             assert member.medium.written is not None

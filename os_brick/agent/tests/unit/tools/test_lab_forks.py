@@ -86,8 +86,10 @@ class ForksTest(base.BaseTestCase):
         return server
 
     def fork(self, *argv: str, **environment: str) -> forked.Forked:
-        self.output = self.folder / 'output'
-        with self.output.open('wb') as output:
+        # each has its own, for several may write at once
+        descriptor, name = tempfile.mkstemp(prefix='output', dir=self.folder)
+        self.output = pathlib.Path(name)
+        with open(descriptor, 'wb') as output:
             return forked.start(['/bin/' + argv[0], *argv[1:]], None,
                                 environment, output.fileno())
 
@@ -111,10 +113,13 @@ class ForksTest(base.BaseTestCase):
     def test_forks_know_nothing_of_each_other(self) -> None:
         self.serve()
         first = self.fork('probe', '1', 'wait')
-        others = [self.fork('probe', str(number)) for number in range(2, 6)]
-        self.assertEqual([2, 3, 4, 5], [self.ended(one) for one in others])
-        self.assertEqual([0, 1, 2], json.loads(self.output.read_text())[
-            'descriptors'])
+        others = [(self.fork('probe', str(number)), self.output)
+                  for number in range(2, 6)]
+        self.assertEqual([2, 3, 4, 5], [self.ended(one) for one, _ in others])
+        for one, output in others:
+            said = json.loads(output.read_text())
+            self.assertEqual([one.pid, [0, 1, 2]],
+                             [said['pid'], said['descriptors']])
         self.assertIsNone(first.poll())
         first.send_signal(signal.SIGKILL)
         self.assertEqual(-signal.SIGKILL, self.ended(first))

@@ -32,6 +32,8 @@ State = model.ReplicaState
 UNNUMBERED = 'unnumbered'
 #: Seconds for which a replacement has to be AVAILABLE to have been of use.
 PROVEN = 3600.0
+#: Seconds until it is requested once more, at first and at most: it doubles.
+AGAIN, LONGEST = 30.0, 3600.0
 
 
 class RequestKind(enum.Enum):
@@ -209,7 +211,7 @@ def asked(record: ReplicaRecord, ask: RequestKind, volume: model.Volume,
             known=tuple(replica.uuid for replica in volume.replicas))
     return dataclasses.replace(
         record, attempts=record.attempts + 1,
-        retry_at=now + min(30.0 * 2 ** min(record.attempts, 10), 3600.0))
+        retry_at=now + min(AGAIN * 2 ** min(record.attempts, 10), LONGEST))
 
 
 def answered(record: ReplicaRecord, ask: RequestKind,

@@ -19,6 +19,7 @@ from os_brick.agent.tests.functional.lab import connector
 from os_brick.agent.tests.functional.lab import host
 from os_brick.agent.tests.functional.lab import process
 from os_brick.agent.tests.functional.lab import session as session_lib
+from os_brick.agent.tests.functional.lab import shortened
 from os_brick.agent.tests.functional.lab import targets
 from os_brick.agent.tests.functional.lab import waiting
 from os_brick.agent.tests.functional import story
@@ -66,10 +67,9 @@ class CopiesInDoubtTest(story.StoryTestCase):
         self.assertEqual({self.uuid(first)}, self.legs(volume))
         self.assertNotIn('asking the provisioner', agent.log())
         # the operator says which one it is: the other is copied anew
-        said = process.run(*agent.command(
-            'use', volume.alias, self.uuid(first), '--config-file',
-            str(agent.config_path)))
-        self.assertIn('taken for the one', said)
+        said = agent.ask('use', volume.alias, self.uuid(first))
+        self.assertEqual(0, said.returncode, said.stderr)
+        self.assertIn('taken for the one', said.stdout)
         self.wait_whole(volume, first, second)
         self.assert_equal(volume)
 
@@ -96,7 +96,10 @@ class CopiesInDoubtTest(story.StoryTestCase):
                     '0 2048 linear %s 0' % second_device)
         self.addCleanup(process.run, 'dmsetup', 'remove', '--retry',
                         'lab-held')
-        agent = self.watched(volume, grace=2)
+        agent = self.watched(volume, grace=2, start=False)
+        # no agent has seen it in the array: it might have to arrive first
+        agent.shortened[shortened.ARRIVAL] = 5.0
+        agent.start()
         agent.wait_for_log('%s|asking the provisioner' % HELD, story.LONG)
         self.assertNotIn('asking the provisioner', agent.log())
         self.assertIn('may hold acknowledged writes', agent.log())

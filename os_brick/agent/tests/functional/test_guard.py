@@ -13,7 +13,6 @@
 
 from __future__ import annotations
 
-from os_brick.agent.tests.functional import base
 from os_brick.agent.tests.functional import guard_story
 from os_brick.agent.tests.functional.lab import connector
 from os_brick.agent.tests.functional.lab import host
@@ -42,6 +41,7 @@ class GuardTest(guard_story.GuardTestCase):
     def test_an_idle_array_rides_a_short_loss_out(self) -> None:
         """No writer hurries the agent; md may write its own for a while."""
         volume, agent, _anchor, other = self.anchored('vol-idle')
+        host.controllers(other.nqn)[0].set('reconnect_delay', 1)
         other.kill()
         agent.wait_for_log('was lost', story.LONG)
         other.revive()
@@ -122,7 +122,6 @@ class GuardTest(guard_story.GuardTestCase):
             self.wait_whole(volume, *members)
         self.assert_nothing_lost(writer, volume)
 
-    @base.by_console_script
     def test_s9_no_leg_is_left_failing_fast_by_a_dead_agent(self) -> None:
         """SIGKILL, then all targets go: a pause, no error."""
         volume, agent, one, other = self.guarded('vol-left')
@@ -176,8 +175,9 @@ class GuardTest(guard_story.GuardTestCase):
         would = r'%s.*it would be done'
         agent.wait_for_log(would % 'SetFastIoFail')
         # a write under way might end with an error, and md drop the leg
-        writer = self.session.write(volume, burst=20, gap=8.0)
+        writer = self.session.write(volume, burst=20, gap=4.0)
         dead = members[0]
+        host.controllers(dead.nqn)[0].set('reconnect_delay', 1)
         writer.wait_for_gap(story.LONG)
         dead.kill()
         agent.wait_for_log(would % 'FailLeg', story.LONG)

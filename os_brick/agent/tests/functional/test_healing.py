@@ -103,7 +103,7 @@ class HealingTest(story.StoryTestCase):
         volume = self.session.attach('vol-both')
         first, second = [target for target, _ns in volume.replicas]
         # the grace period runs only while another leg is good
-        agent = self.watched(volume, grace=30)
+        agent = self.watched(volume, grace=20)
         writer = self.session.write(volume)
         waiting.wait_until(
             lambda: (array := host.array(volume.alias)) is not None and all(
@@ -111,7 +111,7 @@ class HealingTest(story.StoryTestCase):
             'every leg waits', story.LONG)
         first.lose_power()
         second.lose_power()
-        writer.wait_for_stall(35, story.LONG)
+        writer.wait_for_stall(22, story.LONG)
         first.restore_power()
         second.restore_power()
         # the leg that returns later may be cut off, for the writer's sake

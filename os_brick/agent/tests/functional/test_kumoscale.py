@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import time
 
-from os_brick.agent.tests.functional import base
 from os_brick.agent.tests.functional import kumoscale_story as kumo
 from os_brick.agent.tests.functional.lab import connector
 from os_brick.agent.tests.functional.lab import provisioner
@@ -31,7 +30,6 @@ from os_brick.agent.tests.functional import story
 class ExchangeTest(kumo.KumoScaleTestCase):
     """One replica leaves and another one takes its place."""
 
-    @base.by_console_script
     def test_step_by_step(self) -> None:
         """Missing, then nothing for a while, then one exchange in order."""
         volume = self.session.attach('vol-steps')

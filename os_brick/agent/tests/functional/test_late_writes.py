@@ -22,6 +22,7 @@ from os_brick.agent.host import udev_rule
 from os_brick.agent.tests.functional.lab import connector
 from os_brick.agent.tests.functional.lab import host
 from os_brick.agent.tests.functional.lab import process
+from os_brick.agent.tests.functional.lab import shortened
 from os_brick.agent.tests.functional.lab import waiting
 from os_brick.agent.tests.functional import story
 
@@ -58,8 +59,9 @@ class LateWriteTest(story.StoryTestCase):
         """
         volume = self.session.attach('vol-late')
         (first, late), (second, other) = volume.replicas
-        agent = self.watched(volume, grace=600)
-        agent.wait_for_log('serves host', story.LONG)
+        agent = self.watched(volume, grace=600, start=False)
+        del agent.shortened[shortened.HOLD]
+        agent.start()
         self.write(volume, b'old')
         place = self.place(volume)
         old = late.backing.read(place, BLOCK)

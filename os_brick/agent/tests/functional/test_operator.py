@@ -16,7 +16,6 @@ from __future__ import annotations
 import json
 import logging
 import re
-import subprocess
 from typing import Any
 
 from os_brick.agent.tests.functional.lab import agent as agent_lib
@@ -26,7 +25,6 @@ from os_brick.agent.tests.functional import story
 LOG = logging.getLogger(__name__)
 #: What mdadm's alert program would get, one line for each event.
 ALERT = '#!/bin/sh\necho "$@" >>%s\n'
-COMMAND_LIMIT = 120.0
 
 
 class OperatorTest(story.StoryTestCase):
@@ -34,13 +32,9 @@ class OperatorTest(story.StoryTestCase):
 
     agent: agent_lib.Agent
 
-    def asked(self, *words: str) -> tuple[int, str]:
+    def asked(self, *words: str, execute: bool = False) -> tuple[int, str]:
         """Run a sub-command; return its exit status and what it prints."""
-        done = subprocess.run(
-            self.agent.command(*words, '--config-file',
-                               str(self.agent.config_path)),
-            stdin=subprocess.DEVNULL, capture_output=True, text=True,
-            timeout=COMMAND_LIMIT)
+        done = self.agent.ask(*words, execute=execute)
         LOG.info('%s: %d\n%s%s', ' '.join(words), done.returncode,
                  done.stdout, done.stderr)
         return done.returncode, done.stdout
@@ -82,7 +76,7 @@ class OperatorTest(story.StoryTestCase):
         self.until('2 of 2 copies good', 'status', status=0)
         # an operator is about to take the target down
         self.assertEqual(0, self.asked('pause', 'vol-seen', '--for', '2h',
-                                       '--reason', 'drill')[0])
+                                       '--reason', 'drill', execute=True)[0])
         writer = self.session.write(volume)
         lost.kill()
         shown = self.until('1 of 2 copies good', 'status', status=1)

@@ -29,11 +29,13 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from typing import Any
 
 from os_brick.agent.tests.functional.lab import connector
 from os_brick.agent.tests.functional.lab import forked
 from os_brick.agent.tests.functional.lab import process
+from os_brick.agent.tests.functional.lab import shortened
 from os_brick.agent.tests.functional.lab import waiting
 
 LOG = logging.getLogger(__name__)
@@ -54,6 +56,8 @@ class Agent:
 
     :ivar options: group to option to value; change it before ``start`` and
         what is given here wins over what the lab needs.
+    :ivar shortened: constants of the program that a forked agent has
+        otherwise; change it before ``start``.
     """
 
     def __init__(self, options: Mapping[str, Mapping[str, Any]] | None = None,
@@ -65,6 +69,7 @@ class Agent:
         :param fork: whether it and its helper are forked, not executed.
         """
         self._forked = fork
+        self.shortened = dict(shortened.TIMES)
         self.directory = DIRECTORY / name
         shutil.rmtree(self.directory, ignore_errors=True)
         self.state_dir = self.directory / 'state'
@@ -120,7 +125,7 @@ class Agent:
             if self._forked:
                 self._child = forked.start(
                     [script(), *arguments], connector.USER, _environment(),
-                    log.fileno())
+                    log.fileno(), shortened=self.shortened)
             else:
                 self._child = subprocess.Popen(
                     self.command(*arguments), stdin=subprocess.DEVNULL,
@@ -134,6 +139,30 @@ class Agent:
     def command(self, *arguments: str) -> list[str]:
         """Return the command that runs nvme-agent as its ordinary user."""
         return [*_as_user(), script(), *arguments]
+
+    def ask(self, *words: str, execute: bool = False
+            ) -> subprocess.CompletedProcess[str]:
+        """Run a sub-command with its configuration, to its end.
+
+        :param execute: whether it is not to be forked.
+        """
+        words = (*words, '--config-file', str(self.config_path))
+        if execute or not self._forked:
+            return subprocess.run(
+                self.command(*words), stdin=subprocess.DEVNULL,
+                capture_output=True, text=True, timeout=waiting.LIMIT)
+        with (tempfile.TemporaryFile('w+') as output,
+              tempfile.TemporaryFile('w+') as errors):
+            child = forked.start(
+                [script(), *words], connector.USER, _environment(),
+                output.fileno(), errors.fileno())
+            waiting.wait_until(lambda: child.poll() is not None,
+                               '%s ends' % ' '.join(words))
+            assert child.returncode is not None
+            for said in (output, errors):
+                said.seek(0)
+            return subprocess.CompletedProcess(
+                words, child.returncode, output.read(), errors.read())
 
     def running(self) -> bool:
         """Whether the daemon lives."""

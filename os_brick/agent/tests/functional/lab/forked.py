@@ -125,12 +125,15 @@ def privsep_helper() -> pathlib.Path:
 
 
 def start(argv: list[str], user: str | None, environment: Mapping[str, str],
-          output: int) -> Forked:
+          output: int, errors: int | None = None,
+          shortened: Mapping[str, float] | None = None) -> Forked:
     """Fork a console script's program.
 
     :param argv: its command line, as if it were executed.
     :param user: as whom it runs; None: as the server.
-    :param output: the descriptor for standard output and error.
+    :param output: the descriptor for standard output.
+    :param errors: that for standard error; None: the same.
+    :param shortened: constants of the program that get another value.
     """
     process = server()
 
@@ -144,8 +147,9 @@ def start(argv: list[str], user: str | None, environment: Mapping[str, str],
     connection.settimeout(60)
     connection.connect(str(SOCKET))
     request = {'argv': argv, 'user': user, 'environment': dict(environment),
-               'umask': 0o22}
+               'umask': 0o22, 'shortened': dict(shortened or {})}
     with open(os.devnull, 'rb') as nothing:
         socket.send_fds(connection, [marshal.dumps(request)],
-                        [nothing.fileno(), output, output])
+                        [nothing.fileno(), output,
+                         output if errors is None else errors])
     return Forked(connection)

@@ -15,7 +15,8 @@ What a native machine imports in half a second takes an emulated one ten.
 This process imports it once, and does nothing else with it: it has one thread,
 has read no configuration and writes no log.  What it forks becomes the program
 that was asked for as if it had been executed: its own session, descriptors,
-user, environment, command line.  Descriptors above 2 are closed through the
+user, environment, command line; but for constants that the request names, see
+``shortened``.  Descriptors above 2 are closed through the
 objects that own them, and none may be left: an object that was forgotten would
 close the number once more when it is collected, which is another file by then.
 
@@ -169,8 +170,9 @@ def _become(request: dict[str, object],
             descriptors: list[int]) -> Callable[[], object]:
     argv, environment = request['argv'], request['environment']
     user, umask = request['user'], request['umask']
+    shortened = request.get('shortened', {})
     assert isinstance(argv, list) and isinstance(environment, dict)
-    assert isinstance(umask, int)
+    assert isinstance(umask, int) and isinstance(shortened, dict)
     os.setsid()
     for number, descriptor in enumerate(descriptors):
         os.dup2(descriptor, number)
@@ -188,10 +190,24 @@ def _become(request: dict[str, object],
         # execve would do it: its files in /proc belong to it
         ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 1, 0, 0, 0)
     sys.argv = argv
+    for name, seconds in shortened.items():
+        shorten(name, seconds)
     look_at_self(descriptors=3)
     module, function = PROGRAMS[os.path.basename(argv[0])]
     program: Callable[[], object] = getattr(sys.modules[module], function)
     return program
+
+
+def shorten(name: str, seconds: float) -> None:
+    """Give a constant of the program another value.
+
+    :raises AttributeError: the program has none of that name.
+    """
+    where, _dot, constant = name.rpartition('.')
+    module = importlib.import_module(where)
+    if not isinstance(getattr(module, constant), float):
+        raise TypeError('%s is no number of seconds' % name)
+    setattr(module, constant, seconds)
 
 
 def _show(argv: list[str]) -> None:

@@ -13,6 +13,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import pathlib
@@ -25,15 +26,20 @@ from unittest import mock
 
 from oslotest import base
 
+from os_brick.agent.safety import late_writes
 from os_brick.agent.tests.functional.lab import forked
 from os_brick.agent.tests.functional.lab import forkserver
+from os_brick.agent.tests.functional.lab import shortened
 from os_brick.agent.tests.functional.lab import waiting
 
 SERVE = forked.server.__wrapped__
+# What the agent needs is imported in a second, and by few tests of this.
+LIGHT = 'forkserver.MODULES = ()\n'
 # A server that has one more program, which tells what it is.
 SERVER = '''
 import json, os, signal, sys, time
 sys.path[:0] = %(path)r
+from os_brick.agent.safety import late_writes
 from os_brick.agent.tests.functional.lab import forkserver
 
 def probe():
@@ -43,7 +49,8 @@ def probe():
         'session': os.getsid(0), 'pid': os.getpid(), 'cwd': os.getcwd(),
         'cmdline': open('/proc/self/cmdline').read().rstrip(chr(0)),
         'threads': len(os.listdir('/proc/self/task')),
-        'blocked': len(signal.pthread_sigmask(signal.SIG_BLOCK, ()))}),
+        'blocked': len(signal.pthread_sigmask(signal.SIG_BLOCK, ())),
+        'hold': late_writes.HOLD}),
         flush=True)
     if 'wait' in sys.argv:
         time.sleep(300)
@@ -85,13 +92,15 @@ class ForksTest(base.BaseTestCase):
         self.addCleanup(server.stdin.close)
         return server
 
-    def fork(self, *argv: str, **environment: str) -> forked.Forked:
+    def fork(self, *argv: str, shorter: dict[str, float] | None = None,
+             **environment: str) -> forked.Forked:
         # each has its own, for several may write at once
         descriptor, name = tempfile.mkstemp(prefix='output', dir=self.folder)
         self.output = pathlib.Path(name)
         with open(descriptor, 'wb') as output:
             return forked.start(['/bin/' + argv[0], *argv[1:]], None,
-                                environment, output.fileno())
+                                environment, output.fileno(),
+                                shortened=shorter)
 
     def ended(self, process: forked.Forked) -> int | None:
         waiting.wait_until(lambda: process.poll() is not None,
@@ -107,19 +116,22 @@ class ForksTest(base.BaseTestCase):
             {'argv': ['/bin/probe', '7', 'é'], 'environment': {
                 'TMPDIR': '/x'}, 'descriptors': [0, 1, 2],
              'session': process.pid, 'pid': process.pid, 'cwd': '/',
-             'cmdline': '/bin/probe\0007\0é', 'threads': 1, 'blocked': 0},
+             'cmdline': '/bin/probe\0007\0é', 'threads': 1, 'blocked': 0,
+             'hold': late_writes.HOLD},
             said)
 
     def test_forks_know_nothing_of_each_other(self) -> None:
-        self.serve()
+        self.serve(LIGHT)
         first = self.fork('probe', '1', 'wait')
-        others = [(self.fork('probe', str(number)), self.output)
-                  for number in range(2, 6)]
+        others = [(self.fork('probe', str(number), shorter={
+            shortened.HOLD: 0.5 * number}), self.output)
+            for number in range(2, 6)]
         self.assertEqual([2, 3, 4, 5], [self.ended(one) for one, _ in others])
         for one, output in others:
             said = json.loads(output.read_text())
-            self.assertEqual([one.pid, [0, 1, 2]],
-                             [said['pid'], said['descriptors']])
+            self.assertEqual(
+                [one.pid, [0, 1, 2], 0.5 * (one.returncode or 0)],
+                [said['pid'], said['descriptors'], said['hold']])
         self.assertIsNone(first.poll())
         first.send_signal(signal.SIGKILL)
         self.assertEqual(-signal.SIGKILL, self.ended(first))
@@ -135,6 +147,16 @@ class ForksTest(base.BaseTestCase):
         self.assertEqual(1, said.returncode)
         self.assertIn(b'privsep_context', said.stderr)
 
+    def test_only_what_there_is_can_be_shortened(self) -> None:
+        for name, why in (('HOLDS', 'no attribute'), ('left_at', 'seconds')):
+            with self.assertRaisesRegex(Exception, why):
+                forkserver.shorten(
+                    'os_brick.agent.safety.late_writes.' + name, 1.0)
+        for name in (shortened.ARRIVAL, *shortened.TIMES):
+            module, _dot, constant = name.rpartition('.')
+            self.assertIsInstance(getattr(
+                importlib.import_module(module), constant), float)
+
     def test_a_server_that_is_not_clean_does_not_serve(self) -> None:
         for more, why in (
                 ('import threading; threading.Thread(target=time.sleep, '
@@ -142,12 +164,12 @@ class ForksTest(base.BaseTestCase):
                 ('kept = open("/dev/null")', 'open descriptors'),
                 ('import logging; logging.basicConfig()', 'a log is set up'),
                 ('import tempfile; tempfile.gettempdir()', 'temporary')):
-            self.serve(more)
+            self.serve(LIGHT + more)
             with self.assertRaisesRegex(RuntimeError, why):
                 self.fork('probe', '0')
 
     def test_it_ends_with_who_started_it(self) -> None:
-        server = self.serve()
+        server = self.serve(LIGHT)
         first = self.fork('probe', '1', 'wait')
         assert server.stdin is not None
         server.stdin.close()

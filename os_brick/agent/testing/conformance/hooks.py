@@ -177,7 +177,9 @@ class Hooks(_Case):
         conf = cfg.ConfigOpts()
         opts.register(conf)
         conf.register_opts(list(driver.options()))
-        conf(['--config-file', self._path], project='nvme-agent')
+        # nor does it read what an agent of this machine has in /etc
+        conf(['--config-file', self._path], project='nvme-agent',
+             default_config_files=[], default_config_dirs=[])
         self.conf = conf
         return conf
 

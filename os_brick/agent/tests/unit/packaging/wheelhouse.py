@@ -25,7 +25,8 @@ import os_brick.agent
 
 # What must not go along: history, environments, earlier builds.
 _LEFT_BEHIND = ('.git', '.tox', '.lab', '.venv', '.stestr', '.mypy_cache',
-                '.hypothesis', 'build', 'dist', '*.egg-info', '__pycache__')
+                '.hypothesis', '.test-results', 'build', 'dist',
+                '*.egg-info', '__pycache__')
 
 
 class CommandFailed(Exception):

@@ -50,7 +50,7 @@ class TestExample(base.BaseTestCase):
         place = tempfile.mkdtemp(prefix='example')
         cls.addClassCleanup(shutil.rmtree, place)
         cls.place = pathlib.Path(place)
-        agent = wheelhouse.build_wheel(tree, cls.place)
+        agent = wheelhouse.wheel_of(tree)
         # a build leaves files in its directory
         cls.example = cls.place / 'acme'
         shutil.copytree(cls.source, cls.example, ignore=shutil.ignore_patterns(

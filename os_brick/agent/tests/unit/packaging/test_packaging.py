@@ -50,12 +50,8 @@ class PackagingTestCase(base.BaseTestCase):
     def setUpClass(cls):
         super().setUpClass()
         cls.tree = wheelhouse.source_tree()
-        if cls.tree is None:
-            return
-        cls.place = tempfile.mkdtemp(prefix='wheel')
-        cls.addClassCleanup(shutil.rmtree, cls.place)
-        cls.wheel = wheelhouse.build_wheel(cls.tree,
-                                           pathlib.Path(cls.place))
+        if cls.tree is not None:
+            cls.wheel = wheelhouse.wheel_of(cls.tree)
 
     def setUp(self):
         super().setUp()

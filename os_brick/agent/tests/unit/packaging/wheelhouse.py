@@ -13,11 +13,14 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 import os
 import pathlib
 import shutil
 import subprocess
 import sys
+import tempfile
 
 from oslotest import base
 
@@ -88,8 +91,14 @@ def copy_as_clone(tree: pathlib.Path, place: pathlib.Path) -> None:
         'commit', '--quiet', '--message=The tree', cwd=place)
 
 
-def build_wheel(tree: pathlib.Path, place: pathlib.Path) -> pathlib.Path:
-    """Build the tree's wheel below ``place``, asking no package index."""
+@functools.lru_cache(maxsize=None)
+def wheel_of(tree: pathlib.Path) -> pathlib.Path:
+    """Return the tree's wheel, built once for this process.
+
+    No package index is asked.
+    """
+    place = pathlib.Path(tempfile.mkdtemp(prefix='wheel'))
+    atexit.register(shutil.rmtree, place, ignore_errors=True)
     clone = place / 'clone'
     copy_as_clone(tree, clone)
     run(sys.executable, '-m', 'pip', 'wheel', '--quiet', '--no-deps',

@@ -18,6 +18,8 @@ device-mapper `delay` device in front of it a slow one.
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import logging
 import os
 import pathlib
@@ -28,6 +30,32 @@ LOG = logging.getLogger(__name__)
 
 DIRECTORY = pathlib.Path('/run/nvme-agent-lab/backing')
 SECTOR = 512
+# linux/loop.h; a program that is started for it takes a tenth of a second
+_SET_FD, _CLR_FD, _CTL_GET_FREE = 0x4C00, 0x4C01, 0x4C82
+
+
+def attached() -> list[str]:
+    """Return the file behind each loop device in use."""
+    found = []
+    for path in pathlib.Path('/sys/block').glob('loop*/loop/backing_file'):
+        with contextlib.suppress(OSError):   # it is let go just now
+            found.append(path.read_text().strip())
+    return found
+
+
+def _attach(path: pathlib.Path) -> str:
+    """Make a block device of a file; return the device's path."""
+    with open('/dev/loop-control', 'rb', buffering=0) as control:
+        device = '/dev/loop%d' % fcntl.ioctl(control, _CTL_GET_FREE)
+    with (path.open('r+b', buffering=0) as blocks,
+          open(device, 'r+b', buffering=0) as loop):
+        fcntl.ioctl(loop, _SET_FD, blocks.fileno())
+    return device
+
+
+def _detach(device: str) -> None:
+    with open(device, 'rb', buffering=0) as loop:
+        fcntl.ioctl(loop, _CLR_FD)
 
 
 class Backing:
@@ -48,8 +76,7 @@ class Backing:
         self.path = DIRECTORY / name
         with self.path.open('wb') as blocks:
             blocks.truncate(size)
-        self.loop = process.run(
-            'losetup', '--find', '--show', str(self.path)).strip()
+        self.loop = _attach(self.path)
         self.device = self.loop
         self._mapped = 'lab-' + name if slow else None
         if self._mapped:
@@ -106,7 +133,7 @@ class Backing:
         if self._mapped:
             process.attempt(process.run, 'dmsetup', 'remove', '--retry',
                             self._mapped)
-        process.attempt(process.run, 'losetup', '-d', self.loop)
+        process.attempt(_detach, self.loop)
         self.path.unlink(missing_ok=True)
 
     def _replace(self, table: str) -> None:

@@ -18,11 +18,13 @@ another way: from /proc/mdstat and single plain files.
 
 from __future__ import annotations
 
+from concurrent import futures
 import dataclasses
 import logging
 import pathlib
 import re
 
+from os_brick.agent.tests.functional.lab import backing
 from os_brick.agent.tests.functional.lab import process
 from os_brick.agent.tests.functional.lab import waiting
 
@@ -196,14 +198,19 @@ def stop_arrays() -> None:
 
 def disconnect_all() -> None:
     """End every NVMe-oF connection, hung or not."""
-    for controller in controllers():
-        # A lost controller that is not yet `connecting` hangs on disconnect.
-        process.attempt(
-            waiting.wait_until,
-            lambda name=controller.name: _text(CONTROLLERS / name / 'state')
-            in (None, 'live', 'connecting'),
-            '%s may be disconnected' % controller.name, limit=30)
-        process.attempt(controller.disconnect)
+    found = controllers()
+    with futures.ThreadPoolExecutor(max(1, len(found))) as side_by_side:
+        list(side_by_side.map(_let_go, found))
+
+
+def _let_go(controller: Controller) -> None:
+    # A lost controller that is not yet `connecting` hangs on disconnect.
+    process.attempt(
+        waiting.wait_until,
+        lambda: _text(CONTROLLERS / controller.name / 'state')
+        in (None, 'live', 'connecting'),
+        '%s may be disconnected' % controller.name, limit=30)
+    process.attempt(controller.disconnect)
 
 
 def leftovers() -> list[str]:
@@ -214,9 +221,7 @@ def leftovers() -> list[str]:
     found += ['namespace %s' % path.name for path in BLOCK.glob('nvme*n*')]
     found += ['link %s' % path
               for path in pathlib.Path('/dev/md').glob('*')]
-    found += ['loop device of %s' % line for line in process.run(
-        'losetup', '--list', '--noheadings', '--output', 'BACK-FILE'
-    ).split('\n') if line.strip()]
+    found += ['loop device of %s' % path for path in backing.attached()]
     found += ['mapped device %s' % path.name
               for path in pathlib.Path('/dev/mapper').glob('lab-*')]
     for kind in ('ports', 'subsystems'):

@@ -14,6 +14,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent import futures
 import dataclasses
 import itertools
 import logging
@@ -231,9 +232,10 @@ class Writer:
             self.session, blocks.read_log(str(self.log_path)),
             (sequence, offset) if since else None)
         mismatches: list[Mismatch] = []
-        for device, start in legs.items():
-            content = self._read(device, start)
-            mismatches += self._compare(device, content, expected)
+        with futures.ThreadPoolExecutor(len(legs)) as side_by_side:
+            for device, content in zip(legs, side_by_side.map(
+                    self._read, legs, legs.values())):
+                mismatches += self._compare(device, content, expected)
         result = Verification(
             {device: len(expected) for device in legs}, tuple(mismatches))
         LOG.info('verification of %s: %s', self.device, result)
@@ -251,7 +253,8 @@ class Writer:
 
     def _read(self, device: str, start: int) -> bytes:
         # In a process of its own: a read of a lost leg would never return.
-        target = self.log_path.with_suffix('.read')
+        target = self.log_path.with_suffix(
+            '.read-' + pathlib.Path(device).name)
         process.run('dd', 'if=' + device, 'of=%s' % target, 'bs=1M',
                     'iflag=direct,skip_bytes,count_bytes', 'skip=%d' % start,
                     'count=%d' % self.span, 'status=none')

@@ -56,8 +56,7 @@ class GuardTest(guard_story.GuardTestCase):
         lost, other = (target for target, _ns in volume.replicas)
         # a write that is under way may end with an error
         writer = self.session.write(volume, burst=20, gap=2.0)
-        for one in host.controllers(lost.nqn):
-            (host.CONTROLLERS / one.name / 'reconnect_delay').write_text('40')
+        host.controllers(lost.nqn)[0].set('reconnect_delay', 40)
         writer.wait_for_gap(story.LONG)
         lost.kill()
         host.wait_for_state(lost.nqn, 'connecting', story.LONG)

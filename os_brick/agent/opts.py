@@ -96,6 +96,17 @@ OPTS: list[cfg.Opt] = [
                     'same time before the copy to another replica waits. A '
                     'replica that returns is never made to wait: only what '
                     'it missed is copied. 0: no limit.'),
+    cfg.IntOpt('resync_speed_max', default=0, min=0, max=100000,
+               mutable=True,
+               help='MiB a second that md copies at most within each array '
+                    'that the agent serves: md/sync_speed_max of the array, '
+                    'which counts instead of dev.raid.speed_limit_max of '
+                    'this host. A lower one leaves more for the writers, and '
+                    'a volume for longer without its redundancy: at 10, 1 '
+                    'TiB takes 29 hours. A limit that somebody else has set '
+                    'for an array stays. It is put back when the option '
+                    'becomes 0, and when the agent stops. 0: left as it '
+                    'is.'),
     cfg.FloatOpt('resync_permit_timeout', default=300.0, min=0.0,
                  mutable=True,
                  help='Seconds that a copy which makes an array whole waits '

@@ -191,7 +191,7 @@ def _main(argv: list[str]) -> int:
         try:
             service.run(
                 service.AgentService(CONF, loop.run, guard, stopping,
-                                     life=life),
+                                     life=life, leave=loop.leave),
                 CONF, lambda: _read(cfg.ConfigOpts(), argv, more))
         finally:
             try:

@@ -29,6 +29,7 @@ import time
 from oslo_config import cfg
 
 from os_brick.agent.healing import blame
+from os_brick.agent.healing import copy_speed
 from os_brick.agent.healing import decision
 from os_brick.agent.healing import foresight
 from os_brick.agent.healing import holding
@@ -142,6 +143,11 @@ def plan(conf: cfg.ConfigOpts, store: ledger.Ledger,
         decided = decision.decide(
             volume, array, snapshot, records, now, policy, known.staying,
             owned, False, uuid in owing, faults)
+        speed = None if volume.observe else copy_speed.decide(
+            array, conf.resync_speed_max)
+        if speed is not None:
+            decided = dataclasses.replace(
+                decided, actions=(*decided.actions, speed))
         planned.append(Planned(volume.alias, uuid, name, foresight.foresee(
             volume, array, snapshot, decided, owned, bounds,
             matched.arrays, faults)))

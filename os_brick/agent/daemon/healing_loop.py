@@ -39,6 +39,7 @@ from os_brick.agent.daemon import outlets
 from os_brick.agent.daemon import permits
 from os_brick.agent.daemon import serving
 from os_brick.agent.daemon import showing
+from os_brick.agent.daemon import speeds
 from os_brick.agent.daemon import telling
 from os_brick.agent.healing import decision
 from os_brick.agent.host import execute
@@ -99,6 +100,10 @@ class HealingLoop:
         self._telling = telling.Telling(self._outbox, store, executor, log,
                                         self._knowledge, self._observer,
                                         clock, progress)
+        self._speeds = speeds.Speeds(
+            conf, executor, log, self._knowledge, self._serving.acting,
+            self._serving.observes, progress)
+        self._scan = scan
         self._attachments = attachments.Attachments(
             store, self._knowledge, self._outbox, log, store.rebooted())
         self._limits = limits.Reader(conf, store, clock, self._knowledge,
@@ -125,6 +130,10 @@ class HealingLoop:
                 self._show.failed(error)
             raise
 
+    def leave(self) -> None:
+        """Leave no limit behind: no more passes are made."""
+        self._speeds.restore(self._scan())
+
     def _run(self) -> float | None:
         self._passes += 1
         log_fields.begin_pass(self._passes)
@@ -139,6 +148,8 @@ class HealingLoop:
         self._attachments.begin(this)
         served = self._serve_all(this)
         busy = False
+        with self._log_once.sheltered('speed limits'):
+            busy |= not self._stopping() and self._speeds.set_all(this)
         # a provisioner that does not answer costs one time-out, not one for
         # each volume: what is to be told is kept
         if this.fresh or not self._outbox.unavailable:

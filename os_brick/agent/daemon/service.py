@@ -51,6 +51,7 @@ class AgentService(service.Service):  # type: ignore[misc]
         of their steps goes to it, too.
     :param guard: kept running, woken with the passes, stopped after the
         last one.
+    :param leave: called after all of that.
     """
 
     def __init__(self, conf: cfg.ConfigOpts,
@@ -58,11 +59,13 @@ class AgentService(service.Service):  # type: ignore[misc]
                  guard: guard_loop.GuardLoop,
                  stopping: threading.Event,
                  clock: clocks.Clock = clocks.HOST,
-                 life: liveness.Liveness | None = None) -> None:
+                 life: liveness.Liveness | None = None,
+                 leave: Callable[[], None] = lambda: None) -> None:
         super().__init__(threads=1)
         self._conf = conf
         self._run_pass = run_pass
         self._guard = guard
+        self._leave = leave
         self._stopping = stopping
         self._log_once = log_once.LogOnce()
         self._wake = threading.Event()
@@ -93,10 +96,11 @@ class AgentService(service.Service):  # type: ignore[misc]
     def wait(self) -> None:
         self._loop.wait()
         self._watch.stop()
-        try:
-            self._guard.stop()
-        except Exception:
-            LOG.exception('the host could not be left as it should be')
+        for leave in (self._guard.stop, self._leave):
+            try:
+                leave()
+            except Exception:
+                LOG.exception('the host could not be left as it should be')
 
     def _changed(self) -> None:
         self._guard.wake()

@@ -57,6 +57,7 @@ class Serving:
     :param learn: told which replicas have been legs of a volume.
     :param progress: called whenever a step is taken.
     :param tell: handed what the provisioner is to be told as an event.
+    :ivar acting: carries single steps out.
     """
 
     def __init__(self, executor: execute.Executor, store: ledger.Ledger,
@@ -66,7 +67,7 @@ class Serving:
                  clock: clocks.Clock = clocks.HOST,
                  progress: Callable[[], None] = lambda: None) -> None:
         self._executor = executor
-        self._acting = acting.Acting(executor, store, stopping, log)
+        self.acting = acting.Acting(executor, store, stopping, log)
         self._ledger = store
         self._stopping = stopping
         self._log_once = log
@@ -91,10 +92,8 @@ class Serving:
             remembered = decision.unmarked(before)
         sought = volume if this.fresh else targets.remembered(
             volume, array, this.snapshot, before)
-        if not (this.fresh and self._knowledge.listed(volume.uuid)) and (
-                custody.came_up(array, before, unknown=False)):
-            sought = dataclasses.replace(sought, observe=volume.observe
-                                         or _UNHEARD)
+        sought = dataclasses.replace(sought, observe=self._observes(
+            this, volume, array, before))
         faults = this.faults.along_with(self._executor.offline(
             blame.lost_portals(sought, this.snapshot)))
         decided = decision.decide(
@@ -127,6 +126,20 @@ class Serving:
                                served)
         return served
 
+    def observes(self, this: healing_pass.Pass, volume: model.Volume,
+                 array: model.Array) -> str:
+        """Return why a volume is only looked at, '' where it is healed."""
+        return self._observes(this, volume, array,
+                              self._ledger.records(volume.uuid))
+
+    def _observes(self, this: healing_pass.Pass, volume: model.Volume,
+                  array: model.Array,
+                  before: decision.ReplicaRecords) -> str:
+        if not (this.fresh and self._knowledge.listed(volume.uuid)) and (
+                custody.came_up(array, before, unknown=False)):
+            return volume.observe or _UNHEARD
+        return volume.observe
+
     def _act(self, this: healing_pass.Pass, volume: model.Volume,
              array: model.Array, action: act.Action,
              records: dict[str, decision.ReplicaRecord]) -> bool:
@@ -134,7 +147,7 @@ class Serving:
         resync = holding.wanted(action, volume, array)
         if self._delayed(this, volume, array, action, resync):
             return False
-        done = self._acting.execute(this, action, volume, records)
+        done = self.acting.execute(this, action, volume, records)
         if resync is not None and action not in this.done:
             # it must not keep a place from all others for ever
             this.wanted.remove(resync)
@@ -216,8 +229,8 @@ class Serving:
             self._tried[one.action.replica_uuid] = self._clock.monotonic()
             with self._log_once.sheltered('volume %s, connecting'
                                           % one.volume.alias):
-                done |= self._acting.execute(this, one.action, one.volume,
-                                             one.records)
+                done |= self.acting.execute(this, one.action, one.volume,
+                                            one.records)
         return done
 
     def ended(self) -> None:

@@ -34,7 +34,7 @@ _WHOLE_NAMESPACE = re.compile(r'nvme\d+n\d+\Z')
 #: The attributes of an array, as ``_make_array`` takes them.
 _ATTRIBUTES = ('uuid', 'raid_disks', 'degraded', 'array_state',
                'component_size', '../ro',
-               '../diskseq')
+               '../diskseq', 'sync_speed_max')
 #: Of ``stat``: sectors written by what uses the array, not by md (stat.rst).
 _WRITTEN = 6
 
@@ -226,8 +226,8 @@ def _make_array(name: str, boot: str, alias: str | None,
                 offsets: tuple[bytes | None, ...], action: str,
                 progress: bytes | None, written: bool, *attribute: bytes | None
                 ) -> model.Array:
-    uuid, raid_disks, degraded, state, size, read_only, sequence = map(
-        attributes.text, attribute)
+    (uuid, raid_disks, degraded, state, size, read_only, sequence,
+     speed) = map(attributes.text, attribute)
     if None in (attribute[1], attribute[3], attribute[4]):
         raise FileNotFoundError(name)
     done, total = _progress(attributes.text(progress))
@@ -242,7 +242,15 @@ def _make_array(name: str, boot: str, alias: str | None,
             attributes.text, offsets) if offset), default=0) * SECTOR,
         locked=read_only == '1', instance='%s/%s/%s' % (
             boot, sequence, uuid) if boot and sequence else '',
-        written=written)
+        written=written, sync_speed_max=_speed(speed))
+
+
+def _speed(text: str) -> int | None:
+    """Parse sync_speed_max: ``51200 (local)``, or ``200000 (system)``."""
+    number, _blank, whose = text.partition(' ')
+    if whose == '(system)':
+        return 0
+    return int(number) if whose == '(local)' else None
 
 
 def _progress(text: str) -> tuple[int | None, int | None]:

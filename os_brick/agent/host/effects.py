@@ -65,6 +65,9 @@ class Effects:
     def set_failfast(self, array: str, device: str, on: bool) -> None:
         privileged.set_failfast(array, device, on)
 
+    def set_sync_speed_max(self, array: str, kib_per_s: int) -> None:
+        privileged.set_sync_speed_max(array, kib_per_s)
+
     def close_connections(self, address: str, port: int) -> int:
         return int(privileged.close_connections(address, port))
 

@@ -241,6 +241,9 @@ class Executor:
             case act.SetFailfast():
                 self._effects.set_failfast(action.array, action.device,
                                            action.on)
+            case act.SetSyncSpeedMax():
+                self._effects.set_sync_speed_max(action.array,
+                                                 action.kib_per_s)
             case act.FailLeg():
                 self._effects.fail(action.array, action.device)
             case act.RemoveLeg():

@@ -188,6 +188,18 @@ def set_failfast(array: str, device: str, on: bool) -> None:
 
 
 @_no_program
+def set_sync_speed_max(array: str, kib_per_s: int) -> None:
+    """Set how fast md copies within an array at most; 0: as all others.
+
+    It takes no lock of md's (Linux drivers/md/md.c, sync_max_store).
+    """
+    commands.number(kib_per_s, 0, 2**31 - 1, 'speed limit')
+    commands.write(str(kib_per_s) if kib_per_s else 'system', BLOCK,
+                   commands.match(_ARRAY, array, 'md array'), 'md',
+                   'sync_speed_max')
+
+
+@_no_program
 def close_connections(address: str, port: int) -> int:
     """End all TCP connections to a portal as if it had reset them.
 

@@ -117,6 +117,19 @@ class SetFailfast(Action):
 
 
 @dataclasses.dataclass(frozen=True)
+class SetSyncSpeedMax(Action):
+    """Set how fast md copies within an array at most.
+
+    :ivar kib_per_s: KiB a second; 0: what counts for all arrays.
+    :ivar before: what is set and may be replaced, in the same unit.
+    """
+
+    array: str
+    kib_per_s: int
+    before: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
 class FailLeg(Action):
     """Make md drop a leg."""
 
@@ -172,8 +185,8 @@ class Resize(Action):
 
 
 #: What is done to an array by its name.
-ArrayAction = (SetFailfast | FailLeg | RemoveLeg | AddLeg | ReplaceLeg
-               | Resize)
+ArrayAction = (SetFailfast | SetSyncSpeedMax | FailLeg | RemoveLeg | AddLeg
+               | ReplaceLeg | Resize)
 #: All kinds of them.  What treats each kind in its own way ends in ``never``,
 #: so that mypy finds what a new kind is missing.
 AnyAction = (Connect | Disconnect | SetFastIoFail | SetKeepAlive

@@ -132,6 +132,9 @@ class Array:
     :ivar locked: the block device itself is set read-only (its ``ro``).
     :ivar written: whatever uses it has written to it since it was put
         together; False where that is not known.
+    :ivar sync_speed_max: KiB a second that md copies at most, where that was
+        set for this array; 0: the limit of all arrays counts; None: not
+        known.
     """
 
     name: str
@@ -149,6 +152,7 @@ class Array:
     locked: bool = False
     instance: str = ''
     written: bool = False
+    sync_speed_max: int | None = None
 
     @property
     def read_only(self) -> str:

@@ -119,7 +119,13 @@ def _volume(volume: Mapping[str, Any], wall: float,
         paint('%d of %d copies good' % (good, wanted), kind))
     sync = array['sync']
     if sync:
-        yield '  ' + progress(sync)
+        yield from _wrapped(progress(sync), 2)
+    limit = array.get('speed_limit')
+    if limit and (sync or not array['speed_limit_ours']):
+        yield from _wrapped('md copies %s/s at most: %s' % (
+            size(limit), 'option resync_speed_max'
+            if array['speed_limit_ours'] else 'set by somebody else, '
+            'resync_speed_max does not count'), 2)
     for replica in volume['replicas']:
         yield from _replica(replica, wall, paint)
     for leg in volume['other_legs']:

@@ -19,6 +19,7 @@ import dataclasses
 from typing import Any
 
 from os_brick.agent.healing import blame
+from os_brick.agent.healing import copy_speed
 from os_brick.agent.healing import custody
 from os_brick.agent.healing import replica_record
 from os_brick.agent.healing import volume_view
@@ -113,6 +114,8 @@ def _array(array: model.Array, rate: float | None) -> dict[str, Any]:
         'name': array.name, 'state': array.array_state,
         'read_only': array.read_only,
         'raid_disks': array.raid_disks, 'in_sync': len(array.in_sync),
+        'speed_limit': (array.sync_speed_max or 0) * 1024 or None,
+        'speed_limit_ours': copy_speed.ours(array),
         'sync': {'action': array.sync_action, 'done': array.sync_done,
                  'total': array.sync_total, 'rate': rate, 'left': left}
         if array.syncing else None}

@@ -72,8 +72,9 @@ def refusal(action: act.Action, volume: model.Volume,
             return connections.fast_fail(action, snapshot, owned)
         case act.SetKeepAlive() | act.SetReconnectDelay():
             return connections.tune(action, snapshot, owned)
-        case (act.SetFailfast() | act.FailLeg() | act.RemoveLeg()
-              | act.AddLeg() | act.ReplaceLeg() | act.Resize()):
+        case (act.SetFailfast() | act.SetSyncSpeedMax() | act.FailLeg()
+              | act.RemoveLeg() | act.AddLeg() | act.ReplaceLeg()
+              | act.Resize()):
             why = _array_refusal(action, volume, snapshot, owned, contents,
                                  set_back)
             return why or farewell.unheard(action, volume, snapshot, owned,
@@ -96,6 +97,8 @@ def _array_refusal(action: act.ArrayAction, volume: model.Volume,
     match action:
         case act.SetFailfast():
             return _failfast(action, array, snapshot)
+        case act.SetSyncSpeedMax():
+            return _speed(action, array)
         case act.FailLeg():
             return _fail(action, array, volume, snapshot)
         case act.RemoveLeg():
@@ -128,6 +131,12 @@ def _failfast(action: act.SetFailfast, array: model.Array,
             and leg.device != action.device for leg in array.legs):
         return Law.S9.refuses('no good leg of %s would be left without it',
                               array.name)
+    return None
+
+
+def _speed(action: act.SetSyncSpeedMax, array: model.Array) -> str | None:
+    if array.sync_speed_max != action.before:
+        return 'its limit has been changed by somebody else meanwhile'
     return None
 
 

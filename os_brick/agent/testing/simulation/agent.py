@@ -294,5 +294,5 @@ def reset(conf: cfg.ConfigOpts) -> None:
                         ('io_guard', 'on'), ('io_stall_timeout', 1.0),
                         ('connection_check_interval', 0.5),
                         ('lock_timeout', 10.0), ('keep_alive_timeout', 0),
-                        ('reconnect_delay', 0)):
+                        ('reconnect_delay', 0), ('resync_speed_max', 0)):
         conf.set_override(name, value)

@@ -27,6 +27,7 @@ def stop(raid: md.Raid) -> None:
         if member.in_sync:
             member.medium.bitmap = frozenset(raid.dirty), raid.cleared
     raid.pending, raid.busy = None, False
+    raid.sync_speed_max, raid.by_hand = 0, None
     raid.queued.clear()
     raid.lost.clear()
     raid.members = []

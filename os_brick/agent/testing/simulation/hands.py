@@ -187,6 +187,14 @@ class Hands(effects.Effects):
                      raid, raid.member(device), on), body,
                  commands.WRITE_TIMEOUT)
 
+    def set_sync_speed_max(self, array: str, kib_per_s: int) -> None:
+        def body() -> None:
+            raid = self._kernel.raids[array]
+            self._judge.speed(raid)
+            raid.sync_speed_max = kib_per_s
+        # md takes no lock for it
+        self._do('set_sync_speed_max of %s to %d' % (array, kib_per_s), body)
+
     def close_connections(self, address: str, port: int) -> int:
         paths = [path for path in self._kernel.paths.values()
                  if (path.portal.address, path.portal.port)

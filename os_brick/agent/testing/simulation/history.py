@@ -49,6 +49,8 @@ HARDER_FROM = 1 << 25
 MOVING_FROM = 1 << 40
 #: And from here on it may be migrated alive: two hosts have it at once.
 MIGRATING_FROM = 1 << 41
+#: And those in which the speed of copies is limited, by option and by hand.
+LIMITED_FROM = 3 << 40
 #: And from here on it may be migrated so while it is degraded, and return;
 #: the kernels of every second pair of seeds number their arrays.
 RETURNING_FROM = 1 << 42
@@ -135,6 +137,8 @@ def _run(world: worlds.World, seed: int, steps: int,
         if number in without:
             continue
         seen[name] = seen.get(name, 0) + 1
+        if seed >= LIMITED_FROM:
+            world.limit(random.Random('speed of %d, %d' % (seed, number)))
         world.dice.seed(seed * 1000003 + number)
         world.baton.handing = dice.choice((0.0, 0.0, 0.02, 0.2))
         _ALL[name](world, dice)

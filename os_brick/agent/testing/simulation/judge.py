@@ -54,6 +54,14 @@ class Judge(world_judge.WorldJudge):
         if raid.name in self.foreign_raids:
             raise self.broke('S4: %s was changed' % raid.name)
 
+    def speed(self, raid: md.Raid) -> None:
+        self.array(raid)
+        # nothing can be looked at and written in one
+        if (raid.by_hand is not None
+                and self.kernel.now - raid.by_hand > JUST_NOW):
+            raise self.broke('the limit of %s, set by hand, was replaced'
+                             % raid.name)
+
     def connect(self, nqn: str) -> None:
         target = self.kernel.targets[nqn]
         given = {uuid for volume in self.provisioner.volumes.values()

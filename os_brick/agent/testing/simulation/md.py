@@ -87,7 +87,7 @@ class Raid(running.RunningRaid):
         free = self._free()
         if known and free:
             member.slot, member.todo = min(free), set(self.dirty)
-        member.left = self.sync_time / BLOCKS if member.todo else 1.0
+        member.left = self._pace / BLOCKS if member.todo else 1.0
         self.members.append(member)
         self.write_superblocks()
         self.changed()
@@ -129,4 +129,5 @@ class Raid(running.RunningRaid):
                             frozenset(member.flags), None if member.vanished
                             else member.medium.uuid)
                   for member in self.members), data_offset=OFFSET,
-            instance=self.instance, written=self.written)
+            instance=self.instance, written=self.written,
+            sync_speed_max=self.sync_speed_max)

@@ -57,6 +57,8 @@ class RaidState:
         together.
     :ivar moved: the last ``run`` or ``write`` has changed something beside
         the block that was written.
+    :ivar sync_speed_max: KiB a second that a copy may make, 0: no limit.
+    :ivar by_hand: when somebody who is not the agent has set that.
     """
 
     name: str
@@ -93,8 +95,16 @@ class RaidState:
     moved: bool = False
     instance: str = ''
     written: bool = False
+    sync_speed_max: int = 0
+    by_hand: float | None = None
     _roles: tuple[tuple[int, int], ...] = ()
     _unwritten: bool = False
+
+    @property
+    def _pace(self) -> float:
+        """Seconds that a whole copy takes; a limit makes it longer."""
+        return max(self.sync_time, self.component_size / 1024
+                   / self.sync_speed_max if self.sync_speed_max else 0.0)
 
     @property
     def settled(self) -> bool:

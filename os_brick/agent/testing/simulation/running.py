@@ -172,7 +172,7 @@ class RunningRaid(raid_state.RaidState):
             block = min(member.todo)
             member.todo.discard(block)
             member.medium.blocks[block] = source.medium.blocks[block]
-            member.left += self.sync_time / BLOCKS
+            member.left += self._pace / BLOCKS
         if not member.todo and self.pending is None:
             self._complete(member)
 

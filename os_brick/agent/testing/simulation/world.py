@@ -102,6 +102,21 @@ class World:
                                'none' if all_legs else 'but-one')
         self.judge.all_wait = all_legs
 
+    def limit(self, dice: random.Random) -> None:
+        """The operator limits copies, by the option or by hand, or neither.
+
+        The kernel announces none of it.
+        """
+        self.conf.set_override('resync_speed_max', dice.choice((0, 1, 2, 4)))
+        for raid in self.kernel.raids.values():
+            if dice.random() < 0.3:
+                theirs = raid.by_hand is None
+                raid.by_hand = self.kernel.now if theirs else None
+                raid.sync_speed_max = 1500 if theirs else 0
+                self.kernel.touched()
+                self.tell('somebody sets the limit of %s to %d KiB/s' % (
+                    raid.name, raid.sync_speed_max))
+
     def _populate(self) -> None:
         dice, kernel = self.dice, self.kernel
         replicas, portals = dice.choice((2, 2, 3)), dice.choice((1, 1, 2))

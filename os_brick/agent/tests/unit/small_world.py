@@ -122,6 +122,7 @@ class SmallHost:
         self.array_state = 'active'
         self.instance = ''
         self.used = True
+        self.limits: dict[str, int] = {}
         self.broken: Callable[[act.Action], None] = lambda action: None
         for number in range(1, volumes + 1):
             self.legs[number] = {'A': (0, {'in_sync'}), 'B': (1, {'in_sync'})}
@@ -163,7 +164,8 @@ class SmallHost:
             2 - in_sync, self.array_state, 'recover' if any(
                 not leg.in_sync and not leg.faulty for leg in legs)
             else 'idle', SIZE // 2, legs, instance=self.instance,
-            written=self.used)
+            written=self.used,
+            sync_speed_max=self.limits.get('md%d' % number, 0))
 
     def settle(self) -> None:
         """What md does by itself until the next pass: finish recoveries."""
@@ -242,6 +244,8 @@ class SmallHost:
             self.live[self.name(number, letter.upper())] = True
         elif isinstance(action, act.Disconnect):
             del self.live[action.controller]
+        elif isinstance(action, act.SetSyncSpeedMax):
+            self.limits[action.array] = action.kib_per_s
         elif isinstance(action, (act.FailLeg, act.RemoveLeg, act.AddLeg)):
             number, letter = self.number_and_letter(action.device)
             if isinstance(action, act.FailLeg):

@@ -14,6 +14,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import sqlite3
 from unittest import mock
@@ -122,6 +123,28 @@ class PlanTest(small_world.WorldCase):
         text = plan.as_text([one], [])
         self.assertNotIn('not replaced', text)
         self.assertIn('ask the provisioner to replace', text)
+
+    def test_the_limit_of_copies(self) -> None:
+        self.conf.set_override('resync_speed_max', 50)
+        (one,), _doubts = self.planned()
+        words = 'SetSyncSpeedMax array=md1 kib_per_s=51201 (option ' \
+            'resync_speed_max: 50 MiB/s)'
+        self.assertIn('1. %s\n' % words, plan.as_text([one], []) + '\n')
+        self.book.pause(pauses.ALL, pauses.Pause(1e12, 'cable'))
+        (one,), _doubts = self.planned()
+        self.assertEqual([(words, 'paused by the operator (cable)')], [
+            (step.what, step.held_by) for step in one.found.steps])
+        # as the pass finds it
+        self.book.resume(pauses.ALL)
+        self.host.limits['md1'] = 900
+        (one,), _doubts = self.planned()
+        self.assertEqual((), one.found.steps)
+        self.host.limits['md1'] = 0
+        self.driver.volumes[1] = dataclasses.replace(
+            self.driver.volumes[1], observe='another host heals it')
+        self.turn()
+        (one,), _doubts = self.planned()
+        self.assertEqual((), one.found.steps)
 
     def test_a_law_holds_back(self) -> None:
         snapshot = self.host.scan()

@@ -295,6 +295,24 @@ class TestStop(ServiceCase):
         agent.wait()
         self.assertIn('why', self.log.output)
 
+    def test_the_limits_are_put_back_last_and_whatever_was_before(self):
+        order: list[str] = []
+
+        def clean_up():
+            order.append('guard')
+            raise OSError('why')
+        self.guard = mock.Mock()
+        self.guard.stop = clean_up
+        agent = service.AgentService(
+            self.conf, self.one_pass, self.guard, self.stopping,
+            leave=lambda: order.append('limits'))
+        agent.start()
+        self.wait_for_a_pass()
+        self.assertEqual([], order)
+        agent.stop()
+        agent.wait()
+        self.assertEqual(['guard', 'limits'], order)
+
 
 class TestSignals(ServiceCase):
 

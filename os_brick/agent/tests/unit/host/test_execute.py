@@ -391,6 +391,8 @@ class TestCalls(ActionsCase):
                  ('send_keep_alive', 'nvme1', 1000)),
                 (act.SetFailfast('', 'md1', 'nvme1n1', False),
                  ('set_failfast', 'md1', 'nvme1n1', False)),
+                (act.SetSyncSpeedMax('', 'md1', 51201),
+                 ('set_sync_speed_max', 'md1', 51201)),
                 (act.FailLeg('', 'md1', 'nvme1n1'),
                  ('fail', 'md1', 'nvme1n1')),
                 (act.RemoveLeg('', 'md1', 'nvme1n1'),

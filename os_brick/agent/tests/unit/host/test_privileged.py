@@ -194,6 +194,20 @@ class TestCommands(PrivilegedCase):
                 self.assertIn('md127/md/dev-nvme2n1/state', str(error))
         self.assertEqual([], self.ran())
 
+    def test_the_limit_of_copies(self):
+        path = pathlib.Path(self.folder, 'md127', 'md')
+        path.mkdir(parents=True)
+        with mock.patch.object(privileged, 'BLOCK', self.folder):
+            for number, text in ((51201, '51201'), (0, 'system')):
+                privileged.set_sync_speed_max('md127', number)
+                self.assertEqual(
+                    text, path.joinpath('sync_speed_max').read_text())
+        for array, number in (('md127', -1), ('md127', 1 << 31),
+                              ('md127', '7'), ('md127', True),
+                              ('../md127', 7), ('sda', 7)):
+            self.assertRaises(commands.BadArgument,
+                              privileged.set_sync_speed_max, array, number)
+
     def test_a_controller_is_told_to_go(self):
         os.mkdir(os.path.join(self.folder, 'nvme12'))
         path = os.path.join(self.folder, 'nvme12', 'delete_controller')

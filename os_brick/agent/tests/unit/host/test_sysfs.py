@@ -160,6 +160,16 @@ class TestScan(ScanCase):
         self.assertTrue(scanner.scan().arrays[0].written)
         self.assertFalse(self.array().written)
 
+    def test_the_limit_of_copies(self) -> None:
+        """md.c, sync_max_show."""
+        self.assertIsNone(self.array().sync_speed_max)
+        scanner = sysfs.Scanner(self.host.root)
+        for text, found in (('200000 (system)\n', 0),
+                            ('51201 (local)\n', 51201), ('', None),
+                            ('51201\n', None), ('900 (system)\n', 0)):
+            self.host.set_array('md127', sync_speed_max=text)
+            self.assertEqual(found, scanner.scan().arrays[0].sync_speed_max)
+
     def test_an_array_that_is_read_only(self) -> None:
         self.assertEqual('', self.array().read_only)
         for state, locked, words in (

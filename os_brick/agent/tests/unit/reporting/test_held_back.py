@@ -75,6 +75,32 @@ class HeldBackTest(test_shown.ShownCase):
         self.assertIn('guard off;', self.look()[1])
         self.assertEqual({'DRY_RUN'}, self.codes())
 
+    def test_how_fast_copies_go_at_most(self) -> None:
+        self.conf.set_override('resync_speed_max', 50)
+        self.turn(3)
+        # as long as nothing is copied it is of no interest
+        self.assertNotIn('at most', self.look()[1])
+        self.host.legs[1]['B'] = (None, {'spare'})
+        self.turn()
+        self.assertIn('md copies 50 MiB/s at most: option resync_speed_max',
+                      self.lines('volume1'))
+        self.assertNotIn('at most', self.look('volume2')[1])
+        self.host.limits['md2'] = 2048
+        self.turn()
+        # that it is another one, nobody might think of when it matters
+        self.assertIn('md copies 2 MiB/s at most: set by somebody else, '
+                      'resync_speed_max does not count',
+                      ' '.join(self.lines('volume2')))
+        array, other = [volume['array'] for volume in self.shown()['volumes']]
+        self.assertEqual((51201 * 1024, True, 2048 * 1024, False), (
+            array['speed_limit'], array['speed_limit_ours'],
+            other['speed_limit'], other['speed_limit_ours']))
+        self.conf.set_override('resync_speed_max', 0)
+        self.turn(3)
+        self.assertNotIn('at most', self.look('volume1')[1])
+        self.assertIsNone(
+            self.shown()['volumes'][0]['array']['speed_limit'])
+
     def test_a_limit_that_delays(self) -> None:
         self.conf.set_override('max_resyncs', 1)
         self.turn()

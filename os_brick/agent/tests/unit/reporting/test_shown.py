@@ -21,6 +21,7 @@ import os
 import re
 import sqlite3
 from typing import Any
+from unittest import mock
 
 import fixtures
 import yaml
@@ -321,6 +322,18 @@ class TestStatus(ShownCase):
         self.outage()
         self.turn(4)
         for line in self.look()[1].splitlines():
+            self.assertLessEqual(len(line), 80, line)
+
+    def test_a_copy_fits_a_terminal(self) -> None:
+        long = screen.progress({
+            'action': 'recover', 'done': 999 << 30, 'total': 9999 << 30,
+            'rate': float(999 << 20), 'left': 5 * 3600.0 + 59 * 60})
+        with mock.patch.object(screen, 'progress', lambda sync: long):
+            self.host.legs[1]['B'] = (None, {'spare'})
+            self.turn()
+            lines = self.look()[1].splitlines()
+        self.assertIn('recover', ' '.join(lines))
+        for line in lines:
             self.assertLessEqual(len(line), 80, line)
 
     def test_an_agent_of_before_a_reboot(self) -> None:

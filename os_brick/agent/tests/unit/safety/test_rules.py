@@ -64,6 +64,7 @@ class RulesCase(base.BaseTestCase):
         self.controllers = [controller(number) for number in range(4)]
         self.raid_disks = 2
         self.array_state = 'active'
+        self.speed: int | None = 0
         self.contents: dict[str, superblock.Content] = {}
         self.known = frozenset[str]()
         self.silent = frozenset[str]()
@@ -72,7 +73,8 @@ class RulesCase(base.BaseTestCase):
                 ours: tuple[str, ...] = ('md1',)) -> str | None:
         array = model.Array(
             'md1', 'v', None, self.raid_disks, 0, self.array_state, 'idle',
-            32 * MIB, tuple(self.legs), data_offset=MIB)
+            32 * MIB, tuple(self.legs), data_offset=MIB,
+            sync_speed_max=self.speed)
         snapshot = snapshots.HostSnapshot(
             tuple(self.controllers), tuple(self.namespaces), (array,))
         contents = {**superblocks.contents(snapshot, array), **self.contents}
@@ -330,6 +332,20 @@ class RulesTest(RulesCase):
         self.legs[1] = leg(1, FAULTY)
         self.assert_refused('S9', flag)
         self.assert_refused('S4', flag, ours=())
+
+    def test_a_limit_of_somebody_else_is_not_replaced(self) -> None:
+        limit = act.SetSyncSpeedMax('', 'md1', 51201)
+        self.assert_allowed(limit)
+        self.assert_refused('S4', limit, ours=())
+        self.speed = 900
+        self.assert_refused('its limit has been changed', limit)
+        self.assert_allowed(act.SetSyncSpeedMax('', 'md1', 0, 900))
+        self.speed = None
+        self.assert_refused('its limit has been changed', limit)
+        # nothing waits in md for it, and no leg is touched
+        self.speed = 0
+        self.controllers[1] = controller(1, 'connecting')
+        self.assert_allowed(limit)
 
     def test_S9_the_last_path_that_waits_is_not_disconnected(self) -> None:
         """It leads to a lost leg, and is a good one's patient path too."""

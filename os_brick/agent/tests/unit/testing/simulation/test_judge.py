@@ -22,6 +22,7 @@ from oslotest import base
 
 from os_brick.agent import model
 from os_brick.agent.testing.simulation import agent
+from os_brick.agent.testing.simulation import assembly
 from os_brick.agent.testing.simulation import disk
 from os_brick.agent.testing.simulation import judge
 from os_brick.agent.testing.simulation import kernel as kernels
@@ -128,6 +129,49 @@ class DetachedTest(base.BaseTestCase):
         self.world.kernel.now += judge.REACTION + 0.1
         self.assertIn('S11: ', str(self.assertRaises(
             judge.Violation, self.world.judge.give_away, self.copy, False)))
+
+
+class LimitedTest(base.BaseTestCase):
+    """How fast md copies, and who may say so."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.world = worlds.World(random.Random(1), agent.configuration(),
+                                  folder.name)
+        self.raid = self.world.raid
+
+    def test_a_strangers_array_is_not_limited(self) -> None:
+        self.world.judge.speed(self.raid)
+        self.assertIn('S4: md9', str(self.assertRaises(
+            judge.Violation, self.world.judge.speed,
+            self.world.kernel.raids['md9'])))
+
+    def test_a_limit_set_by_hand_is_not_replaced(self) -> None:
+        self.raid.by_hand = self.world.kernel.now
+        self.world.kernel.now += judge.JUST_NOW
+        self.world.judge.speed(self.raid)
+        self.world.kernel.now += 0.1
+        self.assertIn('by hand', str(self.assertRaises(
+            judge.Violation, self.world.judge.speed, self.raid)))
+
+    def test_a_limit_delays_a_copy_and_ends_with_the_array(self) -> None:
+        def copied(limit: int) -> int:
+            self.raid.sync_speed_max = limit
+            member = self.raid.members[1]
+            member.flags, member.left = {'spare'}, 0.0
+            member.todo = set(range(md.BLOCKS))
+            for _second in range(20):
+                self.raid._recover(1.0)
+            return md.BLOCKS - len(member.todo)
+        # 32 MiB in all
+        self.assertEqual((md.BLOCKS, True), (
+            copied(0), 0 < copied(1024) < md.BLOCKS))
+        self.raid.by_hand = 1.0
+        assembly.stop(self.raid)
+        self.assertEqual((0, None), (self.raid.sync_speed_max,
+                                     self.raid.by_hand))
 
 
 class KilledTest(base.BaseTestCase):

@@ -80,8 +80,9 @@ def main() -> int:
         return commands.say(error, starting.NO_TEXT)
     except ledger.LedgerError as error:
         return commands.say(error, starting.NO_ROOM)
-    except (cfg.Error, identity.IdentityError,
-            base.ConfigurationError) as error:
+    except cfg.Error as error:
+        return commands.say(starting.wrong_value(error), starting.CONFIG)
+    except (identity.IdentityError, base.ConfigurationError) as error:
         return commands.say(error, starting.CONFIG)
     except commands.CommandError as error:
         return commands.say(error, 1)
@@ -118,14 +119,26 @@ def _read(conf: cfg.ConfigOpts, argv: list[str],
     opts.register(conf)
     conf.register_opts(more)
     has_default = os.path.exists(DEFAULT_CONFIG)
-    with starting.one_line():
-        conf(argv, project='nvme-agent', prog='nvme-agent',
-             version=version(),
-             description='Watches and heals replicated NVMe-oF volumes.',
-             epilog=commands.overview() if (
-                 {'-h', '--help'} & {*argv}) else None,
-             default_config_files=[DEFAULT_CONFIG] if has_default else [])
+    try:
+        with starting.one_line():
+            conf(argv, project='nvme-agent', prog='nvme-agent',
+                 version=version(),
+                 description='Watches and heals replicated NVMe-oF volumes.',
+                 default_config_files=[DEFAULT_CONFIG] if has_default else [])
+    except SystemExit:
+        # argparse would make one paragraph of it
+        if {'-h', '--help'} & {*argv}:
+            print('\n%s' % commands.overview())
+        raise
     opts.check(conf, more)
+
+
+def _read_again(argv: list[str], more: Sequence[cfg.Opt]) -> None:
+    """:raises starting.CannotStart: the files hold what cannot be used."""
+    try:
+        _read(cfg.ConfigOpts(), argv, more)
+    except cfg.Error as error:
+        raise starting.CannotStart(starting.wrong_value(error)) from None
 
 
 def _main(argv: list[str]) -> int:
@@ -192,7 +205,7 @@ def _main(argv: list[str]) -> int:
             service.run(
                 service.AgentService(CONF, loop.run, guard, stopping,
                                      life=life, leave=loop.leave),
-                CONF, lambda: _read(cfg.ConfigOpts(), argv, more))
+                CONF, lambda: _read_again(argv, more))
         finally:
             try:
                 driver.close()

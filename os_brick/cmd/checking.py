@@ -46,6 +46,8 @@ from os_brick import opts as brick_opts  # type: ignore[attr-defined]
 
 NOVA = ('/etc/nova/nova.conf', '/etc/nova/nova-compute.conf')
 MULTIPATH = '/sys/module/nvme_core/parameters/multipath'
+SPEED_LIMITS = ('/proc/sys/dev/raid/speed_limit_min',
+                '/proc/sys/dev/raid/speed_limit_max')
 MODULES = ('/sys/module', '/lib/modules')
 MDADM = ('/etc/mdadm.conf', '/etc/mdadm/mdadm.conf', '/etc/mdadm.conf.d',
          '/etc/mdadm/mdadm.conf.d')
@@ -80,9 +82,10 @@ def of_configuration(conf: cfg.ConfigOpts, more: Iterable[findings.Finding]
                                         secrets)):
             wrong = True
             yield one
-    for one in configuration.values(conf.host_uuid, conf.io_fail_timeout,
-                                    conf.poll_interval,
-                                    unit_file.watchdog()):
+    for one in (*configuration.values(conf.host_uuid, conf.io_fail_timeout,
+                                      conf.poll_interval,
+                                      unit_file.watchdog()),
+                *configuration.textfile(conf.metrics_textfile)):
         wrong = True
         yield one
     for one in more:
@@ -110,13 +113,17 @@ def of_host(conf: cfg.ConfigOpts) -> Iterator[findings.Finding]:
     yield from host.kernel(release)
     yield from host.modules(*_modules(release, *MODULES))
     yield from host.multipath(unit_file.content(MULTIPATH))
+    yield from host.copy_speed(conf.resync_speed_max, *(
+        unit_file.content(path) for path in SPEED_LIMITS))
     yield from host.mdadm_policy(_mdadm(MDADM))
     lock_path = conf.os_brick.lock_path
     yield from host.lock(lock_path, _unusable(lock_path), _nova(NOVA))
     yield from host.udev(udev_rule.trouble())
     for option in ('state_dir', 'run_dir'):
-        yield from host.directory(option, conf[option],
-                                  _unusable(conf[option]))
+        path = conf[option]
+        yield from host.directory(
+            option, path, _unusable(path), not os.path.exists(path)
+            and os.path.normpath(path) in unit_file.made())
 
 
 def _files(conf: cfg.ConfigOpts) -> list[str]:

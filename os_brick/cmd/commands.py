@@ -126,10 +126,11 @@ def parser(name: str) -> argparse.ArgumentParser:
 
 def overview() -> str:
     """Return the list of the sub-commands, for ``nvme-agent --help``."""
-    return 'Instead of the agent, a sub-command may be run: %s. See ' \
-        '"nvme-agent SUB-COMMAND --help".' % '; '.join(
-            '%s (%s)' % (name, module(name).SUMMARY)
-            for name in sorted(COMMANDS))
+    return '\n'.join((
+        'sub-commands, in the place of the agent:', *(
+            '  %-11s %s' % (name, module(name).SUMMARY)
+            for name in sorted(COMMANDS)),
+        '', '"nvme-agent SUB-COMMAND --help" says what one takes.'))
 
 
 def module(name: str) -> Any:

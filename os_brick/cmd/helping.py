@@ -31,7 +31,7 @@ def start() -> None:
     logging.getLogger('oslo.privsep.daemon').addFilter(words)
     os.environ.setdefault('PYTHONWARNINGS', 'ignore:::oslo_privsep.daemon')
     # it inherits that: a ^C in a terminal is for the agent alone
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         privileged.ready()
     except (Exception, SystemExit) as error:
@@ -40,5 +40,6 @@ def start() -> None:
                 words.words(error), opts.PRIVSEP_GROUP),
             starting.HELPER) from None
     finally:
-        signal.signal(signal.SIGINT, before)
         words.starting = False
+        # one that came meanwhile ends the agent now
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

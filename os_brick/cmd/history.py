@@ -64,6 +64,10 @@ def run(arguments: argparse.Namespace, read: commands.Read) -> int:
                                               arguments.volume)
     except history.HistoryError as error:
         raise commands.CommandError(str(error)) from error
+    if arguments.volume and not happened:
+        raise commands.CommandError(
+            'no sentence of that time names "%s"; the names of volumes are '
+            'in: nvme-agent status' % arguments.volume)
     for one in happened:
         print(json.dumps(dataclasses.asdict(one)) if arguments.json
               else line(one))

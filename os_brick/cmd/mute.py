@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import difflib
 import os
 import re
 
@@ -38,13 +39,49 @@ LONGEST = 30 * 86400
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('code', metavar='CODE', choices=sorted(health.CODES),
+    parser.add_argument('code', metavar='CODE', type=code,
+                        choices=sorted(health.CODES),
                         help='one of: nvme-agent health --codes')
     parser.add_argument('volume', metavar='VOLUME', nargs='?', default='',
-                        help='alias of the volume; without: for all')
+                        help='name of the array, or UUID of the volume; '
+                        'without: for all')
     parser.add_argument('--for', dest='seconds', type=duration,
                         default=4 * 3600.0, metavar='TIME',
                         help='90s, 30m, 4h (as without), 2d; at most 30d')
+
+
+def code(text: str) -> str:
+    """Return the health code.
+
+    :raises argparse.ArgumentTypeError: it is none.
+    """
+    known = sorted(health.CODES)
+    if text.upper() in known:
+        return text.upper()
+    near = difflib.get_close_matches(text.upper(), known, 1, 0.6)
+    raise argparse.ArgumentTypeError(
+        'there is no health code "%s"%s; see nvme-agent health --codes' % (
+            text, '; is %s meant?' % near[0] if near else ''))
+
+
+def named(path: str, volume: str) -> str:
+    """Return the alias of a volume that is given so or by its UUID.
+
+    Where there is no state file, nobody knows better than the operator.
+
+    :raises commands.CommandError: the agent does not list it.
+    """
+    try:
+        content = viewing.load(path)
+    except viewing.Unknown:
+        return volume
+    for one in content['volumes']:
+        if volume in (one['alias'], one['uuid']):
+            return str(one['alias'])
+    raise commands.CommandError('there is no volume "%s"; the agent knows: %s'
+                                % (volume, ', '.join(sorted(
+                                    one['alias'] for one
+                                    in content['volumes'])) or 'none'))
 
 
 def duration(text: str) -> float:
@@ -65,10 +102,10 @@ def duration(text: str) -> float:
 def run(arguments: argparse.Namespace, read: commands.Read) -> int:
     conf = read()
     now = clocks.HOST.wall()
-    how_bad = weights(os.path.join(conf.run_dir, showing.STATE_FILE),
-                      arguments.code)
-    mute = mutes.Mute(arguments.code, arguments.volume,
-                      now + arguments.seconds, how_bad)
+    state = os.path.join(conf.run_dir, showing.STATE_FILE)
+    volume = arguments.volume and named(state, arguments.volume)
+    mute = mutes.Mute(arguments.code, volume, now + arguments.seconds,
+                      weights(state, arguments.code))
     change(conf.state_dir, mute.code, mute.volume, now, (mute,))
     print('%s%s is muted for %s, from the next pass of the agent on' % (
         mute.code, mute.volume and ' of ' + mute.volume,
@@ -86,6 +123,14 @@ def weights(path: str, code: str) -> dict[str, int]:
             if one['code'] == code}
 
 
+def kept(state_dir: str, now: float) -> list[str]:
+    """Return what is muted, in words."""
+    found = mutes.load(shown.read(os.path.join(
+        state_dir, showing.MUTES_FILE)) or [])
+    return [one.code + (one.volume and ' of ' + one.volume)
+            for one in found if one.until > now]
+
+
 def change(state_dir: str, code: str, volume: str, now: float,
            more: tuple[mutes.Mute, ...] = ()) -> bool:
     """Drop the mute of a code and volume, and those that are over; add some.
@@ -94,13 +139,23 @@ def change(state_dir: str, code: str, volume: str, now: float,
     :raises commands.CommandError: the file cannot be used.
     """
     path = os.path.join(state_dir, showing.MUTES_FILE)
+    if not os.path.isdir(state_dir):
+        raise commands.CommandError(
+            'there is no directory %s (option state_dir): the agent has not '
+            'run here, or you may not look there' % state_dir)
     try:
         kept = mutes.load(shown.read(path) or [])
         left = [mute for mute in kept if mute.until > now
                 and (mute.code, mute.volume) != (code, volume)]
         shown.write(path, [dataclasses.asdict(mute)
                            for mute in (*left, *more)])
-    except (OSError, ValueError, shown.Unreadable) as error:
+    except OSError as error:
+        raise commands.CommandError('%s (option state_dir) cannot be '
+                                    'written: %s' % (path, error.strerror)
+                                    ) from error
+    except shown.Unreadable as error:
+        raise commands.CommandError(str(error)) from error
+    except ValueError as error:
         raise commands.CommandError('%s: %s' % (path, error)) from error
     return any((mute.code, mute.volume) == (code, volume)
                and mute.until > now for mute in kept)

@@ -24,7 +24,9 @@ import fcntl
 import io
 import logging as std_logging
 import os
+import re
 import stat
+import sys
 import threading
 import time
 from typing import TextIO
@@ -55,6 +57,19 @@ SECOND = os.EX_TEMPFAIL
 CONFIG = os.EX_CONFIG
 
 #: Starting again would not help: the unit does not (a test compares them).
+_VALUE = re.compile(r'Value for option (?P<name>\S+)(?: from (?P<where>.*?))?'
+                    r' is not valid: (?P<why>.*)')
+_DETAIL = re.compile(r"detail='([^']*)'")
+_UNPARSED = re.compile(r'Failed to parse (?P<path>.*): at (?P=path):'
+                       r'(?P<line>[0-9]+), (?P<why>.*)')
+#: What Python, or a regular expression, says of a value, and what that means.
+_WORDS = (
+    (re.compile(r"invalid literal for int\(\) with base 10: (.*)"),
+     r'\1 is no whole number'),
+    (re.compile(r"could not convert string to float: (.*)"),
+     r'\1 is no number'),
+    (re.compile(r"Value ('.*') doesn't match regex .*"),
+     r'\1 is not written as it has to be; see agent.conf.sample'))
 LASTING = (USAGE, NO_TEXT, NO_FILE, CONFIG)
 #: Directories that must not depend on where the agent is started.
 PATHS = (('state_dir', None), ('run_dir', None),
@@ -93,9 +108,14 @@ def look_at_files(argv: list[str], default: str) -> None:
     if not named.config_file and not named.config_dir:
         if not os.path.exists(default):
             raise CannotStart('there is no %s, and no --config-file was '
-                              'given; see agent.conf.sample' % default,
-                              NO_FILE)
+                              'given; see %s' % (default, sample()), NO_FILE)
         look_at_file(default)
+
+
+def sample() -> str:
+    """Return where the sample of a configuration is."""
+    path = os.path.join(sys.prefix, 'etc', 'nvme-agent', 'agent.conf.sample')
+    return path if os.path.exists(path) else 'agent.conf.sample'
 
 
 def look_at_file(path: str) -> None:
@@ -146,6 +166,27 @@ def one_line() -> Iterator[None]:
         last = (said.getvalue().strip() or 'wrong').splitlines()[-1]
         raise CannotStart('%s; see --help' % last.partition(
             ': error: ')[2], USAGE) from None
+
+
+def wrong_value(error: Exception) -> str:
+    """Return what is wrong with a configuration, in an operator's words.
+
+    oslo.config says it in its own, with the name of its Python object for the
+    place.
+    """
+    text = ' '.join(str(error).split())
+    found = _VALUE.match(text)
+    if found is not None:
+        where, why = found['where'], found['why']
+        for pattern, words in _WORDS:
+            why = pattern.sub(words, why)
+        path = _DETAIL.search(where)
+        return 'option %s%s: %s' % (
+            found['name'], ' in ' + path[1] if path else '', why)
+    found = _UNPARSED.match(text)
+    return text if found is None else (
+        'the configuration file %s, line %s: %s' % (
+            found['path'], found['line'], found['why']))
 
 
 def look_at_values(conf: cfg.ConfigOpts) -> None:

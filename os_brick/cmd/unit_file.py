@@ -23,7 +23,6 @@ UNIT = 'nvme-agent.service'
 DIRECTORIES = ('/etc/systemd/system', '/run/systemd/system',
                '/usr/local/lib/systemd/system', '/usr/lib/systemd/system',
                '/lib/systemd/system')
-_WATCHDOG = re.compile(r'^\s*WatchdogSec\s*=\s*(.*?)\s*$', re.M)
 #: systemd.time(7); what has no unit is seconds.
 _UNITS = {'usec': 1e-6, 'us': 1e-6, 'msec': 1e-3, 'ms': 1e-3, '': 1.0,
           's': 1.0, 'sec': 1.0, 'second': 1.0, 'seconds': 1.0, 'm': 60.0,
@@ -35,6 +34,25 @@ _SPAN = re.compile(r'\s*([0-9]+(?:\.[0-9]+)?)\s*([a-z]*)')
 
 def watchdog(directories: Sequence[str] = DIRECTORIES) -> float:
     """Return WatchdogSec= of the unit and its drop-ins, 0: none is set."""
+    return seconds((['', *_values('WatchdogSec', directories)])[-1])
+
+
+def made(directories: Sequence[str] = DIRECTORIES) -> set[str]:
+    """Return the directories that systemd makes for the unit."""
+    found: set[str] = set()
+    for name, above in (('StateDirectory', '/var/lib'),
+                        ('RuntimeDirectory', '/run')):
+        for value in _values(name, directories):
+            # an empty one takes back those before it
+            found = {path for path in found if value
+                     or not path.startswith(above + '/')}
+            found |= {os.path.join(above, word.partition(':')[0])
+                      for word in value.split()}
+    return found
+
+
+def _values(name: str, directories: Sequence[str]) -> list[str]:
+    """Return what the unit and its drop-ins say of a setting, in order."""
     main = next((path for path in (os.path.join(one, UNIT)
                                    for one in directories)
                  if os.path.exists(path)), None)
@@ -42,12 +60,12 @@ def watchdog(directories: Sequence[str] = DIRECTORIES) -> float:
     for one in reversed(directories):
         drop_ins |= {os.path.basename(path): path for path in glob.glob(
             os.path.join(glob.escape(one), UNIT + '.d', '*.conf'))}
-    found = ''
+    found: list[str] = []
+    pattern = re.compile(r'^[ \t]*%s[ \t]*=[ \t]*(.*?)[ \t]*$' % name, re.M)
     for path in ([main] if main else []) + [
             drop_ins[name] for name in sorted(drop_ins)]:
-        for value in _WATCHDOG.findall(content(path) or ''):
-            found = value
-    return seconds(found)
+        found += pattern.findall(content(path) or '')
+    return found
 
 
 def seconds(span: str) -> float:

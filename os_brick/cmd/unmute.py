@@ -24,15 +24,18 @@ SUMMARY = 'count a health code again'
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('code', metavar='CODE', choices=sorted(health.CODES))
+    parser.add_argument('code', metavar='CODE', type=mute.code,
+                        choices=sorted(health.CODES),
+                        help='one of: nvme-agent health --codes')
     parser.add_argument('volume', metavar='VOLUME', nargs='?', default='',
                         help='as it was given to nvme-agent mute')
 
 
 def run(arguments: argparse.Namespace, read: commands.Read) -> int:
     what = arguments.code + (arguments.volume and ' of ' + arguments.volume)
-    if not mute.change(read().state_dir, arguments.code, arguments.volume,
-                       clocks.HOST.wall()):
-        raise commands.CommandError('%s is not muted' % what)
+    state_dir, now = read().state_dir, clocks.HOST.wall()
+    if not mute.change(state_dir, arguments.code, arguments.volume, now):
+        raise commands.CommandError('%s is not muted; muted are: %s' % (
+            what, ', '.join(mute.kept(state_dir, now)) or 'none'))
     print('%s counts again, from the next pass of the agent on' % what)
     return 0

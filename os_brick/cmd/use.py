@@ -18,6 +18,7 @@ its next pass.  Nothing on this host is touched.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 
 from oslo_config import cfg
 
@@ -51,8 +52,8 @@ def choose(conf: cfg.ConfigOpts, name: str, replica: str) -> str:
     try:
         volume = operator_word.volume(list(store.volumes().values()),
                                       name)
-        uuid = _uuid(replica)
         known = store.records(volume.uuid)
+        uuid = _uuid(replica, sorted(known))
         if uuid not in known:
             raise commands.CommandError(
                 'volume %s has no replica %s here; it has: %s' % (
@@ -65,9 +66,10 @@ def choose(conf: cfg.ConfigOpts, name: str, replica: str) -> str:
             % (volume.alias, uuid))
 
 
-def _uuid(text: str) -> str:
+def _uuid(text: str, known: Sequence[str]) -> str:
     try:
         return model.normalise_uuid(text)
     except ValueError:
         raise commands.CommandError(
-            '"%s" is no UUID of a replica' % text) from None
+            '"%s" is no UUID of a replica; the volume has: %s' % (
+                text, ', '.join(known) or 'none')) from None

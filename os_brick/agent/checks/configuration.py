@@ -80,6 +80,15 @@ def mode(path: str, bits: int, secrets: Collection[str]
             'chmod o-r %s, with the group nvme-agent' % path)
 
 
+def textfile(path: str) -> Iterator[findings.Finding]:
+    """:param path: ``metrics_textfile``."""
+    if path and not (path.startswith('/') and path.endswith('.prom')):
+        yield findings.warning(
+            ABOUT, 'option metrics_textfile: %s: node_exporter will not find '
+            'it' % path, 'give the whole path, in the directory of its '
+            'textfile collector, and a name that ends in .prom')
+
+
 def values(host_uuid: str, io_fail_timeout: float, poll_interval: float,
            watchdog: float) -> Iterator[findings.Finding]:
     """Find values that are allowed and will not do what is expected.

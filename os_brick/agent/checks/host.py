@@ -125,6 +125,29 @@ def mdadm_policy(files: Mapping[str, str]) -> Iterator[findings.Finding]:
                     '(path=, or type=)')
 
 
+def copy_speed(wanted: int, least: str | None, most: str | None
+               ) -> Iterator[findings.Finding]:
+    """:param wanted: ``resync_speed_max``, in MiB a second; 0: none.
+
+    :param least: and ``most``: md's own limits for all arrays, in KiB.
+    """
+    words = [(text or '').strip() for text in (least, most)]
+    low, high = (int(word) if word.isdigit() else None for word in words)
+    if wanted and low is not None and wanted * 1024 <= low:
+        yield findings.warning(
+            ABOUT, 'resync_speed_max is %d MiB/s, and md copies with '
+            '%d KiB/s at least (dev.raid.speed_limit_min): the option has no '
+            'effect' % (wanted, low),
+            'sysctl -w dev.raid.speed_limit_min=1000, and see who sets it in '
+            '/etc/sysctl.d')
+    elif wanted and high is not None and wanted * 1024 > high:
+        yield findings.warning(
+            ABOUT, 'resync_speed_max is %d MiB/s, which lets the arrays of '
+            'the agent copy faster than the %d KiB/s that this host has for '
+            'all of them (dev.raid.speed_limit_max)' % (wanted, high),
+            'lower it, or leave it out, if that is not meant')
+
+
 def helper(trouble: str) -> Iterator[findings.Finding]:
     """:param trouble: why it cannot be started, '' if it can."""
     yield findings.failure(
@@ -162,10 +185,18 @@ def udev(trouble: str) -> Iterator[findings.Finding]:
             trouble) else findings.fine(ABOUT, 'the udev rule is there')
 
 
-def directory(option: str, path: str, trouble: str
+def directory(option: str, path: str, trouble: str, made: bool
               ) -> Iterator[findings.Finding]:
-    """:param trouble: why it cannot be used, '' if it can."""
-    yield findings.failure(
-        ABOUT, 'option %s: %s: %s' % (option, path, trouble),
-        'make it, owned by nvme-agent') if trouble else findings.fine(
-            ABOUT, '%s %s' % (option, path))
+    """:param trouble: why it cannot be used, '' if it can.
+
+    :param made: it is not there, and the agent's unit makes it.
+    """
+    if made:
+        yield findings.fine(ABOUT, '%s %s: the unit makes it when it starts'
+                            % (option, path))
+    elif trouble:
+        yield findings.failure(
+            ABOUT, 'option %s: %s: %s' % (option, path, trouble),
+            'make it, owned by nvme-agent')
+    else:
+        yield findings.fine(ABOUT, '%s %s' % (option, path))

@@ -52,6 +52,14 @@ class ConfigurationTest(base.BaseTestCase):
                 self.assertIs(findings.Code.FAILURE, one.code)
                 self.assertIn('chmod', one.remedy)
 
+    def test_where_metrics_are_written(self) -> None:
+        for path in ('foo', 'foo.prom', '/var/lib/foo'):
+            found, = configuration.textfile(path)
+            self.assertIs(findings.Code.WARNING, found.code)
+            self.assertIn('metrics_textfile: %s:' % path, found.details)
+        for path in ('', '/var/lib/foo.prom'):
+            self.assertEqual([], list(configuration.textfile(path)))
+
     def test_values(self) -> None:
         for values, words in (
                 (('banana', 1.0, 30.0, 300.0), 'banana'),
@@ -92,12 +100,28 @@ class HostTest(base.BaseTestCase):
                 (host.lock('/a', '', None), 0, 'not read'),
                 (host.udev('no rule'), 1, 'no rule'),
                 (host.udev(''), 0, 'is there'),
-                (host.directory('run_dir', '/r', 'no'), 2, 'run_dir: /r'),
-                (host.directory('run_dir', '/r', ''), 0, '/r')):
+                (host.directory('run_dir', '/r', 'no', False), 2,
+                 'run_dir: /r'),
+                (host.directory('run_dir', '/r', '', False), 0, '/r'),
+                (host.directory('run_dir', '/r', 'no', True), 0,
+                 'run_dir /r: the unit makes it')):
             worst = max(found, key=lambda one: one.code)
             self.assertEqual(code, worst.code, str(worst))
             self.assertIn(words, worst.details)
             self.assertEqual(bool(code), bool(worst.remedy))
+
+    def test_how_fast_md_copies(self) -> None:
+        for wanted, least, most, words in (
+                (1, '1024\n', '200000\n', 'md copies with 1024 KiB/s at least'),
+                (1, '50000', '200000', 'has no effect'),
+                (196, '1000', '200000', 'faster than the 200000 KiB/s')):
+            found, = host.copy_speed(wanted, least, most)
+            self.assertIs(findings.Code.WARNING, found.code)
+            self.assertIn(words, found.details)
+        for fine in ((0, '50000', '1000'), (1, '1000', '200000'),
+                     (195, '1000', '199680'), (50, None, None),
+                     (50, '', 'x')):
+            self.assertEqual([], list(host.copy_speed(*fine)))
 
     def test_what_mdadm_may_do(self) -> None:
         for content, found in (

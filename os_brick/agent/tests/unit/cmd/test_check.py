@@ -20,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from unittest import mock
 
 import fixtures
 from oslotest import base
@@ -279,6 +280,37 @@ class HostTest(command_case.CommandCase):
                     stream.write(text)
             self.assertEqual(expected, unit_file.watchdog([etc, lib]),
                              str(path))
+
+    def test_the_directories_that_systemd_makes(self) -> None:
+        """Before its first start, and while it is stopped, none is there."""
+        etc, lib = (os.path.join(self.folder, name) for name in ('etc', 'lib'))
+        self.assertEqual(set(), unit_file.made([etc, lib]))
+        for path, text, expected in (
+                ((lib, unit_file.UNIT), '[Service]\nRuntimeDirectory=a b:c\n'
+                 'RuntimeDirectoryMode=0755\nStateDirectory=a\n',
+                 {'/run/a', '/run/b', '/var/lib/a'}),
+                ((etc, unit_file.UNIT + '.d', 'a.conf'), 'StateDirectory=d\n',
+                 {'/run/a', '/run/b', '/var/lib/a', '/var/lib/d'}),
+                ((etc, unit_file.UNIT + '.d', 'b.conf'),
+                 'RuntimeDirectory=\nRuntimeDirectory=e\n',
+                 {'/run/e', '/var/lib/a', '/var/lib/d'})):
+            name = os.path.join(*path)
+            os.makedirs(os.path.dirname(name), exist_ok=True)
+            with open(name, 'w', encoding='ascii') as stream:
+                stream.write(text)
+            self.assertEqual(expected, unit_file.made([etc, lib]))
+
+    def test_a_directory_that_the_unit_will_make(self) -> None:
+        away = os.path.join(self.folder, 'away')
+        conf = small_world.configuration(state_dir=away, run_dir=away)
+        conf.set_override('lock_path', self.folder, 'os_brick')
+        for made, expected in (({away}, []), (set(), [
+                findings.Code.FAILURE] * 2)):
+            with mock.patch.object(unit_file, 'made', lambda: made):
+                self.assertEqual(expected, [
+                    one.code for one in checking.of_host(conf)
+                    if away in one.details
+                    and one.code is not findings.Code.SUCCESS])
 
     def test_spans(self) -> None:
         for span, seconds in (('', 0), ('0', 0), ('300', 300), ('2m', 120),

@@ -51,7 +51,8 @@ class TestCommand(command_case.CommandCase):
     def test_help(self):
         ended = self.run_agent('--help')
         self.assertEqual(0, ended.returncode, ended.stderr)
-        for word in ('nvme-agent', '--config-file', '--version', 'heals'):
+        for word in ('nvme-agent', '--config-file', '--version', 'heals',
+                     '\n  status      show the volumes'):
             self.assertIn(word, ended.stdout)
 
     def test_version(self):

@@ -37,7 +37,8 @@ class UseTest(small_world.WorldCase):
         for words, expected in (
                 (('volume9', B), 'no volume "volume9"; the agent knows: '
                                  'volume1'),
-                (('volume1', 'x'), '"x" is no UUID'),
+                (('volume1', 'x'), '"x" is no UUID of a '
+                 'replica; the volume has: %s, %s' % (A, B)),
                 (('volume1', small_world.uuid(2, 'a')), 'it has: %s' % A)):
             error = self.assertRaises(commands.CommandError, use.choose,
                                       self.conf, *words)

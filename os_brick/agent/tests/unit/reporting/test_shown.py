@@ -14,7 +14,9 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
+import io
 import json
 import logging
 import os
@@ -40,6 +42,7 @@ from os_brick.agent.store import ledger
 from os_brick.agent.tests.unit import small_world
 from os_brick.agent.tests.unit import superblocks
 from os_brick.agent.vendors import base
+from os_brick.cmd import commands
 from os_brick.cmd import health as health_command
 from os_brick.cmd import history as history_command
 from os_brick.cmd import mute
@@ -448,6 +451,49 @@ class TestMute(ShownCase):
         self.assertTrue(mute.change(self.folder, arguments.code, '', 0.0))
         self.assertFalse(mute.change(self.folder, arguments.code, '', 0.0))
 
+    def test_a_code_that_is_none(self) -> None:
+        self.assertEqual('GUARD_OFF', mute.code('guard_off'))
+        for text, words in (('DEGRADED', 'is ARRAY_DEGRADED meant?'),
+                            ('BANANA', '"BANANA"; see nvme-agent health')):
+            self.assertIn(words, str(self.assertRaises(
+                argparse.ArgumentTypeError, mute.code, text)))
+
+    def run_it(self, module: Any, *words: str) -> str:
+        out = io.StringIO()
+        with contextlib.redirect_stdout(out):
+            module.run(self.parsed(module, *words), lambda: self.conf)
+        return out.getvalue()
+
+    def test_a_volume_that_is_misspelt(self) -> None:
+        self.turn()
+        error = self.assertRaises(commands.CommandError, self.run_it, mute,
+                                  'ARRAY_DEGRADED', 'volum1')
+        self.assertEqual('there is no volume "volum1"; the agent knows: '
+                         'volume1', str(error))
+        # findings are of aliases
+        for name in ('volume1', small_world.uuid(1, 'f')):
+            self.assertIn('ARRAY_DEGRADED of volume1 is muted',
+                          self.run_it(mute, 'ARRAY_DEGRADED', name))
+        error = self.assertRaises(commands.CommandError, self.run_it, unmute,
+                                  'ARRAY_DEGRADED')
+        self.assertEqual('ARRAY_DEGRADED is not muted; muted are: '
+                         'ARRAY_DEGRADED of volume1', str(error))
+        os.unlink(os.path.join(self.folder, showing.STATE_FILE))
+        self.assertIn('of volum1 is muted', self.run_it(
+            mute, 'ARRAY_DEGRADED', 'volum1'))
+
+    def test_where_no_agent_has_run(self) -> None:
+        self.conf.set_override('state_dir', '/nonexistent')
+        error = self.assertRaises(commands.CommandError, self.run_it, mute,
+                                  'GUARD_OFF')
+        self.assertIn('there is no directory /nonexistent (option state_dir)',
+                      str(error))
+        self.conf.set_override('state_dir', '/proc')
+        error = self.assertRaises(commands.CommandError, self.run_it, mute,
+                                  'GUARD_OFF')
+        self.assertIn('/proc/mutes.json (option state_dir) cannot be written: '
+                      'No such file', str(error))
+
     def test_a_file_that_makes_no_sense(self) -> None:
         path = os.path.join(self.folder, showing.MUTES_FILE)
         for content in ('{}', '[1]', '[{}]', '[{"code": "X", "volume": "",'
@@ -507,6 +553,26 @@ class TestHistory(ShownCase):
         for text in ('', 'soon', '2030-02-31'):
             self.assertRaises(argparse.ArgumentTypeError,
                               history_command.since, text)
+
+    def test_a_volume_that_nothing_names(self) -> None:
+        """A misspelt name looks like a volume to which nothing happened."""
+        self.conf.set_override('state_dir', self.folder)
+        self.catch()
+        self.turn()
+        error = self.assertRaises(
+            commands.CommandError, history_command.run,
+            self.parsed(history_command, 'volum1'), lambda: self.conf)
+        self.assertIn('names "volum1"; the names of volumes are in: '
+                      'nvme-agent status', str(error))
+        out = io.StringIO()
+        with contextlib.redirect_stdout(out):
+            self.assertEqual(0, history_command.run(
+                self.parsed(history_command, 'volume1'), lambda: self.conf))
+            # nothing at all has happened: that is no mistake
+            self.assertEqual(0, history_command.run(
+                self.parsed(history_command, '--since', '2099-01-01'),
+                lambda: self.conf))
+        self.assertIn('volume1', out.getvalue())
 
     def test_it_is_bounded(self) -> None:
         book = history.History(os.path.join(self.folder, 'short'), 3)

@@ -32,6 +32,7 @@ from collections.abc import Sequence
 import difflib
 import importlib
 import logging
+import os
 import sys
 from typing import Any
 
@@ -55,6 +56,9 @@ COMMANDS = {
     'unmute': 'os_brick.cmd.unmute',
     'use': 'os_brick.cmd.use',
 }
+#: What is said where something is not there for an ordinary user.
+_DENIED = ('Permission denied', 'unable to open database file',
+           'you may not look there')
 Read = Callable[[], cfg.ConfigOpts]
 
 
@@ -64,8 +68,10 @@ class CommandError(Exception):
 
 def say(why: object, status: int) -> int:
     """Say in one line why something was not done; return the status."""
-    journal.say('nvme-agent: %s' % ' '.join(str(why).split()), logging.ERROR,
-                sys.stderr)
+    text = ' '.join(str(why).split())
+    if os.geteuid() and any(words in text for words in _DENIED):
+        text += '; run it as root, or as the agent\'s user'
+    journal.say('nvme-agent: %s' % text, logging.ERROR, sys.stderr)
     return status
 
 

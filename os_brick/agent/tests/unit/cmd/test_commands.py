@@ -16,6 +16,8 @@ from __future__ import annotations
 import contextlib
 import importlib
 import io
+import os
+from unittest import mock
 
 from oslo_config import cfg
 from oslotest import base
@@ -79,6 +81,22 @@ class CommandsTest(base.BaseTestCase):
         self.assertEqual(
             "read with ['--config-file', '/f', '--config-dir', '/d']",
             str(error))
+
+    def test_who_is_to_run_it(self) -> None:
+        for user, why, hint in (
+                (1000, '/x/agent.sqlite: Permission denied', True),
+                (1000, 'unable to open database file', True),
+                (1000, 'no /x (option state_dir): the agent has not run here, '
+                 'or you may not look there', True),
+                (1000, 'disk full', False),
+                (0, '/x/agent.sqlite: Permission denied', False)):
+            out = io.StringIO()
+            with mock.patch.object(os, 'geteuid', lambda: user), \
+                    contextlib.redirect_stderr(out):
+                self.assertEqual(73, commands.say(why, 73))
+            self.assertEqual('nvme-agent: %s%s\n' % (
+                why, "; run it as root, or as the agent's user"
+                if hint else ''), out.getvalue())
 
     def test_a_wrong_command_line(self) -> None:
         error = self.assertRaises(starting.CannotStart, self.run_it, 'use',

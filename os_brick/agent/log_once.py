@@ -70,6 +70,8 @@ class LogOnce:
         self._said: dict[str, str] = {}
         # what was said since ``begin``; None: nobody calls that
         self._texts: set[str] | None = None
+        # the same, of every level that is worth an operator's look
+        self._just: list[str] = []
 
     def begin(self) -> None:
         """Of what is said with the same words from now on, one is a warning.
@@ -77,7 +79,11 @@ class LogOnce:
         A target that dies is a trouble of each volume on it: the others are
         said a level below.
         """
-        self._texts = set()
+        self._texts, self._just = set(), []
+
+    def just_said(self, words: str) -> bool:
+        """Whether these words were part of a trouble since ``begin``."""
+        return any(words in text for text in self._just)
 
     def trouble(self, subject: str, text: str,
                 level: int = logging.WARNING,
@@ -89,6 +95,8 @@ class LogOnce:
         if self._said.get(subject) == text:
             return False
         self._said[subject] = text
+        if level >= logging.WARNING:
+            self._just.append(text)
         if self._texts is not None and level == logging.WARNING:
             if text in self._texts:
                 level = logging.INFO

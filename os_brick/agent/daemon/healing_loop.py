@@ -113,7 +113,7 @@ class HealingLoop:
         self._show = show
         self._expiry = expiry.Expiry(driver, self._outbox, clock)
         self._sources = showing.Sources(self._knowledge, self._outbox, store,
-                                        self._expiry)
+                                        self._expiry, log)
         self._last = healing_pass.Pass()
         self._passes = 0
         self._publish(self._knowledge.learnt())

@@ -23,6 +23,7 @@ import dataclasses
 import logging
 import os
 import sqlite3
+from typing import Any
 
 from oslo_config import cfg
 
@@ -65,6 +66,7 @@ class Sources:
     way: outbox.Outbox
     store: ledger.Ledger
     ends: expiry.Expiry
+    said: log_once.LogOnce
 
 
 class Showing:
@@ -107,11 +109,13 @@ class Showing:
         self._rates: dict[str, float] = {}
         self._welcomed = False
         self._said: set[tuple[str, str]] = set()
+        self._just_said: Callable[[str], bool] = lambda words: False
 
     def show(self, this: healing_pass.Pass, served: Iterable[outbox.Served],
              sources: Sources) -> None:
         """Show what a pass has found out; it fails never."""
         self._passes['ended'] += 1
+        self._just_said = sources.said.just_said
         with self._log_once.sheltered('showing the state'):
             self._show(self._facts(this, served, sources))
 
@@ -186,13 +190,21 @@ class Showing:
         now = {(one['code'], one['volume']): one for one in made['findings']
                if one['muted_until'] is None
                and one['severity'] != health.INFO}
-        lines = [self._told(code, _LEVELS[now[code, volume]['severity']],
-                            changes.came(now[code, volume]))
-                 for code, volume in sorted(now.keys() - self._said)]
+        lines = [self._came(now[one]) for one in sorted(
+            now.keys() - self._said)]
         lines += [self._told(code, logging.INFO, changes.went(code, volume))
                   for code, volume in sorted(self._said - now.keys())]
         log_once.say_together(lines)
         self._said = set(now)
+
+    def _came(self, finding: Mapping[str, Any]) -> log_once.Line:
+        """Where the pass has just said why, the log has what it means."""
+        code, event = finding['code'], changes.came(finding)
+        said = self._told(code, _LEVELS[finding['severity']], event)
+        if not self._just_said(finding['text']):
+            return said
+        return dataclasses.replace(said, text=changes.came({
+            **finding, 'text': health.CODES[code].meaning}).message)
 
     def _told(self, code: str, level: int, event: model.Event
               ) -> log_once.Line:

@@ -31,6 +31,7 @@ import yaml
 from os_brick.agent.daemon import chronicle
 from os_brick.agent.daemon import healing_loop
 from os_brick.agent.daemon import showing
+from os_brick.agent import log_once
 from os_brick.agent import model
 from os_brick.agent.reporting import health
 from os_brick.agent.reporting import metrics
@@ -165,10 +166,36 @@ class TestStateFile(ShownCase):
                       self.log.output)
 
     def test_each_finding_is_said_once(self) -> None:
+        self.turn()
+        self.lose()
+        self.turn(3)
+        # why was not said before
+        self.assertEqual(1, self.log.output.count(
+            'ARRAY_DEGRADED, volume volume1: 1 of 2 copies are good'))
+
+    def test_the_log_does_not_say_why_twice(self) -> None:
         self.outage()
         self.turn(3)
         self.assertEqual(1, self.log.output.count(
-            'PROVISIONER_UNREACHABLE: 192.0.2.99'))
+            'PROVISIONER_UNREACHABLE: the provisioner does not answer, or not '
+            'as it should'))
+        self.assertNotIn('UNREACHABLE: 192.0.2.99', self.log.output)
+        # who is shown it, or told as an event, has not read the log
+        self.assertIn('PROVISIONER_UNREACHABLE: 192.0.2.99 does not answer',
+                      self.look()[1])
+        told = [one['text'] for one in self.shown()['findings']]
+        self.assertEqual(['192.0.2.99 does not answer'], told)
+        # in a later pass it was said long ago
+        log = log_once.LogOnce()
+        log.begin()
+        log.trouble('x', 'it is so. Advice')
+        self.assertTrue(log.just_said('it is so'))
+        self.assertFalse(log.just_said('it is not'))
+        log.begin()
+        log.trouble('x', 'it is so. Advice')
+        log.trouble('y', 'it is new', logging.INFO)
+        self.assertFalse(log.just_said('it is so'))
+        self.assertFalse(log.just_said('it is new'))
 
     def test_an_outage(self) -> None:
         self.turn()

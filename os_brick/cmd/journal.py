@@ -56,6 +56,28 @@ def say(text: str, level: int, stream: TextIO) -> None:
     print(marked(text, level) if connected(stream) else text, file=stream)
 
 
+class Once(logging.Formatter):
+    """Keeps oslo.log from appending the exception that is being handled.
+
+    What the agent says has it in its words (oslo_log.formatters,
+    _get_error_summary: a ValueError that is handled is none of its business).
+    """
+
+    _OURS = ('os_brick.agent', 'os_brick.cmd', '__main__')
+
+    def __init__(self, inner: logging.Formatter) -> None:
+        super().__init__()
+        self._inner = inner
+
+    def format(self, record: logging.LogRecord) -> str:
+        if not record.name.startswith(self._OURS):
+            return self._inner.format(record)
+        try:
+            raise ValueError
+        except ValueError:
+            return self._inner.format(record)
+
+
 class _Marked(logging.Formatter):
 
     def __init__(self, inner: logging.Formatter) -> None:
@@ -69,6 +91,7 @@ class _Marked(logging.Formatter):
 def mark_log() -> None:
     """Let the log's lines, once it is set up, have what belongs to them."""
     for handler in logging.getLogger().handlers:
+        handler.setFormatter(Once(handler.formatter or logging.Formatter()))
         if isinstance(handler, handlers.OSJournalHandler):
             ours = (log_fields.PREFIX + name
                     for name in ('event', *log_fields.NAMES))
@@ -77,5 +100,5 @@ def mark_log() -> None:
                 *handler.custom_fields, *ours)
         if isinstance(handler, logging.StreamHandler) and connected(
                 handler.stream):
-            handler.setFormatter(_Marked(handler.formatter
-                                         or logging.Formatter()))
+            assert handler.formatter is not None
+            handler.setFormatter(_Marked(handler.formatter))

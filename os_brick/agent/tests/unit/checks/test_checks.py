@@ -112,7 +112,7 @@ class HostTest(base.BaseTestCase):
 
     def test_how_fast_md_copies(self) -> None:
         for wanted, least, most, words in (
-                (1, '1024\n', '200000\n', 'md copies with 1024 KiB/s at least'),
+                (1, '1024\n', '200000\n', 'copies with 1024 KiB/s at least'),
                 (1, '50000', '200000', 'has no effect'),
                 (196, '1000', '200000', 'faster than the 200000 KiB/s')):
             found, = host.copy_speed(wanted, least, most)

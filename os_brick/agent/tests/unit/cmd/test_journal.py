@@ -19,6 +19,9 @@ import os
 import tempfile
 from unittest import mock
 
+from oslo_config import cfg
+from oslo_log import formatters
+from oslo_log import log as log_lib
 from oslotest import base
 
 from os_brick.cmd import journal
@@ -82,6 +85,37 @@ class JournalTest(base.BaseTestCase):
             journal.say('nvme-agent: no', logging.ERROR, self.stream)
         log.info('a word')
         self.assertEqual('nvme-agent: no\nINFO a word\n', self.text())
+
+    def test_no_line_says_its_reason_twice(self) -> None:
+        """oslo.log appends the exception that is being handled."""
+        conf = cfg.ConfigOpts()
+        log_lib.register_options(conf)
+        conf([])
+        handler = logging.StreamHandler(self.stream)
+        handler.setFormatter(formatters.ContextFormatter(
+            fmt='%(name)s: %(message)s', config=conf))
+        root = logging.getLogger()
+        root.addHandler(handler)
+        self.addCleanup(root.removeHandler, handler)
+        journal.mark_log()
+        for name in ('os_brick.agent.x', 'os_brick.cmd.agent', '__main__',
+                     'oslo.service'):
+            try:
+                raise OSError('the disk is full')
+            except OSError as error:
+                logging.getLogger(name).warning('not done: %s', error)
+        said = 'not done: the disk is full'
+        lines = self.text().splitlines()
+        self.assertEqual(['%s: %s' % (name, said) for name in (
+            'os_brick.agent.x', 'os_brick.cmd.agent', '__main__')], lines[:3])
+        # what a library says is its own affair
+        self.assertEqual('oslo.service: %s: OSError: the disk is full' % said,
+                         lines[3])
+        try:
+            raise OSError('the disk is full')
+        except OSError:
+            logging.getLogger('os_brick.agent.x').exception('a defect')
+        self.assertIn('Traceback', self.text())
 
     def test_the_word_of_a_wrong_start_is_an_error(self) -> None:
         with self.journal():

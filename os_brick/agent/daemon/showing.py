@@ -141,12 +141,13 @@ class Showing:
     def _write(self, made: document.Document) -> None:
         self._last = made
         self._say(made)
+        path = os.path.join(self._conf.run_dir, STATE_FILE)
         try:
-            shown.write(os.path.join(self._conf.run_dir, STATE_FILE), made)
+            shown.write(path, made)
         except OSError as error:
             self._log_once.trouble('state file', '%s (option run_dir): '
                                    'nvme-agent status shows what is old'
-                                   % error)
+                                   % _unwritten(path, error))
         else:
             self._log_once.fine('state file')
         self._count(made)
@@ -167,7 +168,7 @@ class Showing:
             shown.write_text(path, metrics.text(made))
         except OSError as error:
             self._log_once.trouble('metrics', '%s (option metrics_textfile)'
-                                   % error)
+                                   % _unwritten(path, error))
         else:
             self._log_once.fine('metrics')
 
@@ -302,6 +303,10 @@ class Showing:
         return document.Agent(self._host, os.getpid(), started(os.getpid()),
                               conf.provisioner_driver, conf.poll_interval,
                               guard, conf.dry_run)
+
+
+def _unwritten(path: str, error: OSError) -> str:
+    return '%s cannot be written: %s' % (path, error.strerror or error)
 
 
 def started(pid: int, proc: str = '/proc') -> int:

@@ -106,11 +106,11 @@ class JournalTest(base.BaseTestCase):
                 logging.getLogger(name).warning('not done: %s', error)
         said = 'not done: the disk is full'
         lines = self.text().splitlines()
-        self.assertEqual(['%s: %s' % (name, said) for name in (
-            'os_brick.agent.x', 'os_brick.cmd.agent', '__main__')], lines[:3])
+        self.assertEqual([said] * 3, [
+            line[line.index('not done'):] for line in lines[:3]])
         # what a library says is its own affair
-        self.assertEqual('oslo.service: %s: OSError: the disk is full' % said,
-                         lines[3])
+        self.assertTrue(lines[3].endswith(
+            said + ': OSError: the disk is full'), lines[3])
         try:
             raise OSError('the disk is full')
         except OSError:

@@ -148,8 +148,6 @@ class HealingLoop:
         self._attachments.begin(this)
         served = self._serve_all(this)
         busy = False
-        with self._log_once.sheltered('speed limits'):
-            busy |= not self._stopping() and self._speeds.set_all(this)
         # a provisioner that does not answer costs one time-out, not one for
         # each volume: what is to be told is kept
         if this.fresh or not self._outbox.unavailable:
@@ -158,6 +156,9 @@ class HealingLoop:
                 self._attachments.tell(this)
         with self._log_once.sheltered('connecting'):
             busy |= self._serving.connect_all(this)
+        # it may wait for os-brick's lock, and nothing else waits for it
+        with self._log_once.sheltered('speed limits'):
+            busy |= not self._stopping() and self._speeds.set_all(this)
         with self._log_once.sheltered('telling events'):
             busy |= self._tell_events()
         if not self._stopping():

@@ -86,6 +86,21 @@ class SpeedsTest(SpeedsCase):
         self.cycle.run()
         self.assertNotEqual(0.0, self.cycle.run())
 
+    def test_nothing_waits_for_it(self) -> None:
+        """Reports, requests and connections come first."""
+        self.turn()
+        order: list[str] = []
+        self.conf.set_override('resync_speed_max', 10)
+        self.host.live['nvme11'] = False
+        self.host.legs[1]['B'] = (None, {'faulty'})
+        self.host.broken = lambda action: order.append(
+            type(action).__name__)
+        self.driver.broken = lambda name, volume: order.append(name)
+        self.turn()
+        first = order.index('SetSyncSpeedMax')
+        self.assertLess(order.index('report'), first)
+        self.assertLess(order.index('RemoveLeg'), first)
+
     def test_what_was_set_by_hand_stays(self) -> None:
         self.turn()
         self.host.limits['md1'] = 900

@@ -287,7 +287,8 @@ class TestStateFile(ShownCase):
         self.conf.set_override('run_dir', os.path.join(self.folder, 'none'))
         self.turn(3)
         self.assertEqual(1, self.log.output.count('(option run_dir)'))
-        self.assertRegex(self.log.output, r'state\.json cannot be written: [A-Z]')
+        self.assertRegex(self.log.output,
+                         r'state\.json cannot be written: [A-Z]')
         self.assertEqual(4, len(
             [words for words in self.driver.said if words[0] == 'volumes']))
 

@@ -167,8 +167,8 @@ def _main(argv: list[str]) -> int:
         _set_up(driver)
         helping.start()
         LOG.info('nvme-agent %s serves host %s (NQN %s, UUID %s) with the '
-                 'driver %s', version(), host.name, host.nqn, host.uuid,
-                 CONF.provisioner_driver)
+                 'driver %s', version(), host.name, host.nqn,
+                 host.uuid or 'not known', CONF.provisioner_driver)
         # a wrong start is one line: these come when it has started
         _check()
         if CONF.lock_memory:

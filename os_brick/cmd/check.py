@@ -102,7 +102,7 @@ def asked(conf: cfg.ConfigOpts) -> Iterator[findings.Finding]:
         yield findings.failure(host.ABOUT, str(error), 'nvme gen-hostnqn')
     else:
         yield findings.fine(host.ABOUT, 'host %s, NQN %s, UUID %s' % (
-            named.name, named.nqn, named.uuid))
+            named.name, named.nqn, named.uuid or 'not known'))
     try:
         driver = drivers.load(conf)
     except (base.ProvisionerError, cfg.Error) as error:

@@ -31,6 +31,7 @@ from collections.abc import Callable
 from collections.abc import Sequence
 import difflib
 import importlib
+import io
 import logging
 import os
 import sys
@@ -108,6 +109,9 @@ def run(argv: Sequence[str],
     :raises starting.CannotStart: the command line is wrong.
     :raises SystemExit: it asks for help.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # a terminal that has no such letter is no reason to show nothing
+        sys.stdout.reconfigure(errors='replace')
     with starting.one_line():
         arguments = parser(argv[0]).parse_args(argv[1:])
     files = [word for option in ('config_file', 'config_dir')

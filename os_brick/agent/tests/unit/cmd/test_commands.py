@@ -82,6 +82,19 @@ class CommandsTest(base.BaseTestCase):
             "read with ['--config-file', '/f', '--config-dir', '/d']",
             str(error))
 
+    def test_a_terminal_that_lacks_a_letter(self) -> None:
+        """The reason of a pause is whatever somebody has typed."""
+        out = io.TextIOWrapper(io.BytesIO(), encoding='latin-1')
+        module = commands.module('health')
+        with contextlib.redirect_stdout(out), mock.patch.object(
+                module, 'run', lambda given, read: print(
+                    'f\xfcr \u2702') or 0):
+            self.assertEqual(0, commands.run(['health'], self.read))
+        out.flush()
+        raw = out.detach()
+        assert isinstance(raw, io.BytesIO)
+        self.assertEqual(b'f\xfcr ?\n', raw.getvalue())
+
     def test_who_is_to_run_it(self) -> None:
         for user, why, hint in (
                 (1000, '/x/agent.sqlite: Permission denied', True),

@@ -1111,7 +1111,7 @@ class TestStop(CycleCase):
         self.turn()
         action = act.Disconnect('', 'nvme11')
         self.stopping = True
-        self.assertFalse(self.cycle._serving._acting.execute(
+        self.assertFalse(self.cycle._serving.acting.execute(
             healing_pass.Pass(), action, self.driver.volumes[1], {}))
         self.assertEqual([], self.host.did)
 

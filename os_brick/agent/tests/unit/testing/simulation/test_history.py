@@ -116,16 +116,15 @@ class HistoryTest(base.BaseTestCase):
             self.assertIn('differ in block', broken())
 
     def test_what_two_hosts_wrote_while_a_copy_was_out_is_seen(self) -> None:
-        """It went to another host and came home; kernels old and new."""
-        def broken(seed: int) -> str:
-            return history.play(seed, steps=1, kinds=(
+        """It went to another host and came home."""
+        def broken() -> str:
+            return history.play(4500000000001, steps=1, kinds=(
                 'degraded_volume_comes_home',)).broken
 
-        for seed in (4500000000001, 4500000000003):
-            self.assertEqual('', broken(seed))
-            with mock.patch.object(volume_view.VolumeView, 'marked',
-                                   lambda *words: True):
-                self.assertIn('differ in block', broken(seed))
+        self.assertEqual('', broken())
+        with mock.patch.object(volume_view.VolumeView, 'marked',
+                               lambda *words: True):
+            self.assertIn('differ in block', broken())
 
     def test_low_seeds_have_none_of_the_harder_faults(self) -> None:
         for seed, harder_ones in ((5, False), (4000000000, True)):

@@ -80,7 +80,7 @@ def _looked_at(view: volume_view.VolumeView) -> ReplicaRecords:
             record, marked_by=_marked_by(view, replica, record),
             observed=record.observed or bool(view.volume.observe),
             target=targets.reached(view.array, replica.uuid, view.snapshot)
-            or record.target)
+            or record.target, keep_alive=_keep_alive(view, replica, record))
         records[replica.uuid] = record
         if record.counted_at is not None and view.with_records(records).held(
                 replica):
@@ -100,6 +100,16 @@ def _left(view: volume_view.VolumeView,
     return replica_record.noted(record, left_at=late_writes.left_at(
         record.left_at, leg is not None,
         view.attached or bool(view.volume.observe), view.now))
+
+
+def _keep_alive(view: volume_view.VolumeView, replica: model.Replica,
+                record: ReplicaRecord) -> float:
+    """Return the longest keep-alive time of its paths as a leg (S13)."""
+    leg = view.array.leg_of(replica.uuid)
+    namespace = view.snapshot.behind(leg) if leg is not None else None
+    paths = view.snapshot.paths(namespace) if namespace is not None else ()
+    return max((path.keep_alive for path in paths
+                if path.keep_alive is not None), default=record.keep_alive)
 
 
 def _marked_by(view: volume_view.VolumeView, replica: model.Replica,

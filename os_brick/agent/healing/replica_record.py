@@ -98,6 +98,8 @@ class ReplicaRecord:
         ``confirmed``.
     :ivar target: where it was reached when it was last a leg all of whose
         paths were live; None where it never was in this attachment.
+    :ivar keep_alive: seconds, the longest of its connections when it was last
+        a leg; 0: not known, or none.
     :ivar marked_by: the instance of the array, see ``Array.instance``, whose
         write-intent bitmap marks all that it lacks: it was in sync there when
         the volume was already written to there, and no other host had it that
@@ -135,6 +137,7 @@ class ReplicaRecord:
     instance: str = ''
     farewell_at: float = 0.0
     target: model.Target | None = None
+    keep_alive: float = 0.0
     marked_by: str = ''
     observed: bool = False
 

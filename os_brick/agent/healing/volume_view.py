@@ -113,8 +113,9 @@ class VolumeView:
     def _held_at(self, replica: model.Replica, moment: float) -> float:
         if self.leg(replica) is not None or not self.reachable(replica):
             return 0.0
-        return late_writes.remaining(self.records[replica.uuid].left_at,
-                                     moment)
+        record = self.records[replica.uuid]
+        return late_writes.remaining(record.left_at, moment,
+                                     record.keep_alive)
 
     @property
     def instance(self) -> str:

@@ -36,6 +36,15 @@ MARGIN = 2.0
 HOLD = 2 * KEEP_ALIVE + MARGIN
 
 
+def hold(keep_alive: float) -> float:
+    """Return for how many seconds a former leg is kept out.
+
+    :param keep_alive: seconds, of its connection when it was a leg; 0: not
+        known, or none: nothing says when such a target ends an association.
+    """
+    return HOLD if keep_alive <= KEEP_ALIVE else 2 * keep_alive + MARGIN
+
+
 def left_at(before: float | None, listed: bool, came_up: bool,
             now: float) -> float | None:
     """Return since when md lists a leg no longer, None while it does.
@@ -49,6 +58,10 @@ def left_at(before: float | None, listed: bool, came_up: bool,
     return now if before is None or came_up else before
 
 
-def remaining(left: float | None, now: float) -> float:
-    """Return for how many seconds a former leg must not be put back."""
-    return 0.0 if left is None else max(0.0, left + HOLD - now)
+def remaining(left: float | None, now: float,
+              keep_alive: float = 0.0) -> float:
+    """Return for how many seconds a former leg must not be put back.
+
+    :param keep_alive: see ``hold``.
+    """
+    return 0.0 if left is None else max(0.0, left + hold(keep_alive) - now)

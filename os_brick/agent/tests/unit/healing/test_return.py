@@ -13,12 +13,16 @@
 
 from __future__ import annotations
 
+import dataclasses
+from unittest import mock
+
 from oslotest import base
 
 from os_brick.agent.healing import decision
 from os_brick.agent.healing import replica_record
 from os_brick.agent import model
 from os_brick.agent.model import actions as act
+from os_brick.agent.model import snapshots
 from os_brick.agent.safety import late_writes
 from os_brick.agent.store import encoding
 from os_brick.agent.tests.unit.healing import test_observing
@@ -67,6 +71,23 @@ class ReturnTest(base.BaseTestCase):
         self.drop()
         # it is removed in the first pass, and missed in the second
         self.assertEqual(2 + HOLD, self.added_after())
+
+    def test_S13_it_waits_for_as_long_as_its_target_does(self) -> None:
+        """Its connection had a longer keep-alive time, as a leg."""
+        plain, keep_alive = self.world.kernel.snapshot, 8.0
+
+        def snapshot() -> snapshots.HostSnapshot:
+            found = plain()
+            return dataclasses.replace(found, controllers=tuple(
+                dataclasses.replace(one, keep_alive=keep_alive)
+                for one in found.controllers))
+        with mock.patch.object(self.world.kernel, 'snapshot', snapshot):
+            self.world.passes(1, 1.0)
+            self.drop()
+            self.world.passes(3, 1.0)
+            # it is connected anew by somebody with the usual one
+            keep_alive = 5.0
+            self.assertEqual(2 + 2 * 8 + 2 - 3, self.added_after())
 
     def test_S13_it_need_not_wait_where_it_was_away_for_longer(self) -> None:
         self.world.kernel.lose(self.world.targets[0])

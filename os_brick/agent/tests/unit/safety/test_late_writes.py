@@ -34,6 +34,13 @@ class LateWritesTest(base.BaseTestCase):
             left = late_writes.left_at(left, False, False, now)
             self.assertEqual(expected, late_writes.remaining(left, now))
 
+    def test_S13_as_long_as_its_own_target_waits(self) -> None:
+        for keep_alive, expected in ((0.0, 12.0), (1.0, 12.0), (5.0, 12.0),
+                                     (15.0, 32.0)):
+            self.assertEqual(expected, late_writes.hold(keep_alive))
+            self.assertEqual(expected - 2.0, late_writes.remaining(
+                100.0, 102.0, keep_alive))
+
     def test_S13_it_counts_anew_where_it_may_have_been_back(self) -> None:
         left = late_writes.left_at(100.0, False, True, 111.0)
         self.assertEqual(late_writes.HOLD,

@@ -22,6 +22,7 @@ from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
 import contextlib
+import dataclasses
 import itertools
 import os
 import shutil
@@ -41,10 +42,10 @@ from os_brick.agent import opts
 from os_brick.agent.provisioner import drivers
 from os_brick.agent.sinks import base as sink
 from os_brick.agent.vendors import base
+from os_brick.cmd import nova_file
 from os_brick.cmd import unit_file
 from os_brick import opts as brick_opts  # type: ignore[attr-defined]
 
-NOVA = ('/etc/nova/nova.conf', '/etc/nova/nova-compute.conf')
 MULTIPATH = '/sys/module/nvme_core/parameters/multipath'
 SPEED_LIMITS = ('/proc/sys/dev/raid/speed_limit_min',
                 '/proc/sys/dev/raid/speed_limit_max')
@@ -117,7 +118,8 @@ def of_host(conf: cfg.ConfigOpts) -> Iterator[findings.Finding]:
         unit_file.content(path) for path in SPEED_LIMITS))
     yield from host.mdadm_policy(_mdadm(MDADM))
     lock_path = conf.os_brick.lock_path
-    yield from host.lock(lock_path, _unusable(lock_path), _nova(NOVA))
+    yield from host.lock(lock_path, _unusable(lock_path), _same(
+        lock_path, nova_file.lock()))
     yield from host.udev(udev_rule.trouble())
     for option in ('state_dir', 'run_dir'):
         path = conf[option]
@@ -220,19 +222,11 @@ def _mdadm(paths: Iterable[str]) -> dict[str, str]:
             if (content := unit_file.content(path)) is not None}
 
 
-def _nova(paths: Iterable[str]) -> str | None:
-    """Return the lock path of nova's configuration, None if not known."""
-    sections: dict[str, dict[str, list[str]]] = {}
-    for path in paths:
-        try:
-            cfg.ConfigParser(path, sections).parse()
-        except (OSError, ValueError, cfg.Error, cfg.ParseError):
-            continue
-    for section in ('os_brick', 'oslo_concurrency'):
-        value = sections.get(section, {}).get('lock_path')
-        if value and '$' not in value[-1]:
-            return value[-1]
-    return None
+def _same(path: str, nova: host.NovaLock) -> host.NovaLock:
+    """Call one directory by one name: /var/lock is /run/lock."""
+    if nova.path and os.path.realpath(nova.path) == os.path.realpath(path):
+        return dataclasses.replace(nova, path=path)
+    return nova
 
 
 def _unusable(path: str) -> str:

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Set
+import dataclasses
 import re
 
 from os_brick.agent.checks import findings
@@ -156,25 +157,50 @@ def helper(trouble: str) -> Iterator[findings.Finding]:
             trouble) else findings.fine(ABOUT, 'the privileged helper starts')
 
 
-def lock(path: str, trouble: str, nova: str | None
-         ) -> Iterator[findings.Finding]:
-    """:param trouble: why no file can be made there, '' if one can.
+@dataclasses.dataclass(frozen=True)
+class NovaLock:
+    """What is known of nova's lock path; of a host without nova: nothing.
 
-    :param nova: nova's own lock path, None where it is not known.
+    :ivar path: the directory, None where it is not known.
+    :ivar unread: the file of nova's that cannot be read, and why.
+    :ivar unknown: why it is not known though nova's files were read.
     """
+
+    path: str | None = None
+    unread: str = ''
+    unknown: str = ''
+
+
+def lock(path: str, trouble: str, nova: NovaLock
+         ) -> Iterator[findings.Finding]:
+    """:param trouble: why no file can be made there, '' if one can."""
     if trouble:
         yield findings.failure(
             ABOUT, 'lock_path %s: %s' % (path, trouble),
             'make it, writable by nova and by nvme-agent; see the '
             'installation guide')
-    if nova is not None and nova.rstrip('/') != path.rstrip('/'):
+    if nova.path is not None and nova.path != path:
         yield findings.failure(
             ABOUT, 'lock_path is %s here and %s in nova.conf: an attach and '
-            'the agent may work on the same array at once' % (path, nova),
-            'give lock_path the value of nova.conf')
+            'the agent may work on the same array at once' % (
+                path, nova.path), 'give lock_path the value of nova.conf')
+    elif nova.unread:
+        yield findings.warning(
+            ABOUT, 'lock_path %s: whether nova has the same is not known (%s)'
+            % (path, nova.unread), 'run the check as a user who may read '
+            'nova\'s configuration: once as root, or sudo -u nvme-agent -g '
+            'nova nvme-agent check')
+    elif nova.unknown:
+        yield findings.warning(
+            ABOUT, 'lock_path %s: whether nova has the same is not known: %s'
+            % (path, nova.unknown), 'set lock_path of [oslo_concurrency] in '
+            'nova.conf; or see that nova-compute makes its lock file there: '
+            'after an attach, find / -xdev -name os-brick-connect_volume '
+            'names one directory')
     elif not trouble:
         yield findings.fine(ABOUT, 'lock_path %s%s' % (
-            path, ' is nova\'s' if nova else '; nova.conf was not read'))
+            path, ' is nova\'s' if nova.path else
+            '; this host has no nova.conf to compare it with'))
 
 
 def udev(trouble: str) -> Iterator[findings.Finding]:

@@ -26,6 +26,7 @@ import fixtures
 from oslotest import base
 
 from os_brick.agent.checks import findings
+from os_brick.agent.checks import host
 from os_brick.agent import model
 from os_brick.agent.model import snapshots
 from os_brick.agent.store import ledger
@@ -34,6 +35,7 @@ from os_brick.agent.tests.unit import small_world
 from os_brick.cmd import agent
 from os_brick.cmd import check
 from os_brick.cmd import checking
+from os_brick.cmd import nova_file
 from os_brick.cmd import starting
 from os_brick.cmd import unit_file
 
@@ -332,16 +334,23 @@ class HelperTest(base.BaseTestCase):
                          words.words(ValueError('it ended')))
 
 
-class NovaTest(command_case.CommandCase):
+class LockPathTest(command_case.CommandCase):
 
-    def test_the_lock_path(self) -> None:
-        path = os.path.join(self.folder, 'nova.conf')
-        for text, expected in (
-                ('[oslo_concurrency]\nlock_path = /a\n', '/a'),
-                ('[oslo_concurrency]\nlock_path = /a\n'
-                 '[os_brick]\nlock_path = /b\n', '/b'),
-                ('[oslo_concurrency]\nlock_path = $state_path/tmp\n', None),
-                ('lock_path = /a\n', None)):
-            with open(path, 'w', encoding='ascii') as stream:
-                stream.write(text)
-            self.assertEqual(expected, checking._nova([path, '/nowhere']))
+    def test_one_directory_of_two_names(self) -> None:
+        link = os.path.join(self.folder, 'link')
+        os.symlink(self.folder, link)
+        for nova, expected in ((link + '/', self.folder), ('/b', '/b')):
+            self.assertEqual(host.NovaLock(expected), checking._same(
+                self.folder, host.NovaLock(nova)))
+        self.assertEqual(host.NovaLock(unread='x'), checking._same(
+            self.folder, host.NovaLock(unread='x')))
+
+    def test_what_is_not_known_is_a_warning(self) -> None:
+        conf = small_world.configuration()
+        conf.set_override('lock_path', self.folder, 'os_brick')
+        for nova, code in ((host.NovaLock(unread='/n: no'), 1),
+                           (host.NovaLock(), 0)):
+            with mock.patch.object(nova_file, 'lock', return_value=nova):
+                found = [one for one in checking.of_host(conf)
+                         if 'nova' in one.details]
+            self.assertEqual([code], [one.code for one in found], str(found))

@@ -78,12 +78,14 @@ def of_configuration(conf: cfg.ConfigOpts, more: Iterable[findings.Finding]
     for path, written in files.items():
         secrets = secret & {name for names in written.values()
                             for name in names}
+        status = os.stat(path)
         for one in (*configuration.names(path, written, known),
-                    *configuration.mode(path, os.stat(path).st_mode,
+                    *configuration.mode(path, status.st_mode, status.st_uid,
                                         secrets)):
             wrong = True
             yield one
-    for one in (*configuration.values(conf.host_uuid, conf.io_fail_timeout,
+    for one in (*_directories(files, conf.config_dir or ()),
+                *configuration.values(conf.host_uuid, conf.io_fail_timeout,
                                       conf.poll_interval,
                                       unit_file.watchdog()),
                 *configuration.textfile(conf.metrics_textfile)):
@@ -133,6 +135,21 @@ def _files(conf: cfg.ConfigOpts) -> list[str]:
     return list(dict.fromkeys(itertools.chain(conf.config_file or (), *(
         sorted(os.path.join(folder, name) for name in os.listdir(folder)
                if name.endswith('.conf')) for folder in folders))))
+
+
+def _directories(files: Iterable[str], read_whole: Iterable[str]
+                 ) -> Iterator[findings.Finding]:
+    """Look at the directories of files, and of what they are links to.
+
+    :param read_whole: those of which every file is read.
+    """
+    whole = {os.path.realpath(path) for path in read_whole}
+    for path in sorted({os.path.dirname(found) for one in files for found in (
+            os.path.abspath(one), os.path.realpath(one))} | whole):
+        status = os.stat(path)
+        yield from configuration.directory(
+            path, status.st_mode, status.st_uid,
+            os.path.realpath(path) in whole)
 
 
 def _written(path: str) -> dict[str, set[str]]:

@@ -61,13 +61,16 @@ def _elsewhere(name: str, known: Names) -> str:
         sections) else ''
 
 
-def mode(path: str, bits: int, secrets: Collection[str]
+def mode(path: str, bits: int, owner: int, secrets: Collection[str]
          ) -> Iterator[findings.Finding]:
     """Find out who may write a file, and read the secrets in it.
 
     :param bits: its mode.
+    :param owner: the number of the user whom it belongs to.
     :param secrets: the names of the secret options that are in it.
     """
+    yield from _owned(path, owner, 'chown root:nvme-agent %s, and chmod 0640'
+                      % path)
     if bits & (stat.S_IWGRP | stat.S_IWOTH):
         yield findings.failure(
             ABOUT, '%s may be written by others (mode %04o): the helper, '
@@ -87,6 +90,29 @@ def textfile(path: str) -> Iterator[findings.Finding]:
             ABOUT, 'option metrics_textfile: %s: node_exporter will not find '
             'it' % path, 'give the whole path, in the directory of its '
             'textfile collector, and a name that ends in .prom')
+
+
+def directory(path: str, bits: int, owner: int, adding: bool
+              ) -> Iterator[findings.Finding]:
+    """Find out who may put another file in the place of one.
+
+    :param adding: what is added to it is read, too.
+    """
+    yield from _owned(path, owner, 'chown root %s' % path)
+    # in one that is sticky nobody replaces what is another's
+    if bits & (stat.S_IWGRP | stat.S_IWOTH) and (
+            adding or not bits & stat.S_ISVTX):
+        yield findings.failure(
+            ABOUT, '%s may be written by others (mode %04o): they may put '
+            'another file in the place of one that the helper, which runs as '
+            'root, reads' % (path, bits & 0o7777), 'chmod go-w %s' % path)
+
+
+def _owned(path: str, owner: int, remedy: str) -> Iterator[findings.Finding]:
+    if owner:
+        yield findings.warning(
+            ABOUT, '%s belongs to user %d, who may thus change what the '
+            'helper, which runs as root, reads' % (path, owner), remedy)
 
 
 def values(host_uuid: str, io_fail_timeout: float, poll_interval: float,

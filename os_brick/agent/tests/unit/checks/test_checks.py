@@ -46,7 +46,7 @@ class ConfigurationTest(base.BaseTestCase):
                                      (0o100646, ('token',), 2),
                                      (0o100640, ('token',), 0),
                                      (0o100644, ('token',), 1)):
-            found = list(configuration.mode('a.conf', mode, secrets))
+            found = list(configuration.mode('a.conf', mode, 0, secrets))
             self.assertEqual(count, len(found), oct(mode))
             for one in found:
                 self.assertIs(findings.Code.FAILURE, one.code)
@@ -59,6 +59,25 @@ class ConfigurationTest(base.BaseTestCase):
             self.assertIn('metrics_textfile: %s:' % path, found.details)
         for path in ('', '/var/lib/foo.prom'):
             self.assertEqual([], list(configuration.textfile(path)))
+
+    def test_owners(self) -> None:
+        """Whoever owns it may write it, whatever its mode is."""
+        for found in (configuration.mode('/e/a.conf', 0o100640, 998, ()),
+                      configuration.directory('/e', 0o40755, 998, False)):
+            one, = found
+            self.assertIs(findings.Code.WARNING, one.code)
+            self.assertIn('belongs to user 998', one.details)
+            self.assertIn('chown root', one.remedy)
+
+    def test_directories(self) -> None:
+        for mode, adding, count in (
+                (0o40755, True, 0), (0o40775, False, 1), (0o40757, False, 1),
+                (0o41777, False, 0), (0o41777, True, 1)):
+            found = list(configuration.directory('/e', mode, 0, adding))
+            self.assertEqual(count, len(found), oct(mode))
+            for one in found:
+                self.assertIs(findings.Code.FAILURE, one.code)
+                self.assertIn('chmod go-w /e', one.remedy)
 
     def test_values(self) -> None:
         for values, words in (

@@ -40,6 +40,12 @@ LONG = 60
 #: Prometheus' own.
 EVERYWHERE = {'instance', 'job'}
 _METRIC = re.compile(r'nvme_agent_\w+')
+#: Page, and the section of an alert that is of no code.
+_RUNBOOK = re.compile(
+    r'https://docs\.openstack\.org/os-brick-nvme-agent/latest/([\w/]+)\.html#'
+    r'{{ with \$labels\.code }}'
+    r'{{ \. \| toLower \| reReplaceAll "_" "-" }}'
+    r'{{ else }}([\w-]+){{ end }}')
 
 
 def named(text: str) -> set[str]:
@@ -194,6 +200,24 @@ class AlertsTest(TreeCase):
         self.assertEqual({(name, fires) for name in rules
                           for fires in (True, False)}, tested)
 
+    def test_each_leads_to_a_section_of_the_documentation(self) -> None:
+        """Of every code that may fire, and of an alert without one."""
+        rules = yaml.safe_load(load('etc', 'prometheus',
+                                    'nvme-agent.rules.yml'))['groups'][0][
+                                        'rules']
+        url, = {rule['annotations']['runbook_url'] for rule in rules}
+        found = _RUNBOOK.fullmatch(url)
+        assert found is not None, url
+        page, without_code = found.groups()
+        # a section's anchor is made of its title
+        anchors = {re.sub('[^a-z0-9]+', '-', title.lower())
+                   for title in re.findall(r'^(.+)\n-+$', load(
+                       'doc', 'source', page + '.rst'), re.M)}
+        self.assertIn(without_code, anchors)
+        self.assertEqual([], [
+            code for code in health.CODES
+            if code.lower().replace('_', '-') not in anchors])
+
     def test_labels_and_codes(self) -> None:
         known = table()
         for one in yaml.safe_load(load(
@@ -201,7 +225,8 @@ class AlertsTest(TreeCase):
                     'rules']:
             name, = {*_METRIC.findall(one['expr'])} - {
                 'nvme_agent_pass_interval_seconds'}
-            words = ' '.join(one['annotations'].values())
+            words = ' '.join(text for key, text in one['annotations'].items()
+                             if key != 'runbook_url')
             self.assertLessEqual(
                 {*re.findall(r'\$labels\.(\w+)', words)},
                 known[name] | EVERYWHERE)

@@ -293,10 +293,15 @@ style_and_imports() {
     return $status
 }
 
+# sphinx PART SOURCE BUILDER...
 sphinx() {
+    local status=0 builder
     rm -rf "${results:?}/$1"
-    "$venv/bin/python" -m sphinx -W --keep-going -q -b html \
-        -d "$results/$1/doctrees" "$2" "$results/$1/html"
+    for builder in "${@:3}"; do
+        "$venv/bin/python" -m sphinx -W --keep-going -q -b "$builder" \
+            -d "$results/$1/doctrees" "$2" "$results/$1/$builder" || status=1
+    done
+    return $status
 }
 
 # reno reads the notes from the history, which a shallow clone cuts off: there
@@ -304,7 +309,7 @@ sphinx() {
 release_notes() {
     local place status
     if [ "$(git rev-parse --is-shallow-repository)" != true ]; then
-        "$venv/bin/reno" lint && sphinx releasenotes releasenotes/source
+        "$venv/bin/reno" lint && sphinx releasenotes releasenotes/source html
         return
     fi
     echo 'shallow clone: the release notes are read as one commit'
@@ -315,7 +320,7 @@ release_notes() {
         git -C "$place" -c user.name=Test -c user.email=test@example.com \
             commit --quiet --message='The notes' &&
         cd "$place" && "$venv/bin/reno" lint &&
-        sphinx releasenotes releasenotes/source
+        sphinx releasenotes releasenotes/source html
     status=$?
     rm -rf "$place"
     return $status
@@ -412,7 +417,7 @@ lab() {
 case ${TEST_STEP:-} in
     set-up) set_up; exit ;;
     lint) style_and_imports; exit ;;
-    docs) sphinx docs doc/source; exit ;;
+    docs) sphinx docs doc/source html man; exit ;;
     releasenotes) release_notes; exit ;;
 esac
 

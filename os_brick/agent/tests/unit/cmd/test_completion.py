@@ -56,6 +56,20 @@ class CompletionCase(base.BaseTestCase):
         return script.replace('/dev/md/*', shlex.quote(self.folder) + '/*')
 
 
+class PackagedTest(base.BaseTestCase):
+
+    def test_what_is_packaged_is_what_the_program_prints(self) -> None:
+        """With etc/completion written anew after a change of an option."""
+        folder = os.path.join(command_case.TREE, 'etc', 'completion')
+        if not os.path.isdir(folder):
+            self.skipTest('not run from a source tree')
+        for name, printed in (('nvme-agent', completion.bash()),
+                              ('_nvme-agent', completion.zsh())):
+            with open(os.path.join(folder, name), encoding='utf-8') as file:
+                self.assertEqual(printed, file.read(),
+                                 'nvme-agent completion, into ' + name)
+
+
 class BashTest(CompletionCase):
 
     def offered(self, *words: str) -> list[str]:

@@ -107,7 +107,9 @@ class PackagingTestCase(base.BaseTestCase):
             'share/os-brick-nvme-agent/prometheus/nvme-agent.rules.test.yml',
             'share/os-brick-nvme-agent/grafana/nvme-agent.json',
             'share/os-brick-nvme-agent/sudoers.d/nvme-agent',
-            'share/os-brick-nvme-agent/udev/rules.d/63-nvme-agent.rules'},
+            'share/os-brick-nvme-agent/udev/rules.d/63-nvme-agent.rules',
+            'share/bash-completion/completions/nvme-agent',
+            'share/zsh/site-functions/_nvme-agent'},
             found)
 
     def test_metadata(self):

@@ -223,7 +223,7 @@ class HeldBackTest(SpeedsCase):
         self.assertEqual([0, OURS], self.limits())
 
     def test_the_provisioner_has_not_spoken_of_it(self) -> None:
-        """S12: it may be another host's."""
+        """It may be another host's."""
         self.host.instance = 'one'
         self.turn()
         self.conf.set_override('resync_speed_max', 0)

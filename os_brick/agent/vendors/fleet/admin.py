@@ -84,7 +84,7 @@ class Operator:
     def accept(self) -> schema.Fleet:
         """Say that what was restored from a backup is the fleet.
 
-        No spare is taken until ``hold('')``: the hosts first write what they
+        No spare is taken until ``resume``: the hosts first write what they
         remember over what the backup had forgotten.
         """
         view, fleet = self._fleet()
@@ -93,9 +93,18 @@ class Operator:
             hold=fleet.hold or 'a backup was restored'))
 
     def hold(self, why: str) -> schema.Fleet:
-        """Let no spare be taken; '': let them be taken again."""
+        """Let no spare be taken.
+
+        :raises base.Rejected: no reason is given.
+        """
+        _reason(why)
         view, fleet = self._fleet()
         return self._set(view, dataclasses.replace(fleet, hold=why))
+
+    def resume(self) -> schema.Fleet:
+        """Let spares be taken again."""
+        view, fleet = self._fleet()
+        return self._set(view, dataclasses.replace(fleet, hold=''))
 
     def limit(self, given: Mapping[str, int]) -> limits_room.Limits:
         """Set how much may be copied at once; what is not given stays."""
@@ -316,18 +325,28 @@ class Operator:
                                        'cordoned' if on else None}))
 
     def fence(self, host: str, why: str) -> None:
-        """Let a host only observe; '': let it heal again.
+        """Let a host only observe.
 
         :raises base.Rejected: there is no such host: a name that was mistyped
-            must not look like a host that is fenced.
+            must not look like a host that is fenced; or no reason is given.
         """
+        _reason(why)
+        self._fenced(host, why)
+
+    def unfence(self, host: str) -> None:
+        """Let a host heal again.
+
+        :raises base.Rejected: there is no such host.
+        """
+        self._fenced(host, None)
+
+    def _fenced(self, host: str, why: str | None) -> None:
         every = self.everything()
         if host not in {*every.alive, *every.fenced, *(
                 one for one, _uuid in every.records)}:
             raise base.Rejected('there is no host "%s" in etcd; "status" '
                                 'shows their names' % host)
-        self._store.write(store.Write({self._keys.fenced(host):
-                                       why or None}))
+        self._store.write(store.Write({self._keys.fenced(host): why}))
 
     def drain(self, target: str, at_once: int) -> tuple[list[str], int]:
         """Cordon a target and move replicas off it, some at a time.
@@ -353,6 +372,16 @@ class Operator:
         for uuid in waiting[:max(0, at_once - moving)]:
             begun.append('%s -> %s' % (uuid, self.move(uuid)))
         return begun, len(there)
+
+
+def _reason(why: str) -> None:
+    """:raises base.Rejected: it is empty, as a shell variable may be.
+
+    In etcd no reason is no fence and no hold.
+    """
+    if not why.strip():
+        raise base.Rejected('the reason is empty: say why, in words that tell '
+                            'the next operator; nothing was changed')
 
 
 def _leaving(record: schema.Record) -> str:

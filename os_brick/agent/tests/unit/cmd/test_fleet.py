@@ -186,6 +186,25 @@ class CommandTestCase(etcd_fleet.RealTestCase):
             self.assertRaises(SystemExit, fleet.main, ['move', 'x'])
         self.assertIn('x is no UUID', err.getvalue())
 
+    def test_without_a_reason_nothing_is_fenced_or_held_or_let_loose(self):
+        """S12: an empty shell variable must not end a fence or a hold."""
+        self.run_it('init')
+        self.run_it('load', self.write(1, 2), '--host', 'one')
+        self.run_it('fence', 'one', 'burns')
+        self.run_it('hold', 'because')
+        for why in ('', ' \t\n'):
+            for words in (('fence', 'one'), ('hold',)):
+                self.assertIn('the reason is empty', self.run_it(
+                    *words, why, status=1))
+        found = json.loads(self.run_it('status', '--json'))
+        self.assertEqual(('burns', 'because'), (
+            found['hosts'][0]['fenced'], found['hold']))
+        self.run_it('unfence', 'one')
+        self.run_it('resume')
+        found = json.loads(self.run_it('status', '--json'))
+        self.assertEqual(('', ''), (
+            found['hosts'][0]['fenced'], found['hold']))
+
     def test_options_stand_before_the_command_or_after_it(self):
         self.run_it('init')
         for words in (['--config-file', self.config, '--json', 'status'],

@@ -179,7 +179,7 @@ class StoryTestCase(etcd_fleet.RealTestCase):
         self.operator.hold('a test')
         self.assertRaises(vendor.Rejected, driver.request_replacement,
                           self.volume(), self.replica(1))
-        self.operator.hold('')
+        self.operator.resume()
         driver.request_replacement(self.volume(), self.replica(1))
 
     def test_hosts_that_want_the_same_spares_get_one_each(self):
@@ -248,7 +248,7 @@ class WhoHealsTestCase(etcd_fleet.RealTestCase):
         self.assertIn('evacuated', self.volumes(driver)['v1'].observe)
         self.assertRaises(vendor.Rejected, driver.request_replacement,
                           self.volume(), self.replica(1))
-        self.operator.fence('one', '')
+        self.operator.unfence('one')
         driver.request_replacement(self.volume(), self.replica(1))
 
     def test_a_volume_that_went_is_observed_while_its_array_is_here(self):
@@ -305,7 +305,7 @@ class RememberTestCase(etcd_fleet.RealTestCase):
         self.volumes(driver)
         path = os.path.join(self.directory, 'one', 'etcd.json')
         os.mkdir(path + '.new')    # also root cannot write to a directory
-        self.operator.hold('')
+        self.operator.resume()
         self.assertEqual({'v1'}, set(self.volumes(driver)))
         self.assertRaises(vendor.Unavailable, driver.request_replacement,
                           self.volume(), self.replica(1))

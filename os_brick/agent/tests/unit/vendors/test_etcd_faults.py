@@ -109,7 +109,7 @@ class BackupTestCase(AloneTestCase):
         driver.heartbeat(host(), 30)
         self.assertIn('"generation": 2',
                       self.operator.everything().alive['one'])
-        self.operator.hold('')
+        self.operator.resume()
         driver.request_replacement(self.volume(), self.replica(2))
         self.assertEqual({1, 2, 3, 4}, set(self.states(self.driver())))
 

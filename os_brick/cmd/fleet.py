@@ -23,7 +23,6 @@ from collections.abc import Sequence
 import json
 import os
 import sys
-import time
 from typing import Any
 import warnings
 
@@ -40,10 +39,9 @@ from os_brick.agent.vendors.fleet import roles
 from os_brick.agent.vendors.fleet import schema
 from os_brick.agent.vendors.fleet import store
 from os_brick.agent.vendors.inventory import inventory_file
+from os_brick.cmd import fleet_drain
 
 DEFAULT_CONFIG = '/etc/nvme-agent/fleet.conf'
-#: Seconds between two looks of ``drain --wait``.
-PAUSE = 10.0
 
 
 class Fleet:
@@ -94,23 +92,11 @@ def _spares(fleet: Fleet, said: argparse.Namespace) -> _Answer:
 
 
 def _drain(fleet: Fleet, said: argparse.Namespace) -> _Answer:
-    lines: list[str] = []
-    most = told = 0
-    while True:
-        begun, left = fleet.operator.drain(said.target, said.at_once)
-        lines += begun
-        most = max(most, left)
-        if said.wait and (left != told or begun):
-            print('%d of %d replicas have left %s' % (
-                most - left, most, said.target), file=sys.stderr, flush=True)
-        told = left
-        if not left or not said.wait:
-            break
-        time.sleep(PAUSE)
-    return {'begun': lines, 'left': left}, lines + [
-        '%d replicas are still on %s%s' % (
-            left, said.target, '' if not left else
-            '; run this again, or with --wait')]
+    found = fleet_drain.run(fleet.operator, said.target, said.at_once,
+                            said.wait)
+    if found['not_begun'] or found['trouble']:
+        said.status = 1
+    return found, fleet_drain.lines(found)
 
 
 def _limits(fleet: Fleet, said: argparse.Namespace) -> _Answer:
@@ -168,6 +154,13 @@ def _count(text: str) -> int:
     return int(text)
 
 
+def _some(text: str) -> int:
+    count = _count(text)
+    if not count:
+        raise argparse.ArgumentTypeError('0 would never come to an end')
+    return count
+
+
 _UUID = 'UUID of the namespace'
 #: name, help, arguments, what it does
 _COMMANDS: tuple[tuple[str, str, tuple[tuple[str, dict[str, Any]], ...],
@@ -200,7 +193,7 @@ _COMMANDS: tuple[tuple[str, str, tuple[tuple[str, dict[str, Any]], ...],
         ('replica', {'type': _uuid, 'help': _UUID}),), _move),
     ('drain', 'cordon a target and exchange all replicas on it', (
         ('target', {}),
-        ('--at-once', {'type': _count, 'default': 4, 'help': 'replicas of the '
+        ('--at-once', {'type': _some, 'default': 4, 'help': 'replicas of the '
                        'whole fleet on the move at once (%(default)s)'}),
         ('--wait', {'action': 'store_true',
                     'help': 'until none is left there'})), _drain),
@@ -261,7 +254,7 @@ def _parser() -> argparse.ArgumentParser:
                               parents=[common])
         for argument, more in arguments:
             sub.add_argument(argument, **more)
-        sub.set_defaults(run=run)
+        sub.set_defaults(run=run, status=0)
     return parser
 
 
@@ -284,7 +277,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if said.json:
         lines = [json.dumps(value, indent=2, sort_keys=True)]
     print('\n'.join(lines))
-    return 0
+    return int(said.status)
 
 
 def _read(files: Sequence[str] | None) -> cfg.ConfigOpts:

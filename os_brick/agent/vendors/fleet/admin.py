@@ -17,52 +17,19 @@ done twice.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from collections.abc import Mapping
 import dataclasses
-import random
-import time
 import uuid as uuid_lib
 
-from os_brick.agent import model
 from os_brick.agent.vendors import base
 from os_brick.agent.vendors.fleet import changes
+from os_brick.agent.vendors.fleet import everything
 from os_brick.agent.vendors.fleet import fields
 from os_brick.agent.vendors.fleet import limits as limits_room
+from os_brick.agent.vendors.fleet import moving
 from os_brick.agent.vendors.fleet import schema
 from os_brick.agent.vendors.fleet import store
 from os_brick.agent.vendors.inventory import inventory_file
-
-State = model.ReplicaState
-
-
-@dataclasses.dataclass(frozen=True)
-class Everything:
-    """The fleet at one moment; what cannot be read is in ``problems``.
-
-    :ivar records: (host, volume) -> the volume as that host has it.
-    :ivar alive: hosts whose lease runs -> the document of their key.
-    :ivar fenced: host -> why.
-    :ivar resyncs: (host, replica) -> the place of its copy.
-    """
-
-    view: store.View
-    fleet: schema.Fleet
-    records: dict[tuple[str, str], schema.Record]
-    owners: dict[str, str]
-    spares: dict[str, inventory_file.Spare]
-    uses: dict[str, schema.Use]
-    cordoned: frozenset[str]
-    alive: dict[str, str]
-    fenced: dict[str, str]
-    resyncs: dict[tuple[str, str], limits_room.Place]
-    problems: tuple[str, ...]
-
-    def owned(self) -> Iterator[tuple[str, schema.Record]]:
-        """Each volume once: its healer, and the record that counts."""
-        for (host, uuid), record in sorted(self.records.items()):
-            if self.owners.get(uuid) == host:
-                yield host, record
 
 
 class Operator:
@@ -130,47 +97,8 @@ class Operator:
             raise base.Unavailable('etcd: %s changed meanwhile; try again' % (
                 ', '.join(sorted(write.puts))))
 
-    def everything(self) -> Everything:
-        keys = self._keys
-        view = self._store.read([], [keys.prefix + '/'])
-        problems: list[str] = []
-        records = {}
-        fenced = {}
-        for name, value in view.below(keys.hosts).items():
-            host, _, rest = name.partition('/')
-            host = schema.unquote(host)
-            if rest == 'fenced':
-                fenced[host] = value.text
-            elif rest.startswith('volumes/'):
-                try:
-                    record = schema.load_record(value.text)
-                    records[host, record.uuid] = record
-                except fields.Nonsense as error:
-                    problems.append('%s%s: %s' % (keys.hosts, name, error))
-        spares = {}
-        uses = {}
-        for uuid, value in view.below(keys.spares).items():
-            try:
-                spares[uuid] = schema.load_spare(value.text)
-            except fields.Nonsense as error:
-                problems.append('%s%s: %s' % (keys.spares, uuid, error))
-        for uuid, value in view.below(keys.uses).items():
-            try:
-                uses[uuid] = schema.load_use(value.text)
-            except fields.Nonsense as error:
-                problems.append('%s%s: %s' % (keys.uses, uuid, error))
-        return Everything(
-            view, store.fleet(view, keys), records,
-            {uuid: value.text for uuid, value
-             in view.below(keys.owners).items()}, spares, uses,
-            frozenset(map(schema.unquote, view.below(keys.cordons))),
-            {schema.unquote(host): value.text for host, value
-             in view.below(keys.alives).items()}, fenced,
-            {(schema.unquote(host), replica):
-             limits_room.load_place(value.text)
-             for name, value in view.below(keys.resyncs).items()
-             for host, _, replica in [name.partition('/')]},
-            tuple(problems))
+    def everything(self) -> everything.Everything:
+        return everything.read(self._store, self._keys)
 
     # volumes
 
@@ -229,57 +157,14 @@ class Operator:
         The array is made whole with the spare before the replica leaves.
         """
         every = self.everything()
-        keys, view = self._keys, every.view
         for host, record in every.owned():
             entry = record.entry(replica)
-            if entry is None or not entry.live:
-                continue
-            if entry.successor is not None:
-                return entry.successor
-            leaving = _leaving(record)
-            if leaving:
-                raise base.Rejected(
-                    'replica %s of volume %s is still on the move, and a '
-                    'volume gives up one at a time; try again when it has '
-                    'left' % (leaving, record.listing.alias))
-            if not entry.member:
-                raise base.Rejected('replica %s is to be let go already'
-                                    % replica)
-            if every.fleet.hold:
-                raise base.Rejected('the fleet is on hold: %s'
-                                    % every.fleet.hold)
-            spares = list(every.spares.values())
-            random.shuffle(spares)
-            choice = changes.choose(
-                record, replica, [one for one in spares
-                                  if one.backing.uuid in every.uses
-                                  or not view.get(keys.uses + one.backing.uuid
-                                                  ).revision],
-                every.uses, every.cordoned, model.Host(
-                    'nqn.2014-08.org.nvmexpress:unknown', None, host))
-            if choice.spare is None:
-                raise base.Rejected('no spare can take the place of replica '
-                                    '%s: %s' % (replica, '; '.join(
-                                        '%s: %s' % pair for pair
-                                        in choice.why_not.items())))
-            spare = choice.spare.backing
-            now = time.time()
-            changed = changes.retire(changes.replace(
-                record, replica, spare, now), replica, now)
-            assert changed is not None
-            key = keys.volume(host, record.uuid)
-            use = keys.uses + spare.uuid
-            before = every.uses.get(spare.uuid)
-            self._must(store.Write(
-                {key: schema.dump_record(changed), use: schema.dump_use(
-                    schema.Use(record.uuid, before.times if before else 0,
-                               spare))},
-                {one: view.get(one) for one in (
-                    keys.schema, key, use, keys.spares + spare.uuid)}))
-            return spare.uuid
+            if entry is not None and entry.live:
+                return moving.begin(self._store, self._keys, every, host,
+                                    record, entry)
         raise base.Rejected('no volume has a replica %s' % replica)
 
-    def _owned(self, every: Everything,
+    def _owned(self, every: everything.Everything,
                volume: str) -> tuple[str, schema.Record]:
         found = [(host, record) for host, record in every.owned()
                  if volume in (record.uuid, record.listing.alias)]
@@ -348,30 +233,13 @@ class Operator:
                                 'shows their names' % host)
         self._store.write(store.Write({self._keys.fenced(host): why}))
 
-    def drain(self, target: str, at_once: int) -> tuple[list[str], int]:
+    def drain(self, target: str, at_once: int) -> moving.Step:
         """Cordon a target and move replicas off it, some at a time.
 
         :param at_once: replicas of the fleet that may be on the move.
-        :returns: what was begun now, and how many are still on the target.
         """
         self.cordon(target, True)
-        every = self.everything()
-        live = [entry for _host, record in every.owned()
-                for entry in record.entries if entry.live]
-        moving = sum(entry.state is State.TERMINATING for entry in live)
-        there = [entry for entry in live
-                 if entry.backing.target.nqn == target]
-        # a volume gives up one replica at a time
-        waiting = [next(entry.uuid for entry in record.entries
-                        if entry in there and entry.member)
-                   for _host, record in every.owned()
-                   if not _leaving(record) and any(
-                       entry in there and entry.member
-                       for entry in record.entries)]
-        begun = []
-        for uuid in waiting[:max(0, at_once - moving)]:
-            begun.append('%s -> %s' % (uuid, self.move(uuid)))
-        return begun, len(there)
+        return moving.off(self._store, self._keys, target, at_once)
 
 
 def _reason(why: str) -> None:
@@ -384,13 +252,7 @@ def _reason(why: str) -> None:
                             'the next operator; nothing was changed')
 
 
-def _leaving(record: schema.Record) -> str:
-    """Return the replica of a volume that is on the move, or ''."""
-    return next((entry.uuid for entry in record.entries if entry.live
-                 and entry.state is State.TERMINATING), '')
-
-
-def _known(every: Everything, target: str) -> None:
+def _known(every: everything.Everything, target: str) -> None:
     """:raises base.Rejected: nothing is on that target, nor was cordoned."""
     if target not in every.cordoned and target not in {
             one.target.nqn for one in (

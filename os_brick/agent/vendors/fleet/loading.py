@@ -26,7 +26,7 @@ import time
 import yaml
 
 from os_brick.agent.vendors import base
-from os_brick.agent.vendors.fleet import admin
+from os_brick.agent.vendors.fleet import everything
 from os_brick.agent.vendors.fleet import schema
 from os_brick.agent.vendors.fleet import store
 from os_brick.agent.vendors.inventory import assignments
@@ -63,7 +63,7 @@ def past(path: str) -> Past:
         ledger.close()
 
 
-def export(every: admin.Everything, host: str) -> str:
+def export(every: everything.Everything, host: str) -> str:
     """Return the inventory of a host's volumes for its local driver.
 
     :raises base.Rejected: a replica is being exchanged.
@@ -109,11 +109,12 @@ def load(etcd: store.Store, keys: schema.Keys,
     :param before: what the local driver did with this file.
     :raises base.Rejected: the file cannot be loaded; nothing more is written.
     """
-    return load_into(etcd, keys, admin.Operator(etcd, keys).everything(),
+    return load_into(etcd, keys, everything.read(etcd, keys),
                      inventory, host, dry_run, before)
 
 
-def load_into(etcd: store.Store, keys: schema.Keys, every: admin.Everything,
+def load_into(etcd: store.Store, keys: schema.Keys,
+              every: everything.Everything,
               inventory: inventory_file.Inventory, host: str,
               dry_run: bool, before: Past = Past()) -> list[str]:
     """Do it, given what stands in etcd."""
@@ -152,7 +153,8 @@ def load_into(etcd: store.Store, keys: schema.Keys, every: admin.Everything,
     return said
 
 
-def _load_volume(etcd: store.Store, keys: schema.Keys, every: admin.Everything,
+def _load_volume(etcd: store.Store, keys: schema.Keys,
+                 every: everything.Everything,
                  listing: inventory_file.Listing,
                  spares: dict[str, inventory_file.Backing], host: str,
                  dry_run: bool, past: Past) -> list[str]:

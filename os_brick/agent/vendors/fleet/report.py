@@ -19,12 +19,12 @@ from collections.abc import Sequence
 import json
 from typing import Any
 
-from os_brick.agent.vendors.fleet import admin
+from os_brick.agent.vendors.fleet import everything
 from os_brick.agent.vendors.fleet import limits
 from os_brick.agent.vendors.fleet import schema
 
 
-def status(every: admin.Everything) -> dict[str, Any]:
+def status(every: everything.Everything) -> dict[str, Any]:
     """Return hosts, volumes, and what cannot be read."""
     hosts = {host for host, _uuid in every.records} | {
         *every.alive} | {*every.fenced}
@@ -104,7 +104,7 @@ def limits_line(found: Mapping[str, int]) -> str:
         'at most ' + ', '.join(said) if said else 'any number')
 
 
-def spares(every: admin.Everything) -> list[dict[str, Any]]:
+def spares(every: everything.Everything) -> list[dict[str, Any]]:
     """Return the pool: each spare, and what was let go."""
     found = []
     for uuid in sorted({*every.spares, *(

@@ -23,6 +23,7 @@ from os_brick.agent.vendors import base as vendor
 from os_brick.agent.vendors.inventory import inventory_file
 from os_brick.agent.vendors import local
 from os_brick.cmd import fleet
+from os_brick.cmd import fleet_drain
 
 State = model.ReplicaState
 ns = etcd_fleet.ns
@@ -133,7 +134,7 @@ class CommandTestCase(etcd_fleet.RealTestCase):
         def heal(seconds):
             driver.confirm_replica_removed(self.volume(), self.replica(1))
 
-        with mock.patch.object(fleet.time, 'sleep', heal):
+        with mock.patch.object(fleet_drain.time, 'sleep', heal):
             self.assertIn('0 replicas', self.run_it('drain', target,
                                                     '--wait'))
         self.run_it('move', ns(7), '--json')
@@ -162,14 +163,17 @@ class CommandTestCase(etcd_fleet.RealTestCase):
         self.volumes(driver)
         err = io.StringIO()
         with mock.patch.object(
-                fleet.time, 'sleep',
+                fleet_drain.time, 'sleep',
                 lambda seconds: driver.confirm_replica_removed(
                     self.volume(), self.replica(1))), \
                 contextlib.redirect_stderr(err):
             fleet.main(['drain', '--config-file', self.config, '--wait',
                         'nqn.2014-08.org.example:t1'])
-        self.assertEqual(['0 of 1', '1 of 1'], [
-            line[:6] for line in err.getvalue().splitlines()])
+        self.assertEqual(['%s -> %s' % (ns(1), ns(spare))
+                          for spare in set(self.states(driver)) - {2}]
+                         + ['0 of 1', '1 of 1'], [
+            line if '->' in line else line[:6]
+            for line in err.getvalue().splitlines()])
 
     def test_a_name_that_was_mistyped_is_refused(self):
         self.run_it('init')

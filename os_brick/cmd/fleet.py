@@ -205,8 +205,11 @@ _COMMANDS: tuple[tuple[str, str, tuple[tuple[str, dict[str, Any]], ...],
         ('--all', {'type': _count, 'metavar': 'N',
                    'help': 'in the fleet; 0: any number'})), _limits),
     ('hand-over', 'let another host heal a volume', (
-        ('volume', {}), ('host', {})),
-     _simple(lambda to, said: to.hand_over(said.volume, said.host),
+        ('volume', {}), ('host', {}),
+        ('--force', {'action': 'store_true', 'help': 'also to a host that '
+                     'is fenced, or whose agent does not show itself'})),
+     _simple(lambda to, said: to.hand_over(said.volume, said.host,
+                                           said.force),
              'the host %(host)s heals %(volume)s')),
     ('detach', 'take a volume off a host that does not heal it', (
         ('volume', {}), ('host', {})),

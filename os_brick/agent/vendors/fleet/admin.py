@@ -102,13 +102,19 @@ class Operator:
 
     # volumes
 
-    def hand_over(self, volume: str, host: str) -> None:
-        """Let another host heal a volume; the one before observes it."""
+    def hand_over(self, volume: str, host: str, force: bool = False) -> None:
+        """Let another host heal a volume; the one before observes it.
+
+        :param force: to a host that may not heal it, too.
+        :raises base.Rejected: nobody would heal it: no agent shows itself
+            under that name, or the host is fenced.
+        """
         every = self.everything()
         keys, view = self._keys, every.view
         owner, record = self._owned(every, volume)
         if owner == host:
             return
+        _heals(every, volume, host, force)
         theirs = keys.volume(host, record.uuid)
         ours = keys.volume(owner, record.uuid)
         there = every.records.get((host, record.uuid))
@@ -130,7 +136,12 @@ class Operator:
             raise base.Rejected('the host %s heals volume %s; hand it over, '
                                 'or remove it' % (host, volume))
         key = self._keys.volume(host, uuid)
-        self._must(store.Write({key: None}, {key: every.view.get(key)}))
+        there = every.view.get(key)
+        if not there.revision:
+            raise base.Rejected('the host %s does not have volume %s; '
+                                '"status --json" names its observers' % (
+                                    host, volume))
+        self._must(store.Write({key: None}, {key: there}))
 
     def remove(self, volume: str) -> None:
         """Forget a volume that was detached everywhere.
@@ -240,6 +251,24 @@ class Operator:
         """
         self.cordon(target, True)
         return moving.off(self._store, self._keys, target, at_once)
+
+
+def _heals(every: everything.Everything, volume: str, host: str,
+           force: bool) -> None:
+    """:raises base.Rejected: a host would not heal a volume."""
+    if not host:
+        raise base.Rejected('the name of the host is empty')
+    if force:
+        return
+    if host in every.fenced:
+        raise base.Rejected(
+            'the host %s is fenced (%s): nobody would heal volume %s; lift '
+            'the fence, or say --force' % (host, every.fenced[host], volume))
+    if host not in every.alive:
+        raise base.Rejected(
+            'no agent shows itself as the host "%s": nobody would heal '
+            'volume %s; "status" shows the names of the hosts that are '
+            'alive, and --force hands it over all the same' % (host, volume))
 
 
 def _reason(why: str) -> None:

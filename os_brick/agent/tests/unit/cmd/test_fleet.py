@@ -262,7 +262,9 @@ class CommandTestCase(etcd_fleet.RealTestCase):
         self.assertIn('was never in use', self.run_it(
             'give-back', ns(9), status=1))
         self.run_it('give-back', ns(1))
-        self.run_it('hand-over', 'v1', 'two')
+        self.assertIn('no agent shows itself as the host "two"', self.run_it(
+            'hand-over', 'v1', 'two', status=1))
+        self.run_it('hand-over', 'v1', 'two', '--force')
         self.assertIn('heals volume', self.run_it('detach', 'v1', 'two',
                                                   status=1))
         self.run_it('detach', 'v1', 'one')

@@ -186,7 +186,8 @@ class StoryTestCase(etcd_fleet.RealTestCase):
         self.begin({one: (10 * one, 10 * one + 1) for one in range(1, 7)},
                    spares=(91, 92, 93, 94), name='one')
         for number in range(2, 7):
-            self.operator.hand_over('v%d' % number, 'h%d' % number)
+            self.operator.hand_over('v%d' % number, 'h%d' % number,
+                                    force=True)
         names = {1: 'one', **{one: 'h%d' % one for one in range(2, 7)}}
         drivers = {one: self.driver(name) for one, name in names.items()}
         begin = threading.Barrier(6)
@@ -224,6 +225,8 @@ class WhoHealsTestCase(etcd_fleet.RealTestCase):
     def test_one_of_two_hosts_heals(self):
         self.begin(spares=(3,))
         one, two = self.driver('one'), self.driver('two')
+        one.heartbeat(host('one'), 30)
+        two.heartbeat(host('two'), 30)
         self.assertEqual('', self.volumes(one)['v1'].observe)
         self.assertEqual({}, self.volumes(two, 'two'))
         self.operator.hand_over('v1', 'two')
@@ -241,6 +244,28 @@ class WhoHealsTestCase(etcd_fleet.RealTestCase):
         self.assertEqual('', self.volumes(one)['v1'].observe)
         self.assertIn('one', self.volumes(two, 'two')['v1'].observe)
 
+    def test_a_host_that_would_not_heal_is_given_no_volume(self):
+        self.begin()
+        for name in ('one', 'two'):
+            self.driver(name).heartbeat(host(name), 30)
+        self.operator.fence('two', 'burns')
+        for name, words in (('tow', 'no agent shows itself'),
+                            ('', 'empty'), ('two', 'burns')):
+            error = self.assertRaises(vendor.Rejected,
+                                      self.operator.hand_over, 'v1', name)
+            self.assertIn(words, str(error))
+        self.assertEqual({etcd_fleet.volume_uuid(1): 'one'},
+                         self.operator.everything().owners)
+        # such a name must not look like a host that the volume was taken off
+        error = self.assertRaises(vendor.Rejected, self.operator.detach,
+                                  'v1', 'tow')
+        self.assertIn('does not have volume', str(error))
+        self.operator.hand_over('v1', 'two', force=True)
+        self.assertEqual({etcd_fleet.volume_uuid(1): 'two'},
+                         self.operator.everything().owners)
+        self.assertRaises(vendor.Rejected, self.operator.hand_over, 'v1', '',
+                          force=True)
+
     def test_a_host_that_is_fenced_observes(self):
         self.begin(spares=(3,))
         driver = self.driver()
@@ -255,7 +280,7 @@ class WhoHealsTestCase(etcd_fleet.RealTestCase):
         self.begin()
         driver = self.driver()
         self.volumes(driver)
-        self.operator.hand_over('v1', 'two')
+        self.operator.hand_over('v1', 'two', force=True)
         self.operator.detach('v1', 'one')
         driver = self.driver()    # restarted
         found = self.volumes(driver, arrays=[array(1, 2)])['v1']

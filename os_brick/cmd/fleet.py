@@ -113,6 +113,19 @@ def _move(fleet: Fleet, said: argparse.Namespace) -> _Answer:
                                                             said.replica)]
 
 
+def _give_back(fleet: Fleet, said: argparse.Namespace) -> _Answer:
+    fleet.operator.give_back(said.namespace)
+    return {'done': '%s is in the pool again' % said.namespace,
+            'erase': said.namespace}, [
+        '%s is in the pool again' % said.namespace,
+        'If it was not erased yet, erase it now: while it carries the '
+        'superblock of the array that it was in, every host refuses it for '
+        'another volume, and four such in a row end the replacements of that '
+        'volume. "mdadm --zero-superblock DEVICE" on a machine that has '
+        'it connected and on which nothing uses it; or make a new namespace, '
+        'and load that.']
+
+
 def _accept(fleet: Fleet, said: argparse.Namespace) -> _Answer:
     made = fleet.operator.accept()
     return {'generation': made.generation, 'hold': made.hold}, [
@@ -179,10 +192,10 @@ _COMMANDS: tuple[tuple[str, str, tuple[tuple[str, dict[str, Any]], ...],
         ('host', {}),), _export),
     ('status', 'show hosts, volumes and replicas', (), _status),
     ('spares', 'show the pool', (), _spares),
-    ('give-back', 'return a namespace to the pool that was let go', (
+    ('give-back', 'return a namespace to the pool that was let go and '
+     'erased since', (
         ('namespace', {'type': _uuid, 'help': _UUID}),),
-     _simple(lambda to, said: to.give_back(said.namespace),
-             '%(namespace)s is in the pool again')),
+     _give_back),
     ('cordon', 'take no spare of a target', (('target', {}),),
      _simple(lambda to, said: to.cordon(said.target, True),
              'no spare of %(target)s is taken')),

@@ -23,7 +23,7 @@ import uuid as uuid_lib
 
 from os_brick.agent.vendors import base
 from os_brick.agent.vendors.fleet import changes
-from os_brick.agent.vendors.fleet import everything
+from os_brick.agent.vendors.fleet import everything as everything_room
 from os_brick.agent.vendors.fleet import fields
 from os_brick.agent.vendors.fleet import limits as limits_room
 from os_brick.agent.vendors.fleet import moving
@@ -97,8 +97,8 @@ class Operator:
             raise base.Unavailable('etcd: %s changed meanwhile; try again' % (
                 ', '.join(sorted(write.puts))))
 
-    def everything(self) -> everything.Everything:
-        return everything.read(self._store, self._keys)
+    def everything(self) -> everything_room.Everything:
+        return everything_room.read(self._store, self._keys)
 
     # volumes
 
@@ -175,7 +175,7 @@ class Operator:
                                     record, entry)
         raise base.Rejected('no volume has a replica %s' % replica)
 
-    def _owned(self, every: everything.Everything,
+    def _owned(self, every: everything_room.Everything,
                volume: str) -> tuple[str, schema.Record]:
         found = [(host, record) for host, record in every.owned()
                  if volume in (record.uuid, record.listing.alias)]
@@ -253,7 +253,7 @@ class Operator:
         return moving.off(self._store, self._keys, target, at_once)
 
 
-def _heals(every: everything.Everything, volume: str, host: str,
+def _heals(every: everything_room.Everything, volume: str, host: str,
            force: bool) -> None:
     """:raises base.Rejected: a host would not heal a volume."""
     if not host:
@@ -281,7 +281,7 @@ def _reason(why: str) -> None:
                             'the next operator; nothing was changed')
 
 
-def _known(every: everything.Everything, target: str) -> None:
+def _known(every: everything_room.Everything, target: str) -> None:
     """:raises base.Rejected: nothing is on that target, nor was cordoned."""
     if target not in every.cordoned and target not in {
             one.target.nqn for one in (

@@ -261,7 +261,8 @@ class CommandTestCase(etcd_fleet.RealTestCase):
         self.assertIn('let go', self.run_it('spares'))
         self.assertIn('was never in use', self.run_it(
             'give-back', ns(9), status=1))
-        self.run_it('give-back', ns(1))
+        self.assertIn('mdadm --zero-superblock',
+                      self.run_it('give-back', ns(1)))
         self.assertIn('no agent shows itself as the host "two"', self.run_it(
             'hand-over', 'v1', 'two', status=1))
         self.run_it('hand-over', 'v1', 'two', '--force')

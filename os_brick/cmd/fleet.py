@@ -192,9 +192,8 @@ _COMMANDS: tuple[tuple[str, str, tuple[tuple[str, dict[str, Any]], ...],
         ('host', {}),), _export),
     ('status', 'show hosts, volumes and replicas', (), _status),
     ('spares', 'show the pool', (), _spares),
-    ('give-back', 'return a namespace to the pool that was let go and '
-     'erased since', (
-        ('namespace', {'type': _uuid, 'help': _UUID}),),
+    ('give-back', 'return a namespace to the pool that was let go, and '
+     'erased since', (('namespace', {'type': _uuid, 'help': _UUID}),),
      _give_back),
     ('cordon', 'take no spare of a target', (('target', {}),),
      _simple(lambda to, said: to.cordon(said.target, True),

@@ -53,8 +53,13 @@ class Everything:
 
 
 def read(etcd: store.Store, keys: schema.Keys) -> Everything:
-    """:raises base.ProvisionerError: nothing can be said."""
-    view = etcd.read([], [keys.prefix + '/'])
+    """Read all but the events, which are most of what stands there.
+
+    :raises base.ProvisionerError: nothing can be said.
+    """
+    view = etcd.read_all([keys.schema], [
+        keys.owners, keys.hosts, keys.alives, keys.spares, keys.uses,
+        keys.cordons, keys.resyncs])
     problems: list[str] = []
     records = {}
     fenced = {}

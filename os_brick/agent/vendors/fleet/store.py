@@ -34,6 +34,10 @@ from os_brick.agent.vendors.fleet import fields
 from os_brick.agent.vendors.fleet import schema
 
 
+#: Keys below a prefix in one answer to ``read_all``: some MiB of volumes.
+PAGE = 2000
+
+
 class Caller(Protocol):
     """What a store needs of the wire."""
 
@@ -110,6 +114,42 @@ class Store:
         ranges = [{'key': _encode(key)} for key in keys] + [
             {'key': _encode(prefix), 'range_end': _encode(_end(prefix))}
             for prefix in prefixes]
+        point, responses = self._ranges(ranges)
+        found: dict[str, Value] = {}
+        for response in responses:
+            found.update(_values(response))
+        return View(point, found)
+
+    def read_all(self, keys: Iterable[str], prefixes: Iterable[str]) -> View:
+        """The same of a whole fleet: page by page, still at one moment.
+
+        Each page is an answer of its own, with its limits of size and time.
+
+        :raises base.ProvisionerError: nothing can be said; ``Unavailable``,
+            too, where etcd has compacted that moment away meanwhile.
+        """
+        found: dict[str, Value] = {}
+        ranges: list[dict[str, str]] = [{'key': _encode(key)} for key in keys]
+        ranges += [{'key': _encode(prefix), 'limit': str(PAGE),
+                    'range_end': _encode(_end(prefix))}
+                   for prefix in prefixes]
+        first = None
+        while ranges:
+            point, responses = self._ranges(ranges)
+            first = first or point
+            more = []
+            for asked, response in zip(ranges, responses):
+                values = _values(response)
+                found.update(values)
+                if response['response_range'].get('more') is True:
+                    more.append({**asked, 'key': _after(asked, response),
+                                 'revision': str(first.revision)})
+            ranges = more
+        assert first is not None
+        return View(first, found)
+
+    def _ranges(self, ranges: Sequence[Mapping[str, str]]
+                ) -> tuple[Point, list[Any]]:
         answer = self._wire.call('kv/txn', {'success': [
             {'request_range': one} for one in ranges]})
         point = _point(answer)
@@ -117,10 +157,7 @@ class Store:
         if not isinstance(responses, list) or len(responses) != len(ranges):
             raise base.BadAnswer('etcd answered %d of %d ranges' % (
                 len(responses), len(ranges)))
-        found: dict[str, Value] = {}
-        for response in responses:
-            found.update(_values(response))
-        return View(point, found)
+        return point, responses
 
     def write(self, write: Write) -> Point | None:
         """Carry a transaction out; None: what it rests on has changed.
@@ -201,6 +238,18 @@ def _values(response: object) -> dict[str, Value]:
             ValueError):
         raise base.BadAnswer('etcd answered with a range that is none'
                              ) from None
+
+
+def _after(asked: Mapping[str, str], response: Mapping[str, Any]) -> str:
+    """Return the key at which the next page begins.
+
+    :raises base.BadAnswer: it would be this page again.
+    """
+    last = base64.b64decode((response['response_range'].get('kvs') or [
+        {'key': ''}])[-1]['key']) + b'\0'
+    if last <= base64.b64decode(asked['key']):
+        raise base.BadAnswer('etcd answered with a page that is none')
+    return base64.b64encode(last).decode()
 
 
 def _count(value: object) -> int:

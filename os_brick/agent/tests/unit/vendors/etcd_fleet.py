@@ -141,9 +141,14 @@ class Double:
         first = base64.b64decode(wanted['key'])
         end = base64.b64decode(wanted.get('range_end', ''))
         kvs = [{'key': key, 'value': value, 'mod_revision': str(revision)}
-               for key, (value, revision) in self.values.items()
+               for key, (value, revision) in sorted(
+                   self.values.items(),
+                   key=lambda pair: base64.b64decode(pair[0]))
                if (first <= base64.b64decode(key) < end if end
                    else key == wanted['key'])]
+        most = int(wanted.get('limit', 0))
+        if most and len(kvs) > most:
+            return {'response_range': {'kvs': kvs[:most], 'more': True}}
         return {'response_range': {'kvs': kvs} if kvs else {}}
 
 

@@ -304,7 +304,9 @@ class Executor:
             try:
                 self._effects.re_add(action.array, action.device)
                 return
-            except commands.CannotRun:
+            except (commands.CannotRun, commands.TimedOut):
+                # what did not end in time may still be under way in md: no
+                # add goes beside it, nor is os-brick's lock held any longer
                 raise
             except commands.CommandFailed:
                 # its bitmap or event count no longer fits: copy all of it

@@ -437,6 +437,14 @@ class TestCalls(ActionsCase):
         self.assertEqual(['re_add', 'add'],
                          [call[0] for call in self.called()])
 
+    def test_a_re_add_that_hangs_is_not_followed_by_an_add(self):
+        """It may still be at work; and os-brick's lock is held meanwhile."""
+        self.privileged.re_add.side_effect = commands.TimedOut(
+            'mdadm --re-add /dev/nvme3n1 did not end within 60 s')
+        self.refused(act.AddLeg('', 'md127', 'nvme3n1', C, True),
+                     'did not end within 60 s', kind=execute.NotDone)
+        self.assertEqual(['re_add'], [call[0] for call in self.called()])
+
     def test_a_failing_command_says_why(self):
         self.privileged.add.side_effect = commands.CommandFailed(
             'mdadm --add /dev/nvme3n1 failed (1): busy')

@@ -43,53 +43,71 @@ DEVICES = '/dev/'
 
 
 class _Read(Generic[T]):
-    """One read, in a thread of its own.
+    """One read of a device.
 
+    :ivar begun: when, by the monotonic clock; None: it waits for its turn.
     :ivar ended: whether it has, with or without success.
     :ivar result: what was read; None while it is under way, and where it
         could not be read.
     :ivar error: why the disk could not be read, '' where it was, and where
         something else than the disk failed.
+    :ivar following: the one whose turn comes when this one has ended.
     """
 
-    def __init__(self, device: str, body: Callable[[str], T]) -> None:
-        self.ended = False
+    def __init__(self) -> None:
+        self.begun: float | None = None
         self.result: T | None = None
         self.error = ''
-        self._path = DEVICES + device
-        self._body = body
+        self.following: _Read[T] | None = None
         self._ended_at = 0.0
-        self._thread = threading.Thread(
-            target=self._run, name='reading ' + device, daemon=True)
-        self._thread.start()
+        self._end = threading.Event()
 
     def wait(self, seconds: float) -> None:
-        self._thread.join(max(0.0, seconds))
+        self._end.wait(max(0.0, seconds))
+
+    @property
+    def ended(self) -> bool:
+        return self._end.is_set()
 
     @property
     def old(self) -> bool:
         """It has ended, and its answer is of another time."""
         return self.ended and time.monotonic() - self._ended_at >= AGE
 
-    def _run(self) -> None:
+    def begun_before(self, moment: float) -> bool:
+        return self.begun is not None and self.begun < moment
+
+    def run(self, body: Callable[[str], T], path: str) -> None:
+        self.begun = time.monotonic()
         try:
-            self.result = self._body(self._path)
+            self.result = body(path)
         except OSError as error:
             # no path, no device: that is no answer
             if error.errno in OF_THE_DISK:
                 self.error = error.strerror or str(error)
+
+    def end(self) -> None:
         self._ended_at = time.monotonic()
-        self.ended = True
+        self._end.set()
 
 
 class Reads(Generic[T]):
     """The reads of one kind that are under way; for any thread.
 
+    A device has one thread at most, however many calls ask for it while its
+    reads hang.
+
     :param body: reads what is wanted from the device of that path.
+    :param just_now: what is read has to be of the time of the call: a read
+        that was begun before does not count, however late it ends.  It is
+        waited for, and another one follows it in its thread.  Otherwise it
+        is an answer: the device can be read now.
     """
 
-    def __init__(self, body: Callable[[str], T]) -> None:
+    def __init__(self, body: Callable[[str], T],
+                 just_now: bool = False) -> None:
         self._body = body
+        self._just_now = just_now
         self._reads: dict[str, _Read[T]] = {}
         self._lock = threading.Lock()
 
@@ -112,8 +130,9 @@ class Reads(Generic[T]):
 
     def _ended(self, devices: Iterable[str], seconds: float
                ) -> dict[str, _Read[T]]:
-        end = time.monotonic() + seconds
-        reads = {device: self._begin(device) for device in devices}
+        now = time.monotonic()
+        end = now + seconds
+        reads = {device: self._begin(device, now) for device in devices}
         found = {}
         for device, read_ in reads.items():
             read_.wait(end - time.monotonic())
@@ -125,11 +144,47 @@ class Reads(Generic[T]):
             found[device] = read_
         return found
 
-    def _begin(self, device: str) -> _Read[T]:
+    def _begin(self, device: str, now: float) -> _Read[T]:
+        """Return the read that counts for a call of this moment."""
         with self._lock:
-            if device not in self._reads or self._reads[device].old:
-                self._reads[device] = _Read(device, self._body)
-            return self._reads[device]
+            read_ = self._reads.get(device)
+            of_before = read_ is not None and (
+                read_.begun_before(now) if self._just_now else read_.old)
+            if read_ is None or of_before and read_.ended:
+                return self._start(device)
+            if not of_before:
+                return read_
+            if read_.following is None:
+                read_.following = _Read()
+            return read_.following
+
+    def _start(self, device: str) -> _Read[T]:
+        read_ = _Read[T]()
+        threading.Thread(target=self._run, args=(device, read_),
+                         name='reading ' + device, daemon=True).start()
+        self._reads[device] = read_
+        return read_
+
+    def _run(self, device: str, read_: _Read[T]) -> None:
+        """Read, and go on with what was asked for meanwhile."""
+        turn: _Read[T] | None = read_
+        try:
+            while turn is not None:
+                turn.run(self._body, DEVICES + device)
+                turn = self._end(device, turn)
+        except BaseException:
+            # whoever asks next must not wait for what nobody reads any more
+            with self._lock:
+                self._reads.pop(device, None)
+            raise
+
+    def _end(self, device: str, read_: _Read[T]) -> _Read[T] | None:
+        """Return the one whose turn it is now."""
+        with self._lock:
+            read_.end()
+            if read_.following is not None:
+                self._reads[device] = read_.following
+            return read_.following
 
 
 def first_block(path: str) -> bool | None:

@@ -18,6 +18,7 @@ import os
 import socket
 import tempfile
 import threading
+import time
 from unittest import mock
 
 from oslotest import base
@@ -92,6 +93,65 @@ class ReadsTest(base.BaseTestCase):
         with mock.patch.object(reads, 'AGE', 0.0):
             self.assertEqual([], self.answering(['nvme1n1'], PATIENCE))
         self.assertEqual(['nvme1n1'] * 2, self.begun)
+
+
+class JustNowTest(base.BaseTestCase):
+    """What was begun before a call does not count for it (S10)."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.begun: list[str] = []
+        self.hangs = threading.Event()
+        self.addCleanup(self.hangs.set)
+        self.reads = reads.Reads(self.read, just_now=True)
+
+    def read(self, path: str) -> int:
+        """Return the number of this read."""
+        self.begun.append(threading.current_thread().name)
+        number = len(self.begun)
+        self.hangs.wait(PATIENCE)
+        return number
+
+    def test_the_answer_to_an_earlier_call_does_not_count(self) -> None:
+        for _call in range(9):
+            self.assertEqual({}, self.reads.of(['nvme1n1'], 0.01))
+        self.assertEqual(1, len(self.begun))
+        self.assertEqual(1, sum(thread.name == self.begun[0]
+                                for thread in threading.enumerate()))
+        found: list[dict[str, int]] = []
+        asking = threading.Thread(target=lambda: found.append(
+            self.reads.of(['nvme1n1'], PATIENCE)), daemon=True)
+        asking.start()
+        asking.join(0.05)
+        self.assertEqual([], found)
+        self.hangs.set()
+        asking.join(PATIENCE)
+        # the second one was asked for by the calls before, and is of now
+        self.assertIn(found, ([{'nvme1n1': 2}], [{'nvme1n1': 3}]))
+
+    def test_one_that_has_ended_meanwhile_does_not_count(self) -> None:
+        self.assertEqual({}, self.reads.of(['nvme1n1'], 0.01))
+        first = self.reads._reads['nvme1n1']
+        self.hangs.set()
+        first.wait(PATIENCE)
+        self.assertEqual({'nvme1n1': 2},
+                         self.reads.of(['nvme1n1'], PATIENCE))
+
+    def test_a_defect_leaves_nothing_behind_to_wait_for(self) -> None:
+        self.hangs.set()
+        defects = [RuntimeError('a defect')]
+
+        def body(path: str) -> int:
+            if defects:
+                raise defects.pop()
+            return self.read(path)
+
+        broken = reads.Reads(body, just_now=True)
+        with mock.patch.object(threading, 'excepthook') as told:
+            self.assertEqual({}, broken.of(['nvme1n1'], 0.05))
+            while not told.called:
+                time.sleep(0.001)
+        self.assertEqual({'nvme1n1': 1}, broken.of(['nvme1n1'], PATIENCE))
 
 
 class ReadTest(base.BaseTestCase):

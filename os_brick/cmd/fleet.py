@@ -240,8 +240,10 @@ _COMMANDS: tuple[tuple[str, str, tuple[tuple[str, dict[str, Any]], ...],
              'the host %(host)s heals again')),
     ('hold', 'let no spare be taken in the whole fleet', (('why', {}),),
      _simple(lambda to, said: to.hold(said.why), 'on hold: %(why)s')),
-    ('resume', 'let spares be taken again', (),
-     _simple(lambda to, said: to.resume(), 'spares are taken')),
+    ('resume', 'let spares be taken again', (
+        ('--force', {'action': 'store_true', 'help': 'though a host that is '
+                     'alive has not shown the generation of now'}),),
+     _simple(lambda to, said: to.resume(said.force), 'spares are taken')),
     ('accept', 'say that a restored backup is the fleet', (), _accept),
     ('roles', 'print how the role of a host is made in etcd', (
         ('host', {}),), _roles),

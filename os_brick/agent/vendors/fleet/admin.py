@@ -68,10 +68,23 @@ class Operator:
         view, fleet = self._fleet()
         return self._set(view, dataclasses.replace(fleet, hold=why))
 
-    def resume(self) -> schema.Fleet:
-        """Let spares be taken again."""
-        view, fleet = self._fleet()
-        return self._set(view, dataclasses.replace(fleet, hold=''))
+    def resume(self, force: bool = False) -> schema.Fleet:
+        """Let spares be taken again.
+
+        :param force: though a host has not written what it remembers.
+        :raises base.Rejected: there is one that is alive: a spare that it
+            took since the backup would be free.
+        """
+        every = self.everything()
+        late = sorted(host for host, text in every.alive.items()
+                      if _generation(text) < every.fleet.generation)
+        if late and not force:
+            raise base.Rejected(
+                'these hosts have not shown generation %d yet, and a spare '
+                'that they took may look free: %s; wait, look at their logs, '
+                'or say --force' % (every.fleet.generation, ', '.join(late)))
+        return self._set(every.view, dataclasses.replace(every.fleet,
+                                                         hold=''))
 
     def limit(self, given: Mapping[str, int]) -> limits_room.Limits:
         """Set how much may be copied at once; what is not given stays."""
@@ -269,6 +282,14 @@ def _heals(every: everything_room.Everything, volume: str, host: str,
             'no agent shows itself as the host "%s": nobody would heal '
             'volume %s; "status" shows the names of the hosts that are '
             'alive, and --force hands it over all the same' % (host, volume))
+
+
+def _generation(text: str) -> int:
+    """Return which one a host has shown; 0: none that can be read."""
+    try:
+        return fields.Fields(text).number('generation')
+    except fields.Nonsense:
+        return 0
 
 
 def _reason(why: str) -> None:

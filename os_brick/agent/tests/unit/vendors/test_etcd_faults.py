@@ -106,6 +106,10 @@ class BackupTestCase(AloneTestCase):
             vendor.Rejected, driver.request_replacement, self.volume(),
             self.replica(2))
         self.assertIn('on hold', str(error))
+        # nor can it be let loose before
+        error = self.assertRaises(vendor.Rejected, self.operator.resume)
+        self.assertIn('not shown generation 2 yet', str(error))
+        self.assertIn('free: one;', str(error))
         driver.heartbeat(host(), 30)
         self.assertIn('"generation": 2',
                       self.operator.everything().alive['one'])

@@ -26,6 +26,7 @@ from os_brick.agent.tests.unit.cmd import command_case
 
 #: Label -> the title of the section to which it leads.
 TITLES = {
+    'copied-whole': 'Which replica is copied whole',
     'copies-in-doubt': 'Copies in doubt',
     'io-guard': 'The I/O guard',
     'late-writes': 'A replica that is back within 12 seconds waits',

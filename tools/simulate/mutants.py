@@ -93,8 +93,8 @@ MUTANTS: dict[str, tuple[str, str, str]] = {
         '        if view.leg(replica) is not None:\n            continue\n'
         '        forgotten', '        forgotten'),
     'S13: a leg that was cut may return at once': (
-        'safety/late_writes.py', 'else max(0.0, left + HOLD - now)',
-        'else 0.0'),
+        'safety/late_writes.py',
+        'else max(0.0, left + hold(keep_alive) - now)', 'else 0.0'),
     'S13: the time is counted from when the leg was lost': (
         'healing/observing.py', 'record.left_at, leg is not None,',
         'record.left_at, leg is not None and not leg.faulty,'),

@@ -191,7 +191,7 @@ class CommandTestCase(etcd_fleet.RealTestCase):
         self.assertIn('x is no UUID', err.getvalue())
 
     def test_without_a_reason_nothing_is_fenced_or_held_or_let_loose(self):
-        """S12: an empty shell variable must not end a fence or a hold."""
+        """An empty shell variable must not end a fence or a hold."""
         self.run_it('init')
         self.run_it('load', self.write(1, 2), '--host', 'one')
         self.run_it('fence', 'one', 'burns')

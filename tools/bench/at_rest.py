@@ -79,6 +79,11 @@ class Hands:
         """Every target can be reached."""
         return {}
 
+    def listening(self, portals: Collection[model.Portal]
+                  ) -> frozenset[model.Portal]:
+        """Nobody listens at a lost target."""
+        return frozenset()
+
     def execute_all(self, steps: Sequence[batch.Step],
                     owned: ownership.Owned, heard: Collection[str] = ()
                     ) -> list[batch.Outcome]:

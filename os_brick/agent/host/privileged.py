@@ -63,7 +63,7 @@ _NQN = re.compile(r'nqn\.[A-Za-z0-9._:@+~-]{1,219}\Z')
 _ADDRESS = re.compile(r'[0-9A-Fa-f.:]{2,45}(%[A-Za-z0-9_.-]{1,15})?\Z')
 _answers = reads.Reads(reads.first_block)
 # the law wants it read just before (S10), not asked for some time ago
-_superblocks = reads.Reads(reads.superblocks, just_now=True)
+_superblocks = reads.Reads(reads.superblocks, reads.RECENT)
 
 
 def _md(array: str) -> str:

@@ -35,6 +35,9 @@ T = TypeVar('T')
 LENGTH = superblock.LENGTH
 #: Seconds for which the answer to a read counts that was asked for earlier.
 AGE = 1.0
+#: Seconds before a call from which on what is begun is read just before it.  A
+#: slow disk takes longer for a few blocks than a call waits for them.
+RECENT = 10.0
 #: What a disk's own failure reads as (block/blk-core.c, blk_errors: I/O error,
 #: medium, target, protection).  Whatever else fails, the way to the disk or
 #: this process, says nothing of it.
@@ -98,16 +101,16 @@ class Reads(Generic[T]):
     reads hang.
 
     :param body: reads what is wanted from the device of that path.
-    :param just_now: what is read has to be of the time of the call: a read
-        that was begun before does not count, however late it ends.  It is
-        waited for, and another one follows it in its thread.  Otherwise it
-        is an answer: the device can be read now.
+    :param recent: seconds before a call.  A read that was begun earlier does
+        not count, however late it ends: it is waited for, and another one
+        follows it in its thread.  None: its end is an answer, for the device
+        can be read now.
     """
 
     def __init__(self, body: Callable[[str], T],
-                 just_now: bool = False) -> None:
+                 recent: float | None = None) -> None:
         self._body = body
-        self._just_now = just_now
+        self._recent = recent
         self._reads: dict[str, _Read[T]] = {}
         self._lock = threading.Lock()
 
@@ -149,7 +152,8 @@ class Reads(Generic[T]):
         with self._lock:
             read_ = self._reads.get(device)
             of_before = read_ is not None and (
-                read_.begun_before(now) if self._just_now else read_.old)
+                read_.old if self._recent is None
+                else read_.begun_before(now - self._recent))
             if read_ is None or of_before and read_.ended:
                 return self._start(device)
             if not of_before:

@@ -96,14 +96,14 @@ class ReadsTest(base.BaseTestCase):
 
 
 class JustNowTest(base.BaseTestCase):
-    """What was begun before a call does not count for it (S10)."""
+    """What was begun long before a call does not count for it (S10)."""
 
     def setUp(self) -> None:
         super().setUp()
         self.begun: list[str] = []
         self.hangs = threading.Event()
         self.addCleanup(self.hangs.set)
-        self.reads = reads.Reads(self.read, just_now=True)
+        self.reads = reads.Reads(self.read, 0.0)
 
     def read(self, path: str) -> int:
         """Return the number of this read."""
@@ -137,6 +137,19 @@ class JustNowTest(base.BaseTestCase):
         self.assertEqual({'nvme1n1': 2},
                          self.reads.of(['nvme1n1'], PATIENCE))
 
+    def test_a_disk_that_takes_longer_than_a_call_is_read(self) -> None:
+        """Not once for each call, and never in time."""
+        slow = reads.Reads(self.read, PATIENCE)
+        for _call in range(3):
+            self.assertEqual({}, slow.of(['nvme1n1'], 0.01))
+        first = slow._reads['nvme1n1']
+        self.hangs.set()
+        first.wait(PATIENCE)
+        self.assertEqual({'nvme1n1': 1}, slow.of(['nvme1n1'], 0.01))
+        self.assertEqual(1, len(self.begun))
+        # and the next call reads anew
+        self.assertEqual({'nvme1n1': 2}, slow.of(['nvme1n1'], PATIENCE))
+
     def test_a_defect_leaves_nothing_behind_to_wait_for(self) -> None:
         self.hangs.set()
         defects = [RuntimeError('a defect')]
@@ -146,7 +159,7 @@ class JustNowTest(base.BaseTestCase):
                 raise defects.pop()
             return self.read(path)
 
-        broken = reads.Reads(body, just_now=True)
+        broken = reads.Reads(body, 0.0)
         with mock.patch.object(threading, 'excepthook') as told:
             self.assertEqual({}, broken.of(['nvme1n1'], 0.05))
             while not told.called:

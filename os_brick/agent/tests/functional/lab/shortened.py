@@ -31,8 +31,5 @@ ARRIVAL = 'os_brick.agent.healing.volume_view.ARRIVAL'
 #: After how long a request that was not granted is made once more.
 AGAIN = 'os_brick.agent.healing.replica_record.AGAIN'
 
-#: After how long a portal that did not answer is asked once more.
-FIRST = 'os_brick.agent.host.portals.FIRST'
-
 #: Name of the constant -> seconds.
-TIMES: Mapping[str, float] = {HOLD: 2.0, AGAIN: 6.0, FIRST: 1.0}
+TIMES: Mapping[str, float] = {HOLD: 2.0, AGAIN: 6.0}

@@ -32,7 +32,7 @@ State = model.ReplicaState
 def connect(view: volume_view.VolumeView) -> list[act.Action]:
     """Connect the portals of members that are not reached."""
     steps: list[act.Action] = []
-    for replica in view.members:
+    for replica in (*view.members, *_last_resorts(view)):
         target = replica.target
         if target is None or view.reachable(replica):
             continue
@@ -46,6 +46,20 @@ def connect(view: volume_view.VolumeView) -> list[act.Action]:
                 'replica %s is not connected' % replica.uuid,
                 replica.uuid, target, portals))
     return steps
+
+
+def _last_resorts(view: volume_view.VolumeView) -> list[model.Replica]:
+    """Former legs whose replacement is still to come.
+
+    What was cut off is disconnected, and its kernel does not bring it back; a
+    copy that is back is worth more than one that is not there yet.
+    """
+    if len(view.array.in_sync) >= view.array.raid_disks:
+        return []
+    return [replica for replica in view.leaving
+            if replica.state is not State.TERMINATING
+            and view.records[replica.uuid].joined
+            and not view.records[replica.uuid].retired]
 
 
 def release(view: volume_view.VolumeView,

@@ -362,8 +362,10 @@ class StoryTest(base.BaseTestCase):
         world.kernel.lose(world.targets[0])
         world.passes(16)
         self.assertIn(C, world.volume.replicas)
+        # it was cut off, and disconnected with that
+        self.assertNotIn(world.targets[0].nqn, {
+            path.nqn for path in world.kernel.paths.values()})
         world.kernel.restore(world.targets[0])
-        world.kernel.connect(world.targets[0].nqn, world.targets[0].portals)
         world.passes(5)
         self.assertEqual({A, B}, {member.medium.uuid for member
                                   in world.judge.good(world.raid)})

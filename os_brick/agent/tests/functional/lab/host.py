@@ -18,7 +18,6 @@ another way: from /proc/mdstat and single plain files.
 
 from __future__ import annotations
 
-from concurrent import futures
 import dataclasses
 import logging
 import pathlib
@@ -198,9 +197,8 @@ def stop_arrays() -> None:
 
 def disconnect_all() -> None:
     """End every NVMe-oF connection, hung or not."""
-    found = controllers()
-    with futures.ThreadPoolExecutor(max(1, len(found))) as side_by_side:
-        list(side_by_side.map(_let_go, found))
+    for controller in controllers():
+        _let_go(controller)
 
 
 def _let_go(controller: Controller) -> None:

@@ -95,12 +95,12 @@ class LogOnce:
         if self._said.get(subject) == text:
             return False
         self._said[subject] = text
-        if level >= logging.WARNING:
+        if self._texts is not None and level >= logging.WARNING:
             self._just.append(text)
-        if self._texts is not None and level == logging.WARNING:
-            if text in self._texts:
-                level = logging.INFO
-            self._texts.add(text)
+            if level == logging.WARNING:
+                if text in self._texts:
+                    level = logging.INFO
+                self._texts.add(text)
         LOG.log(level, '%s: %s', subject, text, extra=fields)
         return True
 

@@ -70,7 +70,9 @@ class TogetherTest(base.BaseTestCase):
              'INFO volume c1: nobody answers'], self.log.output.splitlines())
 
     def test_who_never_begins_says_each(self) -> None:
+        """And keeps none of them: nobody would take them away."""
         log = log_once.LogOnce()
+        self.addCleanup(lambda: self.assertFalse(log.just_said('nobody')))
         for volume in 'ab':
             log.trouble('volume ' + volume, 'nobody answers')
         self.assertEqual(2, self.log.output.count('WARNING'))

@@ -104,10 +104,7 @@ class _Cutting:
                 self._light.pop(array.name, None)
                 continue
             for leg in array.legs:
-                namespace = self._snapshot.behind(leg)
-                if namespace is None:
-                    continue
-                paths = self._snapshot.paths(namespace)
+                paths = self._snapshot.paths_to(leg)
                 for action in (self._silence.give_up(array, leg, paths)
                                + self._cut(array, leg, paths)):
                     found.append((array.name, action))

@@ -154,7 +154,7 @@ def _all_wait(arrays: list[model.Array], snapshot: snapshots.HostSnapshot,
     in_need = _in_need(cut.actions, snapshot)
     for array in sorted(arrays, key=lambda array: array.name not in in_need):
         for leg in array.legs:
-            for path in () if leg.faulty else _paths(leg, snapshot):
+            for path in () if leg.faulty else snapshot.paths_to(leg):
                 if (path.fast_io_fail_tmo is not None
                         and connections.foreign_use(path.name, snapshot,
                                                     owned) is None):
@@ -202,7 +202,7 @@ def restore(snapshot: snapshots.HostSnapshot, ours: frozenset[str],
         (array.name, act.SetFastIoFail('the agent stops', path.name,
                                        memory.found.get(path.name)))
         for array in snapshot.arrays if array.name in ours
-        for leg in array.legs for path in _paths(leg, snapshot)
+        for leg in array.legs for path in snapshot.paths_to(leg)
         if path.fast_io_fail_tmo == GuardPolicy(timeout).timeout)
 
 
@@ -213,7 +213,7 @@ def _anchor(array: model.Array, snapshot: snapshots.HostSnapshot,
     good = [leg for leg in array.legs if snapshot.good(leg)] or [
         leg for leg in array.in_sync
         if any(path.state == giving_up.SILENT
-               for path in _paths(leg, snapshot))]
+               for path in snapshot.paths_to(leg))]
     good = [leg for leg in good if leg.replica_uuid not in leaving] or good
     for leg in good:
         if leg.device == current:
@@ -233,7 +233,7 @@ def _wait(arrays: list[model.Array], anchors: dict[str, str],
     waits: dict[str, tuple[str, act.Action]] = {}
     for array in sorted(arrays, key=lambda array: array.name not in in_need):
         anchor = anchors[array.name]
-        for path in _paths(array.leg(anchor), snapshot):
+        for path in snapshot.paths_to(array.leg(anchor)):
             if path.fast_io_fail_tmo is not None:
                 waits.setdefault(path.name, (array.name, act.SetFastIoFail(
                     'leg %s is the anchor of the array: its I/O waits for a '
@@ -258,7 +258,7 @@ def _failfast(array: model.Array, anchor: str,
             'leg %s is the anchor of the array: its I/O waits for a lost '
             'path' % anchor, array.name, anchor, False)))
     for leg in array.legs:
-        paths = _paths(leg, snapshot)
+        paths = snapshot.paths_to(leg)
         if (leg.device == anchor or leg.faulty
                 or not any(path.live for path in paths)
                 or leg.failfast is (len(paths) == 1)):
@@ -278,7 +278,7 @@ def _hurry(array: model.Array, snapshot: snapshots.HostSnapshot,
     """:param waiting: controllers that are to wait, or were dealt with."""
     actions: list[tuple[str, act.Action]] = []
     for leg in array.legs:
-        for path in () if leg.faulty else _paths(leg, snapshot):
+        for path in () if leg.faulty else snapshot.paths_to(leg):
             # one that is stricter was set by the operator, and is kept
             if (path.name not in waiting and path.live
                     and connections.foreign_use(path.name, snapshot,
@@ -295,12 +295,6 @@ def _hurry(array: model.Array, snapshot: snapshots.HostSnapshot,
     return actions
 
 
-def _paths(leg: model.Leg | None,
-           snapshot: snapshots.HostSnapshot) -> tuple[model.Controller, ...]:
-    namespace = snapshot.behind(leg) if leg else None
-    return snapshot.paths(namespace) if namespace else ()
-
-
 def _controllers(leg: model.Leg | None,
                  snapshot: snapshots.HostSnapshot) -> set[str]:
-    return {path.name for path in _paths(leg, snapshot)}
+    return {path.name for path in snapshot.paths_to(leg)}

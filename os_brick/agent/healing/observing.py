@@ -105,9 +105,7 @@ def _left(view: volume_view.VolumeView,
 def _keep_alive(view: volume_view.VolumeView, replica: model.Replica,
                 record: ReplicaRecord) -> float:
     """Return the longest keep-alive time of its paths as a leg (S13)."""
-    leg = view.array.leg_of(replica.uuid)
-    namespace = view.snapshot.behind(leg) if leg is not None else None
-    paths = view.snapshot.paths(namespace) if namespace is not None else ()
+    paths = view.snapshot.paths_to(view.array.leg_of(replica.uuid))
     return max((path.keep_alive for path in paths
                 if path.keep_alive is not None), default=record.keep_alive)
 

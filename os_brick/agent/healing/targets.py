@@ -29,9 +29,7 @@ from os_brick.agent.model import snapshots
 def reached(array: model.Array, replica_uuid: str,
             snapshot: snapshots.HostSnapshot) -> model.Target | None:
     """Return where a leg is reached; None unless all its paths are live."""
-    leg = array.leg_of(replica_uuid)
-    namespace = snapshot.behind(leg) if leg is not None else None
-    paths = snapshot.paths(namespace) if namespace is not None else ()
+    paths = snapshot.paths_to(array.leg_of(replica_uuid))
     if (not paths or len({path.nqn for path in paths}) > 1
             or not all(path.live and path.portal for path in paths)):
         return None

@@ -115,6 +115,12 @@ class HostSnapshot:
         return (namespace if namespace is not None
                 and namespace.uuid == leg.replica_uuid else None)
 
+    def paths_to(self, leg: devices.Leg | None
+                 ) -> tuple[devices.Controller, ...]:
+        """The controllers through which a leg is reached, none without."""
+        namespace = self.behind(leg) if leg is not None else None
+        return self.paths(namespace) if namespace is not None else ()
+
     def good(self, leg: devices.Leg) -> bool:
         """The leg is in sync and its target answers, as the kernel sees."""
         namespace = self.behind(leg)

@@ -56,10 +56,8 @@ def _last_resorts(view: volume_view.VolumeView) -> list[model.Replica]:
     """
     if len(view.array.in_sync) >= view.array.raid_disks:
         return []
-    return [replica for replica in view.leaving
-            if replica.state is not State.TERMINATING
-            and view.records[replica.uuid].joined
-            and not view.records[replica.uuid].retired]
+    return [replica for replica in view.last_resorts
+            if view.records[replica.uuid].joined]
 
 
 def release(view: volume_view.VolumeView,

@@ -189,10 +189,7 @@ class Plan:
         if self._add_members() or len(
                 self._working()) >= self.array.raid_disks:
             return []
-        return self._arrivals([
-            replica for replica in self.view.leaving
-            if replica.state is not State.TERMINATING
-            and not self.view.records[replica.uuid].retired])
+        return self._arrivals(self.view.last_resorts)
 
     def _arrivals(self, replicas: Sequence[model.Replica]) -> list[Arrival]:
         found: list[Arrival] = []

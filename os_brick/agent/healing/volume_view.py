@@ -182,6 +182,13 @@ class VolumeView:
                      if self.doomed(replica))
 
     @property
+    def last_resorts(self) -> list[model.Replica]:
+        """The replicas that are to leave, and were not let go yet."""
+        return [replica for replica in self.leaving
+                if replica.state is not State.TERMINATING
+                and not self.records[replica.uuid].retired]
+
+    @property
     def unlisted(self) -> list[str]:
         """Replicas that are no longer listed, and were not let go (S8)."""
         return [uuid for uuid, record in self.records.items()

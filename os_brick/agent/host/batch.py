@@ -33,7 +33,6 @@ import dataclasses
 import itertools
 
 from os_brick.agent import clock as clocks
-from os_brick.agent.host import attributes
 from os_brick.agent.host import commands
 from os_brick.agent.host import effects as host_effects
 from os_brick.agent.host import not_done
@@ -83,7 +82,7 @@ def fresh_look(scan: Callable[[], snapshots.HostSnapshot],
 class Batch:
     """One batch, done once.
 
-    :param scan: looks at all of this host.
+    :param scan: looks at all of this host; raises NotDone where it cannot.
     :param last_look: raises ``not_done.Refused`` where a rule forbids an
         action, by what a snapshot shows.
     :param do: does one action.
@@ -211,11 +210,8 @@ class Batch:
         """
         if (self._stale()
                 or not self._touched.isdisjoint(self._behind(actions))):
-            try:
-                self._snapshot, self._seen_at = fresh_look(self._scan,
-                                                           self._clock)
-            except attributes.Exhausted as error:
-                raise not_done.Refused(str(error)) from error
+            self._snapshot, self._seen_at = fresh_look(self._scan,
+                                                       self._clock)
             self._touched = set()
         return self._snapshot
 

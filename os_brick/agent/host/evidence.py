@@ -17,7 +17,6 @@ from collections.abc import Callable
 from collections.abc import Collection
 from collections.abc import Mapping
 
-from os_brick.agent.host import attributes
 from os_brick.agent.host import effects as host_effects
 from os_brick.agent.host import not_done
 from os_brick.agent import model
@@ -34,7 +33,7 @@ LISTENS_WITHIN = 0.3
 class Evidence:
     """Asks the namespaces themselves; for any thread.
 
-    :param scan: looks at this host.
+    :param scan: looks at this host; raises NotDone where it cannot.
     """
 
     def __init__(self, scan: Callable[[], snapshots.HostSnapshot],
@@ -65,10 +64,7 @@ class Evidence:
     def _unreadable(self, failed: Mapping[str, str]
                     ) -> dict[str, superblock.Content]:
         """Those of them that this host still has a way to."""
-        try:
-            now = self._scan()
-        except attributes.Exhausted as error:
-            raise not_done.Refused(str(error)) from error
+        now = self._scan()
         return {device: superblock.Content(unreadable=why)
                 for device, why in failed.items()
                 if (namespace := now.namespace(device)) is not None

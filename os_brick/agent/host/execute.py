@@ -85,8 +85,8 @@ class Executor:
         self._clock = clock
         self._portals = portals.PortalHealth(
             lambda wanted: self._effects.probe_all(wanted), clock)
-        self._evidence = evidence.Evidence(scanner.scan, self._effects)
-        self._reconnects = reconnects.Reconnects(scanner.scan, self._evidence,
+        self._evidence = evidence.Evidence(self._scan, self._effects)
+        self._reconnects = reconnects.Reconnects(self._scan, self._evidence,
                                                  clock)
         self._lock = brick_lock.BrickLock(conf, stopping, self._effects,
                                           clock)
@@ -99,17 +99,10 @@ class Executor:
         """
         if isinstance(action, act.Connect):
             action = self._listening(action)
-        try:
-            if isinstance(action, act.Disconnect):
-                self._reconnects.settled(action.controller)
-        except attributes.Exhausted as error:
-            raise Refused(str(error)) from error
+        elif isinstance(action, act.Disconnect):
+            self._reconnects.settled(action.controller)
         with self._lock.held(urgent=False):
-            try:
-                snapshot, _began = batch.fresh_look(self._scanner.scan,
-                                                    self._clock)
-            except attributes.Exhausted as error:
-                raise Refused(str(error)) from error
+            snapshot, _began = batch.fresh_look(self._scan, self._clock)
             contents = self._last_look(action, volume, snapshot, owned)
             self._attempt(action, contents)
 
@@ -125,9 +118,16 @@ class Executor:
         """
         with self._lock.held(urgent=True):
             return batch.Batch(
-                self._scanner.scan,
+                self._scan,
                 functools.partial(self._last_look, heard=heard),
                 self._attempt, self._effects, self._clock, owned).run(steps)
+
+    def _scan(self) -> snapshots.HostSnapshot:
+        """:raises Refused: there is nothing left to look with."""
+        try:
+            return self._scanner.scan()
+        except attributes.Exhausted as error:
+            raise Refused(str(error)) from error
 
     def _attempt(self, action: act.Action,
                  contents: Mapping[str, superblock.Content] = _UNREAD

@@ -33,7 +33,7 @@ ASKED = 120.0
 class Reconnects:
     """Asks the portal of a lost connection; for one thread.
 
-    :param scan: looks at this host.
+    :param scan: looks at this host; raises NotDone where it cannot.
     """
 
     def __init__(self, scan: Callable[[], snapshots.HostSnapshot],

@@ -78,10 +78,7 @@ def named(path: str, volume: str) -> str:
     for one in content['volumes']:
         if volume in (one['alias'], one['uuid']):
             return str(one['alias'])
-    raise commands.CommandError('there is no volume "%s"; the agent knows: %s'
-                                % (volume, ', '.join(sorted(
-                                    one['alias'] for one
-                                    in content['volumes'])) or 'none'))
+    raise commands.CommandError(viewing.no_volume(content, volume))
 
 
 def duration(text: str) -> float:

@@ -83,8 +83,5 @@ def look(path: str, arguments: argparse.Namespace,
             content, judged, clock.wall(), viewing.paint(sys.stdout),
             arguments.volume)
     except KeyError:
-        raise viewing.Unknown(
-            'there is no volume "%s"; the agent knows: %s' % (
-                arguments.volume, ', '.join(
-                    volume['alias'] for volume in content['volumes'])
-                or 'none')) from None
+        raise viewing.Unknown(viewing.no_volume(
+            content, arguments.volume)) from None

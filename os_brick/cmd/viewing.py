@@ -60,6 +60,13 @@ def state_file(arguments: argparse.Namespace, read: commands.Read) -> str:
     return os.path.join(folder, showing.STATE_FILE)
 
 
+def no_volume(content: document.Document, name: str) -> str:
+    """Return the words for a name that the document does not have."""
+    return 'there is no volume "%s"; the agent knows: %s' % (
+        name, ', '.join(sorted(one['alias'] for one in content['volumes']))
+        or 'none')
+
+
 def load(path: str) -> document.Document:
     """Return the document.
 

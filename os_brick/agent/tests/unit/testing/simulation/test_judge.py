@@ -31,6 +31,17 @@ from os_brick.agent.testing.simulation import migration
 from os_brick.agent.testing.simulation import world as worlds
 
 
+class WorldCase(base.BaseTestCase):
+    """In a world of the first seed."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.world = worlds.World(random.Random(1), agent.configuration(),
+                                  folder.name)
+
+
 class TruncatedListTest(base.BaseTestCase):
     """One of three replicas is lost, one is to go, one stays."""
 
@@ -107,15 +118,11 @@ class TruncatedListTest(base.BaseTestCase):
         self.assertEqual('', self.broken())
 
 
-class DetachedTest(base.BaseTestCase):
+class DetachedTest(WorldCase):
     """A copy is given up of a volume that is no longer attached."""
 
     def setUp(self) -> None:
         super().setUp()
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        self.world = worlds.World(random.Random(1), agent.configuration(),
-                                  folder.name)
         self.world.judge.after()
         del self.world.kernel.raids[self.world.raid.name]
         self.world.judge.after()
@@ -131,15 +138,11 @@ class DetachedTest(base.BaseTestCase):
             judge.Violation, self.world.judge.give_away, self.copy, False)))
 
 
-class LimitedTest(base.BaseTestCase):
+class LimitedTest(WorldCase):
     """How fast md copies, and who may say so."""
 
     def setUp(self) -> None:
         super().setUp()
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        self.world = worlds.World(random.Random(1), agent.configuration(),
-                                  folder.name)
         self.raid = self.world.raid
 
     def test_a_strangers_array_is_not_limited(self) -> None:
@@ -211,15 +214,11 @@ class KilledTest(base.BaseTestCase):
             world.agent.kill()
 
 
-class TwoHostsTest(base.BaseTestCase):
+class TwoHostsTest(WorldCase):
     """The volume is migrated, and its virtual machine with it."""
 
     def setUp(self) -> None:
         super().setUp()
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        self.world = worlds.World(random.Random(1), agent.configuration(),
-                                  folder.name)
         self.source = self.world.here
         self.world.agent.start()
         self.addCleanup(self.world.close)

@@ -12,6 +12,7 @@
 """The whole fleet is read, however big it is, as it was at one moment."""
 
 import base64
+import itertools
 from unittest import mock
 
 from os_brick.agent import model
@@ -90,6 +91,8 @@ class HostileTestCase(etcd_fleet.FleetTestCase):
         behind = self.wire.call
 
         def call(path, body):
+            if next(calls) > 100:
+                raise AssertionError('asked for ever')
             answer = behind(path, {**body, 'success': [
                 {'request_range': {**one['request_range'], 'key':
                                    first['request_range']['key']}}
@@ -98,6 +101,7 @@ class HostileTestCase(etcd_fleet.FleetTestCase):
             asked[:] = asked or body['success']
             return answer
         asked: list = []
+        calls = itertools.count()
         self.wire.call = call
         with mock.patch.object(store, 'PAGE', 2):
             self.assertRaises(vendor.BadAnswer, self.operator.everything)

@@ -223,6 +223,10 @@ class Agent:
         """It was told since it lost its memory."""
         return self._vendor.truths > self._knew_nothing_at
 
+    def knows_no_more(self) -> None:
+        """Of a volume that was detached it waits to be told anew."""
+        self._knew_nothing_at = self._vendor.truths
+
     @property
     def doomed(self) -> bool:
         """It was killed where it stood, and is not started again yet."""

@@ -109,6 +109,7 @@ def _go_home(world: worlds.World, dice: random.Random) -> None:
     home.vendor.attached, home.vendor.observed = True, False
     migration.carry_over(left, home.raid)
     world.move_to(home)
+    home.agent.knows_no_more()
     world.live(dice.choice((0.0, 3.0)), writing=False)
     world.vendor.asked.clear()
     world.vendor.noted.clear()

@@ -127,6 +127,10 @@ class HistoryTest(base.BaseTestCase):
                                lambda *words: True):
             self.assertIn('differ in block', str(broken()))
 
+    def test_who_comes_home_unheard_of_is_not_guarded_yet(self) -> None:
+        """The list is empty all the while: the agent forgot the volume."""
+        self.assertEqual('', history.play(4398046600231).broken)
+
     def test_low_seeds_have_none_of_the_harder_faults(self) -> None:
         for seed, harder_ones in ((5, False), (4000000000, True)):
             played = history.play(seed)

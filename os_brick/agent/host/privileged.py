@@ -29,6 +29,7 @@ import re
 from oslo_config import cfg
 from oslo_privsep import capabilities
 
+from os_brick.agent.host import addresses
 from os_brick.agent.host import admin
 from os_brick.agent.host import attributes
 from os_brick.agent.host import commands
@@ -36,6 +37,7 @@ from os_brick.agent.host import helper
 from os_brick.agent.host import memory
 from os_brick.agent.host import reads
 from os_brick.agent.host import sockets
+from os_brick.agent import model
 
 # mdadm's ioctls and the attributes of NVMe controllers ask for SYS_ADMIN,
 # closing a TCP connection that has fallen silent for NET_ADMIN; a program run
@@ -202,14 +204,19 @@ def set_sync_speed_max(array: str, kib_per_s: int) -> None:
 
 @_no_program
 def close_connections(address: str, port: int) -> int:
-    """End all TCP connections to a portal as if it had reset them.
+    """End the kernel's connections to a portal as if it had reset them.
 
     The kernel's NVMe/TCP then reconnects (drivers/nvme/host/tcp.c,
     nvme_tcp_state_change).  Returns how many there were.
     """
     commands.number(port, 1, 65535, 'port')
     try:
-        return sockets.close(_address(address), port)
+        return sockets.close(_address(address), port, addresses.queues(
+            model.Portal(address, port), CONTROLLERS))
+    except sockets.NotOnlyOurs as why:
+        raise commands.CommandFailed(
+            'closing the TCP connections to %s port %d was not tried: %s' % (
+                address, port, why)) from None
     except OSError as error:
         raise commands.CommandFailed(
             'closing the TCP connections to %s port %d failed: %s' % (

@@ -9,11 +9,15 @@
 #    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 #    License for the specific language governing permissions and limitations
 #    under the License.
-"""Ending TCP connections of this host, the kernel's own included.
+"""Ending the TCP connections of the kernel's own NVMe initiator.
 
 By sock_diag(7): SOCK_DESTROY ends a connection with ECONNABORTED, as a reset
 of its far end would, and sends a reset there.  It needs CAP_NET_ADMIN and a
 kernel with CONFIG_INET_DIAG_DESTROY.  Structures: linux/inet_diag.h.
+
+An initiator in user space may be connected to the same portal, and its
+connections look like the kernel's (S4).  Two things tell: the kernel's are
+root's, whoever needs them, and there is one for each queue of a controller.
 """
 
 from __future__ import annotations
@@ -30,19 +34,28 @@ _REQUEST, _ACK, _DUMP = 0x1, 0x4, 0x300
 _ERROR, _DONE = 2, 3
 _ESTABLISHED = 1 << 1
 # struct nlmsghdr; inet_diag_req_v2 up to its id; inet_diag_msg up to its id
+# and what follows that: timer, queues, owner, inode
 _HEADER = struct.Struct('=IHHII')
 _ASKED = struct.Struct('=BBBxI')
 _SAID = struct.Struct('=BBBB')
+_MORE = struct.Struct('=IIIII')
 # struct inet_diag_sockid, as far as it is looked at: ports and addresses
 _ENDS = struct.Struct('!HH16s16s')
 _ID = 48
 #: Seconds.
 PATIENCE = 1.0
+_ROOT = 0
 
 
-def close(address: str, port: int) -> int:
-    """End every TCP connection to a far end; return how many there were.
+class NotOnlyOurs(Exception):
+    """Programs have connections to a portal that look like the kernel's."""
 
+
+def close(address: str, port: int, queues: int) -> int:
+    """End the kernel's connections to a portal; return how many there were.
+
+    :param queues: how many the kernel's controllers may have to it.
+    :raises NotOnlyOurs: there are more; none was ended.
     :raises OSError: the kernel refused it, or cannot do it.
     """
     far = ipaddress.ip_address(address.partition('%')[0])
@@ -57,8 +70,14 @@ def close(address: str, port: int) -> int:
         kernel.settimeout(PATIENCE)
         kernel.bind((0, 0))
         found = [(family, one) for family, packed in ends
-                 for one in _connections(kernel, family)
-                 if _far_end(one, len(packed)) == (packed, port)]
+                 for one, owner in _connections(kernel, family)
+                 if _far_end(one, len(packed)) == (packed, port)
+                 and owner == _ROOT]
+        if len(found) > queues:
+            raise NotOnlyOurs(
+                'root has %d TCP connections to it, and the kernel\'s NVMe '
+                'controllers have %d queues there: the others are a '
+                'program\'s, and none is closed' % (len(found), queues))
         return sum(_end(kernel, family, one) for family, one in found)
 
 
@@ -67,16 +86,19 @@ def _far_end(connection: bytes, length: int) -> tuple[bytes, int]:
     return address[:length], port
 
 
-def _connections(kernel: socket.socket, family: int) -> list[bytes]:
-    """Return the id of every TCP connection of a family."""
+def _connections(kernel: socket.socket,
+                 family: int) -> list[tuple[bytes, int]]:
+    """Return id and owner of every TCP connection of a family."""
     _send(kernel, _BY_FAMILY, _REQUEST | _DUMP, family, bytes(_ID))
-    found: list[bytes] = []
+    found: list[tuple[bytes, int]] = []
     while True:
         for kind, body in _messages(kernel):
             if kind == _DONE:
                 return found
             _check(kind, body)
-            found.append(body[_SAID.size:_SAID.size + _ID])
+            end = _SAID.size + _ID
+            owner = _MORE.unpack_from(body, end)[3]
+            found.append((body[_SAID.size:end], owner))
 
 
 def _end(kernel: socket.socket, family: int, connection: bytes) -> int:

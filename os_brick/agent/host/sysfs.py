@@ -32,6 +32,7 @@ import dataclasses
 import os
 import re
 
+from os_brick.agent.host import addresses
 from os_brick.agent.host import arrays
 from os_brick.agent.host import attributes
 from os_brick.agent.host import blocks
@@ -210,7 +211,8 @@ class _Look:
         # src_addr comes and goes with the connection; the rest is settled
         return _Connection(
             attributes.text(nqn),
-            _portal(attributes.text(address), attributes.text(transport)),
+            addresses.portal(attributes.text(address),
+                             attributes.text(transport)),
             None if host is None else attributes.text(host))
 
     def _namespace(self, name: str, ways: list[tuple[str, str]],
@@ -291,13 +293,3 @@ def _users(proc: str) -> dict[str, str]:
         for path in line.split()[:1]:
             users[path] = 'it is swap space'
     return users
-
-
-def _portal(address: str, transport: str) -> model.Portal | None:
-    """Parse ``traddr=192.0.2.1,trsvcid=4420[,src_addr=...]``."""
-    fields = dict(part.split('=', 1) for part in address.split(',')
-                  if '=' in part)
-    if transport not in ('tcp', 'rdma') or 'traddr' not in fields:
-        return None
-    return model.Portal(fields['traddr'], int(fields.get('trsvcid', 4420)),
-                        transport)

@@ -283,12 +283,28 @@ class TestCommands(PrivilegedCase):
                          '--timeout=500'.split(), self.ran())
 
     def test_connections_that_cannot_be_closed(self):
-        with mock.patch.object(sockets, 'close', side_effect=OSError(
-                errno.EOPNOTSUPP, 'Operation not supported')) as close:
+        controllers = os.path.join(self.folder, 'controllers')
+        for name, address, queues in (
+                ('nvme1', 'traddr=192.0.2.1,trsvcid=4420', '3'),
+                ('nvme2', 'traddr=192.0.2.1,trsvcid=4420,src_addr=x', '5'),
+                ('nvme3', 'traddr=192.0.2.1,trsvcid=4421', '100'),
+                ('nvme4', 'traddr=192.0.2.2,trsvcid=4420', '100'),
+                ('nvme5', 'traddr=banana,trsvcid=4420', '100')):
+            os.makedirs(os.path.join(controllers, name))
+            for attribute, text in (('address', address),
+                                    ('transport', 'tcp'),
+                                    ('queue_count', queues)):
+                with open(os.path.join(controllers, name, attribute), 'w',
+                          encoding='ascii') as file:
+                    file.write(text + '\n')
+        with mock.patch.object(
+                privileged, 'CONTROLLERS', controllers), mock.patch.object(
+                sockets, 'close', side_effect=OSError(
+                    errno.EOPNOTSUPP, 'Operation not supported')) as close:
             error = self.assertRaises(
                 commands.CommandFailed, privileged.close_connections,
                 '192.0.2.1', 4420)
-        close.assert_called_once_with('192.0.2.1', 4420)
+        close.assert_called_once_with('192.0.2.1', 4420, 8)
         self.assertIn('192.0.2.1 port 4420', str(error))
         self.assertIn('not supported', str(error))
 

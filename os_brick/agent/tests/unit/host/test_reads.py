@@ -9,13 +9,12 @@
 #    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 #    License for the specific language governing permissions and limitations
 #    under the License.
-"""Reads that may hang, and connections that are ended."""
+"""Reads that may hang."""
 
 from __future__ import annotations
 
 import errno
 import os
-import socket
 import tempfile
 import threading
 import time
@@ -24,7 +23,6 @@ from unittest import mock
 from oslotest import base
 
 from os_brick.agent.host import reads
-from os_brick.agent.host import sockets
 from os_brick.agent.model import superblock
 
 PATIENCE = 30.0
@@ -211,76 +209,3 @@ class ReadTest(base.BaseTestCase):
         for size in (0, 512, 8191):
             self.write(size)
             self.assertEqual([], reads.superblocks(self.path))
-
-
-class SocketsTest(base.BaseTestCase):
-    """On this machine's own loopback addresses."""
-
-    def connected(self, family: socket.AddressFamily, address: str
-                  ) -> tuple[int, list[socket.socket]]:
-        with socket.socket(family) as listener:
-            listener.bind((address, 0))
-            listener.listen()
-            name = listener.getsockname()
-            ends = []
-            for _number in range(3):
-                ends.append(socket.create_connection(name[:2], PATIENCE))
-                ends.append(listener.accept()[0])
-        for end in ends:
-            self.addCleanup(end.close)
-        return name[1], ends[::2]
-
-    def test_all_to_one_far_end_and_no_other(self) -> None:
-        others = self.connected(socket.AF_INET, '127.0.0.2')[1]
-        families = [(socket.AF_INET, '127.0.0.1')]
-        if socket.has_ipv6 and os.path.exists('/proc/net/if_inet6'):
-            families.append((socket.AF_INET6, '::1'))
-        for family, address in families:
-            try:
-                port, ends = self.connected(family, address)
-                closed = sockets.close(address, port)
-            except OSError as error:
-                if error.errno in (errno.EPERM, errno.EOPNOTSUPP,
-                                   errno.EADDRNOTAVAIL):
-                    self.skipTest('this machine does not let it: %s' % error)
-                raise
-            self.assertEqual(3, closed)
-            for end in ends:
-                self.assertRaises(ConnectionAbortedError, end.recv, 1)
-            self.assertEqual(0, sockets.close(address, port))
-        for other in others:
-            other.setblocking(False)
-            self.assertRaises(BlockingIOError, other.recv, 1)
-
-    def test_one_that_is_mapped_into_ipv6_ends_with_its_ipv4_end(self) -> None:
-        """A portal has its IPv4 spelling, however it was connected."""
-        asked = []
-
-        def connections(kernel, family):
-            asked.append(family)
-            near, far = bytes(16), (
-                bytes(10) + b'\xff\xff' + bytes([192, 0, 2, 1]))
-            return [sockets._ENDS.pack(1, 4420, near, far)] if (
-                family == socket.AF_INET6) else []
-
-        with mock.patch.object(socket, 'socket', return_value=mock.MagicMock()
-                               ), mock.patch.object(
-                sockets, '_connections', connections), mock.patch.object(
-                sockets, '_end', return_value=1):
-            self.assertEqual(1, sockets.close('192.0.2.1', 4420))
-        self.assertEqual([socket.AF_INET, socket.AF_INET6], asked)
-
-    def test_a_refusal_is_an_error(self) -> None:
-        refusal = sockets._HEADER.pack(20, sockets._ERROR, 0, 1, 0) + (
-            (-errno.EPERM).to_bytes(4, 'little', signed=True))
-        kernel = mock.MagicMock()
-        kernel.__enter__.return_value.recv.return_value = refusal
-        with mock.patch.object(socket, 'socket', return_value=kernel):
-            self.assertRaises(PermissionError, sockets.close, '192.0.2.1',
-                              4420)
-
-    def test_nonsense_is_an_error(self) -> None:
-        kernel = mock.MagicMock()
-        kernel.__enter__.return_value.recv.return_value = bytes(16)
-        with mock.patch.object(socket, 'socket', return_value=kernel):
-            self.assertRaises(OSError, sockets.close, '192.0.2.1', 4420)

@@ -47,6 +47,9 @@ class Liveness:
 
     Any of them feeds it, so that it is fed though one of them rests for an
     hour; none does when one of them has hung, died or failed for too long.
+    Of one that has hung or died, and has not failed, systemd is told at once
+    (sd_notify(3), ``WATCHDOG=trigger``): who fails is left some time to do
+    well again, while the other one goes on with its work.
 
     :param tell: tells systemd.
     """
@@ -59,6 +62,8 @@ class Liveness:
         self._until: dict[str, float] = {}
         self._failing: set[str] = set()
         self._told: float | None = None
+        self._hung_at: float | None = None
+        self._triggered = False
 
     def expect(self, who: str, rest: float = 0.0) -> None:
         """Expect to hear of a thread; it was begun, and no more is known."""
@@ -88,8 +93,30 @@ class Liveness:
         with self._lock:
             now = self._clock.monotonic()
             self._until[who] = now + rest + STEP
-            if (min(self._until.values()) < now
-                    or self._told is not None and now - self._told < GAP):
+            late = {one for one, until in self._until.items() if until < now}
+            hung = self._hung(late - self._failing, now)
+            if not hung and late or (
+                    self._told is not None and now - self._told < GAP):
                 return
             self._told = now
-        (self._tell or notify)('WATCHDOG=1')
+        if hung and not self._triggered:
+            LOG.critical(
+                'the thread of the %s has taken no step for %d s: it hangs, '
+                'or has died. systemd is asked to start the agent anew',
+                ' and of the '.join(sorted(hung)), STEP)
+        self._triggered = bool(hung)
+        (self._tell or notify)('WATCHDOG=trigger' if hung else 'WATCHDOG=1')
+
+    def _hung(self, late: set[str], now: float) -> set[str]:
+        """Return who is late, once that was seen twice some time apart.
+
+        The whole process may have stood still, and whoever goes on first would
+        take all others for hung.
+        """
+        if not late:
+            self._hung_at = None
+        elif self._hung_at is None:
+            self._hung_at = now
+        elif now - self._hung_at >= GAP:
+            return late
+        return set()

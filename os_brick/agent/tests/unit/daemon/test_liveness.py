@@ -13,6 +13,9 @@
 
 from __future__ import annotations
 
+import logging
+
+import fixtures
 from oslotest import base
 
 from os_brick.agent.daemon import liveness
@@ -25,11 +28,17 @@ class LivenessTest(base.BaseTestCase):
         super().setUp()
         self.now = 0.0
         self.told: list[float] = []
+        self.triggered: list[float] = []
         self.life = liveness.Liveness(
             small_world.Timer(lambda: self.now),
-            lambda message: self.told.append(self.now))
+            self._hear)
         self.life.expect('passes')
         self.life.expect('guard')
+
+    def _hear(self, message: str) -> None:
+        self.assertIn(message, ('WATCHDOG=1', 'WATCHDOG=trigger'))
+        (self.told if message == 'WATCHDOG=1' else self.triggered).append(
+            self.now)
 
     def go(self, seconds: int, *well: str) -> list[float]:
         """Let time pass, each of these doing well once a second."""
@@ -57,6 +66,28 @@ class LivenessTest(base.BaseTestCase):
         self.go(1000, 'guard')
         self.assertLessEqual(max(self.told), liveness.STEP)
 
+    def test_systemd_hears_at_once_of_one_that_hangs(self):
+        log = self.useFixture(fixtures.FakeLogger(level=logging.CRITICAL))
+        self.go(10, 'passes', 'guard')
+        last = self.now
+        self.assertEqual([], self.triggered)
+        self.go(1000, 'guard')
+        self.assertLess(self.triggered[0] - last,
+                        liveness.STEP + 2 * liveness.GAP)
+        self.assertEqual(1, log.output.count(
+            'the thread of the passes has taken no step'))
+
+    def test_a_process_that_stood_still(self):
+        """Whoever goes on first finds the other late, and no more."""
+        self.go(10, 'passes', 'guard')
+        for seconds in (1.0, 1000.0):
+            self.now += seconds
+            self.life.step('guard')
+            self.now += 1.0
+            self.life.step('passes')
+            self.go(100, 'passes', 'guard')
+        self.assertEqual([], self.triggered)
+
     def test_passes_an_hour_apart(self):
         self.life.well('passes', 3600.0)
         told = self.go(3600, 'guard')
@@ -80,5 +111,6 @@ class LivenessTest(base.BaseTestCase):
             self.life.failed('passes')
             self.life.well('guard')
         self.assertLessEqual(max(self.told) - began, liveness.STEP + 1.0)
+        self.assertEqual([], self.triggered)
         self.life.well('passes')
         self.assertEqual(self.now, self.told[-1])

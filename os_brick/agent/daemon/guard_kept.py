@@ -68,6 +68,8 @@ class Kept:
     :ivar unseen: something has changed that no scan has seen yet.
     :ivar seen_until: when the last look was that left nothing unseen.
     :ivar due: when to scan though nothing changes, by the clock.
+    :ivar undecided: something is lost or silent, and what to do about it is
+        not settled yet.
     """
 
     activity: activity.Activity = activity.Activity()
@@ -83,6 +85,7 @@ class Kept:
     unseen: bool = False
     seen_until: float = sight.NEVER
     due: float = 0.0
+    undecided: bool = False
 
     def answered(self, now: float) -> frozenset[str]:
         """The legs that have just answered a read."""

@@ -138,6 +138,7 @@ class Looker:
         if this.mode == 'off':
             # of what is lost from now on it is not known since when
             kept.memory = dataclasses.replace(kept.memory, away={})
+            kept.undecided = False
             return False
         kept.snapshot = snapshots.carry_over(kept.snapshot, self._scan())
         kept.guarded = guard_kept.Guarded(dict(known.match(
@@ -153,8 +154,8 @@ class Looker:
                 this, decision.ask))
         self._tell_returning(decision.memory.listening)
         kept.memory = decision.memory
-        calm = not (decision.probe or decision.again_at is not None
-                    or kept.symptoms.standing)
+        undecided = bool(decision.probe or decision.again_at is not None)
+        calm = not (undecided or kept.symptoms.standing)
         tuned = self._tuned() if calm else []
         self._act(this, [*decision.actions, *tuned])
         self._settle(this)
@@ -163,7 +164,8 @@ class Looker:
         if decision.again_at is not None:
             kept.due = min(kept.due, decision.again_at)
         self._log_once.fine('io_guard')
-        return bool(decision.probe or decision.again_at is not None)
+        kept.undecided = undecided
+        return undecided
 
     def _tuned(self) -> list[tuple[str, act.Action]]:
         """Set the times of connections, while nothing is wrong."""

@@ -41,6 +41,8 @@ from os_brick.agent.safety import ownership
 GAP = 0.05
 #: Seconds after which one is taken again that failed.
 AGAIN = 1.0
+#: Seconds for which passes let the guard go first, once something is lost.
+FIRST = 2.0
 
 
 class GuardLoop:
@@ -71,6 +73,7 @@ class GuardLoop:
         self._known_volumes = ownership.KnownVolumes()
         self._mode = 'off'
         self._bell = clock.event()
+        self._pressed_at: float | None = None
         self._worker = worker.Worker('guarding I/O', self._run)
         self.wake_passes = wake
 
@@ -90,6 +93,17 @@ class GuardLoop:
         seen = self._looker.kept.io_history
         return {name: seen.looked_at - since
                 for name, (_ended, since) in seen.standing.items()}
+
+    @property
+    def pressed(self) -> bool:
+        """I/O may wait for what it does next; for any thread.
+
+        A pass over many volumes would take its time from it.  In an outage
+        that does not end it is so for a moment only.
+        """
+        since = self._pressed_at
+        return self._bell.is_set() or (
+            since is not None and self._clock.monotonic() - since < FIRST)
 
     def publish(self, known: ownership.KnownVolumes) -> None:
         """Take in what is claimed from now on; for the passes' thread."""
@@ -161,10 +175,18 @@ class GuardLoop:
         try:
             pause = self._looker.look(this, self._known_volumes)
         finally:
+            self._note_pressure(this.now)
             if moved:
                 self.wake_passes()
         # due may be sooner than the next regular look
         return max(GAP, min(pause, kept.due - self._clock.monotonic()))
+
+    def _note_pressure(self, now: float) -> None:
+        kept = self._looker.kept
+        if not (kept.undecided or kept.symptoms.standing):
+            self._pressed_at = None
+        elif self._pressed_at is None:
+            self._pressed_at = now
 
     def _name_unknown(self, states: Mapping[str, str]) -> None:
         for name, state in states.items():

@@ -111,6 +111,7 @@ class AgentService(service.Service):  # type: ignore[misc]
         self._guard.ensure_running()
         self._wake.wait(self._delay)
         self._stopping.wait(self._pace.rest(self._clock.monotonic()))
+        self._let_the_guard_go_first()
         self._wake.clear()
         if self._stopping.is_set():
             # a wake-up eaten here would be missed by the next pass
@@ -135,6 +136,15 @@ class AgentService(service.Service):  # type: ignore[misc]
         if well:
             self._life.well(PASSES, self._delay)
         return 0.0
+
+    def _let_the_guard_go_first(self) -> None:
+        """The machine keeps running before anything is told or healed."""
+        end = self._clock.monotonic() + guard_loop.FIRST
+        while self._guard.pressed and not self._stopping.is_set():
+            left = end - self._clock.monotonic()
+            if left <= 0:
+                return
+            self._stopping.wait(min(left, guard_loop.GAP))
 
 
 def run(agent: AgentService, conf: cfg.ConfigOpts,

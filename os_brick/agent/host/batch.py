@@ -62,6 +62,16 @@ class Step:
 Outcome = Exception | None
 
 
+def before_the_lock(steps: Sequence[Step]) -> int:
+    """Return how many of the first steps must not wait for os-brick's lock.
+
+    All up to the last that gives up a silent connection: what comes before
+    it are settings without which it would not be allowed.
+    """
+    return max((number for number, step in enumerate(steps, 1)
+                if isinstance(step.action, act.ResetConnection)), default=0)
+
+
 def fresh_look(scan: Callable[[], snapshots.HostSnapshot],
                clock: clocks.Clock
                ) -> tuple[snapshots.HostSnapshot, float]:

@@ -112,15 +112,23 @@ class Executor:
                     ) -> list[batch.Outcome]:
         """Do what ends hanging I/O: without the lock rather than not at all.
 
+        What gives up a silent connection does not wait for the lock: to
+        os-brick it is the network's doing, and half a second later the kernel
+        may have sent a keep-alive command that it waits for.
+
         :param heard: devices that have answered a read just now: they are
             not asked again.
         :returns: what became of each step, as ``batch.Batch.run`` does.
         """
-        with self._lock.held(urgent=True):
-            return batch.Batch(
-                self._scan,
-                functools.partial(self._last_look, heard=heard),
-                self._attempt, self._effects, self._clock, owned).run(steps)
+        doing = batch.Batch(
+            self._scan, functools.partial(self._last_look, heard=heard),
+            self._attempt, self._effects, self._clock, owned)
+        first = batch.before_the_lock(steps)
+        outcomes = doing.run(steps[:first])
+        if first < len(steps):
+            with self._lock.held(urgent=True):
+                outcomes += doing.run(steps[first:])
+        return outcomes
 
     def _scan(self) -> snapshots.HostSnapshot:
         """:raises Refused: there is nothing left to look with."""

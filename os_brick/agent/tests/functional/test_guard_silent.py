@@ -13,6 +13,9 @@
 
 from __future__ import annotations
 
+import pathlib
+import subprocess
+
 from os_brick.agent.tests.functional import guard_story
 from os_brick.agent.tests.functional.lab import connector
 from os_brick.agent.tests.functional.lab import host
@@ -22,16 +25,21 @@ from os_brick.agent.tests.functional.lab import waiting
 from os_brick.agent.tests.functional import story
 
 GIVEN_UP = 'done: ResetConnection'
+NOBODY = 65534
 
 
 class SilentTest(guard_story.GuardTestCase):
     """The kernel would need some 12 s, or for ever."""
 
     def test_a_silent_leg(self) -> None:
+        """Somebody else's connection to the same portal is left alone (S4)."""
         volume, agent, one, other = self.guarded('vol-silent')
         writer = self.session.write(volume)
+        self._connect_as_nobody(one)
         one.lose_power()
         agent.wait_for_log(GIVEN_UP, story.LONG)
+        self.assertNotIn('takes a second longer', agent.log())
+        self.assertTrue(self._nobody_is_connected())
         agent.wait_for_log('done: FailLeg|is faulty', story.LONG)
         self.goes_on(writer)
         one.restore_power()
@@ -107,6 +115,21 @@ class SilentTest(guard_story.GuardTestCase):
         anchor.restore_power()
         host.wait_for_state(anchor.nqn, 'live', story.LONG)
         self.assert_nothing_lost(writer, volume)
+
+    def _connect_as_nobody(self, target: targets.Target) -> None:
+        """An initiator in user space; it is idle, as far as TCP goes."""
+        address, port, _transport = target.portals[0]
+        initiator = subprocess.Popen(
+            ['bash', '-c', 'exec 3<>/dev/tcp/%s/%d && read' % (address, port)],
+            stdin=subprocess.PIPE, user=NOBODY)
+        self.addCleanup(initiator.wait)
+        self.addCleanup(initiator.kill)
+        waiting.wait_until(self._nobody_is_connected, 'it is connected')
+
+    def _nobody_is_connected(self) -> bool:
+        return any(line.split()[3] == '01' and line.split()[7] == str(NOBODY)
+                   for line in pathlib.Path(
+                       '/proc/net/tcp').read_text().splitlines()[1:])
 
     def _used(self, target: targets.Target) -> str:
         """The address through which more is written."""

@@ -205,6 +205,40 @@ class TestLost(GuardianCase):
                           in self.host.did[-2:]])
         self.assertIsNone(self.fast['nvme11'])
 
+    def test_passes_wait_until_a_lost_leg_is_cut_off(self) -> None:
+        self.looks(1.0)
+        self.assertFalse(self.guardian.pressed)
+        self.flow = model.IoCounters(0, 1)
+        self.lose('A')
+        self.guardian.wake()
+        self.assertTrue(self.guardian.pressed)
+        self.time += self.guardian.look()
+        while not self.did(act.Disconnect):
+            self.assertTrue(self.guardian.pressed)
+            self.time += self.guardian.look()
+        self.flow = model.IoCounters(1, 0)
+        self.looks(0.5)
+        self.assertFalse(self.guardian.pressed)
+
+    def test_in_an_outage_passes_wait_for_a_moment(self) -> None:
+        self.looks(1.0)
+        self.flow = model.IoCounters(0, 1)
+        self.lose('A')
+        self.lose('B')
+        self.looks(0.5)
+        self.assertTrue(self.guardian.pressed)
+        self.looks(guard_loop.FIRST)
+        self.assertFalse(self.guardian.pressed)
+        self.host.live['nvme10'] = True
+        self.looks(3.0)
+        self.host.live['nvme11'] = True
+        self.flow = model.IoCounters(1, 0)
+        self.looks(3.0)
+        self.flow = model.IoCounters(1, 1)
+        self.lose('A')
+        self.looks(0.3)
+        self.assertTrue(self.guardian.pressed)
+
     def test_what_was_done_is_counted(self) -> None:
         self.looks(1.0)
         self.flow = model.IoCounters(0, 1)

@@ -29,6 +29,7 @@ from oslotest import base
 
 backend.init_backend(backend.BackendType.THREADING)
 
+from os_brick.agent.daemon import guard_loop  # noqa: E402
 from os_brick.agent.daemon import liveness  # noqa: E402
 from os_brick.agent.daemon import pace  # noqa: E402
 from os_brick.agent.daemon import service  # noqa: E402
@@ -72,7 +73,7 @@ class ServiceCase(base.BaseTestCase):
         return None
 
     def agent(self, run_pass=None, clean_up=None) -> service.AgentService:
-        self.guard = mock.Mock()
+        self.guard = mock.Mock(pressed=False)
         self.guard.stop = clean_up or (lambda: self.cleaned.append(1))
         return service.AgentService(
             self.conf, run_pass or self.one_pass, self.guard, self.stopping)
@@ -107,6 +108,25 @@ class TestPasses(ServiceCase):
         self.addCleanup(self.end, agent)
         self.wait_for_a_pass()
         self.assertEqual(mock.call(0, 500.0), uniform.call_args_list[0])
+
+    def test_the_guard_goes_first(self):
+        """It has what I/O waits for to do, and a pass takes time from it."""
+        begun: list[bool] = []
+        agent = self.agent(lambda: begun.append(self.guard.pressed))
+        answers = [True, True, False]
+        type(self.guard).pressed = mock.PropertyMock(
+            side_effect=lambda: answers.pop(0) if answers else False)
+        agent._watch = mock.Mock()
+        agent._one_pass()
+        self.assertEqual([[False], []], [begun, answers])
+
+    def test_the_guard_does_not_go_first_for_ever(self):
+        self.put('FIRST', 0.2, guard_loop)
+        agent = self.agent()
+        self.guard.pressed = True
+        agent._watch = mock.Mock()
+        agent._one_pass()
+        self.wait_for_a_pass()
 
     def test_a_pass_that_asks_for_another_gets_it_soon(self):
         self.begin(lambda: self.one_pass() or 0.0)
@@ -301,7 +321,7 @@ class TestStop(ServiceCase):
         def clean_up():
             order.append('guard')
             raise OSError('why')
-        self.guard = mock.Mock()
+        self.guard = mock.Mock(pressed=False)
         self.guard.stop = clean_up
         agent = service.AgentService(
             self.conf, self.one_pass, self.guard, self.stopping,

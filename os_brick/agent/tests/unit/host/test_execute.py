@@ -601,6 +601,20 @@ class TestLock(ActionsCase):
         self.urgently(self.action)
         self.assertEqual(1, len(self.called()))
 
+    def test_a_silent_connection_does_not_wait_for_the_lock(self):
+        """Nor does the setting without which it would not be closed."""
+        self.attach()
+        self.put(brick_lock, 'URGENT_PATIENCE', 0.1)
+        self.host.controller('nvme9', address='192.0.2.9')
+        self.host.namespace('nvme9n1', C, ('nvme9',))
+        self.urgently(self.action, act.ResetConnection(
+            '', 'nvme9', model.Portal('192.0.2.9', 4420)), self.action)
+        called = [name for name, _arguments, _words
+                  in self.privileged.mock_calls]
+        self.assertEqual(['set_fast_io_fail', 'close_connections'],
+                         called[:called.index('try_lock')])
+        self.assertEqual('set_fast_io_fail', called[-1])
+
     def test_what_is_urgent_does_not_wait_for_another_thread(self):
         self.put(brick_lock, 'URGENT_PATIENCE', 0.1)
         self.conf.set_override('lock_timeout', 1.0)

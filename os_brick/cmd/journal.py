@@ -79,6 +79,7 @@ class Once(logging.Formatter):
 
 
 class _Marked(logging.Formatter):
+    """Puts journald's priority before each line of another formatter."""
 
     def __init__(self, inner: logging.Formatter) -> None:
         super().__init__()

@@ -140,6 +140,8 @@ class Endpoint:
 
 
 class _Server(socketserver.ThreadingMixIn, simple_server.WSGIServer):
+    """Answers several scrapes at once, none of them for ever."""
+
     daemon_threads = True
     # those that hang must not be waited for at the end
     block_on_close = False
@@ -190,6 +192,8 @@ class _Server(socketserver.ThreadingMixIn, simple_server.WSGIServer):
 
 
 class _Handler(simple_server.WSGIRequestHandler):
+    """Answers one scrape, and logs it at DEBUG only."""
+
     timeout = PATIENCE
 
     def log_message(self, format: str, *args: Any) -> None:

@@ -36,8 +36,9 @@ _UNDER_WAY = 8
 
 @dataclasses.dataclass(frozen=True)
 class Activity:
-    """:ivar states: controller -> the kernel's word for its state.
+    """What the small reads of one look have said.
 
+    :ivar states: controller -> the kernel's word for its state.
     :ivar counters: array -> its I/O.
     """
 
@@ -47,7 +48,10 @@ class Activity:
 
 
 class ActivityReader:
-    """:param root: the directory that holds sys; '/' in earnest."""
+    """Reads the states of connections and the counters of I/O.
+
+    :param root: the directory that holds sys; '/' in earnest.
+    """
 
     def __init__(self, root: str = '/') -> None:
         self._controllers = os.path.join(root, 'sys/class/nvme-fabrics/ctl')

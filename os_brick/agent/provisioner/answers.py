@@ -40,7 +40,10 @@ MOST = 100000
 
 @dataclasses.dataclass(frozen=True)
 class Judgement:
-    """:ivar problems: what it is about -> why it is not believed."""
+    """What of an answer is believed, and what is wrong with the rest.
+
+    :ivar problems: what it is about -> why it is not believed.
+    """
 
     volumes: Mapping[str, model.Volume]
     problems: Mapping[str, str]

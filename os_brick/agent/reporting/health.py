@@ -35,7 +35,10 @@ PAGE = 'admin/health.html'
 
 @dataclasses.dataclass(frozen=True)
 class Code:
-    """:ivar meaning: one line, for a list of the codes."""
+    """One of the health codes, as the documentation lists it.
+
+    :ivar meaning: one line, for a list of the codes.
+    """
 
     severity: str
     meaning: str

@@ -31,7 +31,10 @@ _UNITS = ('B', 'KiB', 'MiB', 'GiB', 'TiB')
 
 
 class Paint:
-    """:param coloured: whether the reader is a terminal that wants colour."""
+    """Colours words, or leaves them as they are.
+
+    :param coloured: whether the reader is a terminal that wants colour.
+    """
 
     def __init__(self, coloured: bool = False) -> None:
         self._coloured = coloured

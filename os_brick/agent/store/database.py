@@ -43,8 +43,9 @@ Statement = tuple[str, Sequence[object]]
 
 
 class Database:
-    """:param path: the sqlite file, made when missing, mode 0600.
+    """The ledger's file, and what it holds while the disk does not work.
 
+    :param path: the sqlite file, made when missing, mode 0600.
     :param check: raises anything where what was read cannot be used.
     :param visiting: another process than the agent: it makes no file, puts
         none aside, and any failure is a LedgerError.

@@ -40,8 +40,9 @@ AND (? = '' OR INSTR(' ' || volumes || ' ', ' ' || ? || ' ')) ORDER BY seq
 
 @dataclasses.dataclass(frozen=True)
 class Happened:
-    """:ivar wall: seconds since the epoch.
+    """One sentence of the history.
 
+    :ivar wall: seconds since the epoch.
     :ivar level: as in the log.
     :ivar volumes: aliases of those that it is about.
     """
@@ -57,7 +58,10 @@ class HistoryError(Exception):
 
 
 class History:
-    """:param path: the sqlite file."""
+    """The last sentences, in a file; the oldest make room.
+
+    :param path: the sqlite file.
+    """
 
     def __init__(self, path: str, most: int = MOST) -> None:
         self._path = path

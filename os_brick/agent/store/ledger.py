@@ -55,8 +55,9 @@ class Pending:
 
 
 class Ledger:
-    """:param path: the sqlite file, made when missing, mode 0600.
+    """What the agent knows of its volumes across restarts.
 
+    :param path: the sqlite file, made when missing, mode 0600.
     :param visiting: by another process than the agent; see ``Database``.
     :raises LedgerError: it is not this agent's to use.
     """

@@ -297,6 +297,8 @@ class Bench(hooks.Hooks):
         records: list[logging.LogRecord] = []
 
         class Keep(logging.Handler):
+            """Keeps what is logged, for a case to look at."""
+
             def emit(self, record: logging.LogRecord) -> None:
                 records.append(record)
 

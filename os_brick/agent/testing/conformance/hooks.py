@@ -67,7 +67,10 @@ CAPABILITIES = {
 
 
 class LiveChange(typing.NamedTuple):
-    """:ivar in_force: fails where the driver works with the old value."""
+    """An option that a driver takes in while it runs.
+
+    :ivar in_force: fails where the driver works with the old value.
+    """
 
     option: str
     value: object

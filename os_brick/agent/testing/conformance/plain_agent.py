@@ -29,8 +29,9 @@ _GRACE = 2
 
 
 class PlainAgent:
-    """:ivar troubles: what a driver did that it must not.
+    """Heals one volume with a driver, without a host.
 
+    :ivar troubles: what a driver did that it must not.
     :ivar reachable: whether the provisioner is, in this story.
     :ivar successors: replica that was given up -> the one in its place,
         None: not listed yet.

@@ -20,8 +20,9 @@ from os_brick.agent.testing.conformance import bench
 
 
 class StoryCases(bench.Bench):
-    """:cvar story_examples: how many stories.
+    """A driver lives through faults that hypothesis draws.
 
+    :cvar story_examples: how many stories.
     :cvar story_steps: how many things happen in one at most.
     :cvar story_shortened: whether the shortest is looked for that goes wrong,
         which takes a minute or two.

@@ -124,6 +124,8 @@ def _rests_on_something(body: bytes) -> bool:
 
 
 class _Server(socketserver.ThreadingTCPServer):
+    """Listens in a member's place."""
+
     allow_reuse_address = True
     daemon_threads = True
     block_on_close = False
@@ -142,6 +144,8 @@ class _Server(socketserver.ThreadingTCPServer):
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
+    """Passes one connection's requests on."""
+
     server: _Server
     protocol_version = 'HTTP/1.1'
     disable_nagle_algorithm = True

@@ -31,7 +31,10 @@ State = model.ReplicaState
 
 @dataclasses.dataclass(frozen=True)
 class Change:
-    """:ivar text: of the key from then on; None: it was deleted."""
+    """One change of one key.
+
+    :ivar text: of the key from then on; None: it was deleted.
+    """
 
     revision: int
     key: str

@@ -55,8 +55,9 @@ _ANSWERS = {
 
 @dataclasses.dataclass
 class Fault:
-    """:ivar path: regular expression that the path has to match.
+    """What is to be done to requests instead of answering them.
 
+    :ivar path: regular expression that the path has to match.
     :ivar count: requests that are spoilt; None: all.
     :ivar value: what the kind needs: seconds, bytes, an address, a text.
     :ivar server: only on the address of that index.

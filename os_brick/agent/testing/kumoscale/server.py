@@ -45,8 +45,9 @@ from os_brick.agent.testing.kumoscale import state
 
 @dataclasses.dataclass(frozen=True)
 class Request:
-    """:ivar server: index of the address that it came to.
+    """One request, as the double has it in its log.
 
+    :ivar server: index of the address that it came to.
     :ivar moment: seconds, monotonic, at which it was carried out.
     :ivar seen: what the double's ``witness`` said just before that.
     """
@@ -62,6 +63,8 @@ class Request:
 
 
 class _Server(http.server.ThreadingHTTPServer):
+    """One address of the double."""
+
     daemon_threads = True
     allow_reuse_address = True
 
@@ -107,8 +110,9 @@ class _Server(http.server.ThreadingHTTPServer):
 
 
 class Double:
-    """:param made: its certificates, see ``certificates.make``.
+    """The provisioner, at one address or at several.
 
+    :param made: its certificates, see ``certificates.make``.
     :ivar witness: asked for each call, by its method and path, what the world
         outside is like before the call is carried out.
     """
@@ -190,6 +194,8 @@ class Double:
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
+    """Serves the requests of one connection."""
+
     protocol_version = 'HTTP/1.1'
     # headers and body leave in two writes, which must not wait for an ACK
     disable_nagle_algorithm = True

@@ -28,7 +28,10 @@ SETTABLE = ('Available', 'Synchronizing', 'Missing')
 
 
 class Refusal(Exception):
-    """:param word: the ``status`` of the answer."""
+    """The provisioner does not do what it is asked.
+
+    :param word: the ``status`` of the answer.
+    """
 
     def __init__(self, word: str, description: str) -> None:
         super().__init__(description)

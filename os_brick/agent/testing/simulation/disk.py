@@ -25,7 +25,9 @@ from os_brick.agent.store import database
 
 
 class Disk(database.Database):
-    """:cvar trouble_is: what the disk says to each access, '' where it works.
+    """The ledger's file, on a disk that may fail.
+
+    :cvar trouble_is: what the disk says to each access, '' where it works.
 
     One of a history; ``reset`` begins the next.
     """

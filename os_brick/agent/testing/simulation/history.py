@@ -65,8 +65,9 @@ HEALED_WITHIN = 3600.0
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """:ivar broken: which law was, and how; '' where none was.
+    """How a history ended.
 
+    :ivar broken: which law was, and how; '' where none was.
     :ivar seen: how often which event was told, and which law refused what.
     """
 

@@ -37,7 +37,10 @@ HOST = model.Host('nqn.2014-08.org.nvmexpress:uuid:other', None, 'other')
 
 @dataclasses.dataclass
 class Place:
-    """:ivar raid: the volume's array here, running or not."""
+    """One host: its kernel, its agent, its judge.
+
+    :ivar raid: the volume's array here, running or not.
+    """
 
     kernel: kernels.Kernel
     raid: md.Raid

@@ -27,6 +27,8 @@ RECONNECT = 2.0
 
 @dataclasses.dataclass(eq=False)
 class Target:
+    """A subsystem, and the namespaces that it has."""
+
     nqn: str
     portals: tuple[model.Portal, ...]
     media: dict[str, md.Medium]

@@ -40,8 +40,9 @@ LATEST = 10.0
 
 
 class World:
-    """:ivar story: what has happened, one sentence each.
+    """All that there is in one history.
 
+    :ivar story: what has happened, one sentence each.
     :ivar moved: the volume has been on more hosts than one.
     :ivar there: another host that lives, ``elsewhere`` one that does not: with
         what is of it.

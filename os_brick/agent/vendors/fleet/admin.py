@@ -33,7 +33,10 @@ from os_brick.agent.vendors.inventory import inventory_file
 
 
 class Operator:
-    """:param etcd: with a user that may write all below the prefix."""
+    """The commands of ``nvme-agent-fleet``, on etcd.
+
+    :param etcd: with a user that may write all below the prefix.
+    """
 
     def __init__(self, etcd: store.Store, keys: schema.Keys) -> None:
         self._store = etcd

@@ -72,8 +72,9 @@ def judge(seen: Seen, fleet: schema.Fleet, point: store.Point) -> str:
 
 
 class Memory:
-    """:param path: the file; made when missing, mode 0600.
+    """What this host has seen of etcd, in a file of its own.
 
+    :param path: the file; made when missing, mode 0600.
     :raises base.ConfigurationError: it cannot be read or written.
     """
 

@@ -31,7 +31,10 @@ Best = Callable[[list[inventory_file.Spare], dict[str, schema.Use]],
 
 
 class Namespaces:
-    """:param believed: raises where etcd, as it was read, is not."""
+    """Which namespaces are free, and whose the others are.
+
+    :param believed: raises where etcd, as it was read, is not.
+    """
 
     def __init__(self, etcd: store.Store, keys: schema.Keys,
                  believed: Callable[[store.View], object]) -> None:

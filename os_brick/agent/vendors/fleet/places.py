@@ -41,7 +41,10 @@ _LATER = 'limit of the fleet: other hosts begin copies at the same moment'
 
 
 class Places:
-    """:param believed: raises where etcd, as it was read, is not."""
+    """Takes and gives back the places that limit resyncs.
+
+    :param believed: raises where etcd, as it was read, is not.
+    """
 
     def __init__(self, etcd: store.Store, keys: schema.Keys,
                  believed: Callable[[store.View], schema.Fleet],

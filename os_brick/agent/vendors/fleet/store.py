@@ -47,7 +47,10 @@ class Caller(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class Value:
-    """:ivar revision: of its last change; 0: there is no such key."""
+    """A key's value, and since which revision it has it.
+
+    :ivar revision: of its last change; 0: there is no such key.
+    """
 
     text: str = ''
     revision: int = 0
@@ -100,7 +103,10 @@ class Write:
 
 
 class Store:
-    """:param wire: how etcd is reached."""
+    """Keys below the prefix, read and changed by transaction.
+
+    :param wire: how etcd is reached.
+    """
 
     def __init__(self, wire: Caller) -> None:
         self._wire = wire

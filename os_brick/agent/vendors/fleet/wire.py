@@ -47,8 +47,9 @@ _STALE = ('invalid auth token', 'revision of auth store is old')
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """:ivar endpoints: URLs of the members, in the order in which to try.
+    """How etcd is reached; from the options.
 
+    :ivar endpoints: URLs of the members, in the order in which to try.
     :ivar password: asked for each time a token is needed.
     :ivar timeout: seconds, for each member.
     """
@@ -104,7 +105,10 @@ class _Session(requests.Session):
 
 
 class Wire:
-    """:raises base.ConfigurationError: it cannot work like this."""
+    """Sends requests to whichever member answers.
+
+    :raises base.ConfigurationError: it cannot work like this.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._etcd3gw = _library()

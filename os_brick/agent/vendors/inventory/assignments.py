@@ -84,7 +84,10 @@ class Assignment:
 
 
 class Assignments:
-    """:param path: the sqlite file, made when missing, mode 0600."""
+    """Which spare has taken whose place, and what was reported.
+
+    :param path: the sqlite file, made when missing, mode 0600.
+    """
 
     def __init__(self, path: str) -> None:
         """Open it, or say why it cannot be; then it is tried again and again.

@@ -98,7 +98,10 @@ class Listing:
 
 @dataclasses.dataclass(frozen=True)
 class Inventory:
-    """:ivar nobodys: a clause that names the spares of no host, or ''."""
+    """What a file said that could be used.
+
+    :ivar nobodys: a clause that names the spares of no host, or ''.
+    """
 
     volumes: tuple[Listing, ...]
     spares: tuple[Spare, ...]

@@ -143,7 +143,10 @@ def describe_all(inventory: inventory_file.Inventory,
 
 @dataclasses.dataclass(frozen=True)
 class Choice:
-    """:ivar why_not: spare UUID -> why it could not serve."""
+    """The spare that is taken, if one can be.
+
+    :ivar why_not: spare UUID -> why it could not serve.
+    """
 
     spare: inventory_file.Spare | None
     why_not: Mapping[str, str]

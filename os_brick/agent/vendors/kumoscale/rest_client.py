@@ -57,7 +57,11 @@ class Unreachable(base.Unavailable):
 
 
 class Rest:
-    """:param clock: seconds, monotonic.  :param pause: waits for seconds."""
+    """Asks the provisioner, at whichever address answers.
+
+    :param clock: seconds, monotonic.
+    :param pause: waits for seconds.
+    """
 
     def __init__(self, settings: wire.Settings, credentials:
                  auth.Credentials,

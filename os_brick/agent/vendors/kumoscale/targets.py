@@ -59,7 +59,10 @@ def publish(rest: rest_client.Rest, prefix: str, host: model.Host,
 
 @dataclasses.dataclass
 class _Kept:
-    """:ivar left: passes for which it is still good."""
+    """What was found out of a replica's target, for some passes.
+
+    :ivar left: passes for which it is still good.
+    """
 
     backend: str
     target: model.Target

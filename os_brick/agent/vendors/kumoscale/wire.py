@@ -57,7 +57,9 @@ class Slow(Lost):
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """:ivar verify: False, or the path of the CA certificates.
+    """How the provisioner is reached; from the options.
+
+    :ivar verify: False, or the path of the CA certificates.
 
     Time-outs are seconds, ``size`` is bytes.
     """
@@ -73,6 +75,8 @@ class Settings:
 
 @dataclasses.dataclass(frozen=True)
 class Answer:
+    """What came back, whatever its status."""
+
     status: int
     body: bytes
     location: str = ''
@@ -89,8 +93,9 @@ class Answer:
 
 
 class Wire:
-    """:param secrets: all that must not appear in a text.
+    """Sends one request and reads its answer.
 
+    :param secrets: all that must not appear in a text.
     :param clock: seconds, monotonic.
     """
 

@@ -166,8 +166,8 @@ def _main(argv: list[str]) -> int:
         store = ledger.Ledger(os.path.join(CONF.state_dir, ledger.FILE))
         _set_up(driver)
         helping.start()
-        LOG.info('nvme-agent %s serves host %s (NQN %s, UUID %s) with the '
-                 'driver %s', version(), host.name, host.nqn,
+        LOG.info('nvme-agent %s starts on host %s (NQN %s, UUID %s) with '
+                 'the driver %s', version(), host.name, host.nqn,
                  host.uuid or 'not known', CONF.provisioner_driver)
         # a wrong start is one line: these come when it has started
         _check()

@@ -27,7 +27,7 @@ PIP = {'PIP_NO_INDEX': '1', 'PIP_FIND_LINKS': '/mnt/wheels',
        'DEBIAN_FRONTEND': 'noninteractive'}
 #: pip and the byte code of its packages take minutes where it is emulated.
 BLOCK_LIMIT = 3000.0
-SERVES = re.compile(r'nvme-agent \S+ serves host compute-1 ')
+STARTS = re.compile(r'nvme-agent \S+ starts on host compute-1 ')
 PRIORITIES = {'CRITICAL': '2', 'ERROR': '3', 'WARNING': '4', 'INFO': '6',
               'DEBUG': '7'}
 
@@ -63,10 +63,10 @@ def install_by_the_page(node: node_lib.Node) -> None:
         node.say(['the first start was too slow'])
         node.start()
     words = node.journal()
-    node.expect(SERVES.search(words), 'it does not say whom it serves:\n'
+    node.expect(STARTS.search(words), 'it does not say whom it starts for:\n'
                 + words)
-    node.expect(words.index(' serves host ') < words.index('Started '),
-                'systemd was told READY before it served:\n' + words)
+    node.expect(words.index(' starts on host ') < words.index('Started '),
+                'systemd was told READY before it had started:\n' + words)
 
 
 def ready_only_when_ready(node: node_lib.Node) -> None:

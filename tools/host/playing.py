@@ -43,7 +43,7 @@ def applied_twice(node: node_lib.Node) -> None:
                  FOLDER, FOLDER, FOLDER, GIVEN))
     ok, changed = play(node)
     node.expect(changed > 8, 'it changed %d things' % changed)
-    node.wait_for('serves host')
+    node.wait_for('starts on host')
     node.say(['the first time: %d of %d tasks changed something' % (
         changed, ok)])
     pid = node.show('MainPID')

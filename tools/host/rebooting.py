@@ -111,7 +111,7 @@ def _reboot(node: node_lib.Node, agent: bool, lost: int) -> float | None:
 
 def _nothing_is_replaced(node: node_lib.Node) -> None:
     """Each replica was away for longer than it may be, with the machine."""
-    node.wait_for('serves host')
+    node.wait_for('starts on host')
     installing.kept_in_memory(node)
     node.run('rm %s; systemctl daemon-reload' % DROP_IN)
     time.sleep(4 * node_lib.SOON)

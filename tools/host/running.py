@@ -78,7 +78,7 @@ def killed_and_hung(node: node_lib.Node) -> None:
     try:
         mark, restarts = node.mark(), int(node.show('NRestarts'))
         node.run('kill -STOP %s' % node.show('MainPID'))
-        seconds = node.wait_for('serves host', mark)
+        seconds = node.wait_for('starts on host', mark)
         node.expect('watchdog' in node.journal()[mark:].lower(),
                     'the watchdog is not named:\n' + node.journal()[mark:])
         mark = node.mark()

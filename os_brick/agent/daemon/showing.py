@@ -179,8 +179,9 @@ class Showing:
         self._welcomed = True
         arrays = [volume['array']['name'] for volume in made['volumes']
                   if volume['array']]
-        LOG.info('provisioner reached (driver %s): %d volumes listed, %d '
-                 'arrays of this host matched, %d left alone%s',
+        LOG.info('serves this host, provisioner reached (driver %s): '
+                 '%d volumes listed, %d arrays of this host matched, %d left '
+                 'alone%s',
                  made['provisioner']['driver'], len(made['volumes']),
                  len(arrays), len(made['left_alone']), ''.join(
                      '; %s: %s' % (one['what'], one['why'])

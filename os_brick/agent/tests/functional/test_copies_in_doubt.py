@@ -120,7 +120,7 @@ class CopiesInDoubtTest(story.StoryTestCase):
         first_device, second_device = (
             self.device(volume, target) for target in (first, second))
         agent = self.watched(volume, grace=600)
-        agent.wait_for_log('serves host', story.LONG)
+        agent.wait_for_log('starts on host', story.LONG)
         self.fill(volume, 0)
         process.run('mdadm', '--manage', volume.path, '--fail', first_device)
         agent.wait_for_log('replica %s is MISSING' % self.uuid(first),
@@ -151,7 +151,7 @@ class CopiesInDoubtTest(story.StoryTestCase):
         volume = self.session.attach('vol-stale')
         first, second = [target for target, _ns in volume.replicas]
         agent = self.watched(volume, grace=600)
-        agent.wait_for_log('serves host', story.LONG)
+        agent.wait_for_log('starts on host', story.LONG)
         self.fill(volume, 0)
         first.kill()
         self.fill(volume, 16)

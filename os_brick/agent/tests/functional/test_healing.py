@@ -145,7 +145,7 @@ class HealingTest(story.StoryTestCase):
         agent = self.watched(volume, grace=1)
         if len(controllers) < 2:
             # os-brick connects all portals only where multipath is asked
-            agent.wait_for_log('serves host')
+            agent.wait_for_log('starts on host')
         target.kill(target.addresses[1:])
         writer = self.session.write(volume)
         writer.wait_for_writes(50)

@@ -35,7 +35,7 @@ class SafetyTest(story.StoryTestCase):
         volume = self.session.attach('vol-mute', slow=True)
         lost, mute = [target for target, _ns in volume.replicas]
         agent = self.watched(volume, grace=10, io_guard='off')
-        agent.wait_for_log('serves host', story.LONG)
+        agent.wait_for_log('starts on host', story.LONG)
         lost.kill()
         agent.wait_for_log('replica %s is MISSING' % self.uuid(lost),
                            story.LONG)

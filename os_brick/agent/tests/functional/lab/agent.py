@@ -43,7 +43,7 @@ LOG = logging.getLogger(__name__)
 DIRECTORY = pathlib.Path('/run/nvme-agent-lab/agent')
 CONTEXT = 'os_brick.agent.host.privileged.default'
 SUDOERS = pathlib.Path('/etc/sudoers.d/nvme-agent-lab')
-STARTED = r'serves host'
+STARTED = r'starts on host'
 
 
 def script(name: str = 'nvme-agent') -> str:

@@ -562,8 +562,8 @@ class TestHistory(ShownCase):
         self.assertEqual([], self.told(volume='volume_'))
         self.assertEqual([], self.told(volume='%'))
         # what is of no volume is in the whole history only
-        self.assertEqual(['provisioner reached'], [
-            sentence[:19] for sentence in self.told()
+        self.assertEqual(['serves this host'], [
+            sentence.partition(',')[0] for sentence in self.told()
             if sentence not in told])
 
     def test_since(self) -> None:

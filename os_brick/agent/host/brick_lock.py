@@ -33,9 +33,9 @@ from os_brick.agent import log_once
 LOG = logging.getLogger(__name__)
 #: Seconds between two tries to take the lock's file.
 DELAY = 0.05
-#: Seconds for which the lock is waited for: when the agent is to stop, and by
-#: what is urgent.
-STOP_PATIENCE = 2.0
+#: Seconds for which the lock is waited for: when the agent is to stop, when
+#: what is urgent has just waited in vain, and by what is urgent.
+STOP_PATIENCE = HELD_PATIENCE = 2.0
 URGENT_PATIENCE = 0.5
 #: Seconds for which it is taken to be held still, and not waited for again.
 HELD = 10.0
@@ -96,13 +96,14 @@ class BrickLock:
             self._held_at = self._clock.monotonic()
 
     def _patience(self, urgent: bool, now: float) -> float:
-        if urgent and self._held_at is not None and (
-                now - self._held_at < HELD):
-            return 0.0
+        known = self._held_at is not None and now - self._held_at < HELD
         if urgent:
-            return URGENT_PATIENCE
+            return 0.0 if known else URGENT_PATIENCE
         patience = float(self._conf.lock_timeout)
-        return min(patience, STOP_PATIENCE) if self._stopping() else patience
+        if self._stopping():
+            return min(patience, STOP_PATIENCE)
+        # what there is to tell is told when a pass has waited
+        return min(patience, HELD_PATIENCE) if known else patience
 
     def _take(self, urgent: bool, began: float
               ) -> Callable[[], object] | None:

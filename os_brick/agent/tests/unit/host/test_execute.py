@@ -601,6 +601,16 @@ class TestLock(ActionsCase):
         self.urgently(self.action)
         self.assertEqual(1, len(self.called()))
 
+    def test_healing_does_not_wait_long_for_what_the_guard_found_held(self):
+        """Else what a pass has to tell comes when all its waiting is over."""
+        self.attach()
+        self.put(brick_lock, 'URGENT_PATIENCE', 0.1)
+        self.put(brick_lock, 'HELD_PATIENCE', 0.1)
+        self.conf.set_override('lock_timeout', 3600.0)
+        self.urgently(self.action)
+        self.refused(self.action, 'for more than 0.1 s',
+                     kind=execute.LockHeld)
+
     def test_a_silent_connection_does_not_wait_for_the_lock(self):
         """Nor does the setting without which it would not be closed."""
         self.attach()

@@ -111,7 +111,9 @@ class Looker:
             kept.symptoms = roles.Symptoms(answered=kept.answered(now))
             return float(self._conf.connection_check_interval)
         standing = kept.io_history.stalled(now, min(stall.MOMENT, timeout))
-        quiet = self._unanswered() if standing else {}
+        quiet = stall.with_zones(self._unanswered(), (
+            one.portal for one in kept.snapshot.controllers
+            if one.portal is not None)) if standing else {}
         kept.symptoms = roles.Symptoms(
             frozenset(name for name, io in kept.activity.counters.items()
                       if io.under_way), standing,

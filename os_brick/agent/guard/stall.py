@@ -34,6 +34,7 @@ nvme_stop_keep_alive).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from collections.abc import Mapping
 import dataclasses
 
@@ -96,6 +97,30 @@ def pauses(before: IoHistory, after: IoHistory) -> dict[str, float]:
             for name, (_ended, since) in before.standing.items()
             if after.standing.get(name, (0, None))[1] != since
             and after.looked_at - since >= PAUSE}
+
+
+def with_zones(unanswered: Mapping[model.Portal, float],
+               portals: Iterable[model.Portal]
+               ) -> dict[model.Portal, float]:
+    """Give link-local addresses the zone that the kernel's table lacks.
+
+    Where one address is a portal on two links, the table does not tell which
+    of them is silent: then none is.
+
+    :param portals: those of all connections.
+    """
+    zoned: dict[model.Portal, set[model.Portal]] = {}
+    for portal in portals:
+        plain, zone, _name = portal.address.partition('%')
+        if zone:
+            zoned.setdefault(dataclasses.replace(portal, address=plain),
+                             set()).add(portal)
+    found = {portal: seconds for portal, seconds in unanswered.items()
+             if portal not in zoned}
+    for plain_portal, ones in zoned.items():
+        if plain_portal in unanswered and len(ones) == 1:
+            found[ones.pop()] = unanswered[plain_portal]
+    return found
 
 
 def silent(unanswered: Mapping[model.Portal, float],

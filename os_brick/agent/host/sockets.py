@@ -39,8 +39,10 @@ _HEADER = struct.Struct('=IHHII')
 _ASKED = struct.Struct('=BBBxI')
 _SAID = struct.Struct('=BBBB')
 _MORE = struct.Struct('=IIIII')
-# struct inet_diag_sockid, as far as it is looked at: ports and addresses
+# struct inet_diag_sockid, as far as it is looked at: ports and addresses, and
+# the interface that it is bound to, as a link-local address is
 _ENDS = struct.Struct('!HH16s16s')
+_BOUND = struct.Struct('=36xI')
 _ID = 48
 #: Seconds.
 PATIENCE = 1.0
@@ -58,7 +60,9 @@ def close(address: str, port: int, queues: int) -> int:
     :raises NotOnlyOurs: there are more; none was ended.
     :raises OSError: the kernel refused it, or cannot do it.
     """
-    far = ipaddress.ip_address(address.partition('%')[0])
+    plain, _percent, zone = address.partition('%')
+    far = ipaddress.ip_address(plain)
+    link = socket.if_nametoindex(zone) if zone else 0
     if isinstance(far, ipaddress.IPv4Address):
         # a connection may have been made to it as one mapped into IPv6
         ends = [(socket.AF_INET, far.packed),
@@ -72,6 +76,7 @@ def close(address: str, port: int, queues: int) -> int:
         found = [(family, one) for family, packed in ends
                  for one, owner in _connections(kernel, family)
                  if _far_end(one, len(packed)) == (packed, port)
+                 and (not link or _BOUND.unpack_from(one)[0] == link)
                  and owner == _ROOT]
         if len(found) > queues:
             raise NotOnlyOurs(

@@ -34,6 +34,24 @@ def looks(flows: list[tuple[float, model.IoCounters]]) -> stall.IoHistory:
     return watched
 
 
+class ZonesTest(base.BaseTestCase):
+    """The kernel's table of connections has no zones."""
+
+    def test_a_link_local_portal(self) -> None:
+        plain = model.Portal('fe80::1', 4420)
+        one, other = (model.Portal('fe80::1%%%s' % link, 4420)
+                      for link in ('eth0', 'eth1'))
+        quiet = {PORTAL: 3.0, plain: 2.0}
+        self.assertEqual({PORTAL: 3.0, one: 2.0},
+                         stall.with_zones(quiet, [PORTAL, one, one]))
+        # it may be either
+        self.assertEqual({PORTAL: 3.0},
+                         stall.with_zones(quiet, [PORTAL, one, other]))
+        self.assertEqual({PORTAL: 3.0},
+                         stall.with_zones({PORTAL: 3.0}, [PORTAL, one]))
+        self.assertEqual(quiet, stall.with_zones(quiet, [PORTAL]))
+
+
 class StallTest(base.BaseTestCase):
 
     def test_io_under_way_and_none_ends(self) -> None:

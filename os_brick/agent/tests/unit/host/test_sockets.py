@@ -28,12 +28,12 @@ PORTAL, OTHER = '192.0.2.1', '192.0.2.2'
 ROOT, QEMU = 0, 64055
 
 
-def connection(address, port, near, owner):
+def connection(address, port, near, owner, link=0):
     """What inet_diag says of one, see linux/inet_diag.h."""
     far = ipaddress.ip_address(address).packed
     return (struct.pack('=BBBB', 0, 1, 0, 0)
             + struct.pack('!HH16s16s', near, port, bytes(16), far)
-            + struct.pack('=III', 0, 7, 9)
+            + struct.pack('=III', link, 7, 9)
             + struct.pack('=IIIII', 0, 0, 0, owner, 4711))
 
 
@@ -117,6 +117,17 @@ class TestSockets(base.BaseTestCase):
                         [connection('2001:db8::1', 4420, 11, ROOT)])
         self.assertEqual(1, self.close(kernel, 1, '2001:db8::1'))
         self.assertEqual([11], kernel.ended)
+
+    def test_a_link_local_address_on_two_links(self):
+        link = socket.if_nametoindex('lo')
+        kernel = Kernel(ipv6=[
+            connection('fe80::1', 4420, 10, ROOT, link),
+            connection('fe80::1', 4420, 11, ROOT, link + 1)])
+        self.assertEqual(1, self.close(kernel, 1, 'fe80::1%lo'))
+        self.assertEqual([10], kernel.ended)
+
+    def test_a_link_that_has_gone(self):
+        self.assertRaises(OSError, sockets.close, 'fe80::1%none', 4420, 1)
 
     def test_what_the_real_kernel_says_of_a_connection(self):
         listener = socket.create_server(('127.0.0.1', 0))

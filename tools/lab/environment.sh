@@ -22,6 +22,7 @@ mdadm:mdadm
 nvme:nvme-cli
 modprobe:kmod
 tc:iproute2
+rdma:iproute2
 dmsetup:dmsetup
 losetup:mount
 lsblk:util-linux

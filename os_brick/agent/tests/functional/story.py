@@ -35,9 +35,10 @@ class StoryTestCase(base.LabTestCase):
 
     def watched(self, *volumes: connector.Volume, spares: int = 1,
                 grace: float = 3.0, start: bool = True,
-                **options: Any) -> agent_lib.Agent:
+                transport: str = 'tcp', **options: Any) -> agent_lib.Agent:
         """Start an agent that has these volumes and fresh spares."""
-        self.spares = [self.rack.add() for _ in range(spares)]
+        self.spares = [self.rack.add(transport=transport)
+                       for _ in range(spares)]
         return self.session.agent(
             {'DEFAULT': dict(options, replacement_grace_period=grace)},
             inventory.text(volumes, self.spares), start)

@@ -9,9 +9,10 @@
 #    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 #    License for the specific language governing permissions and limitations
 #    under the License.
-"""Lose or slow down the packets of single target addresses on loopback.
+"""Lose or slow down the packets of single target addresses.
 
-A `prio` queue on lo has one band per address, and a `netem` queue in it.
+A `prio` queue on lo, or on another device, has one band per address, and a
+`netem` queue in it.
 netem's loss is what a target without power looks like: nothing comes back,
 not even a reset.  The first band carries everything else untouched.
 """
@@ -29,9 +30,13 @@ MAX_ADDRESSES = 15
 
 
 class Network:
-    """The packets between this host and the addresses of its targets."""
+    """The packets between this host and the addresses of its targets.
 
-    def __init__(self) -> None:
+    :param devices: those that they leave by; loopback if none is named.
+    """
+
+    def __init__(self, *devices: str) -> None:
+        self._devices = devices or ('lo',)
         self._bands: dict[str, int] = {}
 
     def lose(self, *addresses: str) -> None:
@@ -54,14 +59,19 @@ class Network:
                 self._netem(address, 'delay', '0us')
 
     def reset(self) -> None:
-        """Forget every band; lo is as it was."""
+        """Forget every band; the devices are as they were."""
         self._bands.clear()
-        if ' prio ' in process.run('tc', 'qdisc', 'show', 'dev', 'lo'):
-            process.run('tc', 'qdisc', 'del', 'dev', 'lo', 'root')
+        for device in self._devices:
+            if ' prio ' in process.run('tc', 'qdisc', 'show', 'dev', device):
+                process.run('tc', 'qdisc', 'del', 'dev', device, 'root')
 
     def _netem(self, address: str, *rule: str) -> None:
         band = self._band(address)
-        process.run('tc', 'qdisc', 'replace', 'dev', 'lo',
+        for device in self._devices:
+            self._queue(device, band, *rule)
+
+    def _queue(self, device: str, band: int, *rule: str) -> None:
+        process.run('tc', 'qdisc', 'replace', 'dev', device,
                     'parent', '1:%x' % band, 'handle', '%x:' % (band + 256),
                     'netem', *rule)
 
@@ -71,18 +81,19 @@ class Network:
         if len(self._bands) == MAX_ADDRESSES:
             raise ValueError('no more than %d addresses can be disturbed at '
                              'once' % MAX_ADDRESSES)
-        if not self._bands:
-            process.run('tc', 'qdisc', 'replace', 'dev', 'lo', 'root',
-                        'handle', '1:', 'prio', 'bands', '16',
-                        'priomap', *['0'] * 16)
+        first = not self._bands
         band = self._bands[address] = len(self._bands) + 2
-        # The queue comes before the filter: a packet that is sent to a band
-        # finds netem, never an empty class.
-        process.run('tc', 'qdisc', 'replace', 'dev', 'lo',
-                    'parent', '1:%x' % band, 'handle', '%x:' % (band + 256),
-                    'netem', 'delay', '0us')
-        for direction in ('src', 'dst'):
-            process.run('tc', 'filter', 'add', 'dev', 'lo', 'parent', '1:',
-                        'protocol', 'ip', 'u32', 'match', 'ip', direction,
-                        address + '/32', 'flowid', '1:%x' % band)
+        for device in self._devices:
+            if first:
+                process.run('tc', 'qdisc', 'replace', 'dev', device, 'root',
+                            'handle', '1:', 'prio', 'bands', '16',
+                            'priomap', *['0'] * 16)
+            # The queue comes before the filter: a packet that is sent to a
+            # band finds netem, never an empty class.
+            self._queue(device, band, 'delay', '0us')
+            for direction in ('src', 'dst'):
+                process.run('tc', 'filter', 'add', 'dev', device, 'parent',
+                            '1:', 'protocol', 'ip', 'u32', 'match', 'ip',
+                            direction, address + '/32', 'flowid',
+                            '1:%x' % band)
         return band

@@ -28,6 +28,7 @@ import uuid as uuid_lib
 from os_brick.agent.tests.functional.lab import backing as backing_lib
 from os_brick.agent.tests.functional.lab import network as network_lib
 from os_brick.agent.tests.functional.lab import process
+from os_brick.agent.tests.functional.lab import roce
 
 LOG = logging.getLogger(__name__)
 
@@ -67,11 +68,13 @@ class Target:
     """An NVMe subsystem and the addresses on which it is served."""
 
     def __init__(self, name: str, portals: dict[str, int],
-                 network: network_lib.Network) -> None:
+                 network: network_lib.Network, transport: str) -> None:
         """Create a subsystem that any host may connect to.
 
         :param portals: address to the number of its nvmet port.
+        :param transport: tcp or rdma.
         """
+        self._transport = transport
         self.name = name
         self.nqn = 'nqn.2024-01.org.example.lab:' + name
         self.namespaces: list[Namespace] = []
@@ -84,7 +87,7 @@ class Target:
             port = NVMET / 'ports' / str(number)
             port.mkdir()
             for attribute, value in (
-                    ('addr_trtype', 'tcp'), ('addr_adrfam', 'ipv4'),
+                    ('addr_trtype', transport), ('addr_adrfam', 'ipv4'),
                     ('addr_traddr', address), ('addr_trsvcid', str(PORT))):
                 (port / attribute).write_text(value)
 
@@ -96,7 +99,8 @@ class Target:
     @property
     def portals(self) -> list[tuple[str, int, str]]:
         """The portals as os-brick's connection properties want them."""
-        return [(address, PORT, 'tcp') for address in self._portals]
+        return [(address, PORT, self._transport)
+                for address in self._portals]
 
     @property
     def namespace(self) -> Namespace:
@@ -175,31 +179,51 @@ class TargetRack:
 
     def __init__(self, prefix: str = 't') -> None:
         self.network = network_lib.Network()
+        self._roce: network_lib.Network | None = None
         self.targets: list[Target] = []
         self._prefix = prefix
         self._numbers = itertools.count(1)
 
     def add(self, namespaces: int = 1, portals: int = 1, size: int = SIZE,
-            slow: bool = False, uuid: str | None = None) -> Target:
+            slow: bool = False, uuid: str | None = None,
+            transport: str = 'tcp') -> Target:
         """Start a target that serves at once.
 
         :param size: bytes of each namespace.
         :param uuid: the NVMe UUID of the first namespace; default: a new one.
+        :param transport: tcp, or rdma over soft RoCE.
         """
         numbers = list(itertools.islice(self._numbers, portals))
+        network = self._network_of(transport)
         target = Target(
             '%s%d' % (self._prefix, numbers[0]),
-            {'127.0.0.%d' % (10 + number): number for number in numbers},
-            self.network)
+            {self._address(transport, number): number for number in numbers},
+            network, transport)
         self.targets.append(target)
         for index in range(namespaces):
             target.add_namespace(size, uuid if index == 0 else None, slow)
         target.revive()
         return target
 
+    def _address(self, transport: str, number: int) -> str:
+        return ('127.0.0.%d' % (10 + number) if transport == 'tcp'
+                else roce.address(number))
+
+    def _network_of(self, transport: str) -> network_lib.Network:
+        if transport == 'tcp':
+            return self.network
+        if self._roce is None:
+            self._roce = roce.make()
+        return self._roce
+
+    def _all_packets_pass(self) -> None:
+        for network in (self.network, self._roce):
+            if network is not None:
+                process.attempt(network.reset)
+
     def restore(self) -> None:
         """Bring every target and every packet back, as a clean-up needs."""
-        process.attempt(self.network.reset)
+        self._all_packets_pass()
         for target in self.targets:
             process.attempt(target.revive)
             for namespace in target.namespaces:
@@ -212,4 +236,4 @@ class TargetRack:
         for target in self.targets:
             target.remove()
         self.targets.clear()
-        process.attempt(self.network.reset)
+        self._all_packets_pass()

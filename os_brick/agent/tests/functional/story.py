@@ -13,6 +13,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from os_brick.agent.tests.functional import base
@@ -42,6 +43,15 @@ class StoryTestCase(base.LabTestCase):
         return self.session.agent(
             {'DEFAULT': dict(options, replacement_grace_period=grace)},
             inventory.text(volumes, self.spares), start)
+
+    def hold_open(self, volume: connector.Volume) -> None:
+        """Have it open, as its virtual machine has.
+
+        udev's ``mdadm --incremental --fail`` makes an array that nobody has
+        open read-auto when a leg's device vanishes (mdadm, Incremental.c),
+        and the agent puts nothing in before its first write.
+        """
+        self.addCleanup(os.close, os.open(volume.path, os.O_RDONLY))
 
     def uuid(self, target: targets.Target) -> str:
         return target.namespace.uuid

@@ -89,6 +89,7 @@ class HealingTest(story.StoryTestCase):
 
     def test_no_spare_left_until_the_operator_adds_one(self) -> None:
         volume = self.session.attach('vol-none')
+        self.hold_open(volume)
         dead, survivor = [target for target, _ns in volume.replicas]
         agent = self.watched(volume, spares=0, grace=1)
         dead.kill()
@@ -122,6 +123,7 @@ class HealingTest(story.StoryTestCase):
 
     def test_unusual_array_name(self) -> None:
         volume = self.session.attach('vol.a_b+c-7')
+        self.hold_open(volume)
         dead, survivor = [target for target, _ns in volume.replicas]
         self.watched(volume, grace=1)
         dead.kill()
@@ -197,6 +199,7 @@ class DaemonTest(story.StoryTestCase):
 
     def test_broken_inventory_keeps_the_last_good_one(self) -> None:
         volume = self.session.attach('vol-broken')
+        self.hold_open(volume)
         dead, survivor = [target for target, _ns in volume.replicas]
         agent = self.watched(volume, grace=1)
         agent.write_inventory('volumes: [\n')

@@ -77,6 +77,7 @@ class SafetyTest(story.StoryTestCase):
     def test_s2_spare_too_small(self) -> None:
         """Refused by its true size, whatever the inventory claims."""
         volume = self.session.attach('vol-small')
+        self.hold_open(volume)
         dead, survivor = [target for target, _ns in volume.replicas]
         small = self.rack.add(size=32 * 1024 * 1024)
         agent = self.session.agent(
@@ -90,6 +91,7 @@ class SafetyTest(story.StoryTestCase):
 
     def test_s2_spare_in_use_by_another_array(self) -> None:
         volume = self.session.attach('vol-mine')
+        self.hold_open(volume)
         other = self.session.attach('vol-other')
         dead, survivor = [target for target, _ns in volume.replicas]
         taken = other.replicas[0][0]
@@ -117,6 +119,7 @@ class SafetyTest(story.StoryTestCase):
                     stranger.addresses[0], '-s', '4420', '-n', stranger.nqn)
         before = host.array('foreign')
         volume = self.session.attach('vol-near')
+        self.hold_open(volume)
         dead, survivor = [target for target, _ns in volume.replicas]
         self.watched(volume, grace=1)
         dead.kill()

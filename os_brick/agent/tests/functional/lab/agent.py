@@ -108,6 +108,12 @@ class Agent:
             raise RuntimeError('the agent was not started')
         return self._child.pid
 
+    def helper_pid(self) -> int:
+        """The process of its privileged helper."""
+        return waiting.wait_until(
+            lambda: max(helpers(self.config_path), default=0),
+            'the helper runs')
+
     def write_inventory(self, text: str) -> None:
         """Replace the local driver's inventory, atomically as editors do."""
         fresh = self.inventory_path.with_suffix('.new')

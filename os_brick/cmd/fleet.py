@@ -94,7 +94,7 @@ def _spares(fleet: Fleet, said: argparse.Namespace) -> _Answer:
 def _drain(fleet: Fleet, said: argparse.Namespace) -> _Answer:
     found = fleet_drain.run(fleet.operator, said.target, said.at_once,
                             said.wait)
-    if found['not_begun'] or found['trouble']:
+    if found['not_begun'] or found['stalled'] or found['trouble']:
         said.status = 1
     return found, fleet_drain.lines(found)
 

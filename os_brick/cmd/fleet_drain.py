@@ -46,12 +46,16 @@ class _Progress:
 
     def step(self, step: moving.Step) -> None:
         self.begun.update(step.begun)
+        self._told -= step.begun.keys()
         self._most = max(self._most, step.left)
         for pair in step.begun.items():
             self._say('%s -> %s' % pair)
         for one in step.declined:
             # the words change as others take the spares
             self._once('not begun: %s of volume %s: %s' % (
+                one.replica, one.volume, one.why), one.replica)
+        for one in step.stalled:
+            self._once('does not go on: %s of volume %s: %s' % (
                 one.replica, one.volume, one.why), one.replica)
         line = '%d of %d replicas have left %s' % (
             self._most - step.left, self._most, self._target)
@@ -99,9 +103,14 @@ def run(operator: admin.Operator, target: str, at_once: int,
         failed = failed + 1 if trouble else 0
     return {
         'begun': ['%s -> %s' % pair for pair in progress.begun.items()],
-        'not_begun': [{'volume': one.volume, 'replica': one.replica,
-                       'why': one.why} for one in step.declined],
+        'not_begun': list(map(_shown, step.declined)),
+        'stalled': list(map(_shown, step.stalled)),
         'left': step.left, 'target': target, 'trouble': trouble}
+
+
+def _shown(one: moving.Declined) -> dict[str, str]:
+    return {'volume': one.volume, 'replica': one.replica, 'host': one.host,
+            'why': one.why}
 
 
 def lines(found: Mapping[str, Any]) -> list[str]:
@@ -109,6 +118,9 @@ def lines(found: Mapping[str, Any]) -> list[str]:
     said += ['not begun: %s of volume %s: %s' % (
         one['replica'], one['volume'], one['why'])
         for one in found['not_begun']]
+    said += ['does not go on: %s of volume %s: %s' % (
+        one['replica'], one['volume'], one['why'])
+        for one in found['stalled']]
     said += ['ended early: %s' % found['trouble']] if found['trouble'] else []
     return said + ['%d replicas are still on %s%s' % (
         found['left'], found['target'], '' if not found['left'] else

@@ -29,6 +29,7 @@ from os_brick.agent.testing.etcd import members as etcd_members
 from os_brick.agent.testing.fleet import audit
 from os_brick.agent.testing.fleet import hosts
 from os_brick.agent.testing.fleet import shelves
+from os_brick.agent.vendors import etcd
 from os_brick.agent.vendors.fleet import admin
 from os_brick.agent.vendors.fleet import schema
 from os_brick.agent.vendors.fleet import store
@@ -111,19 +112,22 @@ class Story:
             yaml.safe_dump(self.plan.inventory(), stream)
         print('a real etcd of three members: %s' % ', '.join(endpoints))
         self.command('init')
-        self.command('load', path)
-        self.command('limits', '--target', str(TO_ONE), '--all', str(IN_ALL))
+        # a simulated second may take longer than one, and etcd's are real
+        etcd.LEASE = 3600
         self.fleet = hosts.Fleet(self.plan, endpoints, self.folder,
                                  max_resyncs=RESYNCS)
         self.stack.callback(self.fleet.close)
         self.fleet.start()
         self.fleet.live(15.0)
+        self._all_alive()
+        self.command('load', path)
+        self.command('limits', '--target', str(TO_ONE), '--all', str(IN_ALL))
+        self.fleet.live(40.0)
         self.tell('%d agents live, with %d volumes on %d shelves and %d '
                   'spares' % (len(self.fleet.hosts), self._volumes(),
                               self.plan.shelves,
                               self.plan.shelves * self.plan.spares))
         self.command('status')
-        self._all_alive()
 
     def _volumes(self) -> int:
         return self.plan.hosts * self.plan.volumes

@@ -11,8 +11,9 @@
 #    under the License.
 """Exchanging replicas for spares: one, or all that are on a target.
 
-A volume gives up one replica at a time.  What cannot be exchanged stands in
-nobody's way: the others are, and the operator is told why it was not.
+A volume gives up one replica at a time, and only where an agent is there that
+exchanges it.  What cannot be exchanged stands in nobody's way: the others are,
+and the operator is told why it was not.
 """
 
 from __future__ import annotations
@@ -44,11 +45,13 @@ class Changed(base.Unavailable):
 class Declined:
     """A replica that was not exchanged.
 
+    :ivar host: the one that heals the volume.
     :ivar again: the next step may well exchange it.
     """
 
     volume: str
     replica: str
+    host: str
     why: str
     again: bool = False
 
@@ -61,6 +64,7 @@ class Step:
     :ivar left: replicas that are still on the target.
     :ivar leaving: those of them that are on the move.
     :ivar trouble: why the step ended early; '': it did not.
+    :ivar stalled: replicas that were begun, and do not go on as things are.
     """
 
     begun: Mapping[str, str]
@@ -68,11 +72,12 @@ class Step:
     left: int
     leaving: int
     trouble: str = ''
+    stalled: tuple[Declined, ...] = ()
 
     @property
     def stuck(self) -> bool:
         """Nothing more comes to pass before the operator does something."""
-        return bool(self.declined) and not (
+        return bool(self.declined or self.stalled) and not (
             self.begun or self.leaving or self.trouble
             or any(one.again for one in self.declined))
 
@@ -88,7 +93,7 @@ def off(etcd: store.Store, keys: schema.Keys, target: str,
     live = [entry for _host, record in every.owned()
             for entry in record.entries if entry.live]
     there = [entry for entry in live if entry.backing.target.nqn == target]
-    moving = sum(entry.state is State.TERMINATING for entry in live)
+    moving, leaving, stalled = _under_way(every, target)
     begun: dict[str, str] = {}
     declined = []
     trouble = ''
@@ -103,10 +108,11 @@ def off(etcd: store.Store, keys: schema.Keys, target: str,
         try:
             spare = begin(etcd, keys, every, host, record, entry)
         except base.Rejected as error:
-            declined.append(Declined(alias, entry.uuid, str(error)))
+            declined.append(Declined(alias, entry.uuid, host, str(error)))
             continue
         except Changed as error:
-            declined.append(Declined(alias, entry.uuid, str(error), True))
+            declined.append(Declined(alias, entry.uuid, host, str(error),
+                                     True))
             continue
         except base.ProvisionerError as error:
             trouble = str(error)
@@ -115,8 +121,32 @@ def off(etcd: store.Store, keys: schema.Keys, target: str,
         every = dataclasses.replace(every, uses={
             **every.uses, spare: schema.Use(record.uuid, 0,
                                             every.spares[spare].backing)})
-    return Step(begun, tuple(declined), len(there), len(begun) + sum(
-        entry.state is State.TERMINATING for entry in there), trouble)
+    return Step(begun, tuple(declined), len(there), len(begun) + leaving,
+                trouble, stalled)
+
+
+def _under_way(every: everything.Everything, target: str
+               ) -> tuple[int, int, tuple[Declined, ...]]:
+    """Return how many replicas are on the move: of all, and off the target.
+
+    And those of the target that were begun, and that nobody carries out now:
+    they take no other one's turn.
+    """
+    moving = leaving = 0
+    stalled = []
+    for host, record in every.owned():
+        idle = _idle(every, host, record)
+        for entry in record.entries:
+            if not entry.live or entry.state is not State.TERMINATING:
+                continue
+            here = entry.backing.target.nqn == target
+            if not idle:
+                moving += 1
+                leaving += here
+            elif here:
+                stalled.append(Declined(record.listing.alias, entry.uuid,
+                                        host, idle))
+    return moving, leaving, tuple(stalled)
 
 
 def begin(etcd: store.Store, keys: schema.Keys, every: everything.Everything,
@@ -139,6 +169,9 @@ def begin(etcd: store.Store, keys: schema.Keys, every: everything.Everything,
                 leaving, record.listing.alias))
     if not entry.member:
         raise base.Rejected('replica %s is to be let go already' % replica)
+    idle = _idle(every, host, record)
+    if idle:
+        raise base.Rejected(idle)
     if every.fleet.hold:
         raise base.Rejected('the fleet is on hold: %s' % every.fleet.hold)
     spare = _spare(keys, every, host, record, replica)
@@ -155,7 +188,7 @@ def begin(etcd: store.Store, keys: schema.Keys, every: everything.Everything,
                            spare))},
             {one: every.view.get(one) for one in (
                 keys.schema, key, use, keys.spares + spare.uuid,
-                keys.cordon(spare.target.nqn))})) is None:
+                keys.fenced(host), keys.cordon(spare.target.nqn))})) is None:
         raise Changed('volume %s, or spare %s, changed meanwhile; try again'
                       % (record.listing.alias, spare.uuid))
     return spare.uuid
@@ -187,6 +220,22 @@ def _why_not(reasons: Mapping[str, str]) -> str:
         said[_SPARES_SHOWN:] = ['and so for %d more; "nvme-agent-fleet '
                                 'spares" shows all' % more]
     return '; '.join(said) or 'etcd lists none'
+
+
+def _idle(every: everything.Everything, host: str,
+          record: schema.Record) -> str:
+    """Return why nobody would carry an exchange out, or ''."""
+    alias = record.listing.alias
+    if record.healer != host:
+        return ('volume %s is being handed over to the host %s, and nobody '
+                'heals it until that is done' % (alias, host))
+    if host in every.fenced:
+        return 'the host %s, which heals volume %s, is fenced: %s' % (
+            host, alias, every.fenced[host])
+    if host not in every.alive:
+        return ('no agent shows itself as the host %s, which heals volume %s'
+                % (host, alias))
+    return ''
 
 
 def _leaving(record: schema.Record) -> str:

@@ -61,8 +61,17 @@ class CommandTestCase(etcd_fleet.RealTestCase):
         self.assertEqual(status, found, out.getvalue() + err.getvalue())
         return out.getvalue() if not status else err.getvalue()
 
-    def test_a_file_is_loaded_and_its_difference_shown(self):
+    def begin(self, *names):
+        """Make the fleet; these hosts' agents show themselves."""
         self.run_it('init')
+        for name in names or ('one',):
+            driver = self.driver(name)
+            for _pass in range(2):
+                driver.heartbeat(etcd_fleet.host(name), 30.0)
+                self.volumes(driver, name)
+
+    def test_a_file_is_loaded_and_its_difference_shown(self):
+        self.begin()
         path = self.write(1, 2)
         self.assertIn('no host is named', self.run_it('load', path,
                                                       status=1))
@@ -88,11 +97,11 @@ class CommandTestCase(etcd_fleet.RealTestCase):
         status = json.loads(self.run_it('status', '--json'))
         self.assertEqual(['AVAILABLE'] * 2, [
             one['state'] for one in status['volumes'][0]['replicas']])
-        self.assertIn('silent', self.run_it('status'))
+        self.assertIn('alive', self.run_it('status'))
         self.assertIn('free', self.run_it('spares'))
 
     def test_a_replica_that_is_left_out_is_to_be_let_go(self):
-        self.run_it('init')
+        self.begin()
         self.run_it('load', self.write(1, 2), '--host', 'one')
         shown = self.run_it('load', self.write(1, 4))
         self.assertIn('~ replica %s: TERMINATING' % ns(2), shown)
@@ -108,7 +117,7 @@ class CommandTestCase(etcd_fleet.RealTestCase):
             'load', self.write(1, 5), status=1))
 
     def test_a_replacement_survives_the_old_file(self):
-        self.run_it('init')
+        self.begin()
         path = self.write(1, 2)
         self.run_it('load', path, '--host', 'one')
         driver = self.driver()
@@ -119,7 +128,7 @@ class CommandTestCase(etcd_fleet.RealTestCase):
         self.assertEqual({2, 3}, set(self.states(driver)))
 
     def test_drain_moves_some_at_a_time(self):
-        self.run_it('init')
+        self.begin()
         self.run_it('load', self.write(1, 2, spares=(3, 4)), '--host', 'one')
         self.load({2: (7, 8)}, name='one')
         driver = self.driver()
@@ -143,7 +152,7 @@ class CommandTestCase(etcd_fleet.RealTestCase):
             'drain', 'nqn.2014-08.org.example:t8', '--at-once', '1'))
 
     def test_a_volume_gives_up_one_replica_at_a_time(self):
-        self.run_it('init')
+        self.begin()
         self.run_it('load', self.write(1, 2, spares=(3, 4)), '--host', 'one')
         self.run_it('move', ns(1))
         self.assertIn('one at a time', self.run_it('move', ns(2), status=1))
@@ -157,7 +166,7 @@ class CommandTestCase(etcd_fleet.RealTestCase):
         self.assertIn('->', self.run_it('drain', other))
 
     def test_a_drain_tells_how_far_it_is(self):
-        self.run_it('init')
+        self.begin()
         self.run_it('load', self.write(1, 2, spares=(3, 4)), '--host', 'one')
         driver = self.driver()
         self.volumes(driver)
@@ -176,7 +185,7 @@ class CommandTestCase(etcd_fleet.RealTestCase):
             for line in err.getvalue().splitlines()])
 
     def test_a_name_that_was_mistyped_is_refused(self):
-        self.run_it('init')
+        self.begin()
         self.run_it('load', self.write(1, 2), '--host', 'one')
         for words in (('cordon', 'nqn:t9'), ('uncordon', 'nqn:t9'),
                       ('drain', 'nqn:t9'), ('fence', 'two', 'burns'),
@@ -192,7 +201,7 @@ class CommandTestCase(etcd_fleet.RealTestCase):
 
     def test_without_a_reason_nothing_is_fenced_or_held_or_let_loose(self):
         """An empty shell variable must not end a fence or a hold."""
-        self.run_it('init')
+        self.begin()
         self.run_it('load', self.write(1, 2), '--host', 'one')
         self.run_it('fence', 'one', 'burns')
         self.run_it('hold', 'because')
@@ -220,7 +229,7 @@ class CommandTestCase(etcd_fleet.RealTestCase):
             self.assertEqual([], json.loads(out.getvalue())['volumes'])
 
     def test_limits_are_set_and_shown(self):
-        self.run_it('init')
+        self.begin()
         self.assertIn('any number', self.run_it('limits'))
         self.run_it('limits', '--target', '2')
         self.run_it('limits', '--all', '5')
@@ -241,7 +250,7 @@ class CommandTestCase(etcd_fleet.RealTestCase):
         self.assertIn('2 to one target', self.run_it('limits'))
 
     def test_the_words_that_change_one_thing(self):
-        self.run_it('init')
+        self.begin()
         self.run_it('load', self.write(1, 2), '--host', 'one')
         driver = self.driver()
         self.run_it('cordon', 'nqn.2014-08.org.example:t3')

@@ -47,6 +47,7 @@ class DrainTestCase(etcd_fleet.FleetTestCase):
             for number in (91, 92))
         fleet.loading.load(self.store, self.keys, inventory_file.parse(
             'the file', text.encode()), 'one', False)
+        self.driver().heartbeat(etcd_fleet.host(), 30.0)
         self.sound = self.wire.call
         patched = mock.patch.object(fleet, '_read', mock.Mock(
             return_value=mock.Mock(etcd_prefix=self.prefix)))
@@ -164,6 +165,98 @@ class DrainTestCase(etcd_fleet.FleetTestCase):
         status, out, _err = self.drain('--wait')
         self.assertEqual((1, 3), (status, out.count(
             'the fleet is on hold: a test')))
+
+    def silence(self, *names):
+        """The leases of these hosts end."""
+        for name in names:
+            self.store.write(store.Write({self.keys.alive(name): None}))
+
+    def test_a_host_that_does_not_heal_is_left_out_and_named(self):
+        before = self.operator.everything().uses
+        self.operator.fence('one', 'burns')
+        status, out, _err = self.drain('--json')
+        found = json.loads(out)
+        self.assertEqual((1, 3, []), (status, found['left'],
+                                      found['begun']))
+        self.assertEqual({('one', ns(10 * number), 'the host one, which '
+                           'heals volume v%d, is fenced: burns' % number)
+                          for number in (1, 2, 3)}, {
+            (one['host'], one['replica'], one['why'])
+            for one in found['not_begun']})
+        self.operator.unfence('one')
+        self.silence('one')
+        status, out, err = self.drain('--wait')
+        self.assertIn('no agent shows itself as the host one', out)
+        self.assertEqual((1, before), (
+            status, self.operator.everything().uses))
+        error = self.assertRaises(vendor.Rejected, self.operator.move, ns(20))
+        self.assertIn('no agent shows itself', str(error))
+
+    def test_it_comes_back_to_a_host_that_heals_again(self):
+        def sleep(seconds):
+            self.driver().heartbeat(etcd_fleet.host(), 30.0)
+            self.heal(seconds)
+
+        # another volume, of a host that is alive, keeps the drain going
+        fleet.loading.load(self.store, self.keys, inventory_file.parse(
+            'the file', ('volumes: [{uuid: %s, alias: v4, size: 100MiB, '
+                         'replicas: [%s, %s]}]' % (
+                             etcd_fleet.volume_uuid(4),
+                             REPLICA % (ns(40), 'shelf', 100),
+                             REPLICA % (ns(41), 'other', 100))).encode()),
+            'two', False)
+        self.driver('two').heartbeat(etcd_fleet.host('two'), 30.0)
+        self.silence('one')
+        status, out, err = self.drain('--wait', '--at-once', '1', sleep=(
+            lambda seconds: (sleep(seconds), self.let_go('two'))))
+        lines = err.splitlines()
+        told = [number for number, line in enumerate(lines)
+                if 'no agent shows itself' in line]
+        begun = [number for number, line in enumerate(lines)
+                 if ' -> ' in line]
+        self.assertEqual((3, 2), (len(told), len(begun)), err)
+        self.assertLess(told[-1], begun[-1])
+        self.assertIn('2 replicas are still on', out)
+
+    def let_go(self, name):
+        driver = self.driver(name)
+        for volume in driver.get_volumes(etcd_fleet.host(name), (), ()):
+            for replica in volume.replicas:
+                if replica.state is etcd_fleet.State.TERMINATING:
+                    driver.confirm_replica_removed(volume, replica)
+
+    def test_what_was_begun_and_does_not_go_on_takes_no_turn(self):
+        status, out, _err = self.drain('--at-once', '1')
+        self.assertEqual(1, out.count(' -> '))
+        self.silence('one')
+        status, out, _err = self.drain('--at-once', '1', '--wait', '--json')
+        found = json.loads(out)
+        stalled, = found['stalled']
+        self.assertEqual((1, 'one', 2), (status, stalled['host'],
+                                         len(found['not_begun'])))
+        self.assertIn('no agent shows itself', stalled['why'])
+        status, out, _err = self.drain('--at-once', '1')
+        self.assertIn('does not go on: %s of volume' % stalled['replica'],
+                      out)
+        # its host is back: one at once, and that is it
+        self.driver().heartbeat(etcd_fleet.host(), 30.0)
+        status, out, _err = self.drain('--at-once', '1')
+        self.assertEqual((0, 0), (status, out.count(' -> ')), out)
+
+    def test_fenced_just_before_it_is_begun(self):
+        true_write = store.Store.write
+
+        def write(one, transaction):
+            if any(key.startswith(self.keys.uses)
+                   for key in transaction.puts):
+                true_write(one, store.Write({self.keys.fenced('one'):
+                                             'burns'}))
+            return true_write(one, transaction)
+
+        with mock.patch.object(store.Store, 'write', write):
+            _status, out, _err = self.drain()
+        self.assertEqual(0, out.count(' -> '), out)
+        self.assertIn('changed meanwhile', out)
 
     def test_none_at_once_is_refused(self):
         err = io.StringIO()

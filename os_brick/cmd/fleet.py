@@ -40,6 +40,7 @@ from os_brick.agent.vendors.fleet import schema
 from os_brick.agent.vendors.fleet import store
 from os_brick.agent.vendors.inventory import inventory_file
 from os_brick.cmd import fleet_drain
+from os_brick.cmd import fleet_hand_over
 
 DEFAULT_CONFIG = '/etc/nvme-agent/fleet.conf'
 
@@ -134,6 +135,14 @@ def _accept(fleet: Fleet, said: argparse.Namespace) -> _Answer:
         'generation for every host' % made.generation]
 
 
+def _hand_over(fleet: Fleet, said: argparse.Namespace) -> _Answer:
+    found = fleet_hand_over.run(
+        fleet.operator, said.volume, said.host, said.force,
+        said.source_stopped, said.timeout)
+    said.status = 1 if found['waits_for'] else 0
+    return found, fleet_hand_over.lines(found)
+
+
 def _export(fleet: Fleet, said: argparse.Namespace) -> _Answer:
     text = loading.export(fleet.operator.everything(), said.host)
     return {'inventory': text}, text.splitlines()
@@ -219,10 +228,13 @@ _COMMANDS: tuple[tuple[str, str, tuple[tuple[str, dict[str, Any]], ...],
     ('hand-over', 'let another host heal a volume', (
         ('volume', {}), ('host', {}),
         ('--force', {'action': 'store_true', 'help': 'also to a host that '
-                     'is fenced, or whose agent does not show itself'})),
-     _simple(lambda to, said: to.hand_over(said.volume, said.host,
-                                           said.force),
-             'the host %(host)s heals %(volume)s')),
+                     'is fenced, or whose agent does not show itself'}),
+        ('--source-stopped', {'action': 'store_true', 'help': 'the host '
+                              'before does not use the volume any more: do '
+                              'not wait for its agent'}),
+        ('--timeout', {'type': _count, 'default': 150, 'metavar': 'SECONDS',
+                       'help': 'wait that long for the agent of the host '
+                       'before (%(default)s)'})), _hand_over),
     ('detach', 'take a volume off a host that does not heal it', (
         ('volume', {}), ('host', {})),
      _simple(lambda to, said: to.detach(said.volume, said.host),

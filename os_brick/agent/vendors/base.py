@@ -154,7 +154,8 @@ class ProvisionerDriver(abc.ABC):
         """Say which copies are not to begin yet, for the sake of the fleet.
 
         For a provisioner that limits how much is copied at once, to a target
-        say.  Called once in each pass, after :meth:`get_volumes`; what is
+        say.  Called once in each pass, after :meth:`get_volumes`, whose
+        answer is in force by then, and is kept over a restart; what is
         wanted may begin in the pass that follows, and not before.  What is
         neither under way nor wanted in a later call has ended, or never
         began: it frees its place.  So does a host that calls no more, within

@@ -221,6 +221,8 @@ class EtcdDriver(base.ProvisionerDriver):
                       wanted: Collection[model.Resync]
                       ) -> Mapping[str, str] | None:
         ours = self._ours()
+        # the agent works with what it was told in this pass
+        ours.yield_all()
         seen = self._memory.seen
         if seen.fleet is None:
             raise base.Unavailable('etcd was not read yet')

@@ -25,6 +25,7 @@ from os_brick.agent.vendors import base
 from os_brick.agent.vendors.fleet import changes
 from os_brick.agent.vendors.fleet import everything as everything_room
 from os_brick.agent.vendors.fleet import fields
+from os_brick.agent.vendors.fleet import handing
 from os_brick.agent.vendors.fleet import limits as limits_room
 from os_brick.agent.vendors.fleet import moving
 from os_brick.agent.vendors.fleet import schema
@@ -118,36 +119,36 @@ class Operator:
 
     # volumes
 
-    def hand_over(self, volume: str, host: str, force: bool = False) -> None:
+    def hand_over(self, volume: str, host: str, force: bool = False,
+                  stopped: bool = False) -> handing.HandOver:
         """Let another host heal a volume; the one before observes it.
 
+        The first step is made.  The other host begins in the one that finds
+        that the agent of the one before has said that it no longer heals.
+
         :param force: to a host that may not heal it, too.
+        :param stopped: by the operator's word the host before does not use
+            the volume any more; its agent is not waited for.
         :raises base.Rejected: nobody would heal it: no agent shows itself
-            under that name, or the host is fenced.
+            under that name, or the host is fenced.  Or that of the host
+            before does not, so that its word would not come.
         """
         every = self.everything()
-        keys, view = self._keys, every.view
         owner, record = self._owned(every, volume)
-        if owner == host:
-            return
-        _heals(every, volume, host, force)
-        theirs = keys.volume(host, record.uuid)
-        ours = keys.volume(owner, record.uuid)
-        there = every.records.get((host, record.uuid))
-        fresh = dataclasses.replace(
-            record, healer=host, serial=1 + max(
-                record.serial, there.serial if there else 0))
-        own = keys.owners + record.uuid
-        self._must(store.Write(
-            {own: host, theirs: schema.dump_record(fresh),
-             ours: schema.dump_record(dataclasses.replace(
-                 record, healer=host, serial=record.serial + 1))},
-            {key: view.get(key) for key in (own, ours, theirs)}))
+        documents = handing.of(self._keys, every, record.uuid)
+        if owner != host:
+            _heals(every, volume, host, force)
+            _hears(documents, volume, host, stopped)
+        under_way = handing.HandOver(self._store, self._keys, documents, host,
+                                     stopped)
+        under_way.step()
+        return under_way
 
     def detach(self, volume: str, host: str) -> None:
         """Take a volume off a host that does not heal it any more."""
         every = self.everything()
         uuid = self._owned(every, volume)[1].uuid
+        record = every.records.get((host, uuid))
         if every.owners.get(uuid) == host:
             raise base.Rejected('the host %s heals volume %s; hand it over, '
                                 'or remove it' % (host, volume))
@@ -157,6 +158,11 @@ class Operator:
             raise base.Rejected('the host %s does not have volume %s; '
                                 '"status --json" names its observers' % (
                                     host, volume))
+        if record is not None and record.heals(host):
+            raise base.Rejected(
+                'the host %s has not said yet that it no longer heals volume '
+                '%s: run "nvme-agent-fleet hand-over %s %s" until it is done'
+                % (host, volume, volume, every.owners.get(uuid)))
         self._must(store.Write({key: None}, {key: there}))
 
     def remove(self, volume: str) -> None:
@@ -285,6 +291,20 @@ def _heals(every: everything_room.Everything, volume: str, host: str,
             'no agent shows itself as the host "%s": nobody would heal '
             'volume %s; "status" shows the names of the hosts that are '
             'alive, and --force hands it over all the same' % (host, volume))
+
+
+def _hears(documents: handing.Documents, volume: str, host: str,
+           stopped: bool) -> None:
+    """:raises base.Rejected: whoever heals a volume would not hear of it."""
+    silent = [one for one in documents.heal()
+              if one != host and one not in documents.alive]
+    if silent and not stopped:
+        raise base.Rejected(
+            'no agent shows itself as the host %s, which heals volume %s: it '
+            'may be cut off from etcd, and go on healing; nothing was '
+            'changed. Wait for it, or, when you know that it does not use the '
+            'volume any more (it is off, or storage rejects it), say '
+            '--source-stopped' % (', '.join(silent), volume))
 
 
 def _generation(text: str) -> int:

@@ -28,6 +28,8 @@ class Everything:
     """The fleet at one moment; what cannot be read is in ``problems``.
 
     :ivar records: (host, volume) -> the volume as that host has it.
+    :ivar holders: volume -> all hosts of which there is a document, also one
+        that cannot be read.
     :ivar alive: hosts whose lease runs -> the document of their key.
     :ivar fenced: host -> why.
     :ivar resyncs: (host, replica) -> the place of its copy.
@@ -36,6 +38,7 @@ class Everything:
     view: store.View
     fleet: schema.Fleet
     records: dict[tuple[str, str], schema.Record]
+    holders: dict[str, set[str]]
     owners: dict[str, str]
     spares: dict[str, inventory_file.Spare]
     uses: dict[str, schema.Use]
@@ -62,6 +65,7 @@ def read(etcd: store.Store, keys: schema.Keys) -> Everything:
         keys.cordons, keys.resyncs])
     problems: list[str] = []
     records = {}
+    holders: dict[str, set[str]] = {}
     fenced = {}
     for name, value in view.below(keys.hosts).items():
         host, _, rest = name.partition('/')
@@ -69,6 +73,7 @@ def read(etcd: store.Store, keys: schema.Keys) -> Everything:
         if rest == 'fenced':
             fenced[host] = value.text
         elif rest.startswith('volumes/'):
+            holders.setdefault(rest.partition('/')[2], set()).add(host)
             try:
                 record = schema.load_record(value.text)
                 records[host, record.uuid] = record
@@ -87,7 +92,7 @@ def read(etcd: store.Store, keys: schema.Keys) -> Everything:
         except fields.Nonsense as error:
             problems.append('%s%s: %s' % (keys.uses, uuid, error))
     return Everything(
-        view, store.fleet(view, keys), records,
+        view, store.fleet(view, keys), records, holders,
         {uuid: value.text for uuid, value
          in view.below(keys.owners).items()}, spares, uses,
         frozenset(map(schema.unquote, view.below(keys.cordons))),

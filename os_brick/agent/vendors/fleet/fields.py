@@ -54,6 +54,12 @@ class Fields:
             raise Nonsense('its field %s is no count' % name)
         return value
 
+    def flag(self, name: str) -> bool:
+        value = self._said.get(name, False)
+        if not isinstance(value, bool):
+            raise Nonsense('its field %s is neither true nor false' % name)
+        return value
+
     def seconds(self, name: str) -> float | None:
         value = self._said.get(name)
         if value is None:

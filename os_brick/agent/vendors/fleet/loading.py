@@ -27,6 +27,7 @@ import yaml
 
 from os_brick.agent.vendors import base
 from os_brick.agent.vendors.fleet import everything
+from os_brick.agent.vendors.fleet import handing
 from os_brick.agent.vendors.fleet import schema
 from os_brick.agent.vendors.fleet import store
 from os_brick.agent.vendors.inventory import assignments
@@ -167,6 +168,7 @@ def _load_volume(etcd: store.Store, keys: schema.Keys,
                             'before it is loaded for %s' % (
                                 listing.alias, owner, host))
     host = owner or host
+    _settled(keys, every, listing, host)
     own, key = keys.owners + listing.uuid, keys.volume(host, listing.uuid)
     record = every.records.get((host, listing.uuid))
     before = record.entries if record else past.of(listing.uuid)
@@ -206,6 +208,21 @@ def _load_volume(etcd: store.Store, keys: schema.Keys,
         _load_one(etcd, store.Write(puts, {
             one: every.view.get(one) for one in puts}))
     return said
+
+
+def _settled(keys: schema.Keys, every: everything.Everything,
+             listing: inventory_file.Listing, host: str) -> None:
+    """:raises base.Rejected: another host may be healing the volume."""
+    others = [one for one in handing.of(keys, every, listing.uuid).heal()
+              if one != host]
+    record = every.records.get((host, listing.uuid))
+    if others or record is not None and record.healer != host:
+        raise base.Rejected(
+            'volume %s: the host %s does not heal it yet%s; run '
+            '"nvme-agent-fleet hand-over %s %s" until it is done' % (
+                listing.alias, host, ''.join(
+                    ', and the host %s may' % one for one in others),
+                listing.uuid, host))
 
 
 def _differences(old: object, new: object) -> list[str]:

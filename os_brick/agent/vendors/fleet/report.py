@@ -30,7 +30,8 @@ def status(every: everything.Everything) -> dict[str, Any]:
         *every.alive} | {*every.fenced}
     return {
         'fleet': every.fleet.fleet, 'generation': every.fleet.generation,
-        'hold': every.fleet.hold, 'problems': list(every.problems),
+        'hold': every.fleet.hold,
+        'problems': [*every.problems, *_not_healed(every)],
         'cordoned': sorted(every.cordoned),
         'limits': limits.dump(every.fleet.limits),
         'resyncs': [{
@@ -45,6 +46,39 @@ def status(every: everything.Everything) -> dict[str, Any]:
             other for other, uuid in every.records
             if uuid == record.uuid and other != host))
             for host, record in every.owned()]}
+
+
+def _not_healed(every: everything.Everything) -> list[str]:
+    """Return of which volumes it is not so that one host heals them."""
+    by_volume: dict[str, dict[str, schema.Record]] = {}
+    for (host, uuid), record in sorted(every.records.items()):
+        by_volume.setdefault(uuid, {})[host] = record
+    found = []
+    for uuid, records in by_volume.items():
+        owner = every.owners.get(uuid, '')
+        alias = next(iter(records.values())).listing.alias
+        healers = [host for host, record in records.items()
+                   if record.healer == host]
+        yielding = [host for host, record in records.items()
+                    if record.yielding]
+        if len(healers) > 1:
+            found.append(
+                'volume %s: the hosts %s all heal it; let one of them: '
+                'nvme-agent-fleet hand-over %s HOST' % (
+                    alias, ', '.join(healers), uuid))
+        elif owner not in records or healers and owner not in healers:
+            found.append(
+                'volume %s of %s: whose it is was lost with a restored '
+                'backup; nvme-agent-fleet resume finds it' % (
+                    alias, ', '.join(records)))
+        elif not healers:
+            found.append(
+                'volume %s: nobody heals it until its hand-over to the host '
+                '%s is done%s; to go on: nvme-agent-fleet hand-over %s %s' % (
+                    alias, owner, ''.join(
+                        ', which waits for the agent of the host %s' % host
+                        for host in yielding), uuid, owner))
+    return found
 
 
 def _alive(text: str | None) -> dict[str, Any]:

@@ -155,12 +155,19 @@ class Record:
     :ivar listing: what the operator wants; its ``replicas`` are empty.
     :ivar healer: the host that heals it.
     :ivar serial: grows with each write of the document.
+    :ivar yielding: this host healed it, and its agent has not said yet that
+        it no longer does.
     """
 
     listing: inventory_file.Listing
     entries: tuple[assignments.Assignment, ...]
     healer: str
     serial: int = 1
+    yielding: bool = False
+
+    def heals(self, host: str) -> bool:
+        """Say whether the host whose document this is may be healing."""
+        return self.healer == host or self.yielding
 
     @property
     def uuid(self) -> str:
@@ -205,6 +212,7 @@ def load_fleet(text: str) -> Fleet:
 def dump_record(record: Record) -> str:
     listing = record.listing
     return _dump({
+        **({'yielding': True} if record.yielding else {}),
         'serial': record.serial, 'healer': record.healer,
         'uuid': listing.uuid, 'alias': listing.alias, 'size': listing.size,
         'tags': sorted(listing.tags),
@@ -227,9 +235,8 @@ def load_record(text: str) -> Record:
                     in said.items('replicas'))
     if len({entry.uuid for entry in entries}) != len(entries):
         raise fields.Nonsense('it lists a replica twice')
-    record = Record(listing, entries, said.text('healer'),
-                    said.number('serial'))
-    return record
+    return Record(listing, entries, said.text('healer'),
+                  said.number('serial'), said.flag('yielding'))
 
 
 def dump_use(use: Use) -> str:

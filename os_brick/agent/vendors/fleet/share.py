@@ -24,6 +24,7 @@ from collections.abc import Collection
 from collections.abc import Iterable
 import dataclasses
 import functools
+import logging
 import time
 import uuid as uuid_lib
 
@@ -41,6 +42,7 @@ from os_brick.agent.vendors.fleet import store
 from os_brick.agent.vendors.inventory import inventory_file
 from os_brick.agent.vendors.inventory import pool
 
+LOG = logging.getLogger(__name__)
 #: Turns that a change may take while others change the same.
 TURNS = 8
 
@@ -60,6 +62,7 @@ class Share:
         self._host = host
         self._log_once = log_once.LogOnce()
         self._unkept = ''
+        self._gone: set[str] = set()
         self._namespaces = namespaces.Namespaces(etcd, keys, self._believed)
         self.places = places.Places(etcd, keys, self._believed, host)
 
@@ -74,6 +77,7 @@ class Share:
 
         :raises base.ProvisionerError: nothing can be said.
         """
+        self._gone.clear()
         keys = self._keys
         view = self._store.read([keys.schema], [keys.host(self._host)])
         fleet = self._believed(view)
@@ -101,6 +105,8 @@ class Share:
             records[uuid] = record
             if volume is not None:
                 found.append(volume)
+                if record.yielding and volume.observe:
+                    self._gone.add(uuid)
         listed = set(view.below(keys.volumes(self._host)))
         for uuid, record in seen.volumes.items():
             if uuid in listed:
@@ -174,6 +180,44 @@ class Share:
             record = self._ours(uuid, view)
             changed = decide(record)
             if changed is None or self._write(view, changed):
+                return
+        raise self._restless(uuid)
+
+    def yield_all(self) -> None:
+        """Say in etcd what this host heals no longer: another one may begin.
+
+        To be called when what ``volumes`` returned is in force here, over a
+        restart too.  What cannot be said now is said in the next pass.
+        """
+        for uuid in sorted(self._gone):
+            subject = 'etcd, hand-over of volume %s' % uuid
+            try:
+                self._yield(uuid)
+            except base.ProvisionerError as error:
+                self._log_once.trouble(
+                    subject, 'it cannot be said that this host no longer '
+                    'heals it, and the next one waits for that: %s' % error)
+                continue
+            self._log_once.fine(subject)
+            self._gone.discard(uuid)
+
+    def _yield(self, uuid: str) -> None:
+        if self._unkept:
+            # a restart would find that this host heals it
+            raise base.Unavailable(self._unkept)
+        for _turn in range(TURNS):
+            view = self._look(uuid)
+            value = view.get(self._keys.volume(self._host, uuid))
+            if not value.revision:
+                return
+            record = self._record(uuid, value)
+            if not record.yielding or record.healer == self._host:
+                return
+            if self._write(view, dataclasses.replace(
+                    record, serial=record.serial + 1, yielding=False)):
+                LOG.info('volume %s: this host heals it no longer, and has '
+                         'said so: the host %s may begin',
+                         record.listing.alias, record.healer)
                 return
         raise self._restless(uuid)
 

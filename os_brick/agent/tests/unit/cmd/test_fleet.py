@@ -24,6 +24,7 @@ from os_brick.agent.vendors.inventory import inventory_file
 from os_brick.agent.vendors import local
 from os_brick.cmd import fleet
 from os_brick.cmd import fleet_drain
+from os_brick.cmd import fleet_hand_over
 
 State = model.ReplicaState
 ns = etcd_fleet.ns
@@ -51,6 +52,16 @@ class CommandTestCase(etcd_fleet.RealTestCase):
                 *map(etcd_fleet.namespace, members),
                 ', '.join(map(etcd_fleet.namespace, spares))))
         return path
+
+    def shown(self, *arguments, status=0):
+        """Return standard output, whatever the status is."""
+        out = io.StringIO()
+        with contextlib.redirect_stdout(out), \
+                contextlib.redirect_stderr(io.StringIO()):
+            found = fleet.main([arguments[0], '--config-file', self.config,
+                                *arguments[1:]])
+        self.assertEqual(status, found, out.getvalue())
+        return out.getvalue()
 
     def run_it(self, *arguments, status=0):
         out, err = io.StringIO(), io.StringIO()
@@ -274,7 +285,18 @@ class CommandTestCase(etcd_fleet.RealTestCase):
                       self.run_it('give-back', ns(1)))
         self.assertIn('no agent shows itself as the host "two"', self.run_it(
             'hand-over', 'v1', 'two', status=1))
-        self.run_it('hand-over', 'v1', 'two', '--force')
+        self.volumes(driver)
+        self.assertIn('NOBODY heals v1: the agent of the host one has not',
+                      self.shown('hand-over', 'v1', 'two', '--force',
+                                 '--timeout', '0', status=1))
+        self.assertIn('PROBLEM: volume v1: nobody heals it',
+                      self.run_it('status'))
+        with mock.patch.object(
+                fleet_hand_over.time, 'sleep', lambda seconds: (
+                    self.volumes(driver), driver.delay_resyncs((), ()))):
+            self.assertIn('the host two heals v1', self.run_it(
+                'hand-over', 'v1', 'two'))
+        self.assertNotIn('PROBLEM', self.run_it('status'))
         self.assertIn('heals volume', self.run_it('detach', 'v1', 'two',
                                                   status=1))
         self.run_it('detach', 'v1', 'one')

@@ -243,6 +243,14 @@ class DrainTestCase(etcd_fleet.FleetTestCase):
         status, out, _err = self.drain('--at-once', '1')
         self.assertEqual((0, 0), (status, out.count(' -> ')), out)
 
+    def test_a_hand_over_that_is_not_done_is_waited_for(self):
+        self.driver('two').heartbeat(etcd_fleet.host('two'), 30.0)
+        self.operator.hand_over('v2', 'two')
+        status, out, _err = self.drain()
+        self.assertIn('not begun: %s of volume v2: volume v2 is being handed '
+                      'over to the host two' % ns(20), out)
+        self.assertEqual(1, out.count(' -> '), out)
+
     def test_fenced_just_before_it_is_begun(self):
         true_write = store.Store.write
 

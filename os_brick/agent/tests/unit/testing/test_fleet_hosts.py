@@ -16,6 +16,7 @@ The whole story is tools/demo-fleet.sh.
 
 import json
 import os
+from unittest import mock
 
 from oslotest import base
 import yaml
@@ -27,6 +28,7 @@ from os_brick.agent.testing.fleet import shelves
 from os_brick.agent.tests.unit.vendors import etcd_fleet
 from os_brick.agent.vendors.fleet import loading
 from os_brick.agent.vendors.fleet import schema
+from os_brick.agent.vendors.fleet import share
 from os_brick.agent.vendors.inventory import inventory_file
 
 PLAN = shelves.Plan(hosts=2, volumes=2, shelves=3, spares=3)
@@ -63,6 +65,38 @@ class HostsTestCase(etcd_fleet.RealTestCase):
             self.assertEqual((1, 0), (host.resyncs, host.write_errors()))
         self.assertTrue(os.path.exists(os.path.join(
             self.directory, 'compute-1', 'etcd.json')))
+
+    def test_a_volume_is_handed_over_between_two_daemons(self):
+        self.operator.begin()
+        loading.load(self.store, self.keys, inventory_file.parse(
+            'the file', yaml.safe_dump(PLAN.inventory()).encode()), '', False)
+        fleet = hosts.Fleet(PLAN, [self.member.url], self.directory,
+                            etcd_prefix=self.prefix)
+        self.addCleanup(fleet.close)
+        source, other = fleet.hosts
+        fleet.start()
+        fleet.live(60.0)
+        said = []
+        true_yield = share.Share._yield
+
+        def watched(one, uuid):
+            # what a restart of the source would find at this moment
+            said.append(source.agent._store.volumes()[uuid].observe)
+            true_yield(one, uuid)
+
+        with mock.patch.object(share.Share, '_yield', watched):
+            under_way = self.operator.hand_over('vol-0', other.name)
+            for _turn in range(40):
+                fleet.live(5.0)
+                under_way.look()
+                under_way.step()
+                if not under_way.waits_for:
+                    break
+        self.assertEqual(((), ['the host %s heals it' % other.name]),
+                         (under_way.waits_for, said))
+        fleet.live(60.0)
+        self.assertEqual('', other.agent._store.volumes()[
+            shelves.uuid(shelves.VOLUME, 0)].observe)
 
     def audited(self):
         seen = audit.Audit(self.keys)

@@ -187,7 +187,7 @@ class StoryTestCase(etcd_fleet.RealTestCase):
                    spares=(91, 92, 93, 94), name='one')
         for number in range(2, 7):
             self.operator.hand_over('v%d' % number, 'h%d' % number,
-                                    force=True)
+                                    force=True, stopped=True)
         names = {1: 'one', **{one: 'h%d' % one for one in range(2, 7)}}
         drivers = {one: self.driver(name) for one, name in names.items()}
         begin = threading.Barrier(6)
@@ -222,6 +222,14 @@ class StoryTestCase(etcd_fleet.RealTestCase):
 
 class WhoHealsTestCase(etcd_fleet.RealTestCase):
 
+    def hand_over(self, name, before):
+        under_way = self.operator.hand_over('v1', name)
+        before.get_volumes(before._host, (), ())
+        before.delay_resyncs((), ())
+        under_way.look()
+        under_way.step()
+        self.assertEqual((), under_way.waits_for)
+
     def test_one_of_two_hosts_heals(self):
         self.begin(spares=(3,))
         one, two = self.driver('one'), self.driver('two')
@@ -229,7 +237,7 @@ class WhoHealsTestCase(etcd_fleet.RealTestCase):
         two.heartbeat(host('two'), 30)
         self.assertEqual('', self.volumes(one)['v1'].observe)
         self.assertEqual({}, self.volumes(two, 'two'))
-        self.operator.hand_over('v1', 'two')
+        self.hand_over('two', one)
         self.assertIn('two', self.volumes(one)['v1'].observe)
         self.assertEqual('', self.volumes(two, 'two')['v1'].observe)
         for call, more in ((one.request_replacement, ()),
@@ -239,7 +247,7 @@ class WhoHealsTestCase(etcd_fleet.RealTestCase):
             self.assertRaises(vendor.Rejected, call, self.volume(),
                               self.replica(1), *more)
         two.request_replacement(self.volume(), self.replica(1))
-        self.operator.hand_over('v1', 'one')
+        self.hand_over('one', two)
         self.assertIn(3, self.states(one))
         self.assertEqual('', self.volumes(one)['v1'].observe)
         self.assertIn('one', self.volumes(two, 'two')['v1'].observe)
@@ -280,7 +288,7 @@ class WhoHealsTestCase(etcd_fleet.RealTestCase):
         self.begin()
         driver = self.driver()
         self.volumes(driver)
-        self.operator.hand_over('v1', 'two', force=True)
+        self.operator.hand_over('v1', 'two', force=True, stopped=True)
         self.operator.detach('v1', 'one')
         driver = self.driver()    # restarted
         found = self.volumes(driver, arrays=[array(1, 2)])['v1']

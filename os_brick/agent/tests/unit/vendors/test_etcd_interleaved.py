@@ -126,7 +126,8 @@ class InterleavedTestCase(SeededTestCase):
         every = self.operator.everything()
         if chance.random() < 0.5:
             self.operator.hand_over('v%d' % chance.choice(VOLUMES),
-                                    chance.choice(HOSTS), force=True)
+                                    chance.choice(HOSTS), force=True,
+                                    stopped=True)
             return
         free = [uuid for uuid, use in every.uses.items()
                 if use.volume is None]

@@ -1,0 +1,179 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""Who heals a volume, and how that changes: never two at a time.
+
+- A host may be healing while its document names it as the healer, and, when
+  that was changed, until its agent has written that it knows (``yielding``).
+  It writes so once its daemon has taken in, for good, that it only observes.
+- A host's document names it as the healer from a transaction on that finds
+  no other host of which that is so.  Between the two nobody heals.
+- Whoever is killed in the middle leaves nothing that is wrong: the same step,
+  made again, goes on.  So does one to another host, or back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+import dataclasses
+
+from os_brick.agent.vendors import base
+from os_brick.agent.vendors.fleet import everything
+from os_brick.agent.vendors.fleet import fields
+from os_brick.agent.vendors.fleet import schema
+from os_brick.agent.vendors.fleet import store
+
+
+@dataclasses.dataclass(frozen=True)
+class Documents:
+    """All that etcd says of one volume, at one moment.
+
+    :ivar records: host -> its document.
+    :ivar unread: hosts whose document cannot be read.
+    :ivar alive: those of all these hosts whose agents show themselves.
+    """
+
+    uuid: str
+    view: store.View
+    owner: str
+    records: Mapping[str, schema.Record]
+    unread: tuple[str, ...]
+    alive: frozenset[str]
+
+    def heal(self) -> list[str]:
+        """Return the hosts that may be healing it: one, as a rule."""
+        return sorted(host for host, record in self.records.items()
+                      if record.heals(host))
+
+
+def of(keys: schema.Keys, every: everything.Everything,
+       uuid: str) -> Documents:
+    """Return what stands in etcd of a volume."""
+    return _documents(keys, every.view, uuid, every.holders.get(uuid, set()))
+
+
+def _again(etcd: store.Store, keys: schema.Keys,
+           before: Documents, host: str) -> Documents:
+    """Read it anew, which costs less than to read all.
+
+    :raises base.ProvisionerError: nothing can be said.
+    """
+    hosts = {host, *before.records, *before.unread}
+    view = etcd.read([keys.schema, keys.owners + before.uuid, *(
+        key for one in sorted(hosts) for key in (
+            keys.volume(one, before.uuid), keys.alive(one)))])
+    store.fleet(view, keys)
+    return _documents(keys, view, before.uuid, hosts)
+
+
+def _documents(keys: schema.Keys, view: store.View, uuid: str,
+               hosts: set[str]) -> Documents:
+    records, unread = {}, []
+    for host in sorted(hosts):
+        value = view.get(keys.volume(host, uuid))
+        try:
+            if value.revision:
+                records[host] = schema.load_record(value.text)
+        except fields.Nonsense:
+            unread.append(host)
+    return Documents(uuid, view, view.get(keys.owners + uuid).text, records,
+                     tuple(unread), frozenset(
+                         host for host in hosts
+                         if view.get(keys.alive(host)).revision))
+
+
+class HandOver:
+    """One that is under way, until ``waits_for`` is empty.
+
+    :param documents: from which the first step starts.
+    :param host: the one that is to heal.
+    :param stopped: by the operator's word the others do not use the volume
+        any more, and are not waited for.
+    :ivar waits_for: hosts that may still be healing, as of the last step.
+    """
+
+    def __init__(self, etcd: store.Store, keys: schema.Keys,
+                 documents: Documents, host: str, stopped: bool) -> None:
+        self._store = etcd
+        self._keys = keys
+        self.documents = documents
+        self._host = host
+        self._stopped = stopped
+        self.waits_for: tuple[str, ...] = ()
+
+    def step(self) -> None:
+        """Let the host heal it, as soon as no other one does.
+
+        :raises base.Rejected: it cannot be told who heals it, or the volume
+            was handed to a third host.
+        :raises base.Unavailable: others changed it meanwhile.
+        """
+        puts, waits = decide(self._keys, self.documents, self._host,
+                             self._stopped)
+        rests_on = [self._keys.owners + self.documents.uuid, *(
+            self._keys.volume(one, self.documents.uuid)
+            for one in {self._host, *self.documents.records})]
+        if puts and self._store.write(store.Write(puts, {
+                key: self.documents.view.get(key)
+                for key in rests_on})) is None:
+            raise base.Unavailable(
+                'etcd: volume %s changed meanwhile; try again'
+                % self.documents.uuid)
+        self.waits_for = waits
+
+    def look(self) -> None:
+        """Read how it stands, before another step.
+
+        :raises base.ProvisionerError: nothing can be said.
+        """
+        self.documents = _again(self._store, self._keys, self.documents,
+                                self._host)
+        if self.documents.owner != self._host:
+            raise base.Rejected(
+                'volume %s was handed over to the host %s meanwhile' % (
+                    self.documents.uuid, self.documents.owner or 'nobody'))
+
+
+def decide(keys: schema.Keys, documents: Documents, host: str,
+           stopped: bool) -> tuple[dict[str, str | None], tuple[str, ...]]:
+    """Return what is to be written, and which hosts are waited for; pure.
+
+    :raises base.Rejected: it cannot be told who heals it.
+    """
+    records = documents.records
+    if documents.unread:
+        raise base.Rejected(
+            'volume %s: the document of the host %s cannot be read, and it '
+            'may go on healing; when the volume is off that host, run '
+            '"nvme-agent-fleet detach" first' % (
+                documents.uuid, ', '.join(documents.unread)))
+    mine = records.get(host)
+    # after a restored backup two may say that they heal it
+    source = (mine if mine is not None and mine.healer == host
+              else records.get(documents.owner))
+    if source is None:
+        raise base.Rejected('volume %s: etcd does not say whose it is; run '
+                            '"nvme-agent-fleet resume"' % documents.uuid)
+    changed = {one: dataclasses.replace(
+        record, healer=host, yielding=record.heals(one) and not stopped)
+        for one, record in records.items() if one != host}
+    waits = tuple(one for one, record in changed.items() if record.yielding)
+    changed[host] = dataclasses.replace(
+        source, healer=waits[0] if waits else host,
+        yielding=bool(waits and mine is not None and mine.heals(host)))
+    serial = 1 + max(record.serial for record in records.values())
+    puts: dict[str, str | None] = {
+        keys.volume(one, documents.uuid): schema.dump_record(
+            dataclasses.replace(record, serial=serial))
+        for one, record in changed.items() if record != records.get(one)}
+    if documents.owner != host:
+        puts[keys.owners + documents.uuid] = host
+    return puts, waits

@@ -135,6 +135,12 @@ def _accept(fleet: Fleet, said: argparse.Namespace) -> _Answer:
         'generation for every host' % made.generation]
 
 
+def _resume(fleet: Fleet, said: argparse.Namespace) -> _Answer:
+    added = fleet.operator.resume(said.force)
+    return {'done': 'spares are taken', 'added': added}, [
+        *added, 'spares are taken']
+
+
 def _hand_over(fleet: Fleet, said: argparse.Namespace) -> _Answer:
     found = fleet_hand_over.run(
         fleet.operator, said.volume, said.host, said.force,
@@ -255,7 +261,7 @@ _COMMANDS: tuple[tuple[str, str, tuple[tuple[str, dict[str, Any]], ...],
     ('resume', 'let spares be taken again', (
         ('--force', {'action': 'store_true', 'help': 'though a host that is '
                      'alive has not shown the generation of now'}),),
-     _simple(lambda to, said: to.resume(said.force), 'spares are taken')),
+     _resume),
     ('accept', 'say that a restored backup is the fleet', (), _accept),
     ('roles', 'print how the role of a host is made in etcd', (
         ('host', {}),), _roles),

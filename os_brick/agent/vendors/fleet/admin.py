@@ -23,6 +23,7 @@ import uuid as uuid_lib
 
 from os_brick.agent.vendors import base
 from os_brick.agent.vendors.fleet import changes
+from os_brick.agent.vendors.fleet import completing
 from os_brick.agent.vendors.fleet import everything as everything_room
 from os_brick.agent.vendors.fleet import fields
 from os_brick.agent.vendors.fleet import handing
@@ -72,23 +73,34 @@ class Operator:
         view, fleet = self._fleet()
         return self._set(view, dataclasses.replace(fleet, hold=why))
 
-    def resume(self, force: bool = False) -> schema.Fleet:
-        """Let spares be taken again.
+    def resume(self, force: bool = False) -> list[str]:
+        """Let spares be taken again; what the store lacked is added before.
 
         :param force: though a host has not written what it remembers.
+        :returns: what was added, in words.
         :raises base.Rejected: there is one that is alive: a spare that it
-            took since the backup would be free.
+            took since the backup would be free.  Or two have written what
+            cannot both be.  What else is known to lack is added then, too:
+            a host may wait for that.
         """
         every = self.everything()
         late = sorted(host for host, text in every.alive.items()
                       if _generation(text) < every.fleet.generation)
+        lacks = completing.lacks(self._keys, every,
+                                 [] if force else late)
+        for lack in lacks:
+            if not lack.wrong:
+                self._must(lack.write)
         if late and not force:
             raise base.Rejected(
                 'these hosts have not shown generation %d yet, and a spare '
                 'that they took may look free: %s; wait, look at their logs, '
                 'or say --force' % (every.fleet.generation, ', '.join(late)))
-        return self._set(every.view, dataclasses.replace(every.fleet,
-                                                         hold=''))
+        wrong = [lack.wrong for lack in lacks if lack.wrong]
+        if wrong:
+            raise base.Rejected('no spare is taken yet: %s' % '; '.join(wrong))
+        self._set(every.view, dataclasses.replace(every.fleet, hold=''))
+        return [line for lack in lacks for line in lack.lines]
 
     def limit(self, given: Mapping[str, int]) -> limits_room.Limits:
         """Set how much may be copied at once; what is not given stays."""

@@ -84,6 +84,9 @@ def _documents(keys: schema.Keys, view: store.View, uuid: str,
                 records[host] = schema.load_record(value.text)
         except fields.Nonsense:
             unread.append(host)
+        if host in records and records[host].uuid != uuid:
+            del records[host]
+            unread.append(host)
     return Documents(uuid, view, view.get(keys.owners + uuid).text, records,
                      tuple(unread), frozenset(
                          host for host in hosts
@@ -157,8 +160,11 @@ def decide(keys: schema.Keys, documents: Documents, host: str,
                 documents.uuid, ', '.join(documents.unread)))
     mine = records.get(host)
     # after a restored backup two may say that they heal it
-    source = (mine if mine is not None and mine.healer == host
-              else records.get(documents.owner))
+    healers = [record for one, record in records.items()
+               if record.healer == one]
+    source = (mine if mine in healers else max(
+        healers, key=lambda record: record.serial,
+        default=records.get(documents.owner)))
     if source is None:
         raise base.Rejected('volume %s: etcd does not say whose it is; run '
                             '"nvme-agent-fleet resume"' % documents.uuid)

@@ -41,6 +41,8 @@ class Seen:
 
     :ivar volumes: volume -> its record as it was seen last.
     :ivar host: the name under which it looked; '': an earlier release did.
+    :ivar unlisted: volumes that etcd no longer listed, and whose arrays were
+        here.
     """
 
     fleet: schema.Fleet | None = None
@@ -48,6 +50,7 @@ class Seen:
     volumes: Mapping[str, schema.Record] = dataclasses.field(
         default_factory=dict)
     host: str = ''
+    unlisted: frozenset[str] = frozenset()
 
 
 def judge(seen: Seen, fleet: schema.Fleet, point: store.Point) -> str:
@@ -125,6 +128,7 @@ def _dump(seen: Seen) -> str:
         'version': schema.VERSION, 'host': seen.host,
         'fleet': seen.fleet and schema.dump_fleet(seen.fleet),
         'cluster': seen.point.cluster, 'revision': seen.point.revision,
+        'unlisted': sorted(seen.unlisted),
         'volumes': {uuid: schema.dump_record(record)
                     for uuid, record in seen.volumes.items()}})
 
@@ -139,4 +143,4 @@ def _load(text: str) -> Seen:
         store.Point(said['cluster'], int(said['revision'])),
         {uuid: schema.load_record(record)
          for uuid, record in said['volumes'].items()},
-        str(said.get('host', '')))
+        str(said.get('host', '')), frozenset(said.get('unlisted', ())))

@@ -9,15 +9,19 @@
 #    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 #    License for the specific language governing permissions and limitations
 #    under the License.
-"""After a backup of etcd was restored, and an operator has accepted it.
+"""What a host does when an operator has accepted a restored backup.
 
 The backup has forgotten what came after it.  Each host remembers its own
-volumes as it saw them last, and writes them over what the backup has of them;
-a namespace that another volume was given meanwhile is not written over.
+volumes as it saw them last, and writes them over what the backup has of them,
+or anew where the backup has nothing; a namespace that another volume was given
+meanwhile is not written over.  Only the host that heals a volume knows what
+the volume has: the others write their document alone.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from collections.abc import Mapping
 import dataclasses
 import logging
 
@@ -34,60 +38,125 @@ LOG = logging.getLogger(__name__)
 
 def reassert(etcd: store.Store, keys: schema.Keys, host: str,
              namespaces: namespaces_room.Namespaces, seen: memory.Seen,
-             view: store.View) -> memory.Seen:
+             view: store.View, here: Callable[[schema.Record], bool]
+             ) -> memory.Seen:
     """Write what a host remembers over what the backup has.
 
     :param view: what the backup has of the host.
+    :param here: says whether a volume's array is on this host.
     :returns: what is to be remembered from now on.
     :raises base.ProvisionerError: not all could be written; the next
         pass begins anew.
     """
     fleet = store.fleet(view, keys)
-    records = {}
-    for uuid, value in view.below(keys.volumes(host)).items():
-        ours = seen.volumes.get(uuid)
-        if ours is None:
+    records = dict(seen.volumes)
+    conflicts = []
+    for uuid, ours in sorted(seen.volumes.items()):
+        value = view.get(keys.volume(host, uuid))
+        theirs = _readable(value)
+        if uuid in seen.unlisted and not value.revision or theirs == ours:
             continue
-        try:
-            theirs = schema.load_record(value.text)
-        except fields.Nonsense:
-            theirs = None
-        if theirs is not None and (theirs == ours or (
-                theirs.serial > ours.serial)):
+        used: dict[str, store.Value] = {}
+        puts: dict[str, schema.Use] = {}
+        if ours.heals(host):
+            used = namespaces.uses(_concerned(ours, theirs))
+        if theirs is not None and theirs.serial > ours.serial and not (
+                ours.heals(host) and _lost(ours, theirs, used)):
             continue
-        live = {entry.uuid: entry.backing for entry in ours.entries
-                if entry.live}
-        gone = {entry.uuid for entry in theirs.entries
-                if entry.live and entry.uuid not in live
-                } if theirs else set()
-        used = namespaces.uses([*live, *gone])
-        uses = namespaces.readable(used)
-        taken = {one: use.volume for one, use in uses.items()
-                 if one in live and use.volume not in (None, uuid)}
-        for one, other in taken.items():
-            raise base.BadAnswer(
-                'the restored store gave replica %s of volume %s to '
-                'volume %s; stop one of them' % (one, uuid, other))
-        fresh = {one: schema.Use(uuid, uses[one].times if one in uses
-                                 else 0, backing)
-                 for one, backing in live.items()}
-        fresh.update({one: changes.let_go(uses[one]) for one in gone
-                      if one in uses and uses[one].volume == uuid})
+        if ours.heals(host):
+            uses = namespaces.readable(used)
+            conflict = _conflict(ours, uses)
+            if conflict and not (value.revision or here(ours) or fleet.hold):
+                # removed long ago: whoever else might say that the namespace
+                # is free has been waited for, and nothing here uses it
+                LOG.warning('volume %s is forgotten: the restored store does '
+                            'not list it for this host, its array is not '
+                            'here, and %s', ours.listing.alias, conflict)
+                del records[uuid]
+                continue
+            if conflict:
+                conflicts.append(conflict + (
+                    '; stop one of them' if value.revision or here(ours)
+                    else '; if this volume was removed, "nvme-agent-fleet '
+                    'resume --force" lets this host forget it'))
+                continue
+            puts = _uses(ours, theirs, uses, used)
         record = dataclasses.replace(
             ours, serial=max(ours.serial,
                              theirs.serial if theirs else 0) + 1)
         key = keys.volume(host, uuid)
-        puts: dict[str, str | None] = {key: schema.dump_record(record)}
-        puts.update({keys.uses + one: schema.dump_use(use)
-                     for one, use in fresh.items()})
-        if etcd.write(store.Write(puts, {
-                keys.schema: view.get(keys.schema), key: value,
-                **{keys.uses + one: used[one] for one in fresh}})) is None:
+        if etcd.write(store.Write(
+                {key: schema.dump_record(record), **{
+                    keys.uses + one: schema.dump_use(use)
+                    for one, use in puts.items()}},
+                {keys.schema: view.get(keys.schema), key: value, **{
+                    keys.uses + one: used[one] for one in puts}})) is None:
             raise base.Unavailable('etcd: volume %s changed while it was '
                                    'put right' % uuid)
         records[uuid] = record
-        LOG.warning('volume %s: the restored store had an older state; it was '
-                    'put right from what this host remembers',
-                    record.listing.alias)
-    return dataclasses.replace(seen, fleet=fleet, point=view.point,
-                               volumes={**seen.volumes, **records})
+        LOG.warning('volume %s: the restored store had %s; it was put right '
+                    'from what this host remembers', record.listing.alias,
+                    'an older state' if value.revision
+                    else 'nothing of it')
+    if conflicts:
+        # the others are put right all the same
+        raise base.BadAnswer('; '.join(conflicts))
+    return dataclasses.replace(
+        seen, fleet=fleet, point=view.point,
+        volumes=records)
+
+
+def _readable(value: store.Value) -> schema.Record | None:
+    try:
+        return schema.load_record(value.text) if value.revision else None
+    except fields.Nonsense:
+        return None
+
+
+def _concerned(ours: schema.Record,
+               theirs: schema.Record | None) -> list[str]:
+    """Return the namespaces that the volume has or had."""
+    return sorted({entry.uuid for entry in (
+        *ours.entries, *(theirs.entries if theirs else ()))})
+
+
+def _lost(ours: schema.Record, theirs: schema.Record,
+          used: Mapping[str, store.Value]) -> bool:
+    """Say whether a newer document is newer by other hands alone.
+
+    Somebody changed what the backup had before this host has put it right.
+    What this host let go of had an entry in ``uses``.
+    """
+    return any(entry.live and theirs.entry(entry.uuid) is None
+               and not used[entry.uuid].revision for entry in ours.entries)
+
+
+def _conflict(ours: schema.Record, uses: Mapping[str, schema.Use]) -> str:
+    """Return which replica another volume was given, or ''."""
+    for entry in ours.entries:
+        use = uses.get(entry.uuid)
+        if entry.live and use and use.volume not in (None, ours.uuid):
+            return ('the restored store gave replica %s of volume %s to '
+                    'volume %s' % (
+                        entry.uuid, ours.uuid, use.volume))
+    return ''
+
+
+def _uses(ours: schema.Record, theirs: schema.Record | None,
+          uses: Mapping[str, schema.Use],
+          used: Mapping[str, store.Value]) -> dict[str, schema.Use]:
+    """Return who has, and had, each namespace, as far as it differs."""
+    fresh = {}
+    for entry in (*(theirs.entries if theirs else ()), *ours.entries):
+        use = uses.get(entry.uuid)
+        now = ours.entry(entry.uuid)
+        if now is not None and now.live:
+            fresh[entry.uuid] = schema.Use(
+                ours.uuid, use.times if use else 0, now.backing)
+        elif use is not None and use.volume == ours.uuid:
+            fresh[entry.uuid] = changes.let_go(use)
+        elif now is not None and not used[entry.uuid].revision:
+            # a spare that came and went since the backup: nobody knows why
+            fresh[entry.uuid] = schema.Use(None, 1, now.backing)
+    return {uuid: use for uuid, use in fresh.items()
+            if uses.get(uuid) != use}

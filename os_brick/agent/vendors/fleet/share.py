@@ -84,7 +84,8 @@ class Share:
         seen = self._memory.seen
         if seen.fleet and fleet.generation > seen.fleet.generation:
             self._memory.keep(restored.reassert(
-                self._store, keys, self._host, self._namespaces, seen, view))
+                self._store, keys, self._host, self._namespaces, seen, view,
+                lambda record: self._here(record, arrays)))
             seen = self._memory.seen
             view = self._store.read([keys.schema], [keys.host(self._host)])
             fleet = self._believed(view)
@@ -108,18 +109,26 @@ class Share:
                 if record.yielding and volume.observe:
                     self._gone.add(uuid)
         listed = set(view.below(keys.volumes(self._host)))
+        unlisted = set()
         for uuid, record in seen.volumes.items():
             if uuid in listed:
                 continue
             volume = changes.describe(
                 record, self._host,
                 fenced or 'etcd no longer lists the volume for it')
-            if volume is not None and any(model.belongs(array, volume)
-                                          for array in arrays):
+            if volume is not None and self._here(record, arrays):
                 records[uuid] = record
+                unlisted.add(uuid)
                 found.append(volume)
-        self._keep(memory.Seen(fleet, view.point, records, self._host))
+        self._keep(memory.Seen(fleet, view.point, records, self._host,
+                               frozenset(unlisted)))
         return tuple(found)
+
+    def _here(self, record: schema.Record,
+              arrays: Collection[model.Array]) -> bool:
+        volume = changes.describe(record, self._host, '')
+        return volume is not None and any(model.belongs(array, volume)
+                                          for array in arrays)
 
     def _believed(self, view: store.View) -> schema.Fleet:
         """Return the fleet.

@@ -76,6 +76,10 @@ class BackupTestCase(AloneTestCase):
         self.member.control('snapshot', 'save', backup)
         driver.request_replacement(self.volume(), self.replica(1))
         taken = set(self.states(driver)) - {1, 2}
+        self.restore(backup)
+        return driver, taken
+
+    def restore(self, backup):
         self.member.stop()
         shutil.rmtree(self.member.data)
         self.member.control(
@@ -86,7 +90,53 @@ class BackupTestCase(AloneTestCase):
             '--initial-cluster-token', 'restored')
         self.member.start()
         self.back()
-        return driver, taken
+
+    def test_what_came_after_the_backup_is_completed(self):
+        self.begin(spares=(3, 4))
+        one, two = self.driver('one'), self.driver('two')
+        for name, driver in (('one', one), ('two', two)):
+            driver.heartbeat(host(name), 30)
+            self.volumes(driver, name)
+        backup = os.path.join(self.directory, 'backup')
+        self.member.control('snapshot', 'save', backup)
+        # one volume is loaded, the other one is handed over
+        self.load({2: (5, 6)})
+        under_way = self.operator.hand_over('v1', 'two')
+        self.volumes(one)
+        one.delay_resyncs((), ())
+        under_way.look()
+        under_way.step()
+        self.volumes(two, 'two')
+        one.request_replacement(self.volume(2), self.replica(5))
+        two.request_replacement(self.volume(1), self.replica(1))
+        wanted = {name: {volume.alias: ({
+            replica.uuid for replica in volume.replicas}, volume.observe)
+            for volume in self.volumes(driver, name).values()}
+            for name, driver in (('one', one), ('two', two))}
+        self.restore(backup)
+        self.operator.accept()
+        for _pass in range(2):
+            for name, driver in (('two', two), ('one', one)):
+                driver.heartbeat(host(name), 30)
+                found = {volume.alias: ({
+                    replica.uuid for replica in volume.replicas},
+                    volume.observe)
+                    for volume in self.volumes(driver, name).values()}
+                # what one observes is of when it healed
+                self.assertEqual(wanted[name], found)
+        self.assertEqual(2, len(self.operator.resume()))
+        every = self.operator.everything()
+        self.assertEqual({'v1': 'two', 'v2': 'one'}, {
+            record.listing.alias: name for name, record in every.owned()})
+        self.assertEqual(
+            {ns(number): self.volume(volume).uuid for volume, numbers in (
+                (1, (1, 2)), (2, (5, 6))) for number in numbers},
+            {uuid: use.volume for uuid, use in every.uses.items()
+             if uuid not in (ns(3), ns(4))})
+        self.assertEqual({self.volume(1).uuid, self.volume(2).uuid}, {
+            every.uses[ns(number)].volume for number in (3, 4)})
+        self.assertRaises(vendor.Rejected, one.request_replacement,
+                          self.volume(2), self.replica(6))
 
     def test_a_restored_backup_is_unknown_also_after_a_restart(self):
         driver, _taken = self.restored()

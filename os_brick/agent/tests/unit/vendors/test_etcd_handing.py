@@ -14,6 +14,7 @@
 import collections
 import dataclasses
 import os
+from unittest import mock
 
 from os_brick.agent import model
 from os_brick.agent.tests.unit.vendors import etcd_fleet
@@ -75,6 +76,11 @@ class HandOverTestCase(etcd_fleet.RealTestCase):
         self.assertEqual((), self.go_on(under_way))
         self.say(self.one)
         self.assertEqual(revision, self.store.read(['/x']).point.revision)
+        # who observes for long makes no request for that
+        self.volumes(self.one)
+        with mock.patch.object(self.one._share, '_look',
+                               side_effect=AssertionError):
+            self.say(self.one)
 
     def test_nobody_heals_in_between_and_it_is_said(self):
         self.operator.hand_over('v1', 'two')
@@ -153,6 +159,20 @@ class HandOverTestCase(etcd_fleet.RealTestCase):
         self.say(self.one)
         self.go_on(under_way)
         self.operator.detach('v1', 'one')
+
+    def test_it_is_not_loaded_in_the_middle(self):
+        under_way = self.operator.hand_over('v1', 'two')
+        for name in ('two', ''):
+            error = self.assertRaises(vendor.Rejected, self.load,
+                                      {1: (1, 4)}, name=name)
+            self.assertIn('does not heal it yet, and the host one may',
+                          str(error))
+        self.volumes(self.one)
+        self.say(self.one)
+        self.assertRaises(vendor.Rejected, self.load, {1: (1, 4)}, name='')
+        self.go_on(under_way)
+        self.load({1: (1, 4)}, name='')
+        self.assertIn(4, self.states(self.two, 'two'))
 
     def test_a_document_that_cannot_be_read_may_be_that_of_a_healer(self):
         self.operator.hand_over('v1', 'two', stopped=True)

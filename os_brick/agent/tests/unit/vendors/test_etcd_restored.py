@@ -1,0 +1,523 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""A restored etcd is completed from what the hosts remember."""
+
+import contextlib
+import dataclasses
+import os
+
+from os_brick.agent.tests.unit.vendors import etcd_fleet
+from os_brick.agent.tests.unit.vendors import test_etcd
+from os_brick.agent.tests.unit.vendors import test_etcd_interleaved
+from os_brick.agent.vendors import base as vendor
+from os_brick.agent.vendors.fleet import report
+from os_brick.agent.vendors.fleet import schema
+from os_brick.agent.vendors.fleet import store
+
+host = etcd_fleet.host
+ns = etcd_fleet.ns
+volume_uuid = etcd_fleet.volume_uuid
+
+
+class RestoredTestCase(etcd_fleet.FleetTestCase):
+    """On a double, of which a backup is a copy."""
+
+    def setUp(self):
+        super().setUp()
+        self.begin(spares=(3, 4))
+        self.drivers = {}
+        for name in ('one', 'two'):
+            self.live(name)
+
+    def live(self, name, arrays=()):
+        """Let a host's agent make a pass; return what it is told."""
+        if name not in self.drivers:
+            self.drivers[name] = self.driver(name)
+        driver = self.drivers[name]
+        driver.heartbeat(host(name), 30)
+        found = self.volumes(driver, name, arrays)
+        driver.delay_resyncs((), ())
+        driver.heartbeat(host(name), 30)    # of the next pass
+        return found
+
+    def hand_over(self, volume, name):
+        under_way = self.operator.hand_over(volume, name)
+        while under_way.waits_for:
+            for one in self.drivers:
+                self.live(one)
+            under_way.look()
+            under_way.step()
+        self.live(name)
+
+    def exchange(self, name, number, out):
+        """Exchange a replica of a volume; return what came for it."""
+        before = set(self.numbers_of(name, number))
+        driver, volume = self.drivers[name], self.volume(number)
+        driver.request_replacement(volume, self.replica(out))
+        driver.retire_replica(volume, self.replica(out))
+        driver.confirm_replica_removed(volume, self.replica(out))
+        return (set(self.numbers_of(name, number)) - before).pop()
+
+    def numbers_of(self, name, number):
+        return [int(one.uuid[:8]) for one
+                in self.live(name)['v%d' % number].replicas]
+
+    def backup(self):
+        self.saved = dict(self.wire.values), self.wire.revision
+
+    def restore(self):
+        values, self.wire.revision = self.saved
+        self.wire.values = dict(values)
+        self.wire.cluster += '1'
+        for name, driver in self.drivers.items():
+            driver._lease = 0
+            self.store.write(store.Write({self.keys.alive(name): None}))
+        self.operator.accept()
+
+    def uses(self):
+        return {int(uuid[:8]): use.volume and int(use.volume[:8])
+                for uuid, use in self.operator.everything().uses.items()}
+
+    def problems(self):
+        return report.status(self.operator.everything())['problems']
+
+    def test_what_was_loaded_and_handed_over_since_is_there_again(self):
+        self.backup()
+        self.load({2: (5, 6)}, (7,))
+        self.live('one')
+        mine = self.exchange('one', 2, 5)
+        self.hand_over('v1', 'two')
+        theirs = self.exchange('two', 1, 1)
+        self.restore()
+        for name in ('two', 'one', 'two'):
+            self.live(name)
+        self.assertEqual({'v1'}, {
+            name for name, volume in self.live('two').items()
+            if not volume.observe})
+        self.assertEqual({'v2'}, {
+            name for name, volume in self.live('one').items()
+            if not volume.observe})
+        # nobody takes a spare before it is known whose all are
+        self.assertRaises(vendor.Rejected,
+                          self.drivers['two'].request_replacement,
+                          self.volume(), self.replica(2))
+        self.assertEqual(2, len(self.problems()), self.problems())
+        said = self.operator.resume()
+        self.assertIn("volume v1: it is the host two's, not one's", said)
+        self.assertIn("volume v2: it is the host one's, not nobody's", said)
+        self.assertEqual([], self.problems())
+        every = self.operator.everything()
+        self.assertEqual({volume_uuid(1): 'two', volume_uuid(2): 'one'},
+                         every.owners)
+        self.assertEqual({1: None, 2: 1, theirs: 1, 5: None, 6: 2, mine: 2},
+                         self.uses())
+        self.assertEqual([], self.operator.resume())
+        self.assertEqual({2, theirs}, set(self.numbers_of('two', 1)))
+        self.assertEqual({6, mine}, set(self.numbers_of('one', 2)))
+
+    def test_a_spare_that_came_and_went_is_not_handed_out_again(self):
+        self.backup()
+        first = self.exchange('one', 1, 1)
+        other = self.exchange('one', 1, first)
+        self.restore()
+        self.live('one')
+        self.operator.resume()
+        self.assertEqual({1: None, first: None, other: 1, 2: 1}, self.uses())
+        self.assertRaises(vendor.Rejected,
+                          self.drivers['one'].request_replacement,
+                          self.volume(), self.replica(2))
+        self.operator.give_back(ns(first))
+        self.drivers['one'].request_replacement(self.volume(),
+                                                self.replica(2))
+
+    def test_what_was_changed_before_the_host_came_is_put_right_too(self):
+        self.backup()
+        taken = self.exchange('one', 1, 1)
+        self.restore()
+        key = self.keys.volume('one', volume_uuid(1))
+        mine = self.drivers['one']._memory.seen.volumes[volume_uuid(1)]
+        record = schema.load_record(self.store.read([key]).get(key).text)
+        # an operator loads it again, and again
+        self.store.write(store.Write({key: schema.dump_record(
+            dataclasses.replace(record, serial=mine.serial + 3))}))
+        self.assertEqual({2, taken}, set(self.numbers_of('one', 1)))
+        self.assertEqual({1: None, 2: 1, taken: 1}, self.uses())
+
+    def test_who_comes_late_believes_what_came_after_it(self):
+        late = self.drivers.pop('one')
+        self.load({1: (2, 5)})    # the first one is left out, and let go of
+        self.live('one')
+        self.drivers['one'].confirm_replica_removed(self.volume(),
+                                                    self.replica(1))
+        self.backup()
+        self.restore()
+        self.drivers['one'] = late
+        self.assertEqual({2, 5}, set(self.numbers_of('one', 1)))
+        self.assertEqual({1: None, 2: 1, 5: 1}, self.uses())
+
+    def test_who_only_observes_says_nothing_of_namespaces(self):
+        """What it remembers of them is of when it healed."""
+        self.live('three')
+        self.backup()
+        self.hand_over('v1', 'two')
+        self.exchange('two', 1, 1)
+        self.operator.give_back(ns(1))
+        self.load({3: (1, 8)}, name='three')
+        self.live('three')
+        self.restore()
+        # the backup has given it to volume 1, whose host has not said yet
+        error = self.assertRaises(vendor.BadAnswer, self.live, 'three')
+        self.assertIn('to volume %s' % volume_uuid(1), str(error))
+        self.assertRaises(vendor.BadAnswer, self.live, 'three')
+        self.live('two')
+        self.assertEqual({'v3'}, set(self.live('three')))
+        self.assertTrue(self.live('one')['v1'].observe)
+        self.operator.resume()
+        self.assertEqual(3, self.uses()[1])
+        self.assertEqual({volume_uuid(1): 'two', volume_uuid(3): 'three'},
+                         self.operator.everything().owners)
+
+    def test_nobody_heals_and_the_backup_names_one_of_long_ago(self):
+        """What counts is what the last healer left, not whose it was."""
+        self.live('three')
+        self.backup()
+        self.hand_over('v1', 'two')
+        self.load({1: (2, 5)}, name='')    # the first one is left out
+        self.live('two')
+        self.drivers['two'].confirm_replica_removed(self.volume(),
+                                                    self.replica(1))
+        under_way = self.operator.hand_over('v1', 'three')
+        for name in ('one', 'two', 'three'):
+            self.live(name)
+        self.assertEqual(('two',), under_way.waits_for)
+        self.restore()
+        for name in ('one', 'two', 'three'):
+            self.live(name)
+        self.operator.resume()
+        self.assertEqual({1: None, 2: 1, 5: 1}, self.uses())
+        self.assertIn('nobody heals it', self.problems()[0])
+        self.hand_over('v1', 'three')
+        self.assertEqual({2, 5}, set(self.numbers_of('three', 1)))
+        # in the middle of one that nothing was lost of, it goes on
+        under_way = self.operator.hand_over('v1', 'two')
+        self.live('three')
+        self.assertEqual([], self.operator.resume())
+        under_way.look()
+
+    def test_what_nobody_has_any_more_is_let_go(self):
+        self.backup()
+        self.hand_over('v1', 'two')
+        self.load({1: (2, 5)}, name='')    # the first one is left out
+        self.live('two')
+        self.drivers['two'].confirm_replica_removed(self.volume(),
+                                                    self.replica(1))
+        self.restore()
+        for name in ('one', 'two'):
+            self.live(name)
+        # the backup has it in the volume, and so has who observes it
+        self.assertEqual(1, self.uses()[1])
+        self.assertIn('volume v1: it let go of the namespace %s' % ns(1),
+                      self.operator.resume())
+        self.assertEqual({1: None, 2: 1, 5: 1}, self.uses())
+
+    def test_one_conflict_keeps_no_other_volume_from_being_put_right(self):
+        self.load({2: (5, 6)})
+        self.live('one')
+        self.backup()
+        taken = self.exchange('one', 2, 5)
+        other = self.exchange('one', 1, 1)
+        self.wire.values = dict(self.saved[0])
+        self.load({9: (other, 19)}, name='nine')
+        self.backup()
+        self.restore()
+        self.assertRaises(vendor.BadAnswer, self.live, 'one')
+        self.assertEqual((9, 2), (self.uses()[other], self.uses()[taken]))
+        error = self.assertRaises(vendor.Rejected, self.operator.resume)
+        self.assertIn('free: one;', str(error))
+
+    def test_two_that_say_they_heal_are_not_let_loose(self):
+        """It was off when it was handed over, and is back now."""
+        self.backup()
+        self.operator.hand_over('v1', 'two', stopped=True)
+        taken = self.exchange('two', 1, 1)
+        self.restore()
+        for name in ('one', 'two'):
+            self.live(name)
+        self.assertIn('the hosts one, two all heal it', self.problems()[0])
+        for force in (False, True):
+            error = self.assertRaises(vendor.Rejected, self.operator.resume,
+                                      force)
+            self.assertIn('one, two all say', str(error))
+        self.assertTrue(self.operator.everything().fleet.hold)
+        self.hand_over('v1', 'two')
+        self.assertTrue(self.live('one')['v1'].observe)
+        self.operator.resume()
+        self.assertEqual((1, {2, taken}), (
+            self.uses()[taken], set(self.numbers_of('two', 1))))
+
+    def test_nobody_heals_and_another_waits_for_what_it_let_go(self):
+        """A host that may not be waited for settles what one waits for."""
+        self.backup()
+        self.exchange('one', 1, 1)
+        self.operator.give_back(ns(1))
+        self.live('three')
+        self.load({3: (1, 8)}, name='three')
+        self.live('three')
+        self.operator.hand_over('v1', 'two')
+        for name in ('one', 'two'):
+            self.live(name)
+        self.restore()
+        for name in ('one', 'two'):
+            self.live(name)
+        self.assertRaises(vendor.BadAnswer, self.live, 'three')
+        error = self.assertRaises(vendor.Rejected, self.operator.resume)
+        self.assertIn('free: three;', str(error))
+        self.live('three')
+        self.operator.resume()
+        self.assertEqual(3, self.uses()[1])
+
+    def test_of_a_volume_whose_host_is_late_nothing_is_said(self):
+        self.hand_over('v1', 'two')
+        self.hand_over('v1', 'one')
+        self.backup()
+        first = self.exchange('one', 1, 1)
+        self.hand_over('v1', 'two')
+        other = self.exchange('two', 1, first)
+        self.restore()
+        # it has shown itself, and has not looked yet
+        self.drivers['two'].heartbeat(host('two'), 30)
+        self.live('one')
+        error = self.assertRaises(vendor.Rejected, self.operator.resume)
+        self.assertIn('free: two;', str(error))
+        self.assertNotIn(first, self.uses())
+        self.live('two')
+        self.operator.resume()
+        self.assertEqual({1: None, 2: 1, first: None, other: 1},
+                         self.uses())
+
+    def test_handed_to_a_third_one_it_is_what_came_last_that_counts(self):
+        self.live('three')
+        self.backup()
+        self.operator.hand_over('v1', 'two', stopped=True)
+        taken = self.exchange('two', 1, 1)
+        self.restore()
+        for name in ('one', 'two', 'three'):
+            self.live(name)
+        self.hand_over('v1', 'three')
+        self.assertEqual({2, taken}, set(self.numbers_of('three', 1)))
+
+    def test_a_document_of_another_volume_is_none(self):
+        self.load({2: (5, 6)})
+        keys = [self.keys.volume('one', volume_uuid(number))
+                for number in (1, 2)]
+        self.store.write(store.Write({keys[1]: self.store.read(
+            keys).get(keys[0]).text}))
+        self.assertEqual([], self.operator.resume(force=True))
+
+    def test_one_whose_healer_is_not_there(self):
+        self.backup()
+        self.hand_over('v1', 'two')
+        taken = self.exchange('two', 1, 1)
+        self.restore()
+        self.live('one')
+        self.operator.resume()
+        self.assertIn('nobody heals it', self.problems()[0])
+        # it comes back, and is heard
+        self.live('two')
+        self.assertIn('nvme-agent-fleet resume', self.problems()[0])
+        self.operator.resume()
+        self.assertEqual(([], 1, None), (
+            self.problems(), self.uses()[taken], self.uses()[1]))
+
+    def test_what_was_taken_in_the_middle_of_a_hand_over_stays_taken(self):
+        """Both observe, and neither says that it heals."""
+        self.backup()
+        taken = self.exchange('one', 1, 1)
+        under_way = self.operator.hand_over('v1', 'two')
+        for name in ('one', 'two'):
+            self.live(name)
+        self.assertEqual(('one',), under_way.waits_for)
+        self.restore()
+        for name in ('one', 'two'):
+            self.live(name)
+        self.operator.resume()
+        self.assertEqual(1, self.uses()[taken])
+        self.hand_over('v1', 'two')
+        self.assertEqual({2, taken}, set(self.numbers_of('two', 1)))
+
+    def test_what_was_removed_long_ago_is_in_nobodys_way(self):
+        self.load({2: (5, 6)})
+        self.live('one')
+        self.operator.remove('v1')
+        self.load({9: (1, 19)}, name='two')
+        self.live('two')
+        self.backup()
+        self.restore()
+        self.live('two')
+        # somebody might still say that the namespace is free
+        error = self.assertRaises(vendor.BadAnswer, self.live, 'one')
+        self.assertIn('resume --force', str(error))
+        self.operator.resume(force=True)
+        with self.assertLogs('os_brick.agent', 'WARNING') as logs:
+            self.assertEqual({'v2'}, set(self.live('one')))
+        self.assertIn('volume v1 is forgotten', ''.join(logs.output))
+        self.assertEqual({'v2'}, set(self.live('one')))
+        self.assertEqual((9, []), (self.uses()[1], self.operator.resume()))
+
+    def test_what_was_removed_and_is_still_used_here_is_loud(self):
+        self.operator.remove('v1')
+        self.load({9: (1, 19)}, name='two')
+        self.backup()
+        self.restore()
+        error = self.assertRaises(vendor.BadAnswer, self.live, 'one',
+                                  [test_etcd.array(1, 2)])
+        self.assertIn('stop one of them', str(error))
+
+    def test_what_was_taken_off_a_host_does_not_come_back(self):
+        self.hand_over('v1', 'two')
+        self.operator.detach('v1', 'one')
+        found = self.live('one', [test_etcd.array(1, 2)])
+        self.assertIn('no longer', found['v1'].observe)
+        self.backup()
+        self.restore()
+        self.live('one', [test_etcd.array(1, 2)])
+        self.live('two')
+        self.assertEqual({('two', volume_uuid(1))}, set(
+            self.operator.everything().records))
+
+
+class PlayedTestCase(test_etcd_interleaved.InterleavedTestCase):
+    """Many hosts, killed at any call, and a backup at any moment."""
+
+    PLAYS = 4
+    STEPS = 60
+    CHANCE = 0.02
+
+    def test_no_spare_twice_and_no_second_replacement(self):
+        scratch = self.directory
+        for play in range(self.PLAYS):
+            self.wire.__init__()
+            self.directory = os.path.join(scratch, str(play))
+            for name in test_etcd_interleaved.HOSTS:
+                os.makedirs(os.path.join(self.directory, name))
+            self.play_anew()
+
+    def play(self, chance):
+        self.begin({one: (10 * one, 10 * one + 1)
+                    for one in test_etcd_interleaved.VOLUMES},
+                   test_etcd_interleaved.SPARES, 'h1')
+        self.taken = set()
+        self.under_way = None
+        self.agents = {
+            name: test_etcd_interleaved.Agent(
+                self, name, test_etcd_interleaved.Deadly(
+                    self.wire, self.CHANCE, chance.random(), lambda: None))
+            for name in test_etcd_interleaved.HOSTS}
+        self.some_steps(chance)
+        saved = dict(self.wire.values), self.wire.revision
+        self.some_steps(chance)
+        self.calm(True)
+        had = self.had()
+        self.wire.values, self.wire.revision = dict(saved[0]), saved[1]
+        self.wire.cluster += '1'
+        self.operator.accept()
+        for _turn in range(3):
+            self.settle(chance)
+            with contextlib.suppress(vendor.Rejected):
+                self.operator.resume()
+        self.assertEqual('', self.operator.everything().fleet.hold)
+        self.judge()
+        now = self.operator.everything().uses
+        for namespace, volume in had.items():
+            self.assertEqual(volume, now[namespace].volume)
+        self.calm(False)
+        self.some_steps(chance)
+
+    def some_steps(self, chance):
+        for _step in range(chance.randrange(self.STEPS)):
+            if chance.random() < 0.2:
+                self.operate(chance)
+            else:
+                self.heal(chance, self.agents[chance.choice(
+                    test_etcd_interleaved.HOSTS)])
+            self.judge()
+
+    def heal(self, chance, agent):
+        super().heal(chance, agent)
+        agent.do(lambda driver: driver.delay_resyncs((), ()))
+
+    def operate(self, chance):
+        if chance.random() < 0.3:
+            self.give_back(chance)
+            return
+        for agent in self.agents.values():
+            agent.do(lambda driver: driver.heartbeat(host(agent.name), 30))
+        with contextlib.suppress(vendor.ProvisionerError):
+            if self.under_way is None:
+                self.under_way = self.operator.hand_over(
+                    'v%d' % chance.choice(test_etcd_interleaved.VOLUMES),
+                    chance.choice(test_etcd_interleaved.HOSTS))
+            else:
+                self.under_way.look()
+                self.under_way.step()
+        if self.under_way is not None and not self.under_way.waits_for:
+            self.under_way = None
+
+    def give_back(self, chance):
+        free = [uuid for uuid, use in self.operator.everything().uses.items()
+                if use.volume is None]
+        if free:
+            self.operator.give_back(chance.choice(free))
+
+    def calm(self, on):
+        for agent in self.agents.values():
+            agent._wire.chance = 0.0 if on else self.CHANCE
+
+    def had(self):
+        """Return what each host that heals had: namespace -> volume."""
+        return {entry.uuid: uuid for agent in self.agents.values()
+                for uuid, record in agent.driver._memory.seen.volumes.items()
+                if record.heals(agent.name)
+                for entry in record.entries if entry.live}
+
+    def settle(self, chance):
+        """Each host makes passes until all have the new generation."""
+        names = list(test_etcd_interleaved.HOSTS)
+        for _pass in range(4):
+            chance.shuffle(names)
+            for name in names:
+                driver = self.agents[name].driver
+                driver._lease = 0
+                with contextlib.suppress(vendor.BadAnswer):
+                    driver.get_volumes(host(name), (), ())
+                    driver.heartbeat(host(name), 30)
+
+    def judge(self):
+        every = self.operator.everything()
+        self.assertEqual((), every.problems)
+        holders = {}
+        for _name, record in every.owned():
+            members = [entry for entry in record.entries if entry.member]
+            self.assertEqual(2, len({entry.stands_for or entry.uuid
+                                     for entry in members}), record)
+            for entry in record.entries:
+                if entry.live:
+                    self.assertNotIn(entry.uuid, holders)
+                    holders[entry.uuid] = record.uuid
+        self.assertEqual(holders, {
+            uuid: use.volume for uuid, use in every.uses.items()
+            if use.volume is not None})
+        healers = [record.uuid for (name, _uuid), record
+                   in every.records.items() if record.healer == name]
+        self.assertEqual(len(healers), len(set(healers)))
+        self.assertEqual(len(test_etcd_interleaved.VOLUMES),
+                         len(list(every.owned())))

@@ -75,9 +75,18 @@ def _load(fleet: Fleet, said: argparse.Namespace) -> _Answer:
         inventory = inventory_file.parse(said.file, content)
     except inventory_file.InventoryError as error:
         raise base.Rejected(str(error)) from None
-    lines = loading.load(fleet.store, fleet.keys, inventory, said.host,
-                         said.dry_run, loading.past(said.ledger)
-                         if said.ledger else loading.Past())
+    every = fleet.operator.everything()
+    strangers = loading.strangers(fleet.store, fleet.keys, every, inventory,
+                                  said.host)
+    if strangers and not said.force:
+        raise base.Rejected(
+            'no agent has ever shown itself as the host %s; "status" shows '
+            'the names of those that did. Start the agent of a new host first '
+            '(its first log line has the name), or say --force; nothing was '
+            'loaded' % ', '.join('"%s"' % name for name in strangers))
+    lines = loading.load_into(
+        fleet.store, fleet.keys, every, inventory, said.host, said.dry_run,
+        loading.past(said.ledger) if said.ledger else loading.Past())
     return {'changes': lines, 'dry_run': said.dry_run}, lines or [
         'nothing differs']
 
@@ -202,7 +211,9 @@ _COMMANDS: tuple[tuple[str, str, tuple[tuple[str, dict[str, Any]], ...],
                       'help': 'the ledger of the local driver that has '
                       'worked with this file'}),
         ('--dry-run', {'action': 'store_true',
-                       'help': 'only say what differs'})), _load),
+                       'help': 'only say what differs'}),
+        ('--force', {'action': 'store_true', 'help': 'also for a host that '
+                     'no agent has ever shown itself as'})), _load),
     ('export', 'print a file for the local driver of a host', (
         ('host', {}),), _export),
     ('status', 'show hosts, volumes and replicas', (), _status),

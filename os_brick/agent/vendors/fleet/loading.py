@@ -27,6 +27,7 @@ import yaml
 
 from os_brick.agent.vendors import base
 from os_brick.agent.vendors.fleet import everything
+from os_brick.agent.vendors.fleet import fields
 from os_brick.agent.vendors.fleet import handing
 from os_brick.agent.vendors.fleet import schema
 from os_brick.agent.vendors.fleet import store
@@ -223,6 +224,40 @@ def _settled(keys: schema.Keys, every: everything.Everything,
                 listing.alias, host, ''.join(
                     ', and the host %s may' % one for one in others),
                 listing.uuid, host))
+
+
+def strangers(etcd: store.Store, keys: schema.Keys,
+              every: everything.Everything,
+              inventory: inventory_file.Inventory, host: str) -> list[str]:
+    """Return the hosts of a file that no agent was ever heard of as.
+
+    Of what is in etcd already nothing is said.
+
+    :param host: the host of the volumes for which the file names none.
+    :raises base.ProvisionerError: it cannot be told.
+    """
+    known = {schema.unquote(name.partition('/')[0]) for name in (
+        *every.view.below(keys.hosts), *every.view.below(keys.alives))}
+    names = {listing.host or host for listing in inventory.volumes
+             if listing.uuid not in every.owners} - known
+    # the agent takes its NQN, or its name in other letters, as its own
+    own = {name.lower() for name in known} | _nqns(every)
+    names |= {spare.host for spare in inventory.spares
+              if spare != every.spares.get(spare.backing.uuid)
+              and not {spare.host, spare.host.lower()} & own}
+    return sorted(name for name in names - {''}
+                  if not etcd.read([], [keys.events(name)]).found)
+
+
+def _nqns(every: everything.Everything) -> set[str]:
+    """Return the NQNs of the hosts that are alive: a spare may name one."""
+    found = set()
+    for text in every.alive.values():
+        try:
+            found.add(fields.Fields(text).text('nqn'))
+        except fields.Nonsense:
+            continue
+    return found
 
 
 def _differences(old: object, new: object) -> list[str]:

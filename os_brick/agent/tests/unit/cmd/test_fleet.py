@@ -18,6 +18,7 @@ import os
 from unittest import mock
 
 from os_brick.agent import model
+from os_brick.agent.model import events
 from os_brick.agent.tests.unit.vendors import etcd_fleet
 from os_brick.agent.vendors import base as vendor
 from os_brick.agent.vendors.inventory import inventory_file
@@ -210,6 +211,35 @@ class CommandTestCase(etcd_fleet.RealTestCase):
             self.assertRaises(SystemExit, fleet.main, ['move', 'x'])
         self.assertIn('x is no UUID', err.getvalue())
 
+    def test_a_host_that_was_mistyped_is_loaded_nothing(self):
+        self.begin()
+        path = self.write(1, 2)
+        for words in (('--host', 'oen'), ('--host', 'oen', '--dry-run')):
+            self.assertIn('shown itself as the host "oen"', self.run_it(
+                'load', path, *words, status=1))
+        self.assertEqual({}, self.operator.everything().records)
+        self.run_it('load', path, '--host', 'one')
+        with open(path) as stream:
+            text = stream.read()
+        with open(path, 'w') as stream:
+            stream.write(text.replace('spares: [{', 'spares: [{host: oen, '))
+        self.assertIn('"oen"', self.run_it('load', path, status=1))
+        self.run_it('load', path, '--force')
+        # what is loaded is not asked about again
+        self.assertIn('nothing differs', self.run_it('load', path))
+        for name in ('nqn.2014-08.org.example:one', 'ONE'):
+            with open(path, 'w') as stream:
+                stream.write(text.replace('spares: [{',
+                                          'spares: [{host: "%s", ' % name))
+            self.run_it('load', path)
+
+    def test_a_host_that_is_silent_was_heard_of(self):
+        self.run_it('init')
+        driver = self.driver('two')
+        driver.report_event(model.Event('KIND', events.INFO, 'said once'))
+        self.assertEqual({}, self.operator.everything().alive)
+        self.run_it('load', self.write(1, 2), '--host', 'two')
+
     def test_without_a_reason_nothing_is_fenced_or_held_or_let_loose(self):
         """An empty shell variable must not end a fence or a hold."""
         self.begin()
@@ -327,8 +357,11 @@ class CommandTestCase(etcd_fleet.RealTestCase):
         ledger = os.path.join(self.directory, 'one', 'local.sqlite')
         self.assertIn('no ledger', self.run_it(
             'load', path, '--host', 'one', '--ledger', ledger + 'x',
-            status=1))
-        self.run_it('load', path, '--host', 'one', '--ledger', ledger)
+            '--force', status=1))
+        self.assertIn('ever shown itself', self.run_it(
+            'load', path, '--host', 'one', '--ledger', ledger, status=1))
+        self.run_it('load', path, '--host', 'one', '--ledger', ledger,
+                    '--force')
         driver = self.driver()
         self.assertEqual(taken, self.states(driver))
         states = {one['uuid']: one['state'] for one in json.loads(

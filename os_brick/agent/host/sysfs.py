@@ -206,7 +206,9 @@ class _Look:
         nqn, address, transport, host = (
             attributes.read(base + '/' + attribute) for attribute in (
                 'subsysnqn', 'address', 'transport', 'hostnqn'))
-        if nqn is None:
+        if nqn is None or not nqn.startswith(b'nqn.'):
+            # as long as its subsystem is not known, Linux has "(efault)" here
+            # (drivers/nvme/host/core.c, nvme_sysfs_show_subsysnqn)
             return None
         # src_addr comes and goes with the connection; the rest is settled
         return _Connection(

@@ -102,6 +102,16 @@ class TestReplaced(KeptCase):
                                            in self.scan().namespaces])
         self.assertEqual(('nvme1',), self.namespace().controllers)
 
+    def test_a_controller_that_is_being_connected(self) -> None:
+        """Its subsystem gets known later: what stands there is no name."""
+        self.host.lose_namespace('nvme1n1')
+        self.host.remove('sys/class/nvme-fabrics/ctl/nvme1')
+        self.host.controller('nvme1', '(efault)', state='connecting')
+        self.assertIsNone(self.scan().controller('nvme1'))
+        self.host.attributes('sys/class/nvme-fabrics/ctl/nvme1', state='live',
+                             subsysnqn='nqn.2024-01.test:nvme1')
+        self.assertEqual('nqn.2024-01.test:nvme1', self.controller().nqn)
+
     def test_the_number_of_a_namespace(self) -> None:
         before = self.host.number('nvme1n1')
         self.host.mount(before, '/mnt')

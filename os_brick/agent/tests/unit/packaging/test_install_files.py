@@ -224,6 +224,13 @@ class UnitFileTestCase(UnitCase):
         self.assertTrue(asked)
         self.assertEqual(set(), asked - bounding)
 
+    def test_S2_hides_nothing_that_may_be_mounted(self):
+        """Below a closed path systemd takes away what is mounted there."""
+        self.assertEqual(['read-only'], self.settings['ProtectHome'])
+        self.assertNotIn('TemporaryFileSystem', self.settings)
+        for path in ' '.join(self.settings['InaccessiblePaths']).split():
+            self.assertRegex(path, '^-/(proc|dev|sys)/')
+
     def test_starts_before_nova_and_after_the_network(self):
         self.assertEqual(
             ['nova-compute.service openstack-nova-compute.service'],

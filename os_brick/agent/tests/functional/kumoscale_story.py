@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 import logging
-import pathlib
 from typing import Any
 
 from os_brick.agent.testing.kumoscale import server
@@ -31,8 +30,6 @@ LOG = logging.getLogger(__name__)
 #: maxReplicaDownTime is in minutes, and a fraction is a number like others.
 SHORT = 0.1
 LONG = 10.0
-#: KiB/s: an exchange then lasts for some passes, on any machine.
-SPEED = 16 * 1024
 
 
 class KumoScaleTestCase(story.StoryTestCase):
@@ -105,11 +102,6 @@ class KumoScaleTestCase(story.StoryTestCase):
                     and self.provisioner.replicas(volume) == wanted)
         waiting.wait_until(settled, 'volume %s is settled over %s' % (
             volume.alias, ', '.join(replicas)), story.LONG)
-
-    def slow_down(self, volume: connector.Volume) -> None:
-        """Let md take some seconds for what it copies."""
-        name = (pathlib.Path('/dev/md') / volume.alias).resolve().name
-        (host.BLOCK / name / 'md' / 'sync_speed_max').write_text(str(SPEED))
 
     def whole_array(self, seen: provisioner.Seen,
                     volume: connector.Volume) -> host.Array:

@@ -21,6 +21,7 @@ from os_brick.agent.tests.functional.lab import agent as agent_lib
 from os_brick.agent.tests.functional.lab import connector
 from os_brick.agent.tests.functional.lab import host
 from os_brick.agent.tests.functional.lab import inventory
+from os_brick.agent.tests.functional.lab import process
 from os_brick.agent.tests.functional.lab import targets
 from os_brick.agent.tests.functional.lab import waiting
 from os_brick.agent.tests.functional.lab import writer as writer_lib
@@ -29,6 +30,8 @@ REPLACE = r'asking the provisioner to replace replica %s'
 RETIRE = r'asking the provisioner to retire replica %s'
 CONFIRM = r'asking the provisioner to confirm replica %s'
 LONG = 300.0
+#: KiB/s: an exchange then lasts for some passes, on any machine.
+SPEED = 16 * 1024
 
 
 class StoryTestCase(base.LabTestCase):
@@ -55,6 +58,12 @@ class StoryTestCase(base.LabTestCase):
 
     def uuid(self, target: targets.Target) -> str:
         return target.namespace.uuid
+
+    def array(self, volume: connector.Volume) -> host.Array:
+        """The volume's array, which is expected to be there."""
+        array = host.array(volume.alias)
+        assert array is not None
+        return array
 
     def legs(self, volume: connector.Volume) -> set[str | None]:
         """UUIDs of the in-sync legs."""
@@ -85,6 +94,29 @@ class StoryTestCase(base.LabTestCase):
         result = writer.verify(alias=volume.alias)
         self.assertTrue(result.ok, str(result))
         self.assertGreaterEqual(len(result.compared), 3)
+
+    def slow_down(self, volume: connector.Volume) -> None:
+        """Let md take some seconds for what it copies."""
+        (host.BLOCK / self.array(volume).name / 'md/sync_speed_max'
+         ).write_text(str(SPEED))
+
+    def drop(self, volume: connector.Volume, device: str) -> None:
+        """Have md list a faulty leg no more, if it still does."""
+        waiting.wait_until(
+            lambda: process.succeeds('mdadm', '--manage', volume.path,
+                                     '--remove', device)
+            or not any('/dev/' + leg.device == device for leg
+                       in self.array(volume).legs),
+            '%s leaves the array' % device, LONG)
+
+    def assert_legs_equal(self, volume: connector.Volume) -> None:
+        """md compares its legs and finds no difference."""
+        md = host.BLOCK / self.array(volume).name / 'md'
+        (md / 'sync_action').write_text('check')
+        waiting.wait_until(
+            lambda: (md / 'sync_action').read_text().strip() == 'idle',
+            'the check has ended', LONG)
+        self.assertEqual('0', (md / 'mismatch_cnt').read_text().strip())
 
     def connected(self, target: targets.Target) -> bool:
         return bool(host.controllers(target.nqn))

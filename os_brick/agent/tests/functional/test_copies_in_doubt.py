@@ -13,8 +13,6 @@
 
 from __future__ import annotations
 
-import pathlib
-
 from os_brick.agent.tests.functional.lab import connector
 from os_brick.agent.tests.functional.lab import host
 from os_brick.agent.tests.functional.lab import process
@@ -35,11 +33,6 @@ class CopiesInDoubtTest(story.StoryTestCase):
         process.run('dd', 'if=/dev/urandom', 'of=' + volume.path, 'bs=64k',
                     'count=16', 'seek=%d' % at, 'oflag=direct',
                     'conv=fsync,notrunc')
-
-    def array(self, volume: connector.Volume) -> host.Array:
-        array = host.array(volume.alias)
-        assert array is not None
-        return array
 
     def device(self, volume: connector.Volume,
                target: targets.Target) -> str:
@@ -71,7 +64,7 @@ class CopiesInDoubtTest(story.StoryTestCase):
         self.assertEqual(0, said.returncode, said.stderr)
         self.assertIn('taken for the one', said.stdout)
         self.wait_whole(volume, first, second)
-        self.assert_equal(volume)
+        self.assert_legs_equal(volume)
 
     def part(self, volume: connector.Volume, device: str) -> None:
         """Let the other copy go on, and then this one, each alone."""
@@ -105,14 +98,6 @@ class CopiesInDoubtTest(story.StoryTestCase):
         self.assertIn('may hold acknowledged writes', agent.log())
         self.assertEqual({self.uuid(first)}, self.legs(volume))
 
-    def assert_equal(self, volume: connector.Volume) -> None:
-        md = pathlib.Path('/sys/class/block', self.array(volume).name, 'md')
-        (md / 'sync_action').write_text('check')
-        waiting.wait_until(
-            lambda: (md / 'sync_action').read_text().strip() == 'idle',
-            'the check has ended', story.LONG)
-        self.assertEqual('0', (md / 'mismatch_cnt').read_text().strip())
-
     def test_s10_an_array_that_never_was_away(self) -> None:
         """Who is in charge has changed while no agent looked: md knows."""
         volume = self.session.attach('vol-same')
@@ -136,16 +121,7 @@ class CopiesInDoubtTest(story.StoryTestCase):
         agent.start()
         self.wait_whole(volume, first, second)
         self.assertNotIn(HELD, agent.log())
-        self.assert_equal(volume)
-
-    def drop(self, volume: connector.Volume, device: str) -> None:
-        """Have md list a faulty leg no more, if it still does."""
-        waiting.wait_until(
-            lambda: process.succeeds('mdadm', '--manage', volume.path,
-                                     '--remove', device)
-            or not any('/dev/' + leg.device == device for leg
-                       in self.array(volume).legs),
-            '%s leaves the array' % device, story.LONG)
+        self.assert_legs_equal(volume)
 
     def test_s10_an_array_that_came_up_on_an_old_copy(self) -> None:
         volume = self.session.attach('vol-stale')

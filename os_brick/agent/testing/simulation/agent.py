@@ -24,92 +24,18 @@ from oslo_config import cfg
 from os_brick.agent.daemon import guard_loop
 from os_brick.agent.daemon import healing_loop
 from os_brick.agent.daemon import pace
-from os_brick.agent.host import execute
 from os_brick.agent import model
+from os_brick.agent.model import actions as act
 from os_brick.agent import opts
-from os_brick.agent.safety import laws
 from os_brick.agent.store import ledger
 from os_brick.agent.testing.simulation import baton as batons
-from os_brick.agent.testing.simulation import disk
 from os_brick.agent.testing.simulation import hands as simulated_hands
 from os_brick.agent.testing.simulation import judge as judges
 from os_brick.agent.testing.simulation import kernel as kernels
 from os_brick.agent.testing.simulation import provisioner as provisioners
+from os_brick.agent.testing.simulation import walls
 
 HOST = model.Host('nqn.2014-08.org.nvmexpress:uuid:host', None, 'compute')
-
-
-class Wall:
-    """Lets every call of an object be a point at which others may come."""
-
-    def __init__(self, behind: object, point: Callable[[str], None]) -> None:
-        self._behind = behind
-        self._point = point
-
-    def __getattr__(self, name: str) -> Any:
-        call, point = getattr(self._behind, name), self._point
-        if not callable(call):
-            return call
-
-        before, after = 'before ' + name, 'after ' + name
-
-        def pointed(*words: object, **more: object) -> object:
-            point(before)
-            found = call(*words, **more)
-            point(after)
-            return found
-
-        # found again without a detour
-        self.__dict__[name] = pointed
-        return pointed
-
-
-Owed = dict[str, list[tuple[str, model.ReplicaState]]]
-
-
-class SimLedger(ledger.Ledger):
-    """The ledger, and what it was told: reports in the order they came.
-
-    :ivar owed: volume -> its reports that are still to be delivered.
-    :ivar saved: told of which replicas there is a new record.
-    """
-
-    DATABASE = disk.Disk
-    owed: Owed
-    saved: Callable[[Collection[str]], None]
-
-    def save(self, volume: str, records: Any, reports: Any = (),
-             durable: bool = False) -> None:
-        super().save(volume, records, reports, durable)
-        self.saved(records)
-        self.owed.setdefault(volume, []).extend(
-            (report.replica_uuid, report.state) for report in reports)
-
-    def drop_reports(self, volume: str) -> int:
-        self.owed.pop(volume, None)
-        return super().drop_reports(volume)
-
-    def delivered(self, report: ledger.Pending) -> None:
-        self.owed[report.volume].remove((report.replica, report.state))
-        super().delivered(report)
-
-
-class SimExecutor(execute.Executor):
-    """The executor; counts what its last look refuses, by the law.
-
-    :ivar refused: told of each.
-    """
-
-    refused: Callable[[str], None]
-
-    def _last_look(self, action: Any, *words: Any, **more: Any) -> Any:
-        try:
-            return super()._last_look(action, *words, **more)
-        except execute.NotDone as error:
-            law = str(error).partition(':')[0]
-            if law in laws.Law.__members__:
-                self.refused('%s refuses %s' % (law, type(action).__name__))
-            raise
 
 
 class Agent:
@@ -119,6 +45,7 @@ class Agent:
     :param vendor: the provisioner, or what stands for one.
     :param identity: what its host is called.
     :ivar host: number of the host on which it is started; each has a ledger.
+    :ivar done: told of each action that it has carried out.
     """
 
     def __init__(self, conf: cfg.ConfigOpts, folder: str,
@@ -133,7 +60,7 @@ class Agent:
         self.host = 0
         # of each host, what is still to be delivered from there, and whether
         # its disk did not take all
-        self._left: dict[int, tuple[Owed, bool]] = {}
+        self._left: dict[int, tuple[walls.Owed, bool]] = {}
         self._kernel = kernel
         self._vendor = vendor
         self._judge = judge
@@ -142,10 +69,11 @@ class Agent:
         self._clock = clock
         self._dice = dice
         self._actors: list[batons.Actor] = []
-        self._owed: Owed = {}
+        self._owed: walls.Owed = {}
         self._forgot = False
         self._boot, self._knew_nothing_at = clock.boots, -1
         vendor.heard = self._heard
+        self.done: Callable[[act.Action], None] = lambda action: None
         self.alive = False
 
     def _heard(self, volume: str, replica: str,
@@ -168,7 +96,7 @@ class Agent:
     def start(self) -> None:
         """As systemd does: another process, with the same files."""
         baton, clock, point = self._baton, self._clock, self._baton.point
-        store = SimLedger(os.path.join(self.folder, '%s%s' % (
+        store = walls.SimLedger(os.path.join(self.folder, '%s%s' % (
             self.host or '', ledger.FILE)), clock)
         if (store.trouble or self._forgot or not store.volumes()
                 or self._boot != self._clock.boots):
@@ -188,12 +116,13 @@ class Agent:
                 if record.joined])
         store.owed, store.saved = self._owed, self._saved
         self._store = store
-        walled: Any = Wall(store, point)
-        kernel: Any = Wall(self._kernel, point)
+        walled: Any = walls.Wall(store, point)
+        kernel: Any = walls.Wall(self._kernel, point)
         stopping = clock.event()
-        executor = SimExecutor(self._conf, kernel, self._identity,
-                               stopping.is_set, self._hands, clock)
-        executor.refused = self._vendor.count
+        executor = walls.SimExecutor(
+            self._conf, kernel, self._identity, stopping.is_set, self._hands,
+            clock)
+        executor.refused, executor.done = self._vendor.count, self.done
         self._wake = clock.event()
         self._guard = guard_loop.GuardLoop(
             self._conf, kernel.scan, executor, kernel,

@@ -62,3 +62,8 @@ TROUBLES = (FULL, READ_ONLY, BROKEN)
 
 def works() -> None:
     Disk.trouble_is = ''
+
+
+def memory() -> str | None:
+    """Return a directory that is not on a disk, where there is one."""
+    return '/dev/shm' if os.path.isdir('/dev/shm') else None

@@ -94,7 +94,7 @@ def play(seed: int, conf: cfg.ConfigOpts | None = None, steps: int = STEPS,
     seen: dict[str, int] = {}
     broken = ''
     gc.disable()    # a world is small, and ends with its history
-    with tempfile.TemporaryDirectory(dir=_memory()) as folder:
+    with tempfile.TemporaryDirectory(dir=disk.memory()) as folder:
         more = (random.Random('more of %d' % seed)
                 if seed >= HARDER_FROM or kinds else None)
         world = worlds.World(random.Random(seed),
@@ -112,12 +112,6 @@ def play(seed: int, conf: cfg.ConfigOpts | None = None, steps: int = STEPS,
             gc.enable()
     return Outcome(seed, broken, tuple(world.story), seen,
                    world.baton.points, world.vendor.seen)
-
-
-def _memory() -> str | None:
-    """A directory that is not on a disk, where there is one."""
-    import os
-    return '/dev/shm' if os.path.isdir('/dev/shm') else None
 
 
 def _run(world: worlds.World, seed: int, steps: int,

@@ -31,9 +31,9 @@ from os_brick.agent.testing.simulation import kernel as kernels
 from os_brick.agent.testing.simulation import md
 from os_brick.agent.testing.simulation import places
 from os_brick.agent.testing.simulation import provisioner as provisioners
+from os_brick.agent.testing.simulation import shape as shapes
 
 State = model.ReplicaState
-SPARES = 12
 #: Seconds after which a target executes nothing any more that was sent before
 #: its connection broke: twice the keep-alive time that a host asks for.
 LATEST = 10.0
@@ -51,10 +51,14 @@ class World:
     :param folder: for the agent's files.
     :param more: decides what the harder histories have beyond the others;
         None: nothing.
+    :param shape: what it begins with; None: the dice decide that, too.
     """
 
+    PROVISIONER: type[provisioners.Provisioner] = provisioners.Provisioner
+
     def __init__(self, dice: random.Random, conf: cfg.ConfigOpts,
-                 folder: str, more: random.Random | None = None) -> None:
+                 folder: str, more: random.Random | None = None,
+                 shape: shapes.Shape | None = None) -> None:
         disk.works()
         self.dice = dice
         self.more = more
@@ -78,7 +82,7 @@ class World:
         self.kernel.told = self.tell
         if more is not None:
             self.kernel.lateness = lambda: more.uniform(0.0, LATEST)
-        self.vendor = provisioners.Provisioner(
+        self.vendor = self.PROVISIONER(
             self.kernel, self.baton.point, self.baton.wait, self.tell)
         self.judge = judges.Judge(self.kernel, self.vendor)
         self.vendor.give_away = self.judge.give_away
@@ -87,7 +91,7 @@ class World:
         hands = simulated_hands.Hands(self.kernel, self.baton, self.judge,
                                       self.tell)
         self.hands = hands
-        self._populate()
+        self._populate(shapes.drawn(dice) if shape is None else shape)
         agents.reset(conf)
         if more is not None and dice.random() < 0.3:
             conf.set_override('keep_alive_timeout', 2)
@@ -118,14 +122,13 @@ class World:
                 self.tell('somebody sets the limit of %s to %d KiB/s' % (
                     raid.name, raid.sync_speed_max))
 
-    def _populate(self) -> None:
-        dice, kernel = self.dice, self.kernel
-        replicas, portals = dice.choice((2, 2, 3)), dice.choice((1, 1, 2))
+    def _populate(self, shape: shapes.Shape) -> None:
+        kernel, replicas = self.kernel, shape.replicas
         media = [md.Medium(kernels.uuid_of(number))
-                 for number in range(replicas + SPARES)]
-        if dice.random() < 0.2:
+                 for number in range(replicas + shape.spares)]
+        if shape.first_is_small:
             media[replicas].size = 16 * md.MIB
-        self.targets = [kernel.target(number, medium, portals=portals)
+        self.targets = [kernel.target(number, medium, portals=shape.portals)
                         for number, medium in enumerate(media)]
         stranger = [md.Medium(kernels.uuid_of(500 + number))
                     for number in range(3)]
@@ -136,11 +139,11 @@ class World:
                                            in stranger[:2]], failfast=False)
         uuids = [medium.uuid for medium in media]
         self.raid = kernel.attach('md1', 'v', *uuids[:replicas],
-                                  sync_time=dice.choice((3.0, 15.0)))
+                                  failfast=shape.failfast,
+                                  sync_time=shape.sync_time)
         self.volume = self.vendor.volume(
-            1, 'v', uuids[:replicas], uuids[replicas:],
-            replicas if dice.random() < 0.5 else None,
-            dice.choice((None, 10.0)))
+            1, 'v', uuids[:replicas], uuids[replicas:], shape.count,
+            shape.down_time)
         self.judge.foreign_raids.add('md9')
         self.judge.foreign_media |= {medium.uuid for medium in stranger}
 

@@ -32,7 +32,7 @@ State = model.ReplicaState
 def connect(view: volume_view.VolumeView) -> list[act.Action]:
     """Connect the portals of members that are not reached."""
     steps: list[act.Action] = []
-    for replica in (*view.members, *_last_resorts(view)):
+    for replica in wanted(view):
         target = replica.target
         if target is None or view.reachable(replica):
             continue
@@ -48,16 +48,18 @@ def connect(view: volume_view.VolumeView) -> list[act.Action]:
     return steps
 
 
-def _last_resorts(view: volume_view.VolumeView) -> list[model.Replica]:
-    """Former legs whose replacement is still to come.
+def wanted(view: volume_view.VolumeView) -> list[model.Replica]:
+    """Return the replicas that are to be connected.
 
-    What was cut off is disconnected, and its kernel does not bring it back; a
-    copy that is back is worth more than one that is not there yet.
+    Beside those that are to stay these are former legs whose replacement is
+    still to come.  What was cut off is disconnected, and its kernel does not
+    bring it back; a copy that is back is worth more than one that is not
+    there yet.
     """
     if len(view.array.in_sync) >= view.array.raid_disks:
-        return []
-    return [replica for replica in view.last_resorts
-            if view.records[replica.uuid].joined]
+        return [*view.members]
+    return [*view.members, *(replica for replica in view.last_resorts
+                             if view.records[replica.uuid].joined)]
 
 
 def release(view: volume_view.VolumeView,

@@ -124,13 +124,14 @@ def later(records: replica_record.ReplicaRecords,
     """Return the replicas that became legs after this one was the last time.
 
     md gives numbers away again: what its superblock says of theirs is of
-    others (S10).
+    others (S10).  Those that the very first look found are not among them,
+    be it at the moment at which agent time begins: 0.
     """
     record = records.get(replica_uuid)
     if record is None or record.out_at is None:
         return frozenset()
     return frozenset(uuid for uuid, other in records.items()
-                     if other.joined_at >= record.out_at
+                     if 0.0 < other.joined_at >= record.out_at
                      and uuid != replica_uuid)
 
 

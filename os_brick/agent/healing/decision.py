@@ -196,7 +196,7 @@ def _targets_wanted(view: volume_view.VolumeView) -> frozenset[str]:
     """
     if not view.healthy:
         return frozenset()
-    return frozenset(replica.uuid for replica in view.members
+    return frozenset(replica.uuid for replica in connecting.wanted(view)
                      if view.local(replica) is State.MISSING)
 
 

@@ -28,8 +28,7 @@ from os_brick.agent.model import snapshots
 from os_brick.agent.safety import connections
 from os_brick.agent.safety import ownership
 from os_brick.agent.safety import rules
-from os_brick.agent.tests.unit import simulated_agent
-from os_brick.agent.tests.unit import simulator
+from os_brick.agent.tests.unit import scripted_world
 
 OURS = frozenset(['md0', 'md1'])
 TRANSPORTS = ('tcp', 'tcp', 'rdma')
@@ -63,7 +62,7 @@ def hosts(draw: st.DrawFn) -> snapshots.HostSnapshot:
         for slot in range(draw(st.integers(1, 3))):
             number = len(namespaces)
             namespaces.append(model.Namespace(
-                'nvme%dn1' % (100 + number), simulator.uuid_of(number), 1,
+                'nvme%dn1' % (100 + number), scripted_world.uuid_of(number), 1,
                 tuple(draw(st.sets(st.sampled_from(names), min_size=1,
                                    max_size=2))), (name,)))
             legs.append(model.Leg(
@@ -166,7 +165,7 @@ def refused(name: str, action: act.Action, snapshot: snapshots.HostSnapshot,
     """
     array = snapshot.array(name)
     assert array is not None
-    volume = model.Volume(simulator.uuid_of(99), 'v', None, tuple(
+    volume = model.Volume(scripted_world.uuid_of(99), 'v', None, tuple(
         model.Replica(leg.replica_uuid) for leg in array.legs
         if leg.replica_uuid))
     return rules.refusal(
@@ -339,35 +338,40 @@ class PropertyTest(unittest.TestCase):
 
 
 class GuardTest(base.BaseTestCase):
-    """On the simulated host: legs on nvme7 and nvme9, a writer at work."""
+    """In the simulated world: legs on nvme7 and nvme9, a writer at work."""
 
-    def paths(self, world: simulated_agent.World) -> dict[str, float | None]:
+    def paths(self, world: scripted_world.World) -> dict[str, float | None]:
         return {path.name: path.tmo for path in world.kernel.paths.values()
                 if path.name in ('nvme7', 'nvme9')}
 
+    def switch_off(self, world: scripted_world.World) -> None:
+        """The operator does: the guard leaves the arrays sane."""
+        world.mode = 'off'
+        world.conf.set_override('io_guard', 'off')
+        world.passes(1)
+
     def test_all_but_one_fail_fast(self) -> None:
-        world = simulated_agent.world()
+        world = scripted_world.world(self)
         world.passes(1)
         self.assertEqual({'nvme7': None, 'nvme9': 1.0}, self.paths(world))
         self.assertEqual([], world.passes(5))
 
     def test_the_anchors_target_dies(self) -> None:
-        world = simulated_agent.world()
+        world = scripted_world.world(self)
         world.passes(1)
         world.kernel.lose(world.targets[0])
-        world.kernel.write(world.raid)
-        self.assertTrue(world.raid.pending)
-        done = [type(action) for action in world.agent.run()]
+        world.kernel.write(world.raid, 0)
+        self.assertIsNotNone(world.raid.pending)
+        done = [type(action) for action in world.passes(1)]
         self.assertEqual(
             [act.SetFastIoFail, act.FailLeg, act.Disconnect], done[:3])
-        self.assertIn(act.SetFailfast, [type(action) for action
-                                        in world.passes(1)])
-        self.assertFalse(world.raid.pending)
+        self.assertIn(act.SetFailfast, done)
+        self.assertIsNone(world.raid.pending)
         self.assertEqual({'nvme9': None}, self.paths(world))
 
     def test_a_silent_leg_is_given_up_for_a_stall_only(self) -> None:
         """The kernel's keep-alive has the time that a writer has not."""
-        snapshot = simulated_agent.world().kernel.snapshot()
+        snapshot = scripted_world.world(self).kernel.scan()
         answered = frozenset(namespace.device for namespace
                              in snapshot.namespaces)
         array = snapshot.array('md1')
@@ -387,8 +391,8 @@ class GuardTest(base.BaseTestCase):
 
     def test_one_of_two_paths_falls_silent(self) -> None:
         """The other one is live: no other leg has to answer for it."""
-        world = simulated_agent.world()
-        snapshot = world.kernel.snapshot()
+        world = scripted_world.world(self)
+        snapshot = world.kernel.scan()
         path = snapshot.controller('nvme7')
         assert path is not None and path.portal is not None
         snapshot = dataclasses.replace(
@@ -418,12 +422,13 @@ class GuardTest(base.BaseTestCase):
     def test_S1_everything_behind_a_silent_path_has_a_substitute(
             self) -> None:
         """One leg has another path; of another array it is the only one."""
-        world = simulated_agent.world()
-        snapshot = world.kernel.snapshot()
+        world = scripted_world.world(self)
+        snapshot = world.kernel.scan()
         path = snapshot.controller('nvme7')
         assert path is not None and path.portal is not None
-        legs = [model.Namespace('nvme%dn1' % number, simulator.uuid_of(number),
-                                1, ('nvme%d' % through,), ('md2',))
+        legs = [model.Namespace('nvme%dn1' % number,
+                                scripted_world.uuid_of(number), 1,
+                                ('nvme%d' % through,), ('md2',))
                 for number, through in ((50, 7), (51, 11))]
         array = model.Array('md2', 'w', None, 2, 0, 'active', 'idle', 1, tuple(
             model.Leg(one.device, slot, frozenset(['in_sync']), one.uuid)
@@ -459,7 +464,7 @@ class GuardTest(base.BaseTestCase):
 
     def test_a_silent_target_of_rdma_is_asked(self) -> None:
         """Nobody says what it has acknowledged; its leg does not answer."""
-        snapshot = simulated_agent.world().kernel.snapshot()
+        snapshot = scripted_world.world(self).kernel.scan()
         path = snapshot.controller('nvme9')
         assert path is not None and path.portal is not None
         snapshot = dataclasses.replace(snapshot, controllers=tuple(
@@ -493,14 +498,14 @@ class GuardTest(base.BaseTestCase):
 
     def test_two_connections_to_a_silent_portal(self) -> None:
         """One of them is not ours: only the other one is given up."""
-        world = simulated_agent.world()
-        snapshot = world.kernel.snapshot()
+        world = scripted_world.world(self)
+        snapshot = world.kernel.scan()
         path = snapshot.controller('nvme9')
         assert path is not None and path.portal is not None
         answered = frozenset(one.device for one in snapshot.namespaces)
         ours, silent = frozenset(['md1']), frozenset([path.portal])
         for uuid, closed in ((None, None),
-                             (simulator.uuid_of(5), path.portal)):
+                             (scripted_world.uuid_of(5), path.portal)):
             other = dataclasses.replace(path, name='nvme8')
             host = dataclasses.replace(
                 snapshot, controllers=snapshot.controllers + (other,),
@@ -508,7 +513,7 @@ class GuardTest(base.BaseTestCase):
                     'nvme8n1', uuid, 1, ('nvme8',)),))
             decision = roles.decide(
                 host, ownership.Owned(ours, frozenset([
-                    simulator.uuid_of(5), *(
+                    scripted_world.uuid_of(5), *(
                         leg.replica_uuid for array in host.arrays
                         for leg in array.legs if leg.replica_uuid)])),
                 roles.GuardMemory(), 0.0, roles.GuardPolicy(),
@@ -523,81 +528,74 @@ class GuardTest(base.BaseTestCase):
 
     def test_another_target_dies(self) -> None:
         """The kernel lets go by itself; its controller goes on trying."""
-        world = simulated_agent.world()
+        world = scripted_world.world(self)
         world.passes(1)
         world.kernel.lose(world.targets[1])
-        world.kernel.write(world.raid)
+        world.kernel.write(world.raid, 0)
         world.kernel.advance(1.0)
-        self.assertFalse(world.raid.pending)
+        self.assertIsNone(world.raid.pending)
         world.passes(2)
         self.assertEqual({'nvme7': None, 'nvme9': 1.0}, self.paths(world))
 
     def test_S9_outage_of_the_hosts_network(self) -> None:
-        world = simulated_agent.world()
+        world = scripted_world.world(self)
         world.passes(1)
         world.kernel.cut()
-        for _second in range(120):
-            world.kernel.write(world.raid)
-            world.kernel.advance(1.0)
-            world.agent.run()
+        world.passes(24)
         world.kernel.mend()
         world.passes(20)
-        self.assertEqual(0, world.raid.io_errors)
+        self.assertEqual([], world.raid.errors)
         self.assertEqual(2, len(world.judge.good(world.raid)))
 
     def test_leg_in_resync_fails_fast_too(self) -> None:
-        world = simulated_agent.world(replicas=3)
+        world = scripted_world.world(self, replicas=3)
         world.passes(1)
         world.raid.fault(world.raid.members[2])
         world.passes(5)
         self.assertIn('spare', world.raid.members[2].flags)
         world.passes(1)
         world.kernel.lose(world.targets[2])
-        world.kernel.write(world.raid)
+        world.kernel.write(world.raid, 0)
         world.kernel.advance(1.0)
-        self.assertFalse(world.raid.pending)
+        self.assertIsNone(world.raid.pending)
 
     def test_restore_leaves_no_leg_failing_fast(self) -> None:
-        world = simulated_agent.world(replicas=3)
+        world = scripted_world.world(self, replicas=3)
         world.passes(1)
-        for _array, action in roles.restore(
-                world.kernel.snapshot(), frozenset(['md1']), 1.0):
-            world.kernel.apply(action)
+        self.assertIn(1.0, {path.tmo for path
+                            in world.kernel.paths.values()})
+        self.switch_off(world)
         self.assertEqual({None}, {path.tmo for path
                                   in world.kernel.paths.values()})
 
     def test_restore_keeps_what_the_operator_set(self) -> None:
-        world = simulated_agent.world()
+        world = scripted_world.world(self)
         world.kernel.paths['nvme7'].tmo = 30.0
         self.assertEqual((), roles.restore(
-            world.kernel.snapshot(), frozenset(['md1']), 1.0))
+            world.kernel.scan(), frozenset(['md1']), 1.0))
 
     def test_what_was_found_is_put_back_and_was_named(self) -> None:
-        world = simulated_agent.world()
+        world = scripted_world.world(self)
         for name in ('nvme7', 'nvme9'):
             world.kernel.paths[name].tmo = 30.0
         world.passes(1)
         self.assertEqual({'nvme7': None, 'nvme9': 1.0}, self.paths(world))
-        memory = world.agent.guarding
-        decision = roles.decide(
-            dataclasses.replace(world.kernel.snapshot(), controllers=tuple(
-                dataclasses.replace(path, fast_io_fail_tmo=30.0) for path
-                in world.kernel.snapshot().controllers)),
-            ownership.Owned(frozenset(['md1'])), roles.GuardMemory(), 0.0,
-            roles.GuardPolicy())
-        for _array, action in decision.actions:
-            if isinstance(action, act.SetFastIoFail):
-                self.assertIn('30 s was set', action.reason)
-        for _array, action in roles.restore(
-                world.kernel.snapshot(), frozenset(['md1']), 1.0, memory):
-            world.kernel.apply(action)
+        reasons = [action.reason for action in world.done
+                   if isinstance(action, act.SetFastIoFail)]
+        self.assertEqual(2, len(reasons))
+        for reason in reasons:
+            self.assertIn('30 s was set', reason)
+        self.switch_off(world)
         self.assertEqual({'nvme7': None, 'nvme9': 30.0}, self.paths(world))
 
     def test_a_leg_with_several_paths_is_without_failfast(self) -> None:
         """One of them may break: its writes are to take another one."""
-        world = simulated_agent.world()
+        world = scripted_world.world(self)
         world.passes(2)
-        snapshot = world.kernel.snapshot()
+        snapshot = world.kernel.scan()
+        memory = roles.decide(
+            snapshot, ownership.Owned(frozenset(['md1'])),
+            roles.GuardMemory(), 0.0, roles.GuardPolicy()).memory
         path = snapshot.controller('nvme9')
         assert path is not None
         snapshot = dataclasses.replace(
@@ -610,8 +608,7 @@ class GuardTest(base.BaseTestCase):
         for _time, flags in enumerate(([False], [])):
             actions = [action for _array, action in roles.decide(
                 snapshot, ownership.Owned(frozenset(['md1'])),
-                world.agent.guarding,
-                world.kernel.now, roles.GuardPolicy()).actions
+                memory, 0.0, roles.GuardPolicy()).actions
                 if isinstance(action, act.SetFailfast)]
             self.assertEqual(flags, [action.on for action in actions])
             for action in actions:
@@ -619,7 +616,7 @@ class GuardTest(base.BaseTestCase):
 
     def test_a_lost_leg_is_cut_for_one_that_answers(self) -> None:
         """Be the loss short or long, and TCP or RDMA: live is a belief."""
-        plain = simulated_agent.world().kernel.snapshot()
+        plain = scripted_world.world(self).kernel.scan()
         other = [one.device for one in plain.namespaces
                  if 'nvme9' in one.controllers]
         ours = frozenset(['md1'])
@@ -646,7 +643,7 @@ class GuardTest(base.BaseTestCase):
     def outage(self, returning: str, all_wait: bool, seconds: float,
                after: float) -> list[type[act.Action]]:
         """What is cut when a leg is back for so long after an outage."""
-        plain = simulated_agent.world().kernel.snapshot()
+        plain = scripted_world.world(self).kernel.scan()
         owned = ownership.Owned(frozenset(['md1']), frozenset(
             one.uuid for one in plain.namespaces if one.uuid))
         policy = roles.GuardPolicy(all_wait=all_wait)
@@ -686,10 +683,10 @@ class GuardTest(base.BaseTestCase):
 
     def test_who_waits_before_what_is_cut_where_none_may_fail_fast(
             self) -> None:
-        world = simulated_agent.world()
+        world = scripted_world.world(self)
         world.passes(1)
         world.kernel.lose(world.targets[0])
-        snapshot = world.kernel.snapshot()
+        snapshot = world.kernel.scan()
         owned = ownership.Owned(frozenset(['md1']), frozenset(
             one.uuid for one in snapshot.namespaces if one.uuid))
         memory = roles.GuardMemory()
@@ -721,7 +718,7 @@ class GuardTest(base.BaseTestCase):
             legs = []
             for slot, path in enumerate((0, number + 1)):
                 device = 'nvme%dn%d' % (100 + path, number + 1)
-                uuid = simulator.uuid_of(10 * number + slot)
+                uuid = scripted_world.uuid_of(10 * number + slot)
                 namespaces.append(model.Namespace(
                     device, uuid, 1, ('nvme%d' % path,),
                     ('md%d' % number,)))
@@ -744,9 +741,9 @@ class GuardTest(base.BaseTestCase):
             and action.seconds is None})
 
     def test_no_leg_fails_fast_where_none_may(self) -> None:
-        world = simulated_agent.world()
+        world = scripted_world.world(self)
         world.passes(1)
-        snapshot = world.kernel.snapshot()
+        snapshot = world.kernel.scan()
         self.assertEqual({None, 1.0}, {
             one.fast_io_fail_tmo for one in snapshot.controllers
             if one.name in ('nvme7', 'nvme9')})
@@ -768,8 +765,8 @@ class GuardTest(base.BaseTestCase):
 
     def test_fractions_of_a_second_settle(self) -> None:
         """The kernel takes whole seconds only."""
-        world = simulated_agent.world()
-        snapshot = world.kernel.snapshot()
+        world = scripted_world.world(self)
+        snapshot = world.kernel.scan()
 
         def actions() -> list[act.Action]:
             return [action for _array, action in roles.decide(
@@ -783,9 +780,9 @@ class GuardTest(base.BaseTestCase):
 
     def test_a_dead_path_is_not_cut_from_another_arrays_last_hope(
             self) -> None:
-        world = simulated_agent.world()
-        snapshot = world.kernel.snapshot()
-        other = model.Namespace('nvme99n1', simulator.uuid_of(99), 1,
+        world = scripted_world.world(self)
+        snapshot = world.kernel.scan()
+        other = model.Namespace('nvme99n1', scripted_world.uuid_of(99), 1,
                                 ('nvme7',), ('md2',))
         last = model.Array('md2', 'w', None, 1, 0, 'active', 'idle', 1, (
             model.Leg('nvme99n1', 0, frozenset(['in_sync']), other.uuid),))

@@ -25,7 +25,7 @@ from os_brick.agent.model import actions as act
 from os_brick.agent.model import snapshots
 from os_brick.agent.safety import ownership
 from os_brick.agent.safety import reconnecting
-from os_brick.agent.tests.unit import simulated_agent
+from os_brick.agent.tests.unit import scripted_world
 
 DELAY = 2.0
 CUT = [act.FailLeg, act.Disconnect]
@@ -36,7 +36,7 @@ class ReturningTest(base.BaseTestCase):
 
     def setUp(self) -> None:
         super().setUp()
-        plain = simulated_agent.world().kernel.snapshot()
+        plain = scripted_world.world(self).kernel.scan()
         self.owned = ownership.Owned(frozenset(['md1']), frozenset(
             one.uuid for one in plain.namespaces if one.uuid))
         self.plain = dataclasses.replace(plain, controllers=tuple(

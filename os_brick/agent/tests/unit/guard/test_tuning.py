@@ -22,7 +22,7 @@ from os_brick.agent import model
 from os_brick.agent.model import actions as act
 from os_brick.agent.model import snapshots
 from os_brick.agent.safety import ownership
-from os_brick.agent.tests.unit import simulator
+from os_brick.agent.testing.simulation import targets
 
 TIMES = tuning.Times(2.0, 3.0)
 OWNED = ownership.Owned(frozenset(['md1']))
@@ -31,7 +31,7 @@ OWNED = ownership.Owned(frozenset(['md1']))
 def host(*controllers: model.Controller) -> snapshots.HostSnapshot:
     """One array over all of them, and on nvme9 a namespace of nobody."""
     namespaces = [model.Namespace(
-        one.name + 'n1', simulator.uuid_of(number), 1, (one.name,),
+        one.name + 'n1', targets.uuid_of(number), 1, (one.name,),
         () if one.name == 'nvme9' else ('md1',))
         for number, one in enumerate(controllers)]
     array = model.Array('md1', None, None, 1, 0, 'active', 'idle', 1, ())

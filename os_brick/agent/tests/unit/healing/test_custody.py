@@ -20,10 +20,10 @@ from os_brick.agent.healing import replica_record
 from os_brick.agent.healing import volume_view
 from os_brick.agent import model
 from os_brick.agent.model import snapshots
-from os_brick.agent.tests.unit import simulator
+from os_brick.agent.testing.simulation import targets
 
 State = model.ReplicaState
-A, B, C = (simulator.uuid_of(number) for number in range(3))
+A, B, C = (targets.uuid_of(number) for number in range(3))
 NAMES = {'A': A, 'B': B, 'C': C}
 WORDS = {'+': State.AVAILABLE, '-': State.MISSING, '~': State.SYNCHRONIZING,
          '!': State.TERMINATING}
@@ -33,7 +33,7 @@ Records = replica_record.ReplicaRecords
 def view(records: Records, legs: str, listed: str = 'A+B+',
          instance: str = '') -> volume_view.VolumeView:
     """:param listed: names, each with the sign of its state."""
-    volume = model.Volume(simulator.uuid_of(99), 'v', replicas=tuple(
+    volume = model.Volume(targets.uuid_of(99), 'v', replicas=tuple(
         model.Replica(NAMES[name], WORDS[sign])
         for name, sign in zip(listed[::2], listed[1::2])))
     array = model.Array('md1', 'v', None, 2, 0, 'clean', 'idle', 1 << 20,

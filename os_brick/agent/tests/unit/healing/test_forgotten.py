@@ -24,11 +24,10 @@ from os_brick.agent.healing import decision
 from os_brick.agent import model
 from os_brick.agent.model import actions as act
 from os_brick.agent.tests.unit.healing import test_observing
-from os_brick.agent.tests.unit import simulated_agent
-from os_brick.agent.tests.unit import simulator
+from os_brick.agent.tests.unit import scripted_world
 
 State = model.ReplicaState
-A, B, C = (simulator.uuid_of(number) for number in range(3))
+A, B, C = (scripted_world.uuid_of(number) for number in range(3))
 
 
 class ForgottenTest(base.BaseTestCase):
@@ -36,8 +35,7 @@ class ForgottenTest(base.BaseTestCase):
 
     def setUp(self) -> None:
         super().setUp()
-        self.world = simulated_agent.world()
-        self.world.agent.policy = decision.HealingPolicy(60.0, 60.0)
+        self.world = scripted_world.world(self)
         self.world.passes(2)
         self.world.kernel.lose(self.world.targets[0])
 
@@ -84,7 +82,7 @@ class SurplusTest(base.BaseTestCase):
 
         C is too small, and B was assigned in its place.
         """
-        world = simulated_agent.world(replicas=3, count=1)
+        world = scripted_world.world(self, replicas=3, count=1)
         world.passes(2)
         for member in world.raid.members[2:]:
             world.raid.fault(member)
@@ -97,7 +95,7 @@ class SurplusTest(base.BaseTestCase):
             C: decision.ReplicaRecord(successor=B, requested_at=1.0)})
         decided = decision.decide(
             view.volume, view.array, view.snapshot, view.records, view.now,
-            world.agent.policy, frozenset())
+            view.policy, frozenset())
         self.assertEqual([2], [
             action.raid_disks for action in decided.actions
             if isinstance(action, act.Resize)])
@@ -105,7 +103,7 @@ class SurplusTest(base.BaseTestCase):
 
     def test_no_place_is_kept_for_one_that_is_surplus(self) -> None:
         """It is bad, and may not be retired before the array is whole."""
-        world = simulated_agent.world(replicas=3, count=2)
+        world = scripted_world.world(self, replicas=3, count=2)
         world.passes(2)
         for member in world.raid.members[2:]:
             world.raid.fault(member)
@@ -118,7 +116,7 @@ class SurplusTest(base.BaseTestCase):
 
     def test_a_replacement_that_leaves_itself_dooms_nobody(self) -> None:
         """C came in the place of A, and is to go; A is here, and wanted."""
-        world = simulated_agent.world(replicas=3, count=2)
+        world = scripted_world.world(self, replicas=3, count=2)
         world.passes(2)
         world.vendor.terminate(world.volume, C)
         record = decision.ReplicaRecord(joined=True, current=True)
@@ -128,7 +126,7 @@ class SurplusTest(base.BaseTestCase):
             B: record, C: record})
         decided = decision.decide(
             view.volume, view.array, view.snapshot, view.records, view.now,
-            world.agent.policy, frozenset())
+            view.policy, frozenset())
         self.assertEqual(
             [view.array.leg_of(C).device],    # type: ignore[union-attr]
             [action.device for action in decided.actions
@@ -138,7 +136,7 @@ class SurplusTest(base.BaseTestCase):
 class ComesBackTest(base.BaseTestCase):
     """A replica that was bad for too long is here again."""
 
-    def decided(self, world: simulated_agent.World, back: str,
+    def decided(self, world: scripted_world.World, back: str,
                 successor: str) -> decision.HealingDecision:
         world.kernel.advance(1000.0)
         record = decision.ReplicaRecord(joined=True, current=True)
@@ -162,22 +160,23 @@ class ComesBackTest(base.BaseTestCase):
 
     def test_one_that_is_surplus_is_not_put_in(self) -> None:
         """Two stay and two are to leave: it is asked to be let go of."""
-        world = simulated_agent.world(replicas=4, count=2, spares=1)
-        back = simulator.uuid_of(4)
+        world = scripted_world.world(self, replicas=4, count=2, spares=1)
+        back = scripted_world.uuid_of(4)
         for uuid in list(world.volume.replicas)[2:]:
             world.vendor.terminate(world.volume, uuid)
         world.volume.replicas[back] = State.MISSING
-        world.kernel.connect(world.targets[4].nqn, world.targets[4].portals)
-        decided = self.decided(world, back, simulator.uuid_of(3))
+        world.kernel.connect(world.targets[4].nqn,
+                             world.targets[4].portals[0])
+        decided = self.decided(world, back, scripted_world.uuid_of(3))
         self.assertEqual(set(), self.added(decided))
         self.assertIn(back, self.asked(decided))
 
     def test_S5_what_is_put_in_is_not_let_go_of_at_once(self) -> None:
         """It takes an empty place, though its successor is in sync."""
-        world = simulated_agent.world(replicas=4, count=3, spares=0)
+        world = scripted_world.world(self, replicas=4, count=3, spares=0)
         member = world.raid.members[1]
         world.raid.fault(member)
         world.raid.members.remove(member)
-        decided = self.decided(world, B, simulator.uuid_of(3))
+        decided = self.decided(world, B, scripted_world.uuid_of(3))
         self.assertEqual({B}, self.added(decided))
         self.assertNotIn(B, self.asked(decided))

@@ -30,13 +30,13 @@ from os_brick.agent.healing import volume_view
 from os_brick.agent import model
 from os_brick.agent.model import snapshots
 from os_brick.agent.store import encoding
-from os_brick.agent.tests.unit import simulator
+from os_brick.agent.testing.simulation import targets
 
 SEED = random.SystemRandom().randrange(2 ** 32)
 HISTORIES = 250
-STAYS, OUT = map(simulator.uuid_of, range(2))
+STAYS, OUT = map(targets.uuid_of, range(2))
 Records = replica_record.ReplicaRecords
-VOLUME = model.Volume(simulator.uuid_of(99), 'v', replicas=tuple(
+VOLUME = model.Volume(targets.uuid_of(99), 'v', replicas=tuple(
     model.Replica(uuid, model.ReplicaState.AVAILABLE)
     for uuid in (STAYS, OUT)))
 

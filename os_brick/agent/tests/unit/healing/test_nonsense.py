@@ -16,11 +16,10 @@ from __future__ import annotations
 from oslotest import base
 
 from os_brick.agent import model
-from os_brick.agent.tests.unit import simulated_agent
-from os_brick.agent.tests.unit import simulator
+from os_brick.agent.tests.unit import scripted_world
 
 State = model.ReplicaState
-A, B, C = (simulator.uuid_of(number) for number in range(3))
+A, B, C = (scripted_world.uuid_of(number) for number in range(3))
 
 
 class NonsenseTest(base.BaseTestCase):
@@ -28,12 +27,12 @@ class NonsenseTest(base.BaseTestCase):
     def test_S8_all_replicas_are_terminating(self) -> None:
         """And how many there are to be nobody says."""
         for spare in (False, True):
-            world = simulated_agent.world(count=None)
+            world = scripted_world.world(self, count=None)
             world.passes(2)
             if spare:
                 # connected, and no leg: it is not let go of either
                 home = world.kernel.home(C)
-                world.kernel.connect(home.nqn, home.portals)
+                world.kernel.connect(home.nqn, home.portals[0])
                 world.vendor.give(world.volume)
             for uuid in list(world.volume.replicas):
                 world.vendor.terminate(world.volume, uuid)
@@ -45,7 +44,7 @@ class NonsenseTest(base.BaseTestCase):
 
     def test_S8_it_is_not_remembered_either(self) -> None:
         """A replica that is not listed afterwards is not gone."""
-        world = simulated_agent.world(count=None)
+        world = scripted_world.world(self, count=None)
         world.passes(2)
         for uuid in list(world.volume.replicas):
             world.vendor.terminate(world.volume, uuid)
@@ -57,7 +56,7 @@ class NonsenseTest(base.BaseTestCase):
         self.assertEqual(2, world.raid.raid_disks)
 
     def test_it_is_acted_on_again_when_it_makes_sense(self) -> None:
-        world = simulated_agent.world(replicas=3, count=None)
+        world = scripted_world.world(self, replicas=3, count=None)
         world.passes(2)
         for uuid in list(world.volume.replicas):
             world.vendor.terminate(world.volume, uuid)

@@ -22,19 +22,18 @@ from os_brick.agent.healing import observing
 from os_brick.agent.healing import replica_record
 from os_brick.agent.healing import volume_view
 from os_brick.agent import model
-from os_brick.agent.tests.unit import simulated_agent
-from os_brick.agent.tests.unit import simulator
+from os_brick.agent.tests.unit import scripted_world
 
-A, B, C, D = (simulator.uuid_of(number) for number in range(4))
+A, B, C, D = (scripted_world.uuid_of(number) for number in range(4))
 
 
-def view(world: simulated_agent.World,
+def view(world: scripted_world.World,
          records: replica_record.ReplicaRecords) -> volume_view.VolumeView:
-    snapshot = world.kernel.snapshot()
+    snapshot = world.kernel.scan()
     array = snapshot.array('md1')
     assert array is not None
     return volume_view.VolumeView(
-        world.vendor.list()[world.volume.uuid], array, snapshot,
+        world.listed(), array, snapshot,
         types.MappingProxyType(dict(records)), world.kernel.now,
         replica_record.HealingPolicy(60.0, 60.0))
 
@@ -42,7 +41,7 @@ def view(world: simulated_agent.World,
 class TestObserve(base.BaseTestCase):
 
     def test_the_first_look_finds_legs(self) -> None:
-        world = simulated_agent.world()
+        world = scripted_world.world(self)
         world.vendor.give(world.volume)
         records = observing.observe(view(world, {}))
         self.assertEqual({A: True, B: True, C: True}, {
@@ -50,8 +49,8 @@ class TestObserve(base.BaseTestCase):
 
     def test_the_first_look_takes_no_strangers_copy_for_a_leg(self) -> None:
         """Listed by mistake, it is missed by nobody when it no longer is."""
-        world = simulated_agent.world()
-        stranger = simulator.uuid_of(500)
+        world = scripted_world.world(self)
+        stranger = scripted_world.uuid_of(500)
         world.volume.replicas[stranger] = model.ReplicaState.AVAILABLE
         records = observing.observe(view(world, {}))
         self.assertEqual({A: True, B: True, stranger: False}, {
@@ -59,7 +58,7 @@ class TestObserve(base.BaseTestCase):
 
     def test_S8_a_leg_that_no_list_has_had_is_missed(self) -> None:
         """The ledger was full, the agent began anew, the list is short."""
-        world = simulated_agent.world()
+        world = scripted_world.world(self)
         world.volume.count = None
         records = dict(observing.observe(view(world, {})))
         del records[B]
@@ -76,7 +75,7 @@ class TestObserve(base.BaseTestCase):
     def test_a_leg_that_was_never_known_to_be_listed_is_not_missed(
             self) -> None:
         """The source of a migration may have let go of it."""
-        world = simulated_agent.world()
+        world = scripted_world.world(self)
         world.volume.count = None
         del world.volume.replicas[B]
         records = observing.observe(view(world, {}))
@@ -89,7 +88,7 @@ class TestObserve(base.BaseTestCase):
         self.assertEqual(1, later.goal)
 
     def test_S10_who_became_a_leg_after_it_had_left(self) -> None:
-        world = simulated_agent.world()
+        world = scripted_world.world(self)
         records = dict(observing.observe(view(world, {})))
         self.assertEqual((0.0, None), (records[A].joined_at,
                                        records[A].out_at))
@@ -118,7 +117,7 @@ class TestObserve(base.BaseTestCase):
         self.assertEqual(set(), custody.later(records, A))
 
     def test_one_that_is_listed_later_is_new(self) -> None:
-        world = simulated_agent.world()
+        world = scripted_world.world(self)
         records = observing.observe(view(world, {}))
         world.vendor.give(world.volume)
         later = observing.observe(view(world, records))
@@ -127,7 +126,7 @@ class TestObserve(base.BaseTestCase):
 
     def test_the_clock_runs_between_two_looks(self) -> None:
         """And the view it was asked with stays what it was."""
-        world = simulated_agent.world()
+        world = scripted_world.world(self)
         records = observing.observe(view(world, {}))
         world.kernel.lose(world.targets[0])
         world.kernel.advance(5.0)
@@ -141,7 +140,7 @@ class TestObserve(base.BaseTestCase):
         self.assertEqual(later, observing.observe(second))
 
     def test_two_requests_do_not_get_the_same_replica(self) -> None:
-        world = simulated_agent.world()
+        world = scripted_world.world(self)
         records = observing.observe(view(world, {}))
         asked = {uuid: replica_record.asked(
             record, replica_record.RequestKind.REPLACE, model.Volume(
@@ -162,13 +161,12 @@ class TestObserve(base.BaseTestCase):
 
     def test_one_whose_request_was_accepted_is_first(self) -> None:
         """That of A was noted, and the agent killed before it was made."""
-        world = simulated_agent.world()
+        world = scripted_world.world(self)
         records = dict(observing.observe(view(world, {})))
         request = replica_record.RequestKind.REPLACE
         for uuid in (A, B):
             records[uuid] = replica_record.asked(
-                records[uuid], request, world.vendor.list()[
-                    world.volume.uuid], world.kernel.now)
+                records[uuid], request, world.listed(), world.kernel.now)
         records[B] = replica_record.answered(records[B], request, 0.0)
         world.vendor.give(world.volume)
         for target in world.targets[:2]:
@@ -179,7 +177,7 @@ class TestObserve(base.BaseTestCase):
 
     def test_S7_one_that_is_to_stay_is_what_was_asked_for(self) -> None:
         """C comes at the same time, and goes: one that leaves dooms nobody."""
-        world = simulated_agent.world()
+        world = scripted_world.world(self)
         records = observing.observe(view(world, {}))
         records = {**records, A: replica_record.asked(
             records[A], replica_record.RequestKind.REPLACE, model.Volume(
@@ -200,11 +198,11 @@ class TestObserve(base.BaseTestCase):
 
     def test_S7_one_that_outlived_its_replacement_gets_no_other(self) -> None:
         """C was assigned in its place, and let go; the next is B's."""
-        world = simulated_agent.world()
+        world = scripted_world.world(self)
         records = {**observing.observe(view(world, {})), C:
                    replica_record.ReplicaRecord(confirmed=True, joined=True)}
         request = replica_record.RequestKind.REPLACE
-        volume = world.vendor.list()[world.volume.uuid]
+        volume = world.listed()
         for uuid in (A, B):
             records[uuid] = replica_record.answered(replica_record.asked(
                 records[uuid], request, volume, 0.0), request, 0.0)
@@ -224,13 +222,12 @@ class TestObserve(base.BaseTestCase):
 
     def test_S7_one_that_leaves_at_once_was_the_replacement(self) -> None:
         """Then the next one came for another replica; and A stays."""
-        world = simulated_agent.world(count=None)
+        world = scripted_world.world(self, count=None)
         records = dict(observing.observe(view(world, {})))
         request = replica_record.RequestKind.REPLACE
         for uuid in (A, B):
             asked = replica_record.asked(
-                records[uuid], request, world.vendor.list()[
-                    world.volume.uuid], world.kernel.now)
+                records[uuid], request, world.listed(), world.kernel.now)
             records[uuid] = replica_record.answered(asked, request, 0.0)
             world.kernel.advance(5.0)
             given = world.vendor.give(world.volume)
@@ -246,11 +243,11 @@ class TestObserve(base.BaseTestCase):
     def test_one_whose_replacement_is_to_leave_itself_gets_another(
             self) -> None:
         """C keeps a place until somebody takes it, and A never comes."""
-        world = simulated_agent.world(count=None)
+        world = scripted_world.world(self, count=None)
         records = dict(observing.observe(view(world, {})))
         request = replica_record.RequestKind.REPLACE
-        asked = replica_record.asked(records[A], request, world.vendor.list()[
-            world.volume.uuid], world.kernel.now)
+        asked = replica_record.asked(records[A], request, world.listed(),
+                                     world.kernel.now)
         records[A] = replica_record.answered(asked, request, 0.0)
         world.vendor.give(world.volume)
         world.kernel.lose(world.targets[0])
@@ -272,7 +269,7 @@ class TestObserve(base.BaseTestCase):
 
     def test_S7_what_has_gone_again_was_not_the_replacement(self) -> None:
         """The volume was to have another replica, and then not."""
-        world = simulated_agent.world()
+        world = scripted_world.world(self)
         records = observing.observe(view(world, {}))
         request = replica_record.RequestKind.REPLACE
         listed = model.Volume(world.volume.uuid, 'v', replicas=(
@@ -299,6 +296,6 @@ class TestObserve(base.BaseTestCase):
         self.assertEqual((1, 1), (seen[other].fruitless, later[D].fruitless))
 
     def test_a_view_is_frozen(self) -> None:
-        world = simulated_agent.world()
+        world = scripted_world.world(self)
         self.assertRaises(dataclasses.FrozenInstanceError, setattr,
                           view(world, {}), 'records', {})

@@ -26,10 +26,9 @@ from os_brick.agent import model
 from os_brick.agent.model import actions as act
 from os_brick.agent.safety import late_writes
 from os_brick.agent.tests.unit.healing import test_observing
-from os_brick.agent.tests.unit import simulated_agent
-from os_brick.agent.tests.unit import simulator
+from os_brick.agent.tests.unit import scripted_world
 
-A, B, C = (simulator.uuid_of(number) for number in range(3))
+A, B, C = (scripted_world.uuid_of(number) for number in range(3))
 
 
 class SharedTest(base.BaseTestCase):
@@ -37,7 +36,8 @@ class SharedTest(base.BaseTestCase):
 
     def setUp(self) -> None:
         super().setUp()
-        self.world = simulated_agent.world()
+        self.world = scripted_world.world(self)
+        self.world.kernel.write(self.world.raid, 0)
         self.member = self.world.raid.members[0]
         self.world.raid.fault(self.member)
         self.world.raid.members.remove(self.member)
@@ -50,7 +50,7 @@ class SharedTest(base.BaseTestCase):
         view = test_observing.view(self.world, self.records)
         found = decision.decide(
             dataclasses.replace(view.volume, observe=observe), view.array,
-            view.snapshot, view.records, view.now, self.world.agent.policy,
+            view.snapshot, view.records, view.now, view.policy,
             frozenset())
         self.records = found.records
         return found
@@ -90,6 +90,7 @@ class SharedTest(base.BaseTestCase):
         self.assertEqual('', self.records[A].marked_by)
         self.world.raid.members.append(self.member)
         self.member.slot, self.member.flags = 0, {'in_sync'}
+        self.world.kernel.touched()
         self.decide('the host b heals it')
         self.assertEqual('', self.records[A].marked_by)
         self.decide()
@@ -100,7 +101,7 @@ class SharedTest(base.BaseTestCase):
         """C was assigned to the other host, which may have cut it."""
         self.world.vendor.give(self.world.volume)
         target = self.world.kernel.home(C)
-        self.world.kernel.connect(target.nqn, target.portals)
+        self.world.kernel.connect(target.nqn, target.portals[0])
         self.decide('the host b heals it')
         self.assertEqual({A, C}, set(self.decide().held))
 
@@ -109,10 +110,10 @@ class DroppedTest(base.BaseTestCase):
 
     def replaced(self, terminating: bool) -> list[str]:
         """A is a leg and no longer listed; B stays, C is a spare."""
-        world = simulated_agent.world(count=2)
+        world = scripted_world.world(self, count=2)
         world.vendor.give(world.volume)
         target = world.kernel.home(C)
-        world.kernel.connect(target.nqn, target.portals)
+        world.kernel.connect(target.nqn, target.portals[0])
         view = test_observing.view(world, {})
         device = next(one.device for one in view.snapshot.namespaces
                       if one.uuid == C)
@@ -125,7 +126,7 @@ class DroppedTest(base.BaseTestCase):
             C: decision.ReplicaRecord(joined=True)})
         return [action.device for action in decision.decide(
             view.volume, view.array, view.snapshot, view.records, view.now,
-            world.agent.policy, frozenset()).actions
+            view.policy, frozenset()).actions
             if isinstance(action, act.ReplaceLeg)]
 
     def test_another_one_takes_the_place_of_one_that_was_to_leave(

@@ -30,8 +30,8 @@ from os_brick.agent import model
 from os_brick.agent.model import actions as act
 from os_brick.agent.model import snapshots
 from os_brick.agent.safety import ownership
+from os_brick.agent.testing.simulation import targets
 from os_brick.agent.tests.unit.host import test_execute
-from os_brick.agent.tests.unit import simulator
 from os_brick.agent.tests.unit import small_world
 
 A, B = test_execute.A, test_execute.B
@@ -81,12 +81,12 @@ class World:
                 self.states[controller] = 'live'
                 self.tmo[controller] = tmo
                 legs.append((device, controller,
-                             simulator.uuid_of(2 * number + side)))
+                             targets.uuid_of(2 * number + side)))
                 self.legs[device] = {'in_sync'}
             name = 'md%d' % number
             self.shape[name] = legs
             self.volumes[name] = model.Volume(
-                simulator.uuid_of(100000 + number), 'v%d' % number, None,
+                targets.uuid_of(100000 + number), 'v%d' % number, None,
                 tuple(model.Replica(leg[2]) for leg in legs))
         self.owned = ownership.Owned(frozenset(self.shape), frozenset(
             leg[2] for legs in self.shape.values() for leg in legs))

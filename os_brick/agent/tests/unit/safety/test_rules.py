@@ -23,12 +23,13 @@ from os_brick.agent.model import snapshots
 from os_brick.agent.model import superblock
 from os_brick.agent.safety import ownership
 from os_brick.agent.safety import rules
-from os_brick.agent.tests.unit import simulator
+from os_brick.agent.testing.simulation import md
+from os_brick.agent.testing.simulation import targets
 from os_brick.agent.tests.unit import superblocks
 
 State = model.ReplicaState
-MIB = simulator.MIB
-A, B, C, X = (simulator.uuid_of(number) for number in range(4))
+MIB = md.MIB
+A, B, C, X = (targets.uuid_of(number) for number in range(4))
 IN_SYNC, FAULTY, SPARE = (frozenset([word]) for word in (
     'in_sync', 'faulty', 'spare'))
 
@@ -36,13 +37,13 @@ IN_SYNC, FAULTY, SPARE = (frozenset([word]) for word in (
 def leg(number: int, flags: frozenset[str] = IN_SYNC,
         slot: int | None = -1) -> model.Leg:
     return model.Leg('nvme%dn1' % number, number if slot == -1 else slot,
-                     flags, simulator.uuid_of(number))
+                     flags, targets.uuid_of(number))
 
 
 def namespace(number: int, holder: str = 'md1',
               size: int = 64 * MIB) -> model.Namespace:
     return model.Namespace(
-        'nvme%dn1' % number, simulator.uuid_of(number), size,
+        'nvme%dn1' % number, targets.uuid_of(number), size,
         ('nvme%d' % number,), (holder,) if holder else ())
 
 
@@ -57,7 +58,7 @@ class RulesCase(base.BaseTestCase):
 
     def setUp(self) -> None:
         super().setUp()
-        self.volume = model.Volume(simulator.uuid_of(99), 'v', None, tuple(
+        self.volume = model.Volume(targets.uuid_of(99), 'v', None, tuple(
             model.Replica(uuid, State.AVAILABLE) for uuid in (A, B, C)))
         self.legs = [leg(0), leg(1)]
         self.namespaces = [namespace(0), namespace(1), namespace(2, '')]
@@ -439,7 +440,7 @@ class RulesTest(RulesCase):
 class OwnersTest(base.BaseTestCase):
     """Whose array it is."""
 
-    volume = model.Volume(simulator.uuid_of(99), 'v', None, (
+    volume = model.Volume(targets.uuid_of(99), 'v', None, (
         model.Replica(A), model.Replica(B)))
 
     def array(self, alias: str | None, *uuids: str | None) -> model.Array:

@@ -197,6 +197,10 @@ def provisioner_lies(world: worlds.World, dice: random.Random) -> None:
     if lie is claim:
         # its word counts: the copy is the volume's, and somebody else's
         world.volume.given.add(stranger.uuid)
+        # it may seem to be the replacement that is still owed, and to have
+        # gone when it is listed no more
+        world.vendor.accepted.clear()
+        world.vendor.noted.clear()
 
 
 @fault

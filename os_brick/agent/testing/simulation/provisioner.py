@@ -279,6 +279,8 @@ class Provisioner(base.ProvisionerDriver):
         self.give_away(replica.uuid, True)
         mine = self.volumes[volume.uuid]
         self.confirmed.add(replica.uuid)
+        # restored from a backup it may list it again: as another fault
+        self.asked.discard(replica.uuid)
         if mine.replicas.pop(replica.uuid, None):
             # what nobody uses is no longer exported
             mine.given.discard(replica.uuid)

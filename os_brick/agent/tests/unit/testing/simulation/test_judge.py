@@ -24,6 +24,7 @@ from os_brick.agent import model
 from os_brick.agent.testing.simulation import agent
 from os_brick.agent.testing.simulation import assembly
 from os_brick.agent.testing.simulation import disk
+from os_brick.agent.testing.simulation import faults
 from os_brick.agent.testing.simulation import judge
 from os_brick.agent.testing.simulation import kernel as kernels
 from os_brick.agent.testing.simulation import md
@@ -115,6 +116,56 @@ class TruncatedListTest(base.BaseTestCase):
         self.addCleanup(disk.works)
         disk.Disk.trouble_is = disk.FULL
         self.begin_anew()
+        self.assertEqual('', self.broken())
+
+
+class AskedAgainTest(WorldCase):
+    """A replacement is requested a second time."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.vendor, self.volume = self.world.vendor, self.world.volume
+        self.copy = self.world.raid.members[0]
+        self.uuid = self.copy.medium.uuid
+
+    def broken(self) -> str:
+        try:
+            self.world.double(self.uuid, self.vendor)
+        except judge.Violation as error:
+            return str(error)
+        return ''
+
+    def test_s7_while_it_is_still_owed(self) -> None:
+        self.vendor.noted, self.vendor.owed = {self.uuid}, [self.uuid]
+        self.assertIn('S7: ', self.broken())
+
+    def test_a_strangers_copy_seemed_to_be_what_was_owed(self) -> None:
+        self.vendor.noted, self.vendor.owed = {self.uuid}, [self.uuid]
+        dice = random.Random(1)
+        with mock.patch.object(dice, 'choice', lambda kinds: kinds[-1]):
+            faults.provisioner_lies(self.world, dice)
+        self.vendor.lie = None
+        self.assertEqual('', self.broken())
+
+    def replaced(self) -> None:
+        heir = self.vendor.give(self.volume)
+        self.vendor.asked = {self.uuid}
+        self.vendor.shown[heir] = model.ReplicaState.AVAILABLE
+        self.volume.successors[self.uuid] = heir
+        self.world.kernel.media[heir].size = 64 * md.MIB
+
+    def test_s7_although_it_was_replaced(self) -> None:
+        self.replaced()
+        self.assertIn('S7: ', self.broken())
+
+    def test_it_had_been_let_go_of_and_is_listed_again(self) -> None:
+        self.replaced()
+        self.world.judge.after()
+        self.world.raid.fault(self.copy)
+        self.world.raid.remove(self.copy)
+        self.vendor.confirm_replica_removed(
+            model.Volume(self.volume.uuid, 'v'), model.Replica(self.uuid))
+        self.volume.replicas[self.uuid] = model.ReplicaState.MISSING
         self.assertEqual('', self.broken())
 
 

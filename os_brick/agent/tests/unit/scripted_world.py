@@ -41,9 +41,9 @@ from os_brick.agent.vendors import base
 
 Shape = shapes.Shape
 uuid_of = targets.uuid_of
-#: Seconds between two passes, and two writes; until a replica is replaced, or
-#: something is told again.
-PASS, WRITE, GRACE = 5.0, 1.0, 60.0
+#: Seconds between two passes, two writes, two looks of the guard; until a
+#: replica is replaced, or something is told again.
+PASS, WRITE, LOOK, GRACE = 5.0, 1.0, 2.0, 60.0
 #: Agent time after which a calm volume is looked at again.
 LATER = 1e6
 _DECIDE = decision.decide
@@ -117,6 +117,7 @@ class World(worlds.World):
         self.kernel.lateness = lambda: worlds.LATEST
         self.let_wait(False)
         for name, value in (('poll_interval', poll), ('poll_jitter', 0.0),
+                            ('connection_check_interval', LOOK),
                             ('replacement_grace_period', GRACE),
                             ('report_repeat_interval', GRACE)):
             self.conf.set_override(name, value)
@@ -172,6 +173,11 @@ class World(worlds.World):
         found: decision.ReplicaRecords = self.agent.records(
             self.volume.uuid)
         return found
+
+    @property
+    def whole(self) -> bool:
+        """It is, and the provisioner was told so."""
+        return all(self.facts().values())
 
     @property
     def asked(self) -> list[str]:

@@ -105,7 +105,7 @@ class StoryTest(base.BaseTestCase):
     def test_a_down_time_of_0_never_replaces(self) -> None:
         world = scripted_world.world(self, down_time=0.0)
         world.kernel.lose(world.targets[0])
-        world.passes(200)
+        world.passes(60)
         self.assertEqual([('report MISSING', A)],
                          world.vendor.log[:1])
         self.assertNotIn(('replace', A), world.vendor.log)
@@ -263,7 +263,7 @@ class StoryTest(base.BaseTestCase):
         world.passes(2)
         world.kernel.lose(world.targets[0])
         world.kernel.lose(world.targets[1])
-        world.passes(200)
+        world.until(lambda: world.whole, 1000.0)
         self.assert_whole(world, C, D, scripted_world.uuid_of(4))
 
     def test_two_of_three_are_lost(self) -> None:
@@ -271,7 +271,7 @@ class StoryTest(base.BaseTestCase):
         world.passes(2)
         world.kernel.lose(world.targets[0])
         world.kernel.lose(world.targets[1])
-        world.passes(80)
+        world.passes(60)
         self.assert_whole(world, C, D, scripted_world.uuid_of(4))
         self.assertEqual(2, [what for what, _uuid in world.vendor.log
                              ].count('replace'))
@@ -282,7 +282,7 @@ class StoryTest(base.BaseTestCase):
         world.kernel.cut()
         # md itself drops the leg that fails fast; nothing can be removed
         # while the other one waits
-        self.assertEqual([], kinds(world.passes(200)))
+        self.assertEqual([], kinds(world.passes(60)))
         self.assertEqual([True], [member.faulty for member
                                   in world.raid.members[1:]])
         self.assertNotIn('replace', world.asked)
@@ -311,7 +311,7 @@ class StoryTest(base.BaseTestCase):
         world.passes(1)
         for target in world.targets[:2]:
             world.kernel.lose(target)
-        world.passes(100)
+        world.passes(50)
         world.kernel.restore(world.targets[1])
         world.passes(4)
         world.kernel.restore(world.targets[0])
@@ -334,7 +334,7 @@ class StoryTest(base.BaseTestCase):
         large = md.Medium(scripted_world.uuid_of(77))
         world.targets.append(world.kernel.target(77, large))
         world.volume.spares = [large.uuid]
-        world.passes(900)
+        world.until(lambda: world.whole, 4500.0)
         self.assert_whole(world, B, large.uuid)
 
     def test_spare_held_by_another_array_is_not_touched(self) -> None:
@@ -396,7 +396,7 @@ class StoryTest(base.BaseTestCase):
         world.vendor.slow = True
         world.passes(1)
         world.kernel.lose(world.targets[0])
-        for _restart in range(20):
+        for _restart in range(5):
             world.passes(20)
             world.restart()
         self.assertEqual(1, world.vendor.log.count(('replace', A)))

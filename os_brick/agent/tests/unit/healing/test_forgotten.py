@@ -70,7 +70,7 @@ class ForgottenTest(base.BaseTestCase):
 
     def test_one_that_took_it_is_told_once(self) -> None:
         self.until(('confirm', A))
-        self.world.passes(100)
+        self.world.passes(40)
         self.assertEqual((1, 1), (self.number('retire', A),
                                   self.number('confirm', A)))
 

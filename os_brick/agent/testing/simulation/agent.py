@@ -70,6 +70,7 @@ class Agent:
         self._dice = dice
         self._actors: list[batons.Actor] = []
         self._owed: walls.Owed = {}
+        self._arrived: tuple[str, str, model.ReplicaState] | None = None
         self._forgot = False
         self._boot, self._knew_nothing_at = clock.boots, -1
         vendor.heard = self._heard
@@ -85,6 +86,13 @@ class Agent:
         if not due or due[0] != (replica, state):
             raise self._judge.broke('S6: %s of %s was told; due is %s' % (
                 state.value, replica, due[:1]))
+        self._arrived = (volume, replica, state)
+
+    def _struck(self, report: ledger.Pending) -> None:
+        if self._arrived != (report.volume, report.replica, report.state):
+            raise self._judge.broke('S6: %s of %s was struck out, and has not '
+                                    'arrived' % (report.state.value,
+                                                 report.replica))
 
     def _saved(self, replicas: Collection[str]) -> None:
         if self._store.trouble:
@@ -115,6 +123,7 @@ class Agent:
                 for uuid, record in store.records(volume).items()
                 if record.joined])
         store.owed, store.saved = self._owed, self._saved
+        store.struck = self._struck
         self._store = store
         walled: Any = walls.Wall(store, point)
         kernel: Any = walls.Wall(self._kernel, point)

@@ -59,12 +59,14 @@ class SimLedger(ledger.Ledger):
     """The ledger, and what it was told: reports in the order they came.
 
     :ivar owed: volume -> its reports that are still to be delivered.
-    :ivar saved: told of which replicas there is a new record.
+    :ivar saved: told of which replicas there is a new record; ``struck``: of
+        each report that is taken for delivered.
     """
 
     DATABASE = disk.Disk
     owed: Owed
     saved: Callable[[Collection[str]], None]
+    struck: Callable[[ledger.Pending], None]
 
     def save(self, volume: str, records: Any, reports: Any = (),
              durable: bool = False) -> None:
@@ -78,6 +80,7 @@ class SimLedger(ledger.Ledger):
         return super().drop_reports(volume)
 
     def delivered(self, report: ledger.Pending) -> None:
+        self.struck(report)
         self.owed[report.volume].remove((report.replica, report.state))
         super().delivered(report)
 

@@ -30,6 +30,7 @@ from os_brick.agent.testing.simulation import kernel as kernels
 from os_brick.agent.testing.simulation import md
 from os_brick.agent.testing.simulation import migration
 from os_brick.agent.testing.simulation import world as worlds
+from os_brick.agent.vendors import base as base_driver
 
 
 class WorldCase(base.BaseTestCase):
@@ -167,6 +168,35 @@ class AskedAgainTest(WorldCase):
             model.Volume(self.volume.uuid, 'v'), model.Replica(self.uuid))
         self.volume.replicas[self.uuid] = model.ReplicaState.MISSING
         self.assertEqual('', self.broken())
+
+
+class ReportedTest(WorldCase):
+    """A state is on its way to the provisioner."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.addCleanup(self.world.agent.kill)
+        self.world.agent.start()
+        self.world.live(6.0)
+        self.world.vendor.silent = True
+        self.world.kernel.lose(self.world.targets[0])
+        self.world.live(12.0)
+        self.store = self.world.agent._store
+        self.report = self.store.pending(self.world.volume.uuid)[0]
+
+    def test_s6_it_has_not_arrived(self) -> None:
+        self.assertIn('S6: ', str(self.assertRaises(
+            judge.Violation, self.store.delivered, self.report)))
+
+    def test_it_has_arrived_though_nobody_was_told_so(self) -> None:
+        self.world.vendor.silent = False
+        self.world.vendor.deaf = True
+        self.assertRaises(base_driver.Unavailable,
+                          self.world.vendor.report_replica_state,
+                          model.Volume(self.report.volume, 'v'),
+                          model.Replica(self.report.replica),
+                          self.report.state)
+        self.store.delivered(self.report)
 
 
 class DetachedTest(WorldCase):

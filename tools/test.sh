@@ -24,6 +24,8 @@
 #
 # TEST_VENV      the Python environment (<tree>/.venv), made where missing
 # TEST_RESULTS   where the logs of the parts are kept (<tree>/.test-results)
+# TEST_SEED      draws the examples and histories of the unit tests (a new one
+#                each time, which is said)
 # TEST_TIME      seconds for the whole (3540)
 
 set -u -o pipefail
@@ -36,6 +38,7 @@ results=${TEST_RESULTS:-$tree/.test-results}
 unpacked=$results/tools
 PATH=$PATH:$unpacked
 deadline=$((SECONDS + ${TEST_TIME:-3540}))
+export TEST_SEED=${TEST_SEED:-$(od -An -N4 -tu4 /dev/urandom | tr -d ' ')}
 all_parts=(lint types unit docs releasenotes lab)
 
 say() { printf 'test: %s\n' "$*"; }
@@ -354,6 +357,7 @@ in_memory() {
 
 unit() {
     local status good bad skipped text place
+    say "examples and histories are drawn with TEST_SEED=$TEST_SEED"
     place=$(in_memory)
     limited 900 unit env TMPDIR="${place:-${TMPDIR:-/tmp}}" \
         "$venv/bin/python" -m stestr run
@@ -370,9 +374,10 @@ unit() {
     # A runner that broke off counts as one more failure.
     if [ $status -ne 0 ] && [ "$bad" -eq 0 ]; then bad=1; fi
     # The reader of a log that was cut sees its end.
-    [ "$bad" -eq 0 ] ||
-        named+=$("$venv/bin/python" -m stestr failing --list 2>/dev/null |
-            sed 's/^/test: FAILED /' | head -20)
+    [ "$bad" -eq 0 ] || named+=$(
+        "$venv/bin/python" -m stestr failing --list 2>/dev/null |
+            sed 's/^/test: FAILED /' | head -20
+        say "it was TEST_SEED=$TEST_SEED")
     note unit "$good" "$bad" "$skipped" "$text"
 }
 

@@ -12,19 +12,16 @@
 """Copies that part and meet again: what is judged, held against the truth.
 
 A small md writes superblocks as Linux 6.1 does; beside it is kept which
-acknowledged writes each copy really holds.  The histories are new ones in
-each run; the seed is printed when one fails.
+acknowledged writes each copy really holds.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import random
 
 import hypothesis
 from hypothesis import strategies as st
 from oslotest import base
-from testtools import content
 
 from os_brick.agent.healing import custody
 from os_brick.agent.healing import replica_record
@@ -34,10 +31,9 @@ from os_brick.agent.tests.unit.healing import test_custody
 from os_brick.agent.tests.unit.safety import test_copies
 from os_brick.agent.tests.unit import superblocks
 
-SEED = random.SystemRandom().randrange(2 ** 32)
 NUMBERS = range(3)
 SETTINGS = hypothesis.settings(
-    max_examples=1500, deadline=None, database=None, print_blob=True,
+    max_examples=1500,
     suppress_health_check=list(hypothesis.HealthCheck))
 LETTERS = 'ABC'
 State = model.ReplicaState
@@ -143,18 +139,9 @@ STEPS = st.lists(st.one_of(
     st.tuples(st.just('restart'), SOME)), min_size=4, max_size=30)
 
 
-class HistoryCase(base.BaseTestCase):
-
-    def setUp(self) -> None:
-        super().setUp()
-        self.addOnException(lambda _error: self.addDetail(
-            'seed', content.text_content('seed %d' % SEED)))
-
-
-class JudgeTest(HistoryCase):
+class JudgeTest(base.BaseTestCase):
 
     @SETTINGS
-    @hypothesis.seed(SEED)
     @hypothesis.given(STEPS)
     def test_S10_no_acknowledged_write_is_copied_over(
             self, steps: list[tuple[object, ...]]) -> None:
@@ -175,10 +162,9 @@ class JudgeTest(HistoryCase):
                         md.legs), (found.why, steps))
 
 
-class CustodyTest(HistoryCase):
+class CustodyTest(base.BaseTestCase):
 
     @SETTINGS
-    @hypothesis.seed(SEED)
     @hypothesis.given(STEPS)
     def test_S10_an_array_on_an_old_copy_is_seen_at_the_first_look(
             self, steps: list[tuple[object, ...]]) -> None:

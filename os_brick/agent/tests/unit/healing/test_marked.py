@@ -31,8 +31,8 @@ from os_brick.agent import model
 from os_brick.agent.model import snapshots
 from os_brick.agent.store import encoding
 from os_brick.agent.testing.simulation import targets
+from os_brick.agent.tests import unit
 
-SEED = random.SystemRandom().randrange(2 ** 32)
 HISTORIES = 250
 STAYS, OUT = map(targets.uuid_of, range(2))
 Records = replica_record.ReplicaRecords
@@ -311,12 +311,13 @@ class TwoHostsTest(base.BaseTestCase):
 
     def setUp(self) -> None:
         super().setUp()
-        self.addDetail('seed', content.text_content(str(SEED)))
+        self.addDetail('seed', content.text_content(str(unit.SEED)))
 
     def test_what_the_bitmap_lacks_is_copied_whole(self) -> None:
         seen: list[bool] = []
         for number in range(HISTORIES):
             self.addDetail('history', content.text_content(str(number)))
-            seen += play(random.Random('%d, history %d' % (SEED, number)))
+            seen += play(random.Random('%d, history %d' % (unit.SEED,
+                                                           number)))
         # neither is the rule trivial
         self.assertEqual({True, False}, set(seen))

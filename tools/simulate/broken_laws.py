@@ -182,5 +182,5 @@ MUTANTS: dict[str, tuple[str, str, str]] = {
         'return now if before is None else before'),
     'S14: what hangs is waited for by the guard, too': (
         'host/brick_lock.py', '        if urgent:\n'
-        '            return URGENT_PATIENCE\n', ''),
+        '            return 0.0 if known else URGENT_PATIENCE\n', ''),
 }

@@ -13,7 +13,8 @@
 #
 # What the lab needs on this machine: Debian packages and a Python environment
 # that holds the project as an operator would have it, installed from a wheel.
-# Sourced by lab.sh, which sets tree and lab; sets venv.
+# Sourced by lab.sh, which sets tree and lab; sets venv.  LAB_ALSO_NEEDS names
+# what only one of its users needs, in the same way.
 
 # Program or file, and the package that has it.  virtme-ng puts busybox into
 # the machine alone, without the libraries that Debian's package busybox needs.
@@ -49,7 +50,7 @@ static_busybox() {
 
 missing_packages() {
     local need thing package
-    for need in $LAB_NEEDS; do
+    for need in $LAB_NEEDS ${LAB_ALSO_NEEDS:-}; do
         thing=${need%%:*} package=${need##*:}
         case $thing in
         /*) compgen -G "$thing" >/dev/null || echo "$package" ;;

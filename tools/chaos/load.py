@@ -172,7 +172,8 @@ class Load:
                 '--ioengine=psync', '--direct=1', '--thread',
                 '--thinktime=%d' % (THINK * 1e6), '--group_reporting',
                 '--verify=crc32c', '--verify_fatal=1',
-                '--verify_backlog=64', '--time_based', '--runtime=86400',
+                '--verify_backlog=64', '--verify_state_save=0',
+                '--time_based', '--runtime=86400',
                 '--output=%s' % (self._folder / 'fio.out')],
                 stdin=subprocess.DEVNULL, stdout=errors, stderr=errors)
 

@@ -67,6 +67,8 @@ class FarewellTest(story.StoryTestCase):
         self.wait_whole(volume, staying, successor)
         waiting.wait_until(lambda: self.known(agent, released) is None,
                            'the provisioner may delete it', story.LONG)
+        # the one that was back later may have been cut, and is put back
+        self.wait_whole(volume, staying, successor)
         self.assert_nothing_lost(writer, volume)
 
     def let_go(self, volume: connector.Volume,

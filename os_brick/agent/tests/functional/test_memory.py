@@ -51,11 +51,19 @@ class MemoryTest(base.LabTestCase):
             waiting.wait_until(
                 lambda: len(agent_lib.helpers(agent.config_path)) == 1,
                 'what started the helper has ended')
+            # that comes after the first line of the log
+            pids = [agent.pid, *agent_lib.helpers(agent.config_path)]
+            waiting.wait_until(lambda: all(map(self.locked, pids)),
+                               'daemon and helper are kept in memory')
             group.reclaim()
             self.assertGreater(sum(swapping.swapped(other.pid).values()),
                                SIZE // 2)
-            for pid in (agent.pid, *agent_lib.helpers(agent.config_path)):
+            for pid in pids:
                 self.assertEqual({}, swapping.swapped(pid))
-                memory = swapping.memory(pid)
-                self.assertGreaterEqual(memory['VmLck'], memory['VmRSS'])
+                self.assertTrue(self.locked(pid))
             self.assertNotIn('not kept in memory', agent.log())
+
+    def locked(self, pid: int) -> bool:
+        """It may be asked for what it has in memory, and gives nothing."""
+        memory = swapping.memory(pid)
+        return memory['VmLck'] >= memory['VmRSS']

@@ -63,8 +63,7 @@ def lacks(keys: schema.Keys, every: everything.Everything,
 def _lack(keys: schema.Keys, every: everything.Everything, uuid: str,
           has: list[str]) -> Lack:
     documents = handing.of(keys, every, uuid)
-    healers = [host for host, record in documents.records.items()
-               if record.healer == host]
+    healers = handing.healers(documents.records)
     if documents.unread:
         return Lack()    # what it has is not known; "status" names it
     alias = next(iter(documents.records.values())).listing.alias

@@ -54,6 +54,15 @@ class Documents:
                       if record.heals(host))
 
 
+def healers(records: Mapping[str, schema.Record]) -> list[str]:
+    """Return the hosts whose documents of a volume name them as its healer.
+
+    One at most, unless a backup was restored.
+    """
+    return [host for host, record in records.items()
+            if record.healer == host]
+
+
 def of(keys: schema.Keys, every: everything.Everything,
        uuid: str) -> Documents:
     """Return what stands in etcd of a volume."""
@@ -159,11 +168,9 @@ def decide(keys: schema.Keys, documents: Documents, host: str,
             '"nvme-agent-fleet detach" first' % (
                 documents.uuid, ', '.join(documents.unread)))
     mine = records.get(host)
-    # after a restored backup two may say that they heal it
-    healers = [record for one, record in records.items()
-               if record.healer == one]
-    source = (mine if mine in healers else max(
-        healers, key=lambda record: record.serial,
+    said = [records[one] for one in healers(records)]
+    source = (mine if mine in said else max(
+        said, key=lambda record: record.serial,
         default=records.get(documents.owner)))
     if source is None:
         raise base.Rejected('volume %s: etcd does not say whose it is; run '

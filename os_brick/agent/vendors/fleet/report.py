@@ -20,6 +20,7 @@ import json
 from typing import Any
 
 from os_brick.agent.vendors.fleet import everything
+from os_brick.agent.vendors.fleet import handing
 from os_brick.agent.vendors.fleet import limits
 from os_brick.agent.vendors.fleet import schema
 
@@ -57,8 +58,7 @@ def _not_healed(every: everything.Everything) -> list[str]:
     for uuid, records in by_volume.items():
         owner = every.owners.get(uuid, '')
         alias = next(iter(records.values())).listing.alias
-        healers = [host for host, record in records.items()
-                   if record.healer == host]
+        healers = handing.healers(records)
         yielding = [host for host, record in records.items()
                     if record.yielding]
         if len(healers) > 1:

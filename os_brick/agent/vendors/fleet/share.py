@@ -85,7 +85,8 @@ class Share:
         if seen.fleet and fleet.generation > seen.fleet.generation:
             self._memory.keep(restored.reassert(
                 self._store, keys, self._host, self._namespaces, seen, view,
-                lambda record: self._here(record, arrays)))
+                lambda record: _here(changes.describe(
+                    record, self._host, ''), arrays)))
             seen = self._memory.seen
             view = self._store.read([keys.schema], [keys.host(self._host)])
             fleet = self._believed(view)
@@ -116,19 +117,13 @@ class Share:
             volume = changes.describe(
                 record, self._host,
                 fenced or 'etcd no longer lists the volume for it')
-            if volume is not None and self._here(record, arrays):
+            if volume is not None and _here(volume, arrays):
                 records[uuid] = record
                 unlisted.add(uuid)
                 found.append(volume)
         self._keep(memory.Seen(fleet, view.point, records, self._host,
                                frozenset(unlisted)))
         return tuple(found)
-
-    def _here(self, record: schema.Record,
-              arrays: Collection[model.Array]) -> bool:
-        volume = changes.describe(record, self._host, '')
-        return volume is not None and any(model.belongs(array, volume)
-                                          for array in arrays)
 
     def _believed(self, view: store.View) -> schema.Fleet:
         """Return the fleet.
@@ -383,3 +378,10 @@ def _best(record: schema.Record, replica: str, cordoned: Collection[str],
           host: model.Host, spares: list[inventory_file.Spare],
           uses: dict[str, schema.Use]) -> pool.Choice:
     return changes.choose(record, replica, spares, uses, cordoned, host)
+
+
+def _here(volume: model.Volume | None,
+          arrays: Collection[model.Array]) -> bool:
+    """Whether a volume's array is on this host."""
+    return volume is not None and any(model.belongs(array, volume)
+                                      for array in arrays)

@@ -80,7 +80,8 @@ class Looker:
         pause = self._suspect(this.now)
         kept.unseen |= clues != self._clues()
         if kept.unseen:
-            if self._guard(this, known):
+            self._guard(this, known)
+            if kept.undecided:
                 pause = min(pause, ALERT)
             kept.unseen = False
         kept.seen_until = this.now
@@ -133,15 +134,15 @@ class Looker:
                 symptoms.standing if self.kept.memory.lost else frozenset())
 
     def _guard(self, this: guard_kept.Look,
-               known: ownership.KnownVolumes) -> bool:
-        """Scan, decide and act; True while something is undecided."""
+               known: ownership.KnownVolumes) -> None:
+        """Scan, decide and act."""
         kept = self.kept
         kept.due = this.now + self._conf.poll_interval
         if this.mode == 'off':
             # of what is lost from now on it is not known since when
             kept.memory = dataclasses.replace(kept.memory, away={})
             kept.undecided = False
-            return False
+            return
         kept.snapshot = snapshots.carry_over(kept.snapshot, self._scan())
         kept.guarded = guard_kept.Guarded(dict(known.match(
             kept.snapshot, kept.guarded.arrays).arrays), known)
@@ -156,8 +157,9 @@ class Looker:
                 this, decision.ask))
         self._tell_returning(decision.memory.listening)
         kept.memory = decision.memory
-        undecided = bool(decision.probe or decision.again_at is not None)
-        calm = not (undecided or kept.symptoms.standing)
+        kept.undecided = bool(decision.probe
+                              or decision.again_at is not None)
+        calm = not (kept.undecided or kept.symptoms.standing)
         tuned = self._tuned() if calm else []
         self._act(this, [*decision.actions, *tuned])
         self._settle(this)
@@ -166,8 +168,6 @@ class Looker:
         if decision.again_at is not None:
             kept.due = min(kept.due, decision.again_at)
         self._log_once.fine('io_guard')
-        kept.undecided = undecided
-        return undecided
 
     def _tuned(self) -> list[tuple[str, act.Action]]:
         """Set the times of connections, while nothing is wrong."""

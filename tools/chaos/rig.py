@@ -285,11 +285,7 @@ class Rig:
             waiting.wait_until(
                 lambda: (md / 'sync_action').read_text().strip() == 'idle',
                 'nothing is copied in %s' % volume.alias, LIMIT)
-            (md / 'sync_action').write_text('check')
-            waiting.wait_until(
-                lambda: (md / 'sync_action').read_text().strip() == 'idle',
-                'the legs of %s are compared' % volume.alias, LIMIT)
-            found += int((md / 'mismatch_cnt').read_text())
+            found += host.mismatches(array.name, LIMIT)
         return found
 
     def _state(self) -> str:

@@ -111,12 +111,7 @@ class StoryTestCase(base.LabTestCase):
 
     def assert_legs_equal(self, volume: connector.Volume) -> None:
         """md compares its legs and finds no difference."""
-        md = host.BLOCK / self.array(volume).name / 'md'
-        (md / 'sync_action').write_text('check')
-        waiting.wait_until(
-            lambda: (md / 'sync_action').read_text().strip() == 'idle',
-            'the check has ended', LONG)
-        self.assertEqual('0', (md / 'mismatch_cnt').read_text().strip())
+        self.assertEqual(0, host.mismatches(self.array(volume).name, LONG))
 
     def connected(self, target: targets.Target) -> bool:
         return bool(host.controllers(target.nqn))

@@ -22,10 +22,7 @@ class RdmaTest(guard_story.GuardTestCase):
 
     def test_heals_and_returns_over_rdma(self) -> None:
         """A leg is lost and comes back; another one is exchanged."""
-        volume = self.session.attach('vol-roce', transport='rdma')
-        one, other = (target for target, _ns in volume.replicas)
-        agent = self.watched(volume, grace=20, transport='rdma')
-        self.wait_dealt(agent, volume)
+        volume, agent, one, other = self.guarded('vol-roce', 20, 'rdma')
         writer = self.session.write(volume)
         one.kill()
         agent.wait_for_log('done: FailLeg', story.LONG)
@@ -42,8 +39,7 @@ class RdmaTest(guard_story.GuardTestCase):
         self.assert_nothing_lost(writer, volume)
 
     def test_a_target_that_falls_silent_over_rdma(self) -> None:
-        volume, agent, one, other = self.guarded('vol-dumb',
-                                                 transport='rdma')
+        volume, agent, one, other = self.guarded('vol-dumb', 600, 'rdma')
         writer = self.session.write(volume)
         one.lose_power()
         agent.wait_for_log('done: FailLeg', story.LONG)

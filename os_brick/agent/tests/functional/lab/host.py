@@ -188,6 +188,16 @@ def wait_until_whole(alias: str, legs: int,
         whole, '%s is whole with %d legs' % (alias, legs), limit)
 
 
+def mismatches(name: str, limit: float) -> int:
+    """Let md compare an idle array's legs; return the sectors that differ."""
+    md = BLOCK / name / 'md'
+    (md / 'sync_action').write_text('check')
+    waiting.wait_until(
+        lambda: (md / 'sync_action').read_text().strip() == 'idle',
+        'the legs of %s are compared' % name, limit)
+    return int((md / 'mismatch_cnt').read_text())
+
+
 def stop_arrays() -> None:
     """Stop every array, hung or not; this host has none of its own."""
     for name in arrays():

@@ -153,26 +153,32 @@ class InterleavedTestCase(SeededTestCase):
             lambda driver: driver.retire_replica(volume, replica)))
         agent.do(call)
 
-    def judge(self):
-        every = self.operator.everything()
+    def judge_uses(self, every):
+        """No namespace is used twice; return which volume has each."""
         self.assertEqual((), every.problems)
         holders = {}
-        for name, record in every.owned():
-            self.assertEqual(name, record.healer)
-            members = [entry for entry in record.entries if entry.member]
-            self.assertEqual(2, len(members), record)
+        for _name, record in every.owned():
             # one for each place: no replica has a second replacement
-            self.assertEqual(2, len({entry.stands_for or entry.uuid
-                                     for entry in members}), record)
+            self.assertEqual(2, len({
+                entry.stands_for or entry.uuid for entry in record.entries
+                if entry.member}), record)
             for entry in record.entries:
                 if entry.live:
                     self.assertNotIn(entry.uuid, holders)
                     holders[entry.uuid] = record.uuid
         self.assertEqual(len(VOLUMES), len(list(every.owned())))
-        self.taken |= holders.keys() & every.spares.keys()
         self.assertEqual(holders, {
             uuid: use.volume for uuid, use in every.uses.items()
             if use.volume is not None})
+        return holders
+
+    def judge(self):
+        every = self.operator.everything()
+        self.taken |= self.judge_uses(every).keys() & every.spares.keys()
+        for name, record in every.owned():
+            self.assertEqual(name, record.healer)
+            self.assertEqual(2, sum(
+                entry.member for entry in record.entries), record)
         for uuid, use in every.uses.items():
             # one that was let go is taken only if it was given back
             if use.volume is not None and uuid in every.spares:

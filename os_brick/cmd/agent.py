@@ -200,7 +200,7 @@ def _main(argv: list[str]) -> int:
                                             counted=lambda: (
                                                 guard.tally,
                                                 guard.standing)),
-                                        sinks=sinks)
+                                        sinks=sinks, lost=guard.take_lost)
         try:
             service.run(
                 service.AgentService(CONF, loop.run, guard, stopping,

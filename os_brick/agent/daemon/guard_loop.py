@@ -18,6 +18,7 @@ scanned and ``guard.roles`` asked what to do: see ``guard_look``.
 
 from __future__ import annotations
 
+import collections
 from collections.abc import Callable
 from collections.abc import Mapping
 
@@ -43,6 +44,8 @@ GAP = 0.05
 AGAIN = 1.0
 #: Seconds for which passes let the guard go first, once something is lost.
 FIRST = 2.0
+#: Lost connections that are kept for the passes: of more, the newest.
+MOST_LOST = 4096
 
 
 class GuardLoop:
@@ -74,6 +77,8 @@ class GuardLoop:
         self._mode = 'off'
         self._bell = clock.event()
         self._pressed_at: float | None = None
+        self._lost: collections.deque[tuple[str, str]] = collections.deque(
+            maxlen=MOST_LOST)
         self._worker = worker.Worker('guarding I/O', self._run)
         self.wake_passes = wake
 
@@ -104,6 +109,15 @@ class GuardLoop:
         since = self._pressed_at
         return self._bell.is_set() or (
             since is not None and self._clock.monotonic() - since < FIRST)
+
+    def take_lost(self) -> Mapping[str, str]:
+        """Return which connections were lost since the last call.
+
+        For the passes' thread: what was let go meanwhile is among them.
+
+        :return: controller -> the kernel's word for its state.
+        """
+        return dict(self._lost.popleft() for _each in range(len(self._lost)))
 
     def publish(self, known: ownership.KnownVolumes) -> None:
         """Take in what is claimed from now on; for the passes' thread."""
@@ -168,6 +182,10 @@ class GuardLoop:
         this = self._this()
         activity_now = self._reader.read(kept.guarded.arrays)
         moved = activity_now.states != kept.activity.states
+        self._lost.extend(
+            (name, state) for name, state in activity_now.states.items()
+            if devices.is_lost(state)
+            and kept.activity.states.get(name) == 'live')
         kept.unseen |= moved or this.now >= kept.due
         kept.activity = activity_now
         if moved:

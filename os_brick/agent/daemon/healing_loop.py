@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Iterable
+from collections.abc import Mapping
 import contextlib
 import dataclasses
 import logging
@@ -65,6 +66,7 @@ class HealingLoop:
     :param progress: called whenever a step is taken, for the watchdog.
     :param publish: told what is known, whenever that is known anew.
     :param sinks: where events go beside log and provisioner.
+    :param lost: returns the connections that were lost since its last call.
     :param show: shows what a pass has found out; None: nobody looks.
     """
 
@@ -77,7 +79,8 @@ class HealingLoop:
                  clock: clocks.Clock = clocks.HOST,
                  show: showing.Showing | None = None,
                  progress: Callable[[], None] = lambda: None,
-                 sinks: outlets.Outlets | None = None) -> None:
+                 sinks: outlets.Outlets | None = None,
+                 lost: Callable[[], Mapping[str, str]] = dict) -> None:
         self._conf = conf
         self._driver = driver
         self._host = host
@@ -91,7 +94,7 @@ class HealingLoop:
         self._sinks = outlets.Outlets() if sinks is None else sinks
         self._observer = observer.Observer(
             scan, lambda event: self._sinks.put(host, event),
-            outlets.LOGGED in conf.event_sinks)
+            outlets.LOGGED in conf.event_sinks, lost)
         self._knowledge = knowledge.Knowledge(conf.provisioner_driver, store,
                                               log)
         self._serving = serving.Serving(executor, store, stopping, log,

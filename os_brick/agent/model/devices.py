@@ -28,6 +28,16 @@ SILENT = 'silent'
 STATES = frozenset((
     'new', 'live', 'resetting', 'connecting', 'deleting', 'deleting (no IO)',
     'dead', SILENT))
+#: Those of a connection that begins, lives, or is let go on purpose.
+_NOT_LOST = frozenset(('new', 'live', 'deleting', 'deleting (no IO)'))
+
+
+def is_lost(state: str) -> bool:
+    """Tell whether a connection in this state was lost.
+
+    One in a state that is not known was.
+    """
+    return state not in _NOT_LOST
 
 
 @dataclasses.dataclass(frozen=True)

@@ -133,6 +133,21 @@ def _by_name(objects: tuple[T, ...], field: str) -> Mapping[str, T]:
     return {getattr(one, field): one for one in reversed(objects)}
 
 
+def with_lost(snapshot: HostSnapshot,
+              lost: Mapping[str, str]) -> HostSnapshot:
+    """Return how the host looked when these connections were lost.
+
+    :param lost: controller -> the kernel's word for its state.
+    """
+    if not any(one.live and one.name in lost
+               for one in snapshot.controllers):
+        return snapshot
+    return dataclasses.replace(snapshot, controllers=tuple(
+        dataclasses.replace(one, state=lost[one.name])
+        if one.live and one.name in lost else one
+        for one in snapshot.controllers))
+
+
 def carry_over(old: HostSnapshot, new: HostSnapshot) -> HostSnapshot:
     """Name the legs whose device, and with it their UUID, has vanished.
 

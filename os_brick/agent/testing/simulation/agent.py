@@ -138,7 +138,8 @@ class Agent:
             self._kernel.unanswered, self._wake.set, clock)
         loop = healing_loop.HealingLoop(
             self._conf, self._vendor, self._identity, kernel.scan, executor,
-            walled, stopping.is_set, self._guard.publish, clock)
+            walled, stopping.is_set, self._guard.publish, clock,
+            lost=self._guard.take_lost)
         self.alive = True
         self._actors = [
             baton.start('guard', lambda: self._guard.run(stopping)),

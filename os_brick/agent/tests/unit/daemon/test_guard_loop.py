@@ -21,6 +21,7 @@ from unittest import mock
 import fixtures
 
 from os_brick.agent.daemon import guard_loop
+from os_brick.agent.daemon import observer
 from os_brick.agent.guard import cutoff
 from os_brick.agent.guard import roles
 from os_brick.agent.guard import stall
@@ -302,6 +303,50 @@ class TestLost(GuardianCase):
         self.lose('B')
         self.looks(3.0)
         self.assertEqual(1, len(self.woken))
+
+    def test_a_loss_is_told_though_it_was_cut_before_a_pass_looked(
+            self) -> None:
+        passes = observer.Observer(self.scan, lost=self.guardian.take_lost)
+        passes.look()
+        self.looks(1.0)
+        passes.take()
+        self.flow = model.IoCounters(0, 1)
+        self.lose('A')
+        self.looks(10.0)
+        self.assertEqual(1, len(self.did(act.Disconnect)))
+        passes.look()
+        self.assertEqual(['CONNECTION_LOST', 'CONNECTION_GONE'], [
+            event.kind for event in passes.take()
+            if ('controller', 'nvme10') in event.names])
+
+    def test_each_loss_is_told_once(self) -> None:
+        passes = observer.Observer(self.scan, lost=self.guardian.take_lost)
+        passes.look()
+        passes.take()
+        self.looks(1.0)
+        for there in (False, True, False, True):
+            self.host.live['nvme10'] = there
+            self.looks(0.3)
+        passes.look()
+        self.looks(0.3)
+        passes.look()
+        self.assertEqual(['CONNECTION_LOST', 'CONNECTION_RESTORED'], [
+            event.kind for event in passes.take()
+            if ('controller', 'nvme10') in event.names])
+        self.assertEqual({}, self.guardian.take_lost())
+
+    def test_what_is_let_go_on_purpose_is_not_lost(self) -> None:
+        self.looks(1.0)
+        for word in ('deleting', 'deleting (no IO)', 'new', 'live'):
+            self.words['nvme10'] = word
+            self.looks(0.3)
+        self.assertEqual({}, self.guardian.take_lost())
+        for word in ('fencing', 'resetting', 'connecting'):
+            self.words['nvme10'] = 'live'
+            self.looks(0.3)
+            self.words['nvme10'] = word
+            self.looks(0.3)
+            self.assertEqual({'nvme10': word}, self.guardian.take_lost())
 
     def test_what_fails_is_said_once_and_tried_again(self) -> None:
         self.looks(1.0)

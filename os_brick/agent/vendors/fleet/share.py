@@ -11,8 +11,8 @@
 #    under the License.
 """One host's part of the fleet: what it reads of etcd, and how it changes it.
 
-All that is read is held against what was seen before (``memory``), and all
-that is written rests on it.  A call that changes something reads, decides by
+What is read is held against what was seen before (``reading``), and what is
+written rests on it.  A call that changes something reads, decides by
 ``changes`` and writes on the condition that nothing has changed meanwhile;
 where it has, it begins anew.
 """
@@ -32,11 +32,10 @@ from os_brick.agent import log_once
 from os_brick.agent import model
 from os_brick.agent.vendors import base
 from os_brick.agent.vendors.fleet import changes
-from os_brick.agent.vendors.fleet import fields
 from os_brick.agent.vendors.fleet import memory
 from os_brick.agent.vendors.fleet import namespaces
 from os_brick.agent.vendors.fleet import places
-from os_brick.agent.vendors.fleet import restored
+from os_brick.agent.vendors.fleet import reading
 from os_brick.agent.vendors.fleet import schema
 from os_brick.agent.vendors.fleet import store
 from os_brick.agent.vendors.inventory import inventory_file
@@ -61,116 +60,18 @@ class Share:
         self._memory = kept
         self._host = host
         self._log_once = log_once.LogOnce()
-        self._unkept = ''
-        self._gone: set[str] = set()
-        self._namespaces = namespaces.Namespaces(etcd, keys, self._believed)
-        self.places = places.Places(etcd, keys, self._believed, host)
-
-    # reading
+        self._reader = reading.Reader(etcd, keys, kept, host)
+        self._namespaces = namespaces.Namespaces(etcd, keys,
+                                                 self._reader.believed)
+        self.places = places.Places(etcd, keys, self._reader.believed, host)
 
     def volumes(self, arrays: Collection[model.Array]
                 ) -> tuple[model.Volume, ...]:
-        """Return this host's volumes.
-
-        One that is no longer listed for this host, but whose array is here,
-        was handed over or fenced: it is only observed.
+        """Return this host's volumes; see ``reading``.
 
         :raises base.ProvisionerError: nothing can be said.
         """
-        self._gone.clear()
-        keys = self._keys
-        view = self._store.read([keys.schema], [keys.host(self._host)])
-        fleet = self._believed(view)
-        seen = self._memory.seen
-        if seen.fleet and fleet.generation > seen.fleet.generation:
-            self._memory.keep(restored.reassert(
-                self._store, keys, self._host, self._namespaces, seen, view,
-                lambda record: _here(changes.describe(
-                    record, self._host, ''), arrays)))
-            seen = self._memory.seen
-            view = self._store.read([keys.schema], [keys.host(self._host)])
-            fleet = self._believed(view)
-        fenced = view.get(keys.fenced(self._host)).text
-        records = {}
-        found = []
-        for uuid, value in view.below(keys.volumes(self._host)).items():
-            subject = 'etcd, volume %s' % uuid
-            try:
-                record = self._record(uuid, value)
-                volume = changes.describe(record, self._host, fenced)
-            except (base.BadAnswer, ValueError, TypeError) as error:
-                self._log_once.trouble(subject, 'left out: %s' % error)
-                if uuid in seen.volumes:
-                    records[uuid] = seen.volumes[uuid]
-                continue
-            self._log_once.fine(subject)
-            records[uuid] = record
-            if volume is not None:
-                found.append(volume)
-                if record.yielding and volume.observe:
-                    self._gone.add(uuid)
-        listed = set(view.below(keys.volumes(self._host)))
-        unlisted = set()
-        for uuid, record in seen.volumes.items():
-            if uuid in listed:
-                continue
-            volume = changes.describe(
-                record, self._host,
-                fenced or 'etcd no longer lists the volume for it')
-            if volume is not None and _here(volume, arrays):
-                records[uuid] = record
-                unlisted.add(uuid)
-                found.append(volume)
-        self._keep(memory.Seen(fleet, view.point, records, self._host,
-                               frozenset(unlisted)))
-        return tuple(found)
-
-    def _believed(self, view: store.View) -> schema.Fleet:
-        """Return the fleet.
-
-        :raises base.BadAnswer: etcd is older than what was seen of it.
-        """
-        fleet = store.fleet(view, self._keys)
-        seen = self._memory.seen
-        why = memory.judge(seen, fleet, view.point)
-        if why:
-            raise base.BadAnswer(
-                'etcd seems to be restored from a backup: %s; it is not '
-                'believed until "nvme-agent-fleet accept" says that it is '
-                'the one' % why)
-        return fleet
-
-    def _record(self, uuid: str, value: store.Value) -> schema.Record:
-        """:raises base.BadAnswer: the document cannot be believed."""
-        try:
-            record = schema.load_record(value.text)
-        except fields.Nonsense as error:
-            raise base.BadAnswer(str(error)) from None
-        if record.uuid != uuid:
-            raise base.BadAnswer('it is the document of volume %s'
-                                 % record.uuid)
-        seen = self._memory.seen.volumes.get(uuid)
-        if seen is not None and (
-                record.serial < seen.serial
-                or record.serial == seen.serial and record != seen):
-            raise base.BadAnswer(
-                'its serial %d is not beyond %d, which was seen: etcd seems '
-                'to be restored from a backup; see "nvme-agent-fleet accept"'
-                % (record.serial, seen.serial))
-        return record
-
-    def _keep(self, seen: memory.Seen) -> None:
-        """Remember; where that fails no namespace changes hands from now."""
-        try:
-            self._memory.keep(seen)
-        except base.Unavailable as error:
-            self._unkept = str(error)
-            self._log_once.trouble('etcd', '%s; no spare is taken' % error)
-            return
-        self._unkept = ''
-        self._log_once.fine('etcd')
-
-    # writing
+        return self._reader.volumes(arrays)
 
     def change(self, uuid: str,
                decide: Callable[[schema.Record], schema.Record | None]
@@ -193,7 +94,7 @@ class Share:
         To be called when what ``volumes`` returned is in force here, over a
         restart too.  What cannot be said now is said in the next pass.
         """
-        for uuid in sorted(self._gone):
+        for uuid in sorted(self._reader.let_go):
             subject = 'etcd, hand-over of volume %s' % uuid
             try:
                 self._yield(uuid)
@@ -203,18 +104,18 @@ class Share:
                     'heals it, and the next one waits for that: %s' % error)
                 continue
             self._log_once.fine(subject)
-            self._gone.discard(uuid)
+            self._reader.let_go.discard(uuid)
 
     def _yield(self, uuid: str) -> None:
-        if self._unkept:
+        if self._reader.unkept:
             # a restart would find that this host heals it
-            raise base.Unavailable(self._unkept)
+            raise base.Unavailable(self._reader.unkept)
         for _turn in range(TURNS):
             view = self._look(uuid)
             value = view.get(self._keys.volume(self._host, uuid))
             if not value.revision:
                 return
-            record = self._record(uuid, value)
+            record = self._reader.record(uuid, value)
             if not record.yielding or record.healer == self._host:
                 return
             if self._write(view, dataclasses.replace(
@@ -314,7 +215,7 @@ class Share:
         view = self._store.read(
             [keys.schema, keys.fenced(self._host),
              keys.volume(self._host, uuid)], prefixes)
-        self._believed(view)
+        self._reader.believed(view)
         return view
 
     def _ours(self, uuid: str, view: store.View) -> schema.Record:
@@ -329,7 +230,7 @@ class Share:
         if not value.revision:
             raise base.Rejected('etcd lists no volume %s for the host %s' % (
                 uuid, self._host))
-        record = self._record(uuid, value)
+        record = self._reader.record(uuid, value)
         if record.healer != self._host:
             raise base.Rejected('the host %s heals volume %s' % (
                 record.healer, record.listing.alias))
@@ -343,8 +244,8 @@ class Share:
 
         :raises base.ProvisionerError: it must not be begun.
         """
-        if self._unkept:
-            raise base.Unavailable(self._unkept)
+        if self._reader.unkept:
+            raise base.Unavailable(self._reader.unkept)
         intent = str(uuid_lib.uuid4())
         self._store.write(store.Write(
             {self._keys.intent(self._host): intent}))
@@ -368,7 +269,7 @@ class Share:
         if point is None:
             return False
         seen = self._memory.seen
-        self._keep(dataclasses.replace(
+        self._reader.keep(dataclasses.replace(
             seen, fleet=seen.fleet or store.fleet(view, keys), point=point,
             volumes={**seen.volumes, record.uuid: record}))
         return True
@@ -378,10 +279,3 @@ def _best(record: schema.Record, replica: str, cordoned: Collection[str],
           host: model.Host, spares: list[inventory_file.Spare],
           uses: dict[str, schema.Use]) -> pool.Choice:
     return changes.choose(record, replica, spares, uses, cordoned, host)
-
-
-def _here(volume: model.Volume | None,
-          arrays: Collection[model.Array]) -> bool:
-    """Whether a volume's array is on this host."""
-    return volume is not None and any(model.belongs(array, volume)
-                                      for array in arrays)

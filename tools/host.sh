@@ -20,6 +20,7 @@
 #                                the last installation left (begin with
 #                                "install" to make a new one)
 #
+# HOST_OLD      the commit that "upgrade" begins with (f1654e9)
 # HOST_RESULTS  where console and journal are kept (<tree>/.lab/host/results)
 # LAB_KVM, LAB_KERNEL   as for lab.sh
 

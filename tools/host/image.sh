@@ -29,6 +29,9 @@ MASKED='getty@tty1.service serial-getty@ttyS0.service apt-daily.timer
 apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer
 e2scrub_reap.service fstrim.timer'
 
+# An older release, with version 2 of the ledger's tables.
+OLD=${HOST_OLD:-f1654e9}
+
 hash_of() { cat "$@" | sha256sum | cut -c1-16; }
 
 # Nothing of a half-made thing is taken for the whole.
@@ -182,11 +185,27 @@ make_tools() {
         git -C "$work/checkout" -c user.name=Lab -c core.hooksPath=/dev/null \
             -c user.email=lab@example.com -c commit.gpgSign=false \
             commit --quiet --message='The tree' || return
+    make_old "$work/old" || return
     cp -r "$cache/wheels-$wheels" "$work/wheels" &&
         "$cache/pip/bin/python" -m pip --disable-pip-version-check -q wheel \
             --no-deps --no-index --find-links "$work/wheels" \
             -w "$work/wheels" "$work/checkout" || return
     truncate -s 512M "$1" && mkfs.ext4 -q -d "$work" "$1"
+}
+
+# The last release whose ledger is of the version before, where it is known.
+make_old() {
+    local source=$cache/old
+    rm -rf "$source"
+    mkdir -p "$source" "$1"
+    git -C "$tree" rev-parse --quiet --verify "$OLD^{commit}" >/dev/null || {
+        echo "there is no $OLD here: the story of the upgrade will fail"
+        return 0
+    }
+    git -C "$tree" archive "$OLD" | tar -x -C "$source" &&
+        PBR_VERSION=0.1.0 "$cache/pip/bin/python" -m pip -q wheel \
+            --disable-pip-version-check --no-deps --no-index \
+            --find-links "$cache/wheels-$wheels" -w "$1" "$source"
 }
 
 make_disks() {

@@ -26,7 +26,7 @@ ALIAS = 'vol-host'
 VOLUME = '6b1f3b5e-64c2-4b2f-9c55-0d3a5f6b7a10'
 PREFIX = 'nqn.2024-01.org.example.lab:'
 SIZE = 64 * 1024 * 1024
-TARGETS = ('target-a', 'target-b', 'target-c', 'target-d')
+TARGETS = ('target-a', 'target-b', 'target-c', 'target-d', 'target-e')
 #: Of every run of a tool in the machine.
 TOOLS = '/mnt/checkout/tools/host'
 UNIT = 'nvme-agent'
@@ -99,7 +99,7 @@ class Node:
         return '127.0.0.%d' % (10 + number(target)), 4420, 'tcp'
 
     def inventory(self, grace: float, name: str = 'volumes.yaml') -> None:
-        """Write the local driver's file: two replicas, two spares."""
+        """Write the local driver's file: two replicas, and spares."""
         def backing(target: str) -> dict:
             address, port, transport = self._portal(target)
             return {'uuid': uuid(target), 'nqn': PREFIX + target,
@@ -140,6 +140,13 @@ class Node:
         if not self.attached:
             self.attach()
         self.wait_whole(*self.legs)
+
+    def unused(self) -> str:
+        """Return a target that has not been a leg yet."""
+        used = max(TARGETS.index(leg) for leg in self.legs)
+        self.expect(used + 1 < len(TARGETS), 'no target is left: begin with '
+                    'an earlier story on the installed disk')
+        return TARGETS[used + 1]
 
     # the guest
 

@@ -30,7 +30,7 @@ def heals_a_volume(node: node_lib.Node) -> None:
     node.wait_for('done: SetReconnectDelay')
     node.start_guest()
     dead, survivor = node.legs
-    spare = _spare(node)
+    spare = node.unused()
     node.storage('kill', dead)
     seconds = node.wait_whole(survivor, spare)
     node.wait_for('asking the provisioner to confirm replica %s'
@@ -42,12 +42,6 @@ def heals_a_volume(node: node_lib.Node) -> None:
     installing.hardened(node)
     installing.kept_in_memory(node)
     installing.priorities(node)
-
-
-def _spare(node: node_lib.Node) -> str:
-    """Return the target that has not been a leg yet."""
-    used = max(node_lib.TARGETS.index(leg) for leg in node.legs)
-    return node_lib.TARGETS[used + 1]
 
 
 def killed_and_hung(node: node_lib.Node) -> None:
@@ -130,7 +124,7 @@ def stopped_in_an_exchange(node: node_lib.Node) -> None:
     node.run('echo 500 >/proc/sys/dev/raid/speed_limit_max; '
              'echo 100 >/proc/sys/dev/raid/speed_limit_min')
     dead, survivor = node.legs
-    spare = _spare(node)
+    spare = node.unused()
     node.storage('kill', dead)
     node.machine.wait_until(lambda: 'recovery' in node.run(
         'cat /proc/mdstat'), 'the spare is copied to')

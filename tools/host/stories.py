@@ -27,6 +27,7 @@ import node as node_lib
 import playing
 import rebooting
 import running
+import upgrading
 
 #: In this order: each leaves the node as it found it, but for the legs.
 STORIES: dict[str, Callable[[node_lib.Node], None]] = {
@@ -36,6 +37,7 @@ STORIES: dict[str, Callable[[node_lib.Node], None]] = {
     'restart': running.killed_and_hung,
     'configuration': running.reload_and_wrong_configuration,
     'stop': running.stopped_in_an_exchange,
+    'upgrade': upgrading.upgrades,
     'reboot': rebooting.reboots,
     'remove': installing.remove_by_the_page,
     'ansible': playing.applied_twice}

@@ -31,9 +31,10 @@ def upgrades(node: node_lib.Node) -> None:
     node.volume(GRACE)
     # the older release begins with nothing that a later one has written
     _install(node, OLD, 'mv %s /root' % LEDGER)
+    begun = node.mark()
     node.start()
     before = _tables(node)
-    node.wait_for('done: SetReconnectDelay')
+    node.wait_for('is new: 2 of 2 legs in sync', begun)
     node.start_guest()
     node.run('echo 500 >/proc/sys/dev/raid/speed_limit_max; '
              'echo 100 >/proc/sys/dev/raid/speed_limit_min')

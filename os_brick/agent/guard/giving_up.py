@@ -75,7 +75,9 @@ class GivingUp:
         actions: list[act.Action] = []
         if array.name not in self._symptoms.standing:
             return actions
-        for path in paths:
+        # what goes on to another path of these comes too late for it
+        for path in sorted(paths, key=lambda path: path.portal
+                           in self._symptoms.doubted):
             if not self._doubted(array, leg, path):
                 continue
             if path.name in self.resets:

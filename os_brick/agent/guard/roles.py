@@ -38,6 +38,7 @@ import dataclasses
 
 from os_brick.agent.guard import cutoff
 from os_brick.agent.guard import giving_up
+from os_brick.agent.guard import siblings
 from os_brick.agent.guard import sight
 from os_brick.agent import model
 from os_brick.agent.model import actions as act
@@ -80,9 +81,23 @@ def decide(snapshot: snapshots.HostSnapshot, owned: ownership.Owned,
     :param now: seconds of a clock that never steps.
     :param leaving: those replicas that are soon to leave their arrays.
     """
-    snapshot = giving_up.without_silent(snapshot, symptoms.silent)
     arrays = [array for array in snapshot.arrays
               if array.name in owned.arrays]
+    others = siblings.look(arrays, snapshot, symptoms, memory, now)
+    symptoms = dataclasses.replace(
+        symptoms, silent=symptoms.silent | others.silent)
+    snapshot = giving_up.without_silent(snapshot, symptoms.silent)
+    memory = dataclasses.replace(memory, asked=others.asked)
+    decision = _decide(arrays, snapshot, owned, memory, now, policy,
+                       symptoms, leaving)
+    return dataclasses.replace(decision, ask=decision.ask | others.ask)
+
+
+def _decide(arrays: list[model.Array], snapshot: snapshots.HostSnapshot,
+            owned: ownership.Owned, memory: GuardMemory, now: float,
+            policy: GuardPolicy, symptoms: Symptoms,
+            leaving: frozenset[str]) -> GuardDecision:
+    """Decide about a host whose silent connections are called so."""
     if policy.all_wait:
         return _all_wait(arrays, snapshot, owned, memory, now, symptoms)
     chosen: dict[str, str] = {}

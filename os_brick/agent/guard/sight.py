@@ -78,6 +78,8 @@ class GuardMemory:
     :ivar away: controller -> since when it is lost at the earliest, None: it
         is not.
     :ivar listening: portal of a lost connection -> since when it listens.
+    :ivar asked: portal of a live one -> when it was asked, and whether
+        anybody listened; see ``siblings``.
     """
 
     anchors: Mapping[str, str] = dataclasses.field(default_factory=dict)
@@ -91,4 +93,6 @@ class GuardMemory:
     away: Mapping[str, float | None] = dataclasses.field(
         default_factory=dict)
     listening: Mapping[model.Portal, float] = dataclasses.field(
+        default_factory=dict)
+    asked: Mapping[model.Portal, tuple[float, bool]] = dataclasses.field(
         default_factory=dict)

@@ -14,6 +14,7 @@
 from __future__ import annotations
 
 import pathlib
+import re
 import subprocess
 
 from os_brick.agent.tests.functional import guard_story
@@ -114,6 +115,29 @@ class SilentTest(guard_story.GuardTestCase):
         self.assertNotRegex(agent.log(), 'done: (FailLeg|Disconnect)')
         anchor.restore_power()
         host.wait_for_state(anchor.nqn, 'live', story.LONG)
+        self.assert_nothing_lost(writer, volume)
+
+    def test_both_of_two_paths_fall_silent(self) -> None:
+        """The idle one is given up together with the one that carries I/O.
+
+        By itself it would be found silent a second later, with a keep-alive
+        command of the kernel's under way to it.
+        """
+        volume, agent, anchor, other = self.guarded('vol-both', portals=2)
+        writer = self.session.write(volume)
+        writer.wait_for_writes(50)
+        used = self._used(anchor)
+        anchor.lose_power()
+        agent.wait_for_log('done: FailLeg|is faulty', story.LONG)
+        given_up = re.findall(GIVEN_UP + r' .*portal=tcp://([^: ]+).*, and '
+                              'another (leg|path)', agent.log())
+        self.assertEqual({'leg'}, {who for _address, who in given_up})
+        self.assertEqual(
+            [address != used for address, _who in given_up],
+            [True, False])
+        self.goes_on(writer)
+        anchor.restore_power()
+        self.wait_whole(volume, anchor, other)
         self.assert_nothing_lost(writer, volume)
 
     def _connect_as_nobody(self, target: targets.Target) -> None:

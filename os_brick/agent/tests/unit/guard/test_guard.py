@@ -87,13 +87,17 @@ def sights(draw: st.DrawFn) -> roles.Symptoms:
     return roles.Symptoms(
         draw(arrays) | standing, standing, stalled, draw(portals) | silent,
         silent, draw(st.frozensets(st.builds('nvme{}n1'.format,
-                                             st.integers(100, 108)))))
+                                             st.integers(100, 108)))),
+        listening=dict.fromkeys(draw(portals), False))
 
 
-def nobody(snapshot: snapshots.HostSnapshot) -> dict[model.Portal, bool]:
-    """Nobody listens anywhere."""
-    return {path.portal: False for path in snapshot.controllers
-            if path.portal is not None}
+def listening(snapshot: snapshots.HostSnapshot) -> dict[model.Portal, bool]:
+    """Nobody listens where something is lost."""
+    found: dict[model.Portal, bool] = {}
+    for path in snapshot.controllers:
+        if path.portal is not None:
+            found[path.portal] = path.live and found.get(path.portal, True)
+    return found
 
 
 def decide(snapshot: snapshots.HostSnapshot,
@@ -104,7 +108,8 @@ def decide(snapshot: snapshots.HostSnapshot,
     owned = ownership.Owned(ours, frozenset(
         namespace.uuid for namespace in snapshot.namespaces
         if namespace.uuid and set(namespace.holders) & ours))
-    sight = dataclasses.replace(sight, listening=nobody(snapshot))
+    sight = dataclasses.replace(sight, listening={**listening(snapshot),
+                                                  **sight.listening})
     first = roles.decide(snapshot, owned, memory, 100.0, roles.GuardPolicy(),
                          sight)
     return roles.decide(snapshot, owned, dataclasses.replace(
@@ -256,8 +261,10 @@ class PropertyTest(unittest.TestCase):
         controller = snapshot.controller(action.controller)
         assert controller is not None and controller.portal is not None
         if controller.portal.transport == 'tcp':
-            self.assertIn(controller.portal, sight.silent)
             self.assertIn(name, sight.standing)
+            self.assertTrue(controller.portal in sight.silent
+                            or self._deaf_beside_a_silent_one(
+                                controller, snapshot, sight))
         else:
             # a question, and nothing is closed
             self.assertIsNone(action.portal)
@@ -285,6 +292,15 @@ class PropertyTest(unittest.TestCase):
             assert array is not None
             if any(map(snapshot.good, had.legs)):
                 self.assertTrue(any(map(after.good, array.legs)), 'S1')
+
+    def _deaf_beside_a_silent_one(self, controller: model.Controller,
+                                  snapshot: snapshots.HostSnapshot,
+                                  sight: roles.Symptoms) -> bool:
+        assert controller.portal is not None
+        return sight.listening.get(controller.portal) is False and any(
+            path.portal in sight.silent
+            for namespace in snapshot.through(controller.name)
+            for path in snapshot.paths(namespace))
 
     @hypothesis.settings(max_examples=200, deadline=None)
     @hypothesis.given(hosts())
@@ -659,7 +675,7 @@ class GuardTest(base.BaseTestCase):
                     owned.arrays, answered=frozenset(
                         one.device for one in snapshot.namespaces
                         if snapshot.reachable(one)),
-                    listening=nobody(snapshot)))
+                    listening=listening(snapshot)))
 
         memory = look({'nvme7', 'nvme9'}, 100.0).memory
         memory = look(set(), 101.0).memory
@@ -696,7 +712,7 @@ class GuardTest(base.BaseTestCase):
                 roles.GuardPolicy(all_wait=True), roles.Symptoms(
                     owned.arrays, answered=frozenset(
                         one.device for one in snapshot.namespaces),
-                    listening=nobody(snapshot)))
+                    listening=listening(snapshot)))
             memory = decision.memory
         self.assertEqual(
             [act.SetFastIoFail, act.FailLeg, act.Disconnect],

@@ -18,7 +18,7 @@
 # was acknowledged is read back in the end.
 #
 #   tools/chaos.sh [--seed N] [--faults N] [--kinds KIND[,KIND]...]
-#                  [--set OPTION=VALUE]... [--list]
+#                  [--set OPTION=VALUE]... [--iopolicy POLICY] [--list]
 #
 # Leaves chaos-SEED.jsonl and the agent's log in .lab/chaos, and what is known
 # of a failure in .lab/chaos/evidence.  Exits 0 only if no write failed, no

@@ -50,6 +50,10 @@ def parse(words: Sequence[str] | None = None) -> argparse.Namespace:
                         metavar='KIND[,KIND]...', help='all')
     parser.add_argument('--set', action='append', default=[], type=_pair,
                         metavar='OPTION=VALUE', help='of the agent')
+    parser.add_argument('--iopolicy', default='numa',
+                        choices=('numa', 'round-robin'),
+                        help='of targets with several paths; numa, as '
+                        'kernels have it')
     parser.add_argument('--list', action='store_true',
                         help='show the series, and try nothing')
     parser.add_argument('--out', type=pathlib.Path, help=argparse.SUPPRESS)

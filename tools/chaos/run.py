@@ -40,6 +40,8 @@ KERNEL = re.compile(
 #: That no copy can be reached is so in an outage of all, and is to be said.
 AGENT = re.compile(r'^.* (?:CRITICAL (?!.* NO_GOOD_LEG, )|Traceback ).*$'
                    r'|^Traceback .*$', re.M)
+#: What targets with several paths get, from the attach on.
+IOPOLICY = pathlib.Path('/sys/module/nvme_core/parameters/iopolicy')
 #: Lines of the agent's log that are shown when it went wrong.
 TAIL = 60
 
@@ -165,6 +167,7 @@ def main() -> int:
     outcome = report.Outcome(0, None, None, ('it did not begin',))
     try:
         say('attaching volumes')
+        IOPOLICY.write_text(options.iopolicy)
         rig = rig_lib.Rig(session, dict(options.set))
         say('they are guarded and written to; seed %d' % options.seed)
         run = Run(rig, options.series, out)

@@ -70,6 +70,21 @@ def multipath(value: str | None) -> Iterator[findings.Finding]:
         yield findings.fine(ABOUT, 'native NVMe multipath is on')
 
 
+def iopolicy(policies: Mapping[str, tuple[str, int]]
+             ) -> Iterator[findings.Finding]:
+    """:param policies: target -> I/O policy, number of connections."""
+    idle = sorted(target for target, (policy, paths) in policies.items()
+                  if paths > 1 and policy == 'numa')
+    if idle:
+        yield findings.warning(
+            ABOUT, 'of the paths to %s%s one carries all I/O (iopolicy '
+            'numa): when such a target falls silent, writers may wait five '
+            'seconds longer' % (idle[0], ' and %d other targets' % (
+                len(idle) - 1) if len(idle) > 1 else ''),
+            'have the kernel use all of them (nvme_core.iopolicy='
+            'round-robin); see "Several paths" in the guard\'s page')
+
+
 def modules(there: Set[str], listed: bool) -> Iterator[findings.Finding]:
     """:param there: those that are loaded, or can be.
 

@@ -94,12 +94,22 @@ class ConfigurationTest(base.BaseTestCase):
 
 class HostTest(base.BaseTestCase):
 
+    def test_paths_that_share_the_io_are_no_finding(self) -> None:
+        self.assertEqual([], list(host.iopolicy({
+            'nqn.a': ('numa', 1), 'nqn.b': ('round-robin', 2),
+            'nqn.c': ('queue-depth', 2)})))
+
     def test_what_is_missing_is_named(self) -> None:
         for found, code, words in (
                 (host.programs({'nvme': '/n', 'mdadm': None}), 2, 'mdadm'),
                 (host.multipath(None), 1, 'nvme_core'),
                 (host.multipath('N\n'), 1, 'off'),
                 (host.multipath('Y\n'), 0, 'on'),
+                (host.iopolicy({'nqn.b': ('numa', 2), 'nqn.a': ('numa', 4),
+                                'nqn.c': ('round-robin', 2)}), 1,
+                 'of the paths to nqn.a and 1 other targets one carries all'),
+                (host.iopolicy({'nqn.b': ('numa', 2)}), 1,
+                 'of the paths to nqn.b one carries all'),
                 (host.modules({'raid1', 'nvme_tcp'}, True), 0,
                  'modules: raid1, nvme_tcp'),
                 (host.modules({'raid1', 'nvme_rdma'}, False), 0,

@@ -93,6 +93,10 @@ class Node:
         self.run('cd / && runuser -u nova -- /opt/nova/bin/python '
                  '%s/nova.py %s' % (TOOLS, shlex.quote(
                      json.dumps(properties))))
+        # as a guest that starts: before its first write nothing is put in
+        self.run('dd if=%s of=%s bs=4096 count=1 iflag=direct '
+                 'oflag=direct,dsync conv=notrunc status=none'
+                 % (('/dev/md/' + ALIAS,) * 2))
         self.attached = True
 
     def _portal(self, target: str) -> tuple[str, int, str]:

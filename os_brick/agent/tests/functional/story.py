@@ -48,12 +48,13 @@ class StoryTestCase(base.LabTestCase):
             inventory.text(volumes, self.spares), start)
 
     def hold_open(self, volume: connector.Volume) -> None:
-        """Have it open, as its virtual machine has.
+        """Have it open and written to, as its virtual machine has.
 
         udev's ``mdadm --incremental --fail`` makes an array that nobody has
         open read-auto when a leg's device vanishes (mdadm, Incremental.c),
         and the agent puts nothing in before its first write.
         """
+        writer_lib.touch(volume.path)
         self.addCleanup(os.close, os.open(volume.path, os.O_RDONLY))
 
     def uuid(self, target: targets.Target) -> str:

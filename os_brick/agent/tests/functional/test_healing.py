@@ -21,6 +21,7 @@ from os_brick.agent.tests.functional.lab import host
 from os_brick.agent.tests.functional.lab import inventory
 from os_brick.agent.tests.functional.lab import session as session_lib
 from os_brick.agent.tests.functional.lab import waiting
+from os_brick.agent.tests.functional.lab import writer as writer_lib
 from os_brick.agent.tests.functional import story
 
 
@@ -210,6 +211,7 @@ class DaemonTest(story.StoryTestCase):
     def test_detached_in_the_middle(self) -> None:
         """os-brick detaches while the agent heals; both stay sound."""
         volume = self.session.attach('vol-detach')
+        writer_lib.touch(volume.path)
         dead, _survivor = [target for target, _ns in volume.replicas]
         agent = self.watched(volume, grace=1)
         dead.kill()

@@ -180,6 +180,9 @@ MUTANTS: dict[str, tuple[str, str, str]] = {
         'safety/late_writes.py',
         'return now if before is None or came_up else before',
         'return now if before is None else before'),
+    'S15: a leg is put in where nobody has written': (
+        'safety/first_write.py', '    if puts_in and array.unwritten:\n',
+        '    if False:\n'),
     'S14: what hangs is waited for by the guard, too': (
         'host/brick_lock.py', '        if urgent:\n'
         '            return 0.0 if known else URGENT_PATIENCE\n', ''),

@@ -88,7 +88,11 @@ def foresee(volume: model.Volume, array: model.Array,
             else _ASKED_BEFORE))
     excused = ('replica %s is not replaced meanwhile: %s' % fault
                for fault in sorted(faults.replicas.items()))
-    return Foreseen(tuple(steps), (*_notes(decided, paused), *excused))
+    waits = ('nothing is put in before the first write, and no replacement '
+             'is requested: %s (S15)' % array.unwritten,
+             ) if array.unwritten and not array.whole else ()
+    return Foreseen(tuple(steps), (*_notes(decided, paused), *waits,
+                                   *excused))
 
 
 def _held(action: act.Action, volume: model.Volume,

@@ -9,7 +9,7 @@
 #    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 #    License for the specific language governing permissions and limitations
 #    under the License.
-"""What is decided and not done now: pauses and limits; pure.
+"""What is decided and not done now: pauses, limits, no write yet; pure.
 
 Nothing here allows what was not decided.  What is held back is decided anew
 in the next pass, and so a limit only delays.
@@ -26,6 +26,7 @@ from os_brick.agent import model
 from os_brick.agent.model import actions as act
 from os_brick.agent.model import pauses
 from os_brick.agent.model import snapshots
+from os_brick.agent.safety import first_write
 
 _COPYING = frozenset(['recover', 'resync', 'repair', 'reshape'])
 
@@ -98,11 +99,14 @@ def hold(decided: decision.HealingDecision, why: str
 
 def action(wanted: act.Action, array: model.Array,
            arrays: Iterable[model.Array], limits: Limits) -> str:
-    """Return which limit delays an action, '' where none does.
+    """Return which law or limit delays an action, '' where none does.
 
     :param array: the one that the action is for.
     :param arrays: those of all volumes, as they are now.
     """
+    unwritten = first_write.waits(wanted, array)
+    if unwritten is not None:
+        return unwritten
     if isinstance(wanted, act.ReplaceLeg) and not limits.may_exchange:
         return ('option exchange_hours: a planned exchange does not begin at '
                 'this hour')

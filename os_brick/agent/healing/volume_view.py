@@ -99,6 +99,8 @@ class VolumeView:
         """Why it is not to blame for being bad, '' where it may be."""
         if self.array.read_only:
             return 'the array takes nothing in: ' + self.array.read_only
+        if self.array.unwritten:
+            return 'nothing is put into the array: ' + self.array.unwritten
         return self.faults.of(replica.uuid)
 
     def reachable(self, replica: model.Replica) -> bool:

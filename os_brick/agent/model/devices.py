@@ -181,6 +181,18 @@ class Array:
         return ''
 
     @property
+    def unwritten(self) -> str:
+        """Why it may be another host that writes to it, '' where it is this.
+
+        Two hosts have it in a live migration, and of two one writes: md here
+        neither copies nor marks what the other one does.  Copies that md
+        makes, superblocks and bitmaps are no writes in this sense.
+        """
+        return '' if self.written else (
+            'nobody on this host has written to it since it was put together, '
+            'and another host may')
+
+    @property
     def in_sync(self) -> tuple[Leg, ...]:
         """The legs that hold all of the data, as md sees it."""
         return tuple(leg for leg in self.legs if leg.in_sync)

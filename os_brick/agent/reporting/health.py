@@ -215,7 +215,9 @@ def _of_volume(volume: Mapping[str, Any],
     if volume['array']['read_only']:
         yield found('ARRAY_READ_ONLY', volume['array']['read_only'], alias)
     excused = [replica for replica in replicas if replica['excused']
-               and not volume['array']['read_only']]
+               and not volume['array']['read_only']
+               # a daemon of an earlier release does not say so
+               and not volume['array'].get('unwritten')]
     if excused:
         yield found('HOST_AT_FAULT', excused[0]['excused'], alias, tuple(
             'replica %s: %s' % (replica['uuid'], replica['excused'])

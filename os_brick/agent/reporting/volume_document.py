@@ -112,7 +112,7 @@ def _array(array: model.Array, rate: float | None) -> dict[str, Any]:
         left = (array.sync_total - array.sync_done) / rate
     return {
         'name': array.name, 'state': array.array_state,
-        'read_only': array.read_only,
+        'read_only': array.read_only, 'unwritten': array.unwritten,
         'raid_disks': array.raid_disks, 'in_sync': len(array.in_sync),
         'speed_limit': (array.sync_speed_max or 0) * 1024 or None,
         'speed_limit_ours': copy_speed.ours(array),
@@ -186,7 +186,8 @@ def _why(view: volume_view.VolumeView, replica: model.Replica,
     if not view.snapshot.reachable(namespace):
         return 'its target does not answer'
     if leg is None:
-        return 'it is here, and is no member of the array'
+        return 'it is here, and is no member of the array' + (
+            view.array.unwritten and ' yet: ' + view.array.unwritten)
     return 'md has given it up (faulty)' if leg.faulty else (
         'another namespace has its name')
 
@@ -211,6 +212,9 @@ def _waits_for(view: volume_view.VolumeView, replica: model.Replica
         return 'its successor, replica %s' % record.successor, None
     if view.local(replica) is State.SYNCHRONIZING:
         return 'the end of the resync', None
+    if view.array.unwritten:
+        return ('the first write to the volume on this host: until then '
+                'nothing is put in, and the grace period stands still', None)
     held = view.held(replica)
     if held:
         return 'its return: it will be put back', held

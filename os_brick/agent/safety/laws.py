@@ -66,6 +66,9 @@ class Law(enum.Enum):
     S14 = ('Nothing waits without a bound: a pass, a batch of the guard, a '
            'call to what runs as root, a full or broken state directory.')
 
+    S15 = ('Nothing is put into an array to which nobody on this host has '
+           'written since it was put together: another host may write to it.')
+
     def refuses(self, why: str, *words: object) -> str:
         """Return why an action is refused, with the number of the law.
 

@@ -11,7 +11,7 @@
 #    under the License.
 """May this action be done to this host now: one rule for each kind of it.
 
-The rules hold what the ``laws`` forbid an action: S1 to S4 and S9 to S11.
+The rules hold what the ``laws`` forbid an action: S1 to S4, S9 to S11, S15.
 The deciding parts obey them by construction; ``refusal`` is asked again with
 a fresh snapshot immediately before every action, because the world moves
 between deciding and doing.
@@ -31,6 +31,7 @@ from os_brick.agent.model import superblock
 from os_brick.agent.safety import connections
 from os_brick.agent.safety import copies
 from os_brick.agent.safety import farewell
+from os_brick.agent.safety import first_write
 from os_brick.agent.safety import laws
 from os_brick.agent.safety import ownership
 from os_brick.agent.safety import reading
@@ -94,6 +95,9 @@ def _array_refusal(action: act.ArrayAction, volume: model.Volume,
     if array.name not in owned.arrays or not (
             model.belongs(array, volume) or array.alias == volume.alias):
         return Law.S4.refuses('the array is not this volume\'s')
+    why = first_write.waits(action, array)
+    if why is not None:
+        return why
     match action:
         case act.SetFailfast():
             return _failfast(action, array, snapshot)

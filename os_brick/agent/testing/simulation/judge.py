@@ -62,6 +62,13 @@ class Judge(world_judge.WorldJudge):
             raise self.broke('the limit of %s, set by hand, was replaced'
                              % raid.name)
 
+    def puts_in(self, raid: md.Raid, what: str) -> None:
+        """Whose application writes elsewhere lacks what that writes."""
+        self.heals(what)
+        if not raid.written:
+            raise self.broke('S15: %s, and nobody has written to %s here' % (
+                what, raid.name))
+
     def connect(self, nqn: str) -> None:
         target = self.kernel.targets[nqn]
         given = {uuid for volume in self.provisioner.volumes.values()
@@ -71,7 +78,7 @@ class Judge(world_judge.WorldJudge):
             raise self.broke('S4: %s was connected' % nqn)
 
     def add(self, raid: md.Raid, medium: md.Medium) -> None:
-        self.heals('%s is added' % medium.uuid)
+        self.puts_in(raid, '%s is added' % medium.uuid)
         if medium.uuid not in self._owner(raid).given:
             raise self.broke('S2: %s is not this volume\'s' % medium.uuid)
         self.erase(medium)
@@ -91,6 +98,8 @@ class Judge(world_judge.WorldJudge):
                                  'overwritten' % (medium.uuid, raid.name))
 
     def resize(self, raid: md.Raid, raid_disks: int) -> None:
+        if raid_disks > raid.raid_disks:
+            self.puts_in(raid, '%s grows' % raid.name)
         self.heals('%s is resized' % raid.name)
         if raid_disks < len(raid.copies()):
             raise self.broke('S1: %s would have %d legs' % (
@@ -142,7 +151,7 @@ class Judge(world_judge.WorldJudge):
             raise self.broke('S3: %s was removed' % member.device)
 
     def replace(self, raid: md.Raid, member: md.Member) -> None:
-        self.heals('%s is replaced' % member.device)
+        self.puts_in(raid, '%s is replaced' % member.device)
         if not [other for other in self.good(raid, lately=True)
                 if other is not member]:
             raise self.broke('S1: %s, the last one, is replaced'

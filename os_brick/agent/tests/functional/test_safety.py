@@ -14,6 +14,7 @@
 from __future__ import annotations
 
 import re
+import time
 
 from os_brick.agent.host import reads
 from os_brick.agent.tests.functional.lab import backing
@@ -21,6 +22,7 @@ from os_brick.agent.tests.functional.lab import host
 from os_brick.agent.tests.functional.lab import inventory
 from os_brick.agent.tests.functional.lab import process
 from os_brick.agent.tests.functional.lab import waiting
+from os_brick.agent.tests.functional.lab import writer as writer_lib
 from os_brick.agent.tests.functional import story
 
 
@@ -33,6 +35,7 @@ class SafetyTest(story.StoryTestCase):
         Without the guard: what is dropped here is healing's doing.
         """
         volume = self.session.attach('vol-mute', slow=True)
+        writer_lib.touch(volume.path)
         lost, mute = [target for target, _ns in volume.replicas]
         agent = self.watched(volume, grace=10, io_guard='off')
         agent.wait_for_log('starts on host', story.LONG)
@@ -73,6 +76,28 @@ class SafetyTest(story.StoryTestCase):
             lambda: reading.or_why_not([other], 2.0), 'the slow one answers',
             story.LONG)
         self.assertEqual(1, len(found[other]))
+
+    def test_s15_nothing_is_put_in_before_the_first_write(self) -> None:
+        """Another host may be the one that writes to it."""
+        volume = self.session.attach('vol-unwritten')
+        members = [target for target, _ns in volume.replicas]
+        agent = self.watched(volume, grace=2)
+        agent.wait_for_log('starts on host', story.LONG)
+        leg = self.array(volume).leg(self.uuid(members[0]))
+        assert leg is not None
+        process.run('mdadm', '--manage', volume.path, '--fail',
+                    '/dev/' + leg.device)
+        agent.wait_for_log('put off: S15: nobody on this host', story.LONG)
+        waiting.wait_until(
+            lambda: 'the first write to the volume on this host' in agent.ask(
+                'status', volume.alias).stdout, 'status says it', story.LONG)
+        # for longer than the grace period
+        time.sleep(10)
+        self.assertEqual({self.uuid(members[1])}, self.legs(volume))
+        writer_lib.touch(volume.path)
+        self.wait_whole(volume, *members)
+        self.assertNotIn('asking the provisioner', agent.log())
+        self.assert_legs_equal(volume)
 
     def test_s2_spare_too_small(self) -> None:
         """Refused by its true size, whatever the inventory claims."""

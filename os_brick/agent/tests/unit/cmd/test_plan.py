@@ -159,6 +159,24 @@ class PlanTest(small_world.WorldCase):
         self.assertIn('S3', found.steps[0].held_by)
         self.assertIn('gone', found.steps[1].held_by)
 
+    def test_S15_the_first_write_is_waited_for(self) -> None:
+        self.host.used = False
+        self.host.legs[1].pop('B')
+        self.turn(3)
+        self.assertEqual([], self.host.did)
+        (one,), _doubts = self.planned()
+        step = next(step for step in one.found.steps
+                    if step.what.startswith('AddLeg'))
+        self.assertIn('S15: nobody on this host has written', step.held_by)
+        text = plan.as_text([one], [])
+        self.assertIn('nothing is put in before the first write', text)
+        self.host.used = True
+        (one,), _doubts = self.planned()
+        self.assertNotIn('first write', plan.as_text([one], []))
+        self.turn()
+        self.assertEqual(['AddLeg'], [type(action).__name__
+                                      for action in self.host.did])
+
     def test_a_pause_holds_back(self) -> None:
         self.lose()
         self.book.pause(pauses.ALL, pauses.Pause(1e12, 'cable'))

@@ -28,6 +28,7 @@ from os_brick.agent.tests.unit.cmd import command_case
 TITLES = {
     'copied-whole': 'Which replica is copied whole',
     'copies-in-doubt': 'Copies in doubt',
+    'first-write': 'Nothing is put in before the first write',
     'io-guard': 'The I/O guard',
     'late-writes': 'A replica that is back within 12 seconds waits',
     'not-done': '``not done``: an action was refused or failed',

@@ -55,6 +55,7 @@ class History:
         self.requests: list[tuple[float, int]] = []
         self.faults = blame.NONE
         self.read_only = ''
+        self.written = True
         self.assigns: Callable[[History], object] = History.assign
         self.decided = decision.HealingDecision({})
 
@@ -67,7 +68,8 @@ class History:
             self.read_only or 'active', 'idle', SIZE // 2, tuple(
                 model.Leg('nvme%dn1' % number, slot, frozenset(['in_sync']),
                           uuid(number))
-                for slot, number in enumerate(sorted(self.legs))))
+                for slot, number in enumerate(sorted(self.legs))),
+            written=self.written)
         return snapshots.HostSnapshot(
             tuple(model.Controller('nvme%d' % number, 'nqn.%d' % number,
                                    portal(number), 'nqn.host', 'live')
@@ -224,6 +226,13 @@ class TestExcused(base.BaseTestCase):
             self.world.read_only = word
             self.stands_still()
         self.world.read_only = ''
+        self.goes_on()
+
+    def test_S15_an_array_that_nobody_here_has_written_to(self):
+        """What were assigned could not be put in; a spare is not used up."""
+        self.world.written = False
+        self.stands_still()
+        self.world.written = True
         self.goes_on()
 
     def test_what_was_due_before_is_not_requested_meanwhile(self):

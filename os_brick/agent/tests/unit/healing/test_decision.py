@@ -68,11 +68,28 @@ class StoryTest(base.BaseTestCase):
         self.replaced(guarded=False)
 
     def test_a_dead_leg_of_an_idle_array_is_replaced(self) -> None:
-        """md does not notice: nothing is written."""
+        """md does not notice: nothing is written any more."""
         world = scripted_world.world(self, guarded=False)
+        world.kernel.write(world.raid, 0)
         world.kernel.lose(world.targets[0])
         world.passes(60, writing=False)
         self.assert_whole(world, B, C)
+
+    def test_S15_nothing_is_put_in_before_the_first_write(self) -> None:
+        """The virtual machine may still be on another host, and write."""
+        for returns in (True, False):
+            world = scripted_world.world(self, guarded=False)
+            world.kernel.lose(world.targets[0])
+            done = world.passes(2, writing=False)
+            member = world.raid.members[0]
+            world.raid.fault(member)
+            if returns:
+                world.kernel.restore(world.targets[0])
+            done += world.passes(60, writing=False)
+            self.assertNotIn('AddLeg', kinds(done))
+            self.assertNotIn(('replace', A), world.vendor.log)
+            self.assertIn('AddLeg', kinds(world.passes(60)))
+            self.assert_whole(world, *((A, B) if returns else (B, C)))
 
     def test_the_steps_are_in_order(self) -> None:
         world = scripted_world.world(self)

@@ -53,6 +53,22 @@ class HoldingTest(base.BaseTestCase):
             decision.HealingDecision({}, whole.reports, alarm='alarm'),
             holding.hold(whole, 'paused'))
 
+    def test_S15_what_is_put_in_waits_for_the_first_write(self) -> None:
+        fresh = self.array(written=False)
+        for step, waits in (
+                (act.AddLeg('why', 'md1', 'nvme1n1', 'a', False), True),
+                (act.AddLeg('why', 'md1', 'nvme1n1', 'a', True), True),
+                (act.ReplaceLeg('why', 'md1', 'nvme1n1', 'nvme2n1'), True),
+                (act.Resize('why', 'md1', 3), True),
+                (act.Resize('why', 'md1', 1), False),
+                (act.FailLeg('why', 'md1', 'nvme1n1'), False),
+                (act.RemoveLeg('why', 'md1', 'nvme1n1'), False)):
+            why = holding.action(step, fresh, [fresh], holding.Limits())
+            self.assertEqual(waits, 'S15: nobody on this host' in why,
+                             str(step))
+            self.assertEqual('', holding.action(
+                step, self.array(), [self.array()], holding.Limits()))
+
     def test_an_exchange_waits_for_its_hours(self) -> None:
         closed = holding.Limits(may_exchange=False)
         exchange = act.ReplaceLeg('why', 'md1', 'nvme1n1', 'nvme2n1')

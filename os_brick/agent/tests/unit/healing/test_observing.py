@@ -127,6 +127,7 @@ class TestObserve(base.BaseTestCase):
     def test_the_clock_runs_between_two_looks(self) -> None:
         """And the view it was asked with stays what it was."""
         world = scripted_world.world(self)
+        world.kernel.write(world.raid, 0)
         records = observing.observe(view(world, {}))
         world.kernel.lose(world.targets[0])
         world.kernel.advance(5.0)

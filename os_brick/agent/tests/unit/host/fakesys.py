@@ -35,6 +35,10 @@ _CTL = 'sys/devices/virtual/nvme-fabrics/ctl'
 _CLASS = 'sys/class/block'
 
 
+#: The ``stat`` of an array that its user has written to.
+WRITTEN = {'../stat': '9 0 72 1 1 0 8 1 0 2 2'}
+
+
 class FakeHost:
     """Builds, changes and takes apart what a scan reads.
 

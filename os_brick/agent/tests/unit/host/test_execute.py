@@ -80,6 +80,7 @@ class ActionsCase(base.BaseTestCase):
             self.host.controller(name)
             self.host.namespace(name + 'n1', uuid, (name,))
         self.host.array('md127', ('nvme1n1', 'nvme2n1'), alias='volume')
+        self.host.set_array('md127', **fakesys.WRITTEN)
         self.locks = self.folder()
         self.conf = small_world.configuration(lock_timeout=1.0)
         self.conf.set_override('lock_path', self.locks, 'os_brick')

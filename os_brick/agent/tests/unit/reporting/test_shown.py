@@ -165,6 +165,23 @@ class TestStateFile(ShownCase):
         self.assertIn('ARRAY_DEGRADED, volume volume1: over',
                       self.log.output)
 
+    def test_S15_a_replica_that_waits_for_the_first_write(self) -> None:
+        self.host.used = False
+        self.host.legs[1].pop('B')
+        self.turn(8)
+        self.assertEqual({'ARRAY_DEGRADED'}, self.codes())
+        replica = self.shown()['volumes'][0]['replicas'][1]
+        self.assertEqual(('first write', None), (
+            replica['waits_for'][4:15], replica['until_at']))
+        words = 'nobody on this host has written to it'
+        self.assertIn(words, replica['why'])
+        self.assertIn('put off: S15: ' + words, self.look()[1])
+        self.assertEqual(1, self.log.output.count('put off: S15: ' + words))
+        self.assertEqual([], self.said('replace'))
+        self.host.used = True
+        self.turn(3)
+        self.assertEqual(set(), self.codes())
+
     def test_each_finding_is_said_once(self) -> None:
         self.turn()
         self.lose()

@@ -65,6 +65,7 @@ class RulesCase(base.BaseTestCase):
         self.controllers = [controller(number) for number in range(4)]
         self.raid_disks = 2
         self.array_state = 'active'
+        self.written = True
         self.speed: int | None = 0
         self.contents: dict[str, superblock.Content] = {}
         self.known = frozenset[str]()
@@ -75,7 +76,7 @@ class RulesCase(base.BaseTestCase):
         array = model.Array(
             'md1', 'v', None, self.raid_disks, 0, self.array_state, 'idle',
             32 * MIB, tuple(self.legs), data_offset=MIB,
-            sync_speed_max=self.speed)
+            written=self.written, sync_speed_max=self.speed)
         snapshot = snapshots.HostSnapshot(
             tuple(self.controllers), tuple(self.namespaces), (array,))
         contents = {**superblocks.contents(snapshot, array), **self.contents}
@@ -188,6 +189,34 @@ class RulesTest(RulesCase):
         """That would be blamed on the replica, and use up the spares."""
         self.array_state = 'readonly'
         self.assertEqual('the array is read-only', self.refusal(self.add))
+
+    def test_S15_nothing_is_put_in_before_the_first_write(self) -> None:
+        """By whatever way; what leaves need not wait for it."""
+        returning = dataclasses.replace(self.add, returning=True)
+        erased = dataclasses.replace(self.add, erase=True)
+        exchange = act.ReplaceLeg('', 'md1', 'nvme0n1', 'nvme2n1')
+        shrink = act.Resize('', 'md1', 2)
+        for self.written in (False, True):
+            self.legs = [leg(0), leg(1)]
+            self.namespaces[2] = namespace(2, '')
+            puts_in = self.assert_allowed if self.written else (
+                lambda action: self.assert_refused('S15: nobody on this host '
+                                                   'has written', action))
+            puts_in(self.add)
+            puts_in(returning)
+            puts_in(erased)
+            puts_in(act.Resize('', 'md1', 3))
+            self.raid_disks = 3
+            self.assert_allowed(shrink)
+            self.raid_disks = 2
+            self.legs.append(leg(2, SPARE, None))
+            self.namespaces[2] = namespace(2)
+            puts_in(exchange)
+            self.legs[2] = leg(2, FAULTY, None)
+            self.assert_allowed(act.RemoveLeg('', 'md1', 'nvme2n1'))
+            self.controllers[0] = controller(0, 'connecting')
+            self.assert_allowed(self.drop)
+            self.controllers[0] = controller(0)
 
     def test_S2_stranger_is_not_added(self) -> None:
         self.namespaces.append(namespace(3, ''))

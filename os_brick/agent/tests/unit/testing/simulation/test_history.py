@@ -27,6 +27,7 @@ from oslotest import base
 
 from os_brick.agent.healing import volume_view
 from os_brick.agent.host import effects
+from os_brick.agent import model
 from os_brick.agent.safety import copies
 from os_brick.agent.safety import late_writes
 from os_brick.agent.testing.simulation import faults
@@ -126,6 +127,18 @@ class HistoryTest(base.BaseTestCase):
         with mock.patch.object(volume_view.VolumeView, 'marked',
                                lambda *words: True):
             self.assertIn('differ in block', str(broken()))
+
+    def test_s15_what_a_destination_puts_in_before_it_writes_is_seen(
+            self) -> None:
+        """The source has the virtual machine, and writes on."""
+        def broken() -> str:
+            return history.play(4500000000034, steps=6, kinds=(
+                'degraded_volume_comes_home', 'replica_is_moved',
+                'leg_dies')).broken
+
+        self.assertEqual('', broken())
+        with mock.patch.object(model.Array, 'unwritten', ''):
+            self.assertIn('S15: ', broken())
 
     def test_who_comes_home_unheard_of_is_not_guarded_yet(self) -> None:
         """The list is empty all the while: the agent forgot the volume."""

@@ -219,6 +219,25 @@ class DetachedTest(WorldCase):
             judge.Violation, self.world.judge.give_away, self.copy, False)))
 
 
+class UnwrittenTest(WorldCase):
+    """Nobody has written to the array since it was put together."""
+
+    def test_s15_nothing_is_put_in(self) -> None:
+        raid = self.world.raid
+        member = raid.members[1]
+        puts_in = (lambda: self.world.judge.add(raid, member.medium),
+                   lambda: self.world.judge.replace(raid, member),
+                   lambda: self.world.judge.resize(raid, raid.raid_disks + 1))
+        self.assertFalse(raid.written)
+        for effect in puts_in:
+            self.assertIn('S15: ', str(self.assertRaises(judge.Violation,
+                                                         effect)))
+        self.world.judge.resize(raid, raid.raid_disks)
+        self.world.kernel.write(raid, 0)
+        for effect in puts_in:
+            effect()
+
+
 class LimitedTest(WorldCase):
     """How fast md copies, and who may say so."""
 

@@ -107,7 +107,7 @@ class Serving:
         self._sound(volume, array, 'REPLACEMENTS_FAIL', 'its replacements',
                     decided.ended, _ENDED)
         self._knowledge.joined(volume.uuid, frozenset(
-            uuid for uuid, record in records.items() if record.joined))
+            uuid for uuid, record in records.items() if record.was_leg))
         if decided.reports or records != before:
             self._ledger.save(volume.uuid, records, decided.reports)
         self._say(this, volume, decided)

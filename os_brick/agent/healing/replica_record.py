@@ -141,6 +141,11 @@ class ReplicaRecord:
     marked_by: str = ''
     observed: bool = False
 
+    @property
+    def was_leg(self) -> bool:
+        """It has been a leg, be it of an array whose list lacked it."""
+        return self.joined or bool(self.device)
+
 
 ReplicaRecords = Mapping[str, ReplicaRecord]
 

@@ -150,7 +150,7 @@ class Ledger:
         found: dict[str, set[str]] = {}
         for volume, replica, content in self._db.read(
                 'SELECT volume, replica, content FROM memory'):
-            if encoding.load_record(content).joined:
+            if encoding.load_record(content).was_leg:
                 found.setdefault(volume, set()).add(replica)
         return {volume: frozenset(legs) for volume, legs in found.items()}
 

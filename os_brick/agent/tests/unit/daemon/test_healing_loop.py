@@ -1135,6 +1135,19 @@ class TestMatching(CycleCase):
                           remembered={volume.uuid: legs})
         self.assertEqual({array.name: volume.uuid}, found.arrays)
 
+    def test_S8_a_leg_that_no_list_has_had_keeps_the_array(self):
+        """Also when the only one that was listed has left, and later on."""
+        self.driver.answer = lambda volumes: [
+            dataclasses.replace(volume, replicas=volume.replicas[:1])
+            for volume in volumes]
+        self.turn(2)
+        del self.host.legs[1]['A']
+        for _time in range(2):
+            self.turn(2)
+            self.assertEqual({'md1': self.driver.volumes[1].uuid}, {
+                **self.claimed[-1].match(self.host.scan(), {}).arrays})
+            self.restart()
+
     def test_an_array_that_two_volumes_claim_is_left_alone(self):
         one = self.driver.volumes[1]
         other = dataclasses.replace(one, uuid=small_world.uuid(9, 'f'))

@@ -289,6 +289,9 @@ class TestVolumes(LedgerCase):
         self.book.save(VOLUME, {A: decision.ReplicaRecord(joined=True),
                                 B: decision.ReplicaRecord()})
         self.assertEqual({VOLUME: frozenset([A])}, self.book.legs())
+        # no list has had it
+        self.book.save(VOLUME, {B: decision.ReplicaRecord(device='nvme1n1')})
+        self.assertEqual({VOLUME: frozenset([A, B])}, self.book.legs())
 
 
 class TestOutbox(LedgerCase):

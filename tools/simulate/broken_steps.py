@@ -83,6 +83,17 @@ MUTANTS: dict[str, tuple[str, str, str]] = {
         'healing/connecting.py',
         '    for replica in wanted(view):\n',
         '    for replica in view.members:\n'),
+    'a path that a leg had is not connected again': (
+        'healing/connecting.py',
+        '    return frozenset(known.portals) - {path.portal for path in paths}'
+        '\n', '    return frozenset()\n'),
+    'only one path that a leg had is remembered': (
+        'healing/observing.py',
+        '            target=targets.so_far(record.target, view.array, '
+        'replica.uuid,\n'
+        '                                  view.snapshot),\n',
+        '            target=targets.reached(view.array, replica.uuid, '
+        'view.snapshot)\n            or record.target,\n'),
     'the array never grows': (
         'healing/planning.py',
         '                and self.array.raid_disks < self.view.goal + only):'

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 import logging
+from typing import TypeGuard
 
 from os_brick.agent.daemon import healing_pass
 from os_brick.agent.healing import decision
@@ -110,7 +111,7 @@ class Acting:
         if isinstance(error, execute.Divergent):
             self._keep(volume, records, error.replica, decision.diverged(
                 before[error.replica], str(error)))
-        elif isinstance(action, (act.Connect, act.AddLeg)):
+        elif _brings(action):
             self._keep(volume, records, action.replica_uuid, _learnt(
                 error, before[action.replica_uuid]))
 
@@ -128,9 +129,18 @@ def _blame(this: healing_pass.Pass, action: act.Action,
     if isinstance(error, execute.HostUnfit) and not isinstance(
             error, execute.Offline):
         this.unfit = this.unfit or str(error)
-    elif isinstance(action, (act.Connect, act.AddLeg)) and isinstance(
+    elif _brings(action) and isinstance(
             error, (execute.Offline, execute.LockHeld)):
         put_down(this, action.replica_uuid, str(error))
+
+
+def _brings(action: act.Action) -> TypeGuard[act.Connect | act.AddLeg]:
+    """Whether a copy is out of reach, or out of its array, without it.
+
+    Of one that lacks a path, what becomes of that path tells nothing.
+    """
+    return isinstance(action, act.AddLeg) or (
+        isinstance(action, act.Connect) and not action.more)
 
 
 def put_down(this: healing_pass.Pass, replica: str, why: str) -> None:

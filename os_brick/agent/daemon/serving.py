@@ -202,29 +202,35 @@ class Serving:
     def connect_all(self, this: healing_pass.Pass) -> bool:
         """Connect what is wanted; True when something was, for once.
 
-        Portals are asked all at once.  What the time does not suffice for is
-        first in the next pass.
+        Portals are asked all at once, and of legs that lack a path once all
+        others are connected.  What the time does not suffice for is first in
+        the next pass.
         """
-        waiting = sorted(this.connects, key=lambda one: self._tried.get(
-            one.action.replica_uuid, 0.0))
+        waiting = sorted(this.connects, key=lambda one: (
+            one.action.more, self._tried.get(one.action.replica_uuid, 0.0)))
         self._tried = {uuid: when for uuid, when in self._tried.items()
                        if any(one.action.replica_uuid == uuid
                               for one in waiting)}
         if not waiting or self._stopping():
             return False
-        self._executor.survey([one.action for one in waiting])
+        actions, more = [one.action for one in waiting], waiting[0].action.more
+        self._executor.survey(actions, more)
         limit = budget.Budget(self._clock, budget.CONNECTING)
         done = False
         for number, one in enumerate(waiting):
             if limit.spent:
                 LOG.info('%d connections wait for the next pass: the others '
                          'have taken their time', len(waiting) - number)
-                for other in waiting[number:]:
+                for other in actions[number:]:
                     # what was so is taken to be so until it is tried again
-                    acting.put_down(this, other.action.replica_uuid,
-                                    this.faults.replicas.get(
-                                        other.action.replica_uuid, ''))
+                    if not other.more:
+                        acting.put_down(this, other.replica_uuid,
+                                        this.faults.replicas.get(
+                                            other.replica_uuid, ''))
                 break
+            if one.action.more is not more:
+                more = True
+                self._executor.survey(actions, more)
             self._progress()
             self._tried[one.action.replica_uuid] = self._clock.monotonic()
             with self._log_once.sheltered('volume %s, connecting'

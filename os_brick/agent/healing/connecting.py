@@ -30,22 +30,49 @@ State = model.ReplicaState
 
 
 def connect(view: volume_view.VolumeView) -> list[act.Action]:
-    """Connect the portals of members that are not reached."""
+    """Connect the members that are not reached, and the paths legs had."""
     steps: list[act.Action] = []
     for replica in wanted(view):
-        target = replica.target
-        if target is None or view.reachable(replica):
+        target, more = replica.target, view.reachable(replica)
+        if target is None:
             continue
+        portals = target.portals
+        if more:
+            had = paths_had(view, replica, target.nqn)
+            portals = tuple(portal for portal in portals if portal in had)
         connected = {controller.portal
                      for controller in view.snapshot.controllers
-                     if controller.nqn == target.nqn}
-        portals = tuple(portal for portal in target.portals
+                     if controller.nqn == target.nqn} if portals else set()
+        portals = tuple(portal for portal in portals
                         if portal not in connected)
         if portals:
             steps.append(act.Connect(
-                'replica %s is not connected' % replica.uuid,
-                replica.uuid, target, portals))
+                'replica %s %s' % (replica.uuid, 'had more paths' if more
+                                   else 'is not connected'),
+                replica.uuid, target, portals, more))
     return steps
+
+
+def paths_had(view: volume_view.VolumeView, replica: model.Replica,
+              nqn: str | None = None) -> frozenset[model.Portal]:
+    """Return the portals through which a leg that is reached is not any more.
+
+    os-brick connected them when it attached the volume.  A lost path the
+    kernel tries again by itself, until its ctrl_loss_tmo is over; one that
+    was disconnected, be it with the others when all were lost, nobody does.
+
+    :param nqn: of which target, None: whichever it is.
+    """
+    leg = view.array.leg_of(replica.uuid)
+    known = view.records[replica.uuid].target
+    paths = view.snapshot.paths_to(leg)
+    if (known is None or leg is None or leg.faulty
+            or nqn not in (None, known.nqn)
+            or not any(path.live for path in paths)
+            or any(path.nqn != known.nqn or path.portal is None
+                   for path in paths)):
+        return frozenset()
+    return frozenset(known.portals) - {path.portal for path in paths}
 
 
 def wanted(view: volume_view.VolumeView) -> list[model.Replica]:

@@ -193,11 +193,17 @@ def _targets_wanted(view: volume_view.VolumeView) -> frozenset[str]:
     """Replicas to be connected; none where no leg is live from here (S12).
 
     Then access may have been withdrawn, and is not to be asked for again.
+    What is looked for a driver takes to be lost: a leg that lacks a path
+    comes after those that are.
     """
     if not view.healthy:
         return frozenset()
-    return frozenset(replica.uuid for replica in connecting.wanted(view)
-                     if view.local(replica) is State.MISSING)
+    wanted = connecting.wanted(view)
+    return frozenset(
+        replica.uuid for replica in wanted
+        if view.local(replica) is State.MISSING) or frozenset(
+        replica.uuid for replica in wanted
+        if connecting.paths_had(view, replica))
 
 
 def around(volume: model.Volume, array: model.Array,

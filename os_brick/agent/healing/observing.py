@@ -79,8 +79,9 @@ def _looked_at(view: volume_view.VolumeView) -> ReplicaRecords:
         record = replica_record.noted(
             record, marked_by=_marked_by(view, replica, record),
             observed=record.observed or bool(view.volume.observe),
-            target=targets.reached(view.array, replica.uuid, view.snapshot)
-            or record.target, keep_alive=_keep_alive(view, replica, record))
+            target=targets.so_far(record.target, view.array, replica.uuid,
+                                  view.snapshot),
+            keep_alive=_keep_alive(view, replica, record))
         records[replica.uuid] = record
         if record.counted_at is not None and view.with_records(records).held(
                 replica):

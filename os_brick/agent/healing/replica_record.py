@@ -96,8 +96,8 @@ class ReplicaRecord:
         while it is attached.
     :ivar farewell_at: agent time at which it was last ``retired`` or
         ``confirmed``.
-    :ivar target: where it was reached when it was last a leg all of whose
-        paths were live; None where it never was in this attachment.
+    :ivar target: where it was reached as a leg in this attachment, by all
+        portals that it had; None where it never was.
     :ivar keep_alive: seconds, the longest of its connections when it was last
         a leg; 0: not known, or none.
     :ivar marked_by: the instance of the array, see ``Array.instance``, whose

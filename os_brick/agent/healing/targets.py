@@ -28,13 +28,38 @@ from os_brick.agent.model import snapshots
 
 def reached(array: model.Array, replica_uuid: str,
             snapshot: snapshots.HostSnapshot) -> model.Target | None:
-    """Return where a leg is reached; None unless all its paths are live."""
+    """Return where a leg is reached; None unless one of its paths is live.
+
+    A path that is lost led to it once, or it would not be one of the leg's.
+    """
     paths = snapshot.paths_to(array.leg_of(replica_uuid))
-    if (not paths or len({path.nqn for path in paths}) > 1
-            or not all(path.live and path.portal for path in paths)):
+    if (not any(path.live for path in paths)
+            or len({path.nqn for path in paths}) > 1
+            or not all(path.portal for path in paths)):
         return None
     return model.Target(paths[0].nqn, tuple(
         path.portal for path in paths if path.portal is not None))
+
+
+def so_far(known: model.Target | None, array: model.Array, replica_uuid: str,
+           snapshot: snapshots.HostSnapshot) -> model.Target | None:
+    """Return where a leg has been reached in this attachment.
+
+    Its portals add up: it may be back through one of them before the others
+    listen again.  One that never had two paths at once has one, wherever that
+    leads: without native multipath a second one would be a second block
+    device of the same copy.
+
+    :param known: the same as of before.
+    """
+    now = reached(array, replica_uuid, snapshot)
+    if now is None:
+        return known
+    if (known is None or known.nqn != now.nqn
+            or len(known.portals) == len(now.portals) == 1):
+        return now
+    return model.Target(now.nqn, (*known.portals, *(
+        portal for portal in now.portals if portal not in known.portals)))
 
 
 def remembered(volume: model.Volume, array: model.Array,

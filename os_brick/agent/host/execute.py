@@ -195,13 +195,20 @@ class Executor:
         """As ``evidence.Evidence`` has it."""
         return self._evidence.listening(portals)
 
-    def survey(self, connects: Collection[act.Connect]) -> None:
+    def survey(self, connects: Collection[act.Connect],
+               more: bool = False) -> None:
         """Ask all portals at once that are to be connected in this pass.
 
         Of what is not among them is forgotten what was known.
+
+        :param more: ask those of the targets that are reached already, and
+            not of the others.
         """
-        self._portals.keep(one.target.nqn for one in connects)
-        self._portals.ask((one.target, one.portals) for one in connects)
+        self._portals.keep(
+            (one.target.nqn for one in connects if not one.more),
+            (one.target.nqn for one in connects if one.more))
+        self._portals.ask(((one.target, one.portals) for one in connects
+                           if one.more is more), more)
 
     def offline(self, wanted: Mapping[str, Collection[model.Portal]]
                 ) -> dict[str, str]:
@@ -210,17 +217,22 @@ class Executor:
 
     def _listening(self, action: act.Connect) -> act.Connect:
         """Leave the portals out that do not answer."""
-        self._portals.ask([(action.target, action.portals)])
-        silent = self._portals.silences()
+        declined = (self._portals.declined(action.target.nqn) if action.more
+                    else {})
+        self._portals.ask([(action.target, tuple(
+            portal for portal in action.portals if portal not in declined))],
+            action.more)
+        silent = {**self._portals.silences(), **declined}
         listening = tuple(portal for portal in action.portals
                           if portal not in silent)
         if not listening:
             network = self._portals.network()
-            if network:
+            if network and not action.more:
                 raise not_done.Offline(network)
             raise not_done.NoAnswer(
-                'no portal of target %s answers: %s' % (
-                    action.target.nqn, '; '.join(
+                'no %sportal of target %s answers: %s' % (
+                    'other ' if action.more else '', action.target.nqn,
+                    '; '.join(
                         '%s: %s' % (portal, silent[portal].why)
                         for portal in action.portals)))
         return dataclasses.replace(action, portals=listening)
@@ -295,6 +307,9 @@ class Executor:
                 if isinstance(error, commands.TimedOut):
                     # the other volumes are not to wait for it, too
                     self._portals.put_off(portal, str(error))
+                if action.more:
+                    self._portals.decline(action.target.nqn, portal,
+                                          str(error))
                 errors.append(str(error))
         if len(errors) < len(action.portals):
             return

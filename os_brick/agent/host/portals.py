@@ -30,6 +30,8 @@ from os_brick.agent import model
 #: Seconds for which a portal that did not answer is not asked again: at
 #: first, and at most.
 FIRST, MOST = 5.0, 30.0
+#: The same for one that answered and did not connect one more path.
+DECLINED = (30.0, 600.0)
 #: Seconds for which one is left alone to which connecting has hung.
 HUNG = 120.0
 #: Seconds for which an answer says that the network works.
@@ -67,23 +69,30 @@ class PortalHealth:
         self._clock = clock
         self._silent: dict[model.Portal, Silence] = {}
         self._targets: dict[str, frozenset[model.Portal]] = {}
+        self._reached: dict[str, frozenset[model.Portal]] = {}
+        self._declined: dict[tuple[str, model.Portal], Silence] = {}
         self._answered: float | None = None
 
     def ask(self, wanted: Iterable[tuple[model.Target,
-                                         tuple[model.Portal, ...]]]) -> None:
+                                         tuple[model.Portal, ...]]],
+            reached: bool = False) -> None:
         """Ask those portals that may be asked now, all at once.
 
         An RDMA portal cannot be asked; connecting to it tells.
+
+        :param reached: the targets are reached through other portals: what
+            these do not answer says nothing of the network.
         """
         due: dict[model.Portal, None] = {}
         now = self._clock.monotonic()
+        known = self._reached if reached else self._targets
         for target, portals in wanted:
             for portal in portals:
                 hung = self._silent.get(portal)
                 if hung and portal.transport != 'tcp' and now >= hung.until:
                     del self._silent[portal]
             tcp = [portal for portal in portals if portal.transport == 'tcp']
-            self._targets[target.nqn] = frozenset(tcp)
+            known[target.nqn] = frozenset(tcp)
             for portal in tcp:
                 silence = self._silent.get(portal)
                 if silence is None or now >= silence.until:
@@ -93,8 +102,9 @@ class PortalHealth:
         errors = self._probe_all(tuple(due))
         for portal in due:
             if portal in errors:
-                self._note(portal, str(errors[portal]),
-                           errors[portal].errno in routes.NO_NETWORK)
+                self._silent[portal] = self._silence(
+                    self._silent.get(portal), str(errors[portal]),
+                    (FIRST, MOST), errors[portal].errno in routes.NO_NETWORK)
             else:
                 self._silent.pop(portal, None)
                 self._answered = self._clock.monotonic()
@@ -102,6 +112,21 @@ class PortalHealth:
     def silences(self) -> Mapping[model.Portal, Silence]:
         """Return the portals that did not answer when they were asked."""
         return dict(self._silent)
+
+    def decline(self, nqn: str, portal: model.Portal, why: str) -> None:
+        """Note that it answers, and does not connect this target.
+
+        Others may be behind the same portal.
+        """
+        self._declined[nqn, portal] = self._silence(
+            self._declined.get((nqn, portal)), why, DECLINED)
+
+    def declined(self, nqn: str) -> Mapping[model.Portal, Silence]:
+        """Return the portals that are not to be tried again yet."""
+        now = self._clock.monotonic()
+        return {portal: silence for (one, portal), silence
+                in self._declined.items() if one == nqn and now
+                < silence.until}
 
     def put_off(self, portal: model.Portal, why: str) -> None:
         """Leave one alone for a while that answers and does not connect."""
@@ -113,8 +138,9 @@ class PortalHealth:
 
         A replica is not to be blamed for that.
         """
+        needed = frozenset[model.Portal]().union(*self._targets.values())
         offline = [portal for portal, silence in self._silent.items()
-                   if silence.offline]
+                   if silence.offline and portal in needed]
         if offline:
             return 'this host has no network to %s: %s' % (
                 offline[0], self._silent[offline[0]].why)
@@ -135,19 +161,32 @@ class PortalHealth:
                 'addresses answers, and no other one has of late: %s'
                 % (len(apart), ', '.join(apart)))
 
-    def keep(self, targets: Iterable[str]) -> None:
-        """Forget the targets that nobody wants to connect any more."""
-        wanted = frozenset(targets)
+    def keep(self, targets: Iterable[str],
+             reached: Iterable[str] = ()) -> None:
+        """Forget the targets that nobody wants to connect any more.
+
+        :param reached: targets to which some portals are lacking.
+        """
+        wanted, lacking = frozenset(targets), frozenset(reached)
         self._targets = {nqn: portals for nqn, portals
                          in self._targets.items() if nqn in wanted}
-        portals = frozenset[model.Portal]().union(*self._targets.values())
+        self._reached = {nqn: portals for nqn, portals
+                         in self._reached.items() if nqn in lacking}
+        self._declined = {(nqn, portal): silence for (nqn, portal), silence
+                          in self._declined.items() if nqn in lacking}
+        portals = frozenset[model.Portal]().union(
+            *self._targets.values(), *self._reached.values())
         self._silent = {portal: silence for portal, silence
                         in self._silent.items() if portal in portals}
 
-    def _note(self, portal: model.Portal, why: str,
-              offline: bool = False) -> None:
-        before = self._silent.get(portal)
+    def _silence(self, before: Silence | None, why: str,
+                 waits: tuple[float, float],
+                 offline: bool = False) -> Silence:
+        """Return one more silence after the one before.
+
+        :param waits: seconds, at first and at most: they double.
+        """
         times = before.times + 1 if before else 1
-        wait = min(FIRST * 2 ** min(times - 1, 10), MOST)
-        self._silent[portal] = Silence(
-            why, self._clock.monotonic() + wait, times, offline)
+        first, most = waits
+        return Silence(why, self._clock.monotonic() + min(
+            first * 2 ** min(times - 1, 10), most), times, offline)

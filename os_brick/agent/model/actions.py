@@ -35,11 +35,15 @@ class Action:
 
 @dataclasses.dataclass(frozen=True)
 class Connect(Action):
-    """Connect the portals of a replica's target that are not connected."""
+    """Connect the portals of a replica's target that are not connected.
+
+    :ivar more: it is reached, and a leg: these are paths that it had.
+    """
 
     replica_uuid: str
     target: volumes.Target
     portals: tuple[volumes.Portal, ...]
+    more: bool = False
 
 
 @dataclasses.dataclass(frozen=True)

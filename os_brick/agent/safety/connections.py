@@ -18,6 +18,8 @@ that waits (S9), and nobody else's property may be behind them (S4).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from os_brick.agent import model
 from os_brick.agent.model import actions as act
 from os_brick.agent.model import devices
@@ -29,6 +31,32 @@ Law = laws.Law
 
 _NONE: frozenset[str] = frozenset()
 GONE = 'the controller is gone'
+THERE = 'it is connected already'
+
+
+def one_more(action: act.Connect, replica: model.Replica,
+             snapshot: snapshots.HostSnapshot,
+             arrays: Sequence[model.Array]) -> str | None:
+    """Return why a leg that is reached must not get these paths, too.
+
+    :param arrays: those of the replica's volume.
+    """
+    target = replica.target
+    if target is not None and (target.nqn != action.target.nqn or not {
+            *action.portals} <= {*target.portals}):
+        return Law.S12.refuses('the provisioner does not name all of %s',
+                               ', '.join(map(str, action.portals)))
+    if any(controller.nqn == action.target.nqn
+           and controller.portal in action.portals
+           for controller in snapshot.controllers):
+        return THERE
+    for array in arrays:
+        leg = array.leg_of(action.replica_uuid)
+        if leg is not None and not leg.faulty and any(
+                path.live and path.nqn == action.target.nqn
+                for path in snapshot.paths_to(leg)):
+            return None
+    return Law.S4.refuses('it is no leg that is reached by another path')
 
 
 def foreign_use(name: str, snapshot: snapshots.HostSnapshot,

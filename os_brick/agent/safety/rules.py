@@ -59,7 +59,7 @@ def refusal(action: act.Action, volume: model.Volume,
     owned = owned.and_of(volume)
     match action:
         case act.Connect():
-            return _connect(action, volume)
+            return _connect(action, volume, snapshot, owned)
         case act.Disconnect():
             why = connections.disconnect(frozenset([action.controller]),
                                          snapshot, owned)
@@ -117,10 +117,17 @@ def _array_refusal(action: act.ArrayAction, volume: model.Volume,
             act.never(action)
 
 
-def _connect(action: act.Connect, volume: model.Volume) -> str | None:
-    if volume.replica(action.replica_uuid) is None:
+def _connect(action: act.Connect, volume: model.Volume,
+             snapshot: snapshots.HostSnapshot,
+             owned: ownership.Owned) -> str | None:
+    replica = volume.replica(action.replica_uuid)
+    if replica is None:
         return Law.S4.refuses('it is no replica of the volume')
-    return None
+    if not action.more:
+        return None
+    return connections.one_more(action, replica, snapshot, [
+        array for array in snapshot.arrays if array.name in owned.arrays
+        and (model.belongs(array, volume) or array.alias == volume.alias)])
 
 
 def _failfast(action: act.SetFailfast, array: model.Array,
@@ -248,8 +255,9 @@ def _resize(action: act.Resize, array: model.Array,
 
 _ARRAY_GONE = 'the array is gone'
 _LEG_GONE = 'the leg is gone'
-#: Why what ends something is refused where it has ended already.
-ENDED = frozenset((_ARRAY_GONE, _LEG_GONE, connections.GONE))
+#: Why something is refused where it has come about already.
+ENDED = frozenset((_ARRAY_GONE, _LEG_GONE, connections.GONE,
+                   connections.THERE))
 
 
 def _no_other_good() -> str:

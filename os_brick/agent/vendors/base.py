@@ -132,6 +132,7 @@ class ProvisionerDriver(abc.ABC):
             whose legs are its replicas, or whose alias is its alias.
         :param targets_for: UUIDs of replicas whose ``target`` is wanted;
             for the others it may be None, so that it need not be looked up.
+            They are lost, or none is and they lack a path.
             Looking up must not give this host access that was withdrawn
             from it, as another host may have the volume by now: such a
             replica is lost, and access is asked for anew only for a volume

@@ -31,11 +31,12 @@ from os_brick.agent.testing.simulation import history
 from os_brick.agent.testing.simulation import homecoming
 from os_brick.agent.testing.simulation import hosts
 from os_brick.agent.testing.simulation import migration
+from os_brick.agent.testing.simulation import paths
 
 #: Seconds between two lines of progress.
 PROGRESS = 10.0
 KINDS = {**faults.FAULTS, **harder.FAULTS, **hosts.FAULTS,
-         **migration.FAULTS, **homecoming.FAULTS}
+         **migration.FAULTS, **homecoming.FAULTS, **paths.FAULTS}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -65,8 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error('there is no fault %s' % ', '.join(unknown))
     seed = options.seed
     if seed is None:
-        seed = random.SystemRandom().randrange(
-            2 * history.RETURNING_FROM)
+        seed = random.SystemRandom().randrange(2 * history.PATHS_FROM)
     logging.disable(logging.CRITICAL)
     return _play(seed, options, kinds)
 

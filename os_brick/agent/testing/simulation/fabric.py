@@ -101,7 +101,7 @@ class Fabric:
     def connect(self, nqn: str, portal: model.Portal) -> None:
         """:raises KernelError: nobody is there."""
         target = self.targets[nqn]
-        if not (target.up and self.network):
+        if not (target.listens(portal) and self.network):
             raise KernelError('connection refused')
         if not any(path.portal == portal and path.nqn == nqn
                    for path in self.paths.values()):
@@ -120,6 +120,20 @@ class Fabric:
         for host in (self, *self.peers):
             host._drop([path for path in host.paths.values()
                         if path.nqn == target.nqn], silent)
+
+    def lose_portal(self, target: Target, portal: model.Portal,
+                    silent: bool = False) -> None:
+        """One portal of a target dies, until it is taken off ``dead``."""
+        target.dead.add(portal)
+        for host in (self, *self.peers):
+            host._drop([path for path in host.paths.values()
+                        if (path.nqn, path.portal) == (target.nqn, portal)],
+                       silent)
+
+    def forget_path(self, path: Path) -> None:
+        """Its ctrl_loss_tmo is over, or somebody has disconnected it."""
+        del self.paths[path.name]
+        self.touched()
 
     def lose_path(self, path: Path, silent: bool) -> None:
         """One connection breaks; its target is there all the while."""

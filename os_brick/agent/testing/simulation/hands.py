@@ -328,7 +328,8 @@ class Hands(effects.Effects):
         self._baton.point('probe')
         target = next((target for target in self._kernel.targets.values()
                        if portal in target.portals), None)
-        if target is None or not target.up or not self._kernel.network:
+        if (target is None or not target.listens(portal)
+                or not self._kernel.network):
             raise ConnectionRefusedError('nobody listens')
 
     def try_lock(self, folder: str) -> Callable[[], object] | None:

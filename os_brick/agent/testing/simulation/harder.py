@@ -123,7 +123,7 @@ def attach(world: worlds.World, dice: random.Random) -> None:
     listed = sorted(world.volume.replicas)
     dice.shuffle(listed)
     down = sorted({uuid for uuid in listed
-                   if not world.kernel.home(uuid).up})
+                   if not world.kernel.home(uuid).reachable})
     dice.shuffle(down)
     world.hands.brick = True
     while True:
@@ -134,7 +134,9 @@ def attach(world: worlds.World, dice: random.Random) -> None:
             if not down:
                 raise
             world.tell('the volume cannot be attached: %s' % error)
-            world.kernel.restore(world.kernel.home(down.pop()))
+            home = world.kernel.home(down.pop())
+            home.dead.clear()
+            world.kernel.restore(home)
             world.live(1.0)
     world.hands.brick = False
     world.tell('it is attached on %s%s' % (

@@ -38,6 +38,8 @@ from os_brick.agent.testing.simulation import judge as judges
 from os_brick.agent.testing.simulation import kernel as kernels
 from os_brick.agent.testing.simulation import md
 from os_brick.agent.testing.simulation import migration
+from os_brick.agent.testing.simulation import paths
+from os_brick.agent.testing.simulation import shape
 from os_brick.agent.testing.simulation import world as worlds
 
 #: How many faults a history has.
@@ -54,11 +56,14 @@ LIMITED_FROM = 3 << 40
 #: And from here on it may be migrated so while it is degraded, and return;
 #: the kernels of every second pair of seeds number their arrays.
 RETURNING_FROM = 1 << 42
+#: And from here on all targets have two portals, and each dies for itself.
+PATHS_FROM = 1 << 43
 #: How likely a fault of theirs is one that the others do not have.
 HARDER = 0.2
 #: Two hosts have so much to do with one another that it is one in five.
 _MIGRATIONS = [*migration.FAULTS] * 3
 _RETURNS = [*homecoming.FAULTS] * 3
+_PATHS = [*paths.FAULTS] * 5
 #: Seconds after the last fault within which everything has to be healed.
 HEALED_WITHIN = 3600.0
 
@@ -80,7 +85,7 @@ class Outcome:
 
 
 _ALL = {**faults.FAULTS, **harder.FAULTS, **hosts.FAULTS,
-        **migration.FAULTS, **homecoming.FAULTS}
+        **migration.FAULTS, **homecoming.FAULTS, **paths.FAULTS}
 
 
 def play(seed: int, conf: cfg.ConfigOpts | None = None, steps: int = STEPS,
@@ -98,7 +103,8 @@ def play(seed: int, conf: cfg.ConfigOpts | None = None, steps: int = STEPS,
         more = (random.Random('more of %d' % seed)
                 if seed >= HARDER_FROM or kinds else None)
         world = worlds.World(random.Random(seed),
-                             conf or agents.configuration(), folder, more)
+                             conf or agents.configuration(), folder, more,
+                             _shape(seed, kinds))
         world.let_wait(seed % 2 == 0)
         if seed >= RETURNING_FROM and seed // 2 % 2:
             world.kernel.number_disks()
@@ -112,6 +118,14 @@ def play(seed: int, conf: cfg.ConfigOpts | None = None, steps: int = STEPS,
             gc.enable()
     return Outcome(seed, broken, tuple(world.story), seen,
                    world.baton.points, world.vendor.seen)
+
+
+def _shape(seed: int, kinds: Sequence[str]) -> shape.Shape | None:
+    """Return what the world begins with where that is not left to it."""
+    if seed < PATHS_FROM and paths.FAULTS.keys().isdisjoint(kinds):
+        return None
+    return dataclasses.replace(
+        shape.drawn(random.Random('shape of %d' % seed)), portals=2)
 
 
 def _run(world: worlds.World, seed: int, steps: int,
@@ -128,7 +142,8 @@ def _run(world: worlds.World, seed: int, steps: int,
                 name = more.choice([*harder.FAULTS, *(
                     hosts.FAULTS if seed >= MOVING_FROM else ()), *(
                     _MIGRATIONS if seed >= MIGRATING_FROM else ()), *(
-                    _RETURNS if seed >= RETURNING_FROM else ())])
+                    _RETURNS if seed >= RETURNING_FROM else ()), *(
+                    _PATHS if seed >= PATHS_FROM else ())])
         if number in without:
             continue
         seen[name] = seen.get(name, 0) + 1
@@ -174,6 +189,7 @@ def _heal(world: worlds.World) -> None:
                           world.raid.component_size + 2 * md.MIB)
     gone = _for_good(world)
     for target in world.targets:
+        target.dead.clear()
         if target is not gone:
             world.kernel.restore(target)
     world.add_spares()

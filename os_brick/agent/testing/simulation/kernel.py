@@ -136,7 +136,8 @@ class Kernel(arrays.Arrays):
             target = self.targets[path.nqn]
             if path.lost_at is None:
                 continue
-            if (target.up and self.network and self.now >= path.retry_at):
+            if (target.listens(path.portal) and self.network
+                    and self.now >= path.retry_at):
                 path.state, path.lost_at, path.armed = 'live', None, None
                 path.gone_at, path.back_at = None, self.now
                 path.seen = frozenset(target.media)
@@ -160,7 +161,7 @@ class Kernel(arrays.Arrays):
         for path in self.paths.values():
             if path.lost_at is None:
                 continue
-            if self.network and self.targets[path.nqn].up:
+            if self.network and self.targets[path.nqn].listens(path.portal):
                 moments.append(path.retry_at)
             if path.state == 'live':
                 moments.append(path.lost_at + path.keep_alive)

@@ -27,12 +27,23 @@ RECONNECT = 2.0
 
 @dataclasses.dataclass(eq=False)
 class Target:
-    """A subsystem, and the namespaces that it has."""
+    """A subsystem, and the namespaces that it has.
+
+    :ivar dead: portals that do not listen, be it up or not.
+    """
 
     nqn: str
     portals: tuple[model.Portal, ...]
     media: dict[str, md.Medium]
     up: bool = True
+    dead: set[model.Portal] = dataclasses.field(default_factory=set)
+
+    def listens(self, portal: model.Portal) -> bool:
+        return self.up and portal not in self.dead
+
+    @property
+    def reachable(self) -> bool:
+        return any(map(self.listens, self.portals))
 
 
 @dataclasses.dataclass(eq=False)

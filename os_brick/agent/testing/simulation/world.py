@@ -174,7 +174,7 @@ class World:
                 and heir not in vendor.hides and vendor.lie is None
                 and self.volume.replicas.get(heir) not in (
                     None, State.TERMINATING)
-                and self.kernel.home(heir).up
+                and self.kernel.home(heir).reachable
                 and heir in self.kernel.home(heir).media
                 and self.kernel.media[heir].size
                 >= self.raid.component_size + md.OFFSET):
@@ -256,9 +256,18 @@ class World:
             'S6': all(self.vendor.told.get(uuid, State.AVAILABLE)
                       is State.AVAILABLE for uuid in volume.replicas),
             'writes go on': raid.pending is None,
+            'paths': all(map(self._has_its_paths, legs)),
             'anchored': (len(waiting) == (
                 len(legs) if self.judge.all_wait else 1) and not any(
                     'failfast' in member.flags for member in waiting))}
+
+    def _has_its_paths(self, uuid: str) -> bool:
+        """Those by which the agent knows that the leg was reached."""
+        record = self.agent.records(self.volume.uuid).get(uuid)
+        return record is None or record.target is None or {
+            *record.target.portals} <= {
+            path.portal for path in self.kernel.through(uuid)
+            if path.lost_at is None}
 
     @property
     def here(self) -> places.Place:

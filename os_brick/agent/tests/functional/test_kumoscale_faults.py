@@ -18,6 +18,7 @@ import re
 from os_brick.agent.tests.functional import kumoscale_story as kumo
 from os_brick.agent.tests.functional.lab import connector
 from os_brick.agent.tests.functional.lab import host
+from os_brick.agent.tests.functional.lab import process
 from os_brick.agent.tests.functional.lab import redundancy
 from os_brick.agent.tests.functional.lab import session as session_lib
 from os_brick.agent.tests.functional.lab import targets
@@ -148,6 +149,39 @@ class PathTest(kumo.KumoScaleTestCase):
         self.assertNotIn('FailLeg', agent.log())
         self.assertNotIn('Disconnect', agent.log())
         self.assert_nothing_lost(writer, volume)
+
+    def test_a_path_that_is_back_later(self) -> None:
+        """The leg is back through one portal; the other one comes, too."""
+        volume = self.session.attach('vol-later', portals=2)
+        target, survivor = (one for one, _ns in volume.replicas)
+        self.serve(volume, minutes=kumo.LONG)
+        writer = self.session.write(volume)
+        writer.wait_for_writes(50)
+        target.kill()
+        waiting.wait_until(
+            lambda: self.legs(volume) == {self.uuid(survivor)},
+            'md has dropped the leg', story.LONG)
+        # what the guard has not disconnected has a ctrl_loss_tmo
+        for one in host.controllers(target.nqn):
+            process.attempt(one.disconnect)
+        waiting.wait_until(lambda: not self.connected(target),
+                           'the kernel has forgotten it', story.LONG)
+        first, other = target.addresses
+        target.revive([first])
+        self.wait_whole(volume, target, survivor)
+        self.assertEqual([first], self._live(target))
+        target.revive([other])
+        waiting.wait_until(
+            lambda: self._live(target) == sorted([first, other]),
+            'both paths live', story.LONG)
+        self.assertFalse([words for words in self.provisioner.changes(volume)
+                          if words.startswith(('add', 'retire'))])
+        self.assert_nothing_lost(writer, volume)
+
+    def _live(self, target: targets.Target) -> list[str]:
+        """The addresses through which a target is reached."""
+        return sorted(one.address for one in host.controllers(target.nqn)
+                      if one.state == 'live')
 
     def _told(self, what: str, address: str) -> None:
         """Wait for an event, and for what would be a second one."""

@@ -194,7 +194,7 @@ class World(worlds.World):
 def world(case: test_base.BaseTestCase, replicas: int = 2, spares: int = 2,
           count: int | None = -1, down_time: float | None = None,
           guarded: bool = True, first_is_small: bool = False,
-          poll: float = PASS) -> World:
+          poll: float = PASS, portals: int = 1) -> World:
     """Make one that lives as long as the test.
 
     :param count: of how many replicas the provisioner speaks; -1: of those
@@ -203,7 +203,7 @@ def world(case: test_base.BaseTestCase, replicas: int = 2, spares: int = 2,
     folder = tempfile.TemporaryDirectory(dir=disk.memory())
     case.addCleanup(folder.cleanup)
     made = World(folder.name, Shape(
-        replicas, spares, first_is_small=first_is_small, sync_time=40.0,
+        replicas, spares, portals, first_is_small, sync_time=40.0,
         count=replicas if count == -1 else count, down_time=down_time,
         failfast=guarded), guarded, poll)
     case.addCleanup(made.close)

@@ -211,7 +211,8 @@ class SmallHost:
                 outcomes.append(None)
         return outcomes
 
-    def survey(self, connects: Collection[act.Connect]) -> None:
+    def survey(self, connects: Collection[act.Connect],
+               more: bool = False) -> None:
         """Nobody is asked here: ``broken`` tells."""
 
     def offline(self, wanted: Mapping[str, Collection[model.Portal]]

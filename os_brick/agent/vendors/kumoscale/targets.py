@@ -111,8 +111,8 @@ class Targets:
         if missing:
             subject = 'volume %s, targets' % parsed.volume.alias
             try:
-                nqns = self._nqns(host, parsed, missing,
-                                  _held(parsed, wanted, arrays))
+                nqns = self._nqns(host, parsed, missing, wanted,
+                                  _in_sync(parsed, arrays))
             except (base.ProvisionerError, ValueError) as error:
                 self._log_once.trouble(subject, str(error))
                 return found
@@ -144,17 +144,22 @@ class Targets:
         found[uuid] = target
 
     def _nqns(self, host: model.Host, parsed: answers.Parsed,
-              missing: Collection[str],
-              held: Collection[str]) -> dict[str, str]:
+              missing: Collection[str], wanted: Collection[str],
+              legs: frozenset[str]) -> dict[str, str]:
         """Replica -> NQN.
 
         Published first, where that may be: a new replica's target may be
-        listed, or let this host in, only after that.
+        listed, or let this host in, only after that.  Where all legs are
+        looked for, and nothing else is, they lack paths: they have access.
 
-        :param held: replicas by which the array lives.
+        :param legs: replicas that are in sync in the array.  md never drops
+            the last one and goes on calling it in sync when its target is
+            lost; but a replica that is looked for may not be connected.
         """
         refusal: base.Rejected | None = None
-        if self._may_publish(host, parsed, held):
+        held = legs.difference(wanted)
+        if (held or not legs.issuperset(missing)) and self._may_publish(
+                host, parsed, held):
             try:
                 publish(self._rest, self._prefix, host, parsed.volume.uuid)
             except base.Rejected as refused:
@@ -177,6 +182,8 @@ class Targets:
 
         Without a UUID of this host the provisioner lists every host's
         targets, and the array alone tells.
+
+        :param held: replicas by which the array lives.
         """
         subject = 'volume %s, access' % parsed.volume.alias
         if not held:
@@ -208,18 +215,13 @@ class Targets:
         return self._portals[persistent_id]
 
 
-def _held(parsed: answers.Parsed, wanted: Collection[str],
-          arrays: Collection[model.Array]) -> frozenset[str]:
-    """Return the replicas by which the volume's array lives.
-
-    md never drops the last leg and goes on calling it in sync when its
-    target is lost; but a replica that is looked for is not connected.
-    """
+def _in_sync(parsed: answers.Parsed,
+             arrays: Collection[model.Array]) -> frozenset[str]:
+    """Return the replicas that are in sync in the volume's array."""
     return frozenset(
         leg.replica_uuid for array in arrays
         if model.belongs(array, parsed.volume) for leg in array.in_sync
-        if leg.replica_uuid in parsed.backends
-        and leg.replica_uuid not in wanted)
+        if leg.replica_uuid in parsed.backends)
 
 
 def _match(listed: list[answers.Subsystem], parsed: answers.Parsed,

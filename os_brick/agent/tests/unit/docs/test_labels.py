@@ -30,6 +30,7 @@ TITLES = {
     'copies-in-doubt': 'Copies in doubt',
     'first-write': 'Nothing is put in before the first write',
     'io-guard': 'The I/O guard',
+    'lacking-paths': 'It is back through one of its paths',
     'late-writes': 'A replica that is back within 12 seconds waits',
     'not-done': '``not done``: an action was refused or failed',
     'safety-rules': 'What never happens',

@@ -152,6 +152,50 @@ class TestNetwork(HealthCase):
         self.assertEqual('', self.health.network())
 
 
+class TestReached(HealthCase):
+    """Portals of targets that are reached through others."""
+
+    def lack(self, *targets: model.Target) -> list[str]:
+        self.asked = []
+        self.health.ask(((one, one.portals) for one in targets),
+                        reached=True)
+        return self.asked
+
+    def test_they_are_asked_no_more_often(self):
+        one = target(1, '192.0.2.1')
+        self.kill('192.0.2.1')
+        self.assertEqual(['192.0.2.1'], self.lack(one, one))
+        self.assertEqual([], self.lack(one))
+        self.health.keep([], [one.nqn])
+        self.assertEqual([], self.lack(one))
+        self.health.keep([one.nqn])
+        self.assertEqual(['192.0.2.1'], self.lack(one))
+
+    def test_they_say_nothing_of_the_network(self):
+        addresses = ['192.0.2.%d' % number for number in range(1, 5)]
+        self.kill(*addresses)
+        self.kill('192.0.2.9', error=OSError(errno.ENETUNREACH,
+                                             'Network is unreachable'))
+        self.lack(*(target(number, address) for number, address
+                    in enumerate([*addresses, '192.0.2.9'])))
+        self.assertEqual(5, len(self.silent()))
+        self.assertEqual('', self.health.network())
+
+    def test_one_that_does_not_connect_keeps_nobody_else_away(self):
+        one, other = target(1, '192.0.2.1'), target(2, '192.0.2.1')
+        portal, = one.portals
+        for wait in (30.0, 60.0, 120.0, 240.0, 480.0, 600.0, 600.0):
+            self.health.decline(one.nqn, portal, 'invalid host')
+            self.now += wait - 1.0
+            self.assertEqual({portal}, {*self.health.declined(one.nqn)})
+            self.assertEqual({}, {**self.health.declined(other.nqn)})
+            self.now += 1.0
+            self.assertEqual({}, {**self.health.declined(one.nqn)})
+        self.health.decline(one.nqn, portal, 'invalid host')
+        self.health.keep([one.nqn])
+        self.assertEqual({}, {**self.health.declined(one.nqn)})
+
+
 class TestSideBySide(base.BaseTestCase):
 
     def test_all_are_under_way_at_once(self):

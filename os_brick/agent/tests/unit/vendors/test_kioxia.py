@@ -292,6 +292,14 @@ class TargetsTestCase(fixture.KioxiaTestCase):
         self.assertEqual(set(), self.world.published)
         self.assertIn('no leg of its array is in sync', self.log.output)
 
+    def test_legs_that_lack_paths_need_no_publication(self):
+        """All are looked for, and have their access."""
+        volume = self.volume()
+        self.assertEqual(self.expected(volume)[:2], self.targets(
+            self.probed(), volume, self.array(volume)))
+        self.assertNotIn('POST publish', self.calls())
+        self.assertNotIn('not published again', self.log.output)
+
     def test_withdrawn_access_is_not_asked_for(self):
         volume = self.volume()
         lost = volume['_replicas'][0]['uuid']

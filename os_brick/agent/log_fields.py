@@ -25,7 +25,9 @@ PREFIX = 'nvme_agent_'
 #: Those that there are, besides ``event``.
 NAMES = ('pass', 'volume', 'replica', 'array', 'device', 'controller',
          'portal', 'nqn', 'code', 'step', 'request', 'state', 'seconds',
-         'reason')
+         'copied', 'reason')
+#: Those that are numbers, whatever they are given as.
+_NUMBERS = ('seconds', 'copied')
 #: Kinds of lines that tell of no event.
 REPLICA_STATE, REQUEST = 'REPLICA_STATE', 'REQUEST'
 IO_STOOD_STILL = 'IO_STOOD_STILL'
@@ -53,7 +55,7 @@ def of(event: str, pairs: Iterable[tuple[str, object]] = (),
         if name not in NAMES or value is None or value in ('', 0):
             continue
         if not isinstance(value, (int, float)):
-            value = str(value)
+            value = int(str(value)) if name in _NUMBERS else str(value)
         found[name] = ('%s %s' % (found[name], value) if name in found
                        else value)
     return {**{PREFIX + name: value for name, value in found.items()},

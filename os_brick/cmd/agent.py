@@ -50,6 +50,7 @@ from os_brick.agent.host import memory  # noqa: E402
 from os_brick.agent.host import privileged  # noqa: E402
 from os_brick.agent.host import silence  # noqa: E402
 from os_brick.agent.host import sysfs  # noqa: E402
+from os_brick.agent.host import written  # noqa: E402
 from os_brick.agent import opts  # noqa: E402
 from os_brick.agent.provisioner import drivers  # noqa: E402
 from os_brick.agent.sinks import base as sink  # noqa: E402
@@ -200,7 +201,8 @@ def _main(argv: list[str]) -> int:
                                             counted=lambda: (
                                                 guard.tally,
                                                 guard.standing)),
-                                        sinks=sinks, lost=guard.take_lost)
+                                        sinks=sinks, lost=guard.take_lost,
+                                        count=written.Reader().read)
         try:
             service.run(
                 service.AgentService(CONF, loop.run, guard, stopping,

@@ -25,9 +25,9 @@ import re
 
 from os_brick.agent import clock as clocks
 from os_brick.agent.daemon import showing
+from os_brick.agent.model import amounts
 from os_brick.agent.reporting import health
 from os_brick.agent.reporting import mutes
-from os_brick.agent.reporting import screen
 from os_brick.agent.store import shown
 from os_brick.cmd import commands
 from os_brick.cmd import viewing
@@ -106,7 +106,7 @@ def run(arguments: argparse.Namespace, read: commands.Read) -> int:
     change(conf.state_dir, mute.code, mute.volume, now, (mute,))
     print('%s%s is muted for %s, from the next pass of the agent on' % (
         mute.code, mute.volume and ' of ' + mute.volume,
-        screen.span(arguments.seconds)))
+        amounts.span(arguments.seconds)))
     return 0
 
 

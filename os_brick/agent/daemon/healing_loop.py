@@ -31,6 +31,7 @@ from oslo_config import cfg
 from os_brick.agent import clock as clocks
 from os_brick.agent.daemon import attachments
 from os_brick.agent.daemon import budget
+from os_brick.agent.daemon import copying
 from os_brick.agent.daemon import expiry
 from os_brick.agent.daemon import healing_pass
 from os_brick.agent.daemon import knowledge
@@ -67,6 +68,8 @@ class HealingLoop:
     :param publish: told what is known, whenever that is known anew.
     :param sinks: where events go beside log and provisioner.
     :param lost: returns the connections that were lost since its last call.
+    :param count: reads what was written to devices, so that it can be said
+        how much was copied to a leg; None: nobody wants to know.
     :param show: shows what a pass has found out; None: nobody looks.
     """
 
@@ -80,7 +83,8 @@ class HealingLoop:
                  show: showing.Showing | None = None,
                  progress: Callable[[], None] = lambda: None,
                  sinks: outlets.Outlets | None = None,
-                 lost: Callable[[], Mapping[str, str]] = dict) -> None:
+                 lost: Callable[[], Mapping[str, str]] = dict,
+                 count: copying.Counting | None = None) -> None:
         self._conf = conf
         self._driver = driver
         self._host = host
@@ -93,7 +97,9 @@ class HealingLoop:
         self._outbox = outbox.Outbox(driver, store, log, stopping)
         self._sinks = outlets.Outlets() if sinks is None else sinks
         self._observer = observer.Observer(
-            scan, lambda event: self._sinks.put(host, event),
+            scan if count is None else copying.Copying(
+                scan, count, clock).look,
+            lambda event: self._sinks.put(host, event),
             outlets.LOGGED in conf.event_sinks, lost)
         self._knowledge = knowledge.Knowledge(conf.provisioner_driver, store,
                                               log)

@@ -22,10 +22,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 import dataclasses
 
+from os_brick.agent.model import amounts
 from os_brick.agent.model import devices
 from os_brick.agent.model import snapshots
 
 INFO, WARN, FATAL = 'INFO', 'WARN', 'FATAL'
+#: What is among the names of an event, and is no object but a number.
+FIGURES = frozenset({'copied', 'seconds'})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,6 +40,7 @@ class Event:
     :ivar message: the sentence that the agent logs.
     :ivar names: every object the event is about, as (noun, name) pairs:
         ('volume', alias), ('replica', uuid), ('controller', 'nvme3'), ...
+        Some have ``FIGURES`` behind them: ('copied', bytes), ...
     """
 
     kind: str
@@ -123,12 +127,13 @@ def _arrays(old: snapshots.HostSnapshot,
             yield from _writable('', now)
         elif was and now:
             yield from _writable(was.read_only, now)
-            yield from _legs(was, now)
+            yield from _legs(was, now, new)
             yield from _sync(was, now)
-            yield from _health(was, now)
+            yield from _health(was, now, new)
 
 
-def _legs(was: devices.Array, now: devices.Array) -> Iterator[Event]:
+def _legs(was: devices.Array, now: devices.Array,
+          snapshot: snapshots.HostSnapshot) -> Iterator[Event]:
     before = {leg.device: leg for leg in was.legs}
     after = {leg.device: leg for leg in now.legs}
     for device in sorted(before.keys() | after.keys()):
@@ -143,22 +148,40 @@ def _legs(was: devices.Array, now: devices.Array) -> Iterator[Event]:
         elif new is not None:
             if old is None:
                 yield _leg('LEG_ADDED', INFO, now, new, 'was added')
-            yield from _leg_state(old, new, now)
+            yield from _leg_state(old, new, now, snapshot)
 
 
 def _leg_state(old: devices.Leg | None, new: devices.Leg,
-               array: devices.Array) -> Iterator[Event]:
+               array: devices.Array, snapshot: snapshots.HostSnapshot
+               ) -> Iterator[Event]:
     if new.faulty and not (old and old.faulty):
         # md drops the device's identity with the device: the older
         # snapshot knows whose leg it was
         yield _leg('LEG_FAULTY', WARN, array,
                    new if new.replica_uuid else old or new, 'is faulty')
     elif new.in_sync and not (old and old.in_sync):
-        yield _leg('LEG_IN_SYNC', INFO, array, new, 'is in sync')
+        yield _in_sync(array, new, snapshot.copied.get(
+            (array.name, new.device)))
     elif old and (old.faulty or old.in_sync) and not (
             new.faulty or new.in_sync):
         yield _leg('LEG_BACK', INFO, array, new,
                    'is back and not in sync yet')
+
+
+def _in_sync(array: devices.Array, leg: devices.Leg,
+             copied: snapshots.Copied | None) -> Event:
+    what = 'is in sync'
+    figures: list[tuple[str, str]] = []
+    if copied is not None and copied.seconds >= 1:
+        what += ' after %s' % amounts.span(copied.seconds)
+        figures.append(('seconds', '%d' % round(copied.seconds)))
+    if copied is not None and copied.most is not None:
+        what += ': at most %s of %s were copied to it' % (
+            amounts.size(min(copied.most, array.component_size)),
+            amounts.size(array.component_size))
+        figures.append(('copied', '%d' % min(copied.most,
+                                             array.component_size)))
+    return _leg('LEG_IN_SYNC', INFO, array, leg, what, *figures)
 
 
 def _sync(was: devices.Array, now: devices.Array) -> Iterator[Event]:
@@ -182,15 +205,20 @@ def _quarter(array: devices.Array) -> int:
     return 4 * array.sync_done // array.sync_total
 
 
-def _health(was: devices.Array, now: devices.Array) -> Iterator[Event]:
+def _health(was: devices.Array, now: devices.Array,
+            snapshot: snapshots.HostSnapshot) -> Iterator[Event]:
     if (was.whole and not now.whole) or (was.in_sync and not now.in_sync):
         level = WARN if now.in_sync else FATAL
         yield _array('ARRAY_DEGRADED', level, now,
                      'is degraded: %d of %d legs in sync' % (
                          len(now.in_sync), now.raid_disks))
     elif now.whole and not was.whole:
+        seconds = round(snapshot.healed.get(now.name, 0.0))
         yield _array('ARRAY_HEALTHY', INFO, now,
-                     'is healthy: all %d legs in sync' % now.raid_disks)
+                     'is healthy%s: all %d legs in sync' % (
+                         ' again after %s' % amounts.span(seconds)
+                         if seconds else '', now.raid_disks),
+                     *([('seconds', '%d' % seconds)] if seconds else ()))
 
 
 def _writable(before: str, now: devices.Array) -> Iterator[Event]:
@@ -201,19 +229,20 @@ def _writable(before: str, now: devices.Array) -> Iterator[Event]:
         yield _array('ARRAY_WRITABLE', INFO, now, 'takes writes again')
 
 
-def _array(kind: str, level: str, array: devices.Array,
-           what: str) -> Event:
+def _array(kind: str, level: str, array: devices.Array, what: str,
+           *figures: tuple[str, str]) -> Event:
     alias = array.alias or array.name
     return Event(kind, level, 'array %s (%s) %s' % (
-        alias, array.name, what), (('array', array.name), ('alias', alias)))
+        alias, array.name, what), (('array', array.name), ('alias', alias),
+                                   *figures))
 
 
 def _leg(kind: str, level: str, array: devices.Array, leg: devices.Leg,
-         what: str) -> Event:
+         what: str, *figures: tuple[str, str]) -> Event:
     alias = array.alias or array.name
     replica = leg.replica_uuid or 'unknown'
     return Event(
         kind, level, 'leg %s (replica %s) of array %s (%s) %s' % (
             leg.device, replica, alias, array.name, what),
         (('array', array.name), ('alias', alias), ('leg', leg.device),
-         ('replica', replica)))
+         ('replica', replica), *figures))

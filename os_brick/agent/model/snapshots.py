@@ -27,16 +27,36 @@ T = TypeVar('T')
 
 
 @dataclasses.dataclass(frozen=True)
+class Copied:
+    """What md has copied to a leg since it was added; see ``model.copied``.
+
+    :ivar most: bytes at most, None where not known.
+    :ivar seconds: how long that has taken so far.
+    """
+
+    most: int | None
+    seconds: float
+
+
+@dataclasses.dataclass(frozen=True)
 class HostSnapshot:
     """All that the kernel shows of NVMe-oF and MD at one moment.
 
     :ivar problems: objects that could not be read, one sentence each.
+    :ivar copied: (array, device of a leg) -> what was copied to it: of legs
+        that are not in sync, and of those that have become so just now.
+    :ivar healed: array that has become whole just now -> for how many seconds
+        it was not.
     """
 
     controllers: tuple[devices.Controller, ...] = ()
     namespaces: tuple[devices.Namespace, ...] = ()
     arrays: tuple[devices.Array, ...] = ()
     problems: tuple[str, ...] = ()
+    copied: Mapping[tuple[str, str], Copied] = dataclasses.field(
+        default_factory=dict, compare=False)
+    healed: Mapping[str, float] = dataclasses.field(
+        default_factory=dict, compare=False)
 
     # A pass asks each of these for each leg, so that looking through all
     # would cost the square of the number of arrays.

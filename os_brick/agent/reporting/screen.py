@@ -19,6 +19,7 @@ from collections.abc import Mapping
 import textwrap
 from typing import Any
 
+from os_brick.agent.model import amounts
 from os_brick.agent.reporting import document
 from os_brick.agent.reporting import health
 from os_brick.agent.reporting import verdict
@@ -27,7 +28,6 @@ WIDTH = 80
 _COLOURS = {health.CRITICAL: '31;1', health.WARNING: '33;1',
             health.INFO: '36', 'good': '32'}
 _BAR = 20
-_UNITS = ('B', 'KiB', 'MiB', 'GiB', 'TiB')
 
 
 class Paint:
@@ -76,8 +76,8 @@ def findings(found: Iterable[health.Finding], wall: float,
     """Return the findings, one after the other."""
     lines = []
     for one in found:
-        muted = '' if one.muted_until is None else ' (muted for %s)' % span(
-            one.muted_until - wall)
+        muted = '' if one.muted_until is None else (
+            ' (muted for %s)' % amounts.span(one.muted_until - wall))
         head, *more = _wrapped('%s%s: %s%s' % (
             one.code, one.volume and ' ' + one.volume, one.text, muted), 2)
         lines += [head.replace(one.code, paint(
@@ -93,7 +93,7 @@ def _head(shown: document.Document, judged: verdict.Verdict, wall: float,
     yield from _wrapped('nvme-agent %s on %s, guard %s; as of %s' % (
         shown['agent']['version'], shown['host']['name'],
         shown['agent']['guard'], 'before a reboot' if judged.age is None
-        else '%s ago' % span(judged.age)), 0)
+        else '%s ago' % amounts.span(judged.age)), 0)
     if judged.unreliable:
         for line in _wrapped('What follows may be old: %s.'
                              % judged.unreliable, 0):
@@ -101,7 +101,7 @@ def _head(shown: document.Document, judged: verdict.Verdict, wall: float,
     told = shown['provisioner']
     yield from _wrapped('provisioner (%s): %s%s%s' % (
         told['driver'], 'has not answered yet' if told['answered_at'] is None
-        else 'last answer %s ago' % span(wall - told['answered_at']),
+        else 'last answer %s ago' % amounts.span(wall - told['answered_at']),
         '; %s' % told['error'] if told['error'] else '',
         '; %d reports wait' % shown['reports_waiting']
         if shown['reports_waiting'] else ''), 0)
@@ -126,7 +126,7 @@ def _volume(volume: Mapping[str, Any], wall: float,
     limit = array.get('speed_limit')
     if limit and (sync or not array['speed_limit_ours']):
         yield from _wrapped('md copies %s/s at most: %s' % (
-            size(limit), 'option resync_speed_max'
+            amounts.size(limit), 'option resync_speed_max'
             if array['speed_limit_ours'] else 'set by somebody else, '
             'resync_speed_max does not count'), 2)
     for replica in volume['replicas']:
@@ -144,7 +144,7 @@ def _held(shown: document.Document, volume: Mapping[str, Any],
     for one in shown.get('paused', ()):
         if one['volume'] in ('', volume['alias']):
             yield from _wrapped('paused by the operator, for another %s%s' % (
-                span(one['until'] - wall), one['reason']
+                amounts.span(one['until'] - wall), one['reason']
                 and ': ' + one['reason']), 2)
     for why in volume.get('put_off', ()):
         yield from _wrapped('put off: %s' % why, 2)
@@ -163,17 +163,20 @@ def _replica(replica: Mapping[str, Any], wall: float,
     if replica['why']:
         yield from _wrapped('%s%s' % (
             replica['why'], '' if replica['since_at'] is None
-            else ' (for %s)' % span(wall - replica['since_at'])), 4)
+            else ' (for %s)' % amounts.span(
+                wall - replica['since_at'])), 4)
     if replica['listed'] != state:
         yield from _wrapped('the provisioner has it as %s'
                             % replica['listed'], 4)
     if replica['waits_for']:
         yield from _wrapped('waits for %s%s' % (
             replica['waits_for'], '' if replica['until_at'] is None
-            else ', in %s' % span(replica['until_at'] - wall)), 4)
+            else ', in %s' % amounts.span(
+                replica['until_at'] - wall)), 4)
     if replica.get('refused'):
         yield from _wrapped('kept back for %s: %s' % (
-            span(wall - replica['refused_at']), replica['refused']), 4)
+            amounts.span(wall - replica['refused_at']),
+            replica['refused']), 4)
 
 
 def _member(replica: Mapping[str, Any]) -> str:
@@ -200,31 +203,10 @@ def progress(sync: Mapping[str, Any]) -> str:
     filled = min(_BAR, _BAR * done // total)
     return '%s [%s%s] %d %%  %s of %s%s%s' % (
         sync['action'], '#' * filled, '.' * (_BAR - filled),
-        100 * done // total, size(done), size(total),
-        '  %s/s' % size(sync['rate']) if sync['rate'] else '',
-        '  %s left' % span(sync['left']) if sync['left'] is not None else '')
-
-
-def span(seconds: float) -> str:
-    """Return a time in at most two units: 3 min 20 s."""
-    left = max(0, round(seconds))
-    units: list[str] = []
-    for name, length in (('d', 86400), ('h', 3600), ('min', 60), ('s', 1)):
-        count, left = divmod(left, length)
-        if count or units or name == 's':
-            units.append('%d %s' % (count, name))
-    return ' '.join(unit for unit in units[:2] if not unit.startswith('0 ')
-                    ) or '0 s'
-
-
-def size(count: float) -> str:
-    """Return bytes in the largest unit that keeps them above one."""
-    for unit in _UNITS[:-1]:
-        if count < 1024:
-            return '%.3g %s' % (count, unit) if count < 1000 else (
-                '%d %s' % (count, unit))
-        count /= 1024
-    return '%.4g %s' % (count, _UNITS[-1])
+        100 * done // total, amounts.size(done), amounts.size(total),
+        '  %s/s' % amounts.size(sync['rate']) if sync['rate'] else '',
+        '' if sync['left'] is None
+        else '  %s left' % amounts.span(sync['left']))
 
 
 def _wrapped(text: str, indent: int) -> list[str]:

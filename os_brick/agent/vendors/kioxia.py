@@ -29,6 +29,7 @@ from oslo_config import types
 
 from os_brick.agent import log_once
 from os_brick.agent import model
+from os_brick.agent.model import events
 from os_brick.agent.vendors import base
 from os_brick.agent.vendors import certificates
 from os_brick.agent.vendors.kumoscale import answers
@@ -233,12 +234,13 @@ class KioxiaDriver(base.ProvisionerDriver):
 
     def report_event(self, event: model.Event) -> None:
         host = self._host
+        names = [name for noun, name in event.names
+                 if noun not in events.FIGURES]
         self._rest.call('POST', 'forward_log', {
             'loggingType': 'EVENT', 'level': event.level,
             'host': answers.host_name(host.name) if host else '',
             'appName': 'nvme-agent', 'message': event.message,
-            'parametersList': [name for noun, name in event.names]},
-            repeatable=False)
+            'parametersList': names}, repeatable=False)
 
     def request_replacement(self, volume: model.Volume,
                             replica: model.Replica) -> None:

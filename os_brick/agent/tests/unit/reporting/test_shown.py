@@ -33,6 +33,7 @@ from os_brick.agent.daemon import healing_loop
 from os_brick.agent.daemon import showing
 from os_brick.agent import log_once
 from os_brick.agent import model
+from os_brick.agent.model import amounts
 from os_brick.agent.reporting import health
 from os_brick.agent.reporting import metrics
 from os_brick.agent.reporting import mutes
@@ -725,7 +726,7 @@ class TestWords(ShownCase):
         for seconds, words in ((0.4, '0 s'), (200, '3 min 20 s'),
                                (3600, '1 h'), (90000, '1 d 1 h'),
                                (-5, '0 s'), (86460, '1 d')):
-            self.assertEqual(words, screen.span(seconds))
+            self.assertEqual(words, amounts.span(seconds))
 
     def test_progress(self) -> None:
         line = screen.progress({

@@ -567,7 +567,8 @@ class ReplicaTestCase(fixture.KioxiaTestCase):
     def test_event(self):
         self.provisioner.report_event(model.Event(
             'LEG_FAULTY', 'WARN', 'leg nvme1n1 is faulty',
-            (('array', 'md127'), ('alias', 'vol-1'), ('leg', 'nvme1n1'))))
+            (('array', 'md127'), ('alias', 'vol-1'), ('leg', 'nvme1n1'),
+             ('copied', '4096'))))
         self.assertEqual([{
             'loggingType': 'EVENT', 'level': 'WARN',
             'host': 'compute-1-example-org', 'appName': 'nvme-agent',

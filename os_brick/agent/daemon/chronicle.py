@@ -20,6 +20,7 @@ the guard waits for no disk.
 from __future__ import annotations
 
 import collections
+from collections.abc import Mapping
 import logging
 import os
 import re
@@ -45,14 +46,16 @@ class Chronicle(logging.Handler):
         self._conf = conf
         self._clock = clock
         self._log_once = log_once.LogOnce()
-        self._waiting: collections.deque[tuple[float, str, str]] = (
-            collections.deque(maxlen=MOST))
+        self._waiting: collections.deque[
+            tuple[float, str, str, Mapping[str, object]]] = (
+                collections.deque(maxlen=MOST))
         self._names: dict[str, set[str]] = {}
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
             self._waiting.append((self._clock.wall(), record.levelname,
-                                  record.getMessage()))
+                                  record.getMessage(),
+                                  getattr(record, 'extra', {})))
         except Exception:
             self.handleError(record)
 
@@ -65,12 +68,12 @@ class Chronicle(logging.Handler):
         before, self._names = self._names, _names(shown)
         happened = []
         while self._waiting:
-            wall, level, sentence = self._waiting.popleft()
+            wall, level, sentence, fields = self._waiting.popleft()
             words = {*_WORD.findall(sentence)}
             happened.append(history.Happened(wall, level, tuple(sorted(
                 {volume for names in (before, self._names)
                  for word in words & names.keys()
-                 for volume in names[word]})), sentence))
+                 for volume in names[word]})), sentence, fields))
         if not happened:
             return
         try:

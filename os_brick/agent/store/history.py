@@ -18,7 +18,9 @@ what must be remembered, and a full disk costs the history alone.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from collections.abc import Mapping
 import dataclasses
+import json
 import os
 import sqlite3
 
@@ -30,10 +32,10 @@ FILE = 'history.sqlite'
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS history (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
-    wall REAL, level TEXT, volumes TEXT, sentence TEXT);
+    wall REAL, level TEXT, volumes TEXT, sentence TEXT, fields TEXT);
 """
 _READ = """
-SELECT wall, level, volumes, sentence FROM history WHERE wall >= ?
+SELECT wall, level, volumes, sentence, %s FROM history WHERE wall >= ?
 AND (? = '' OR INSTR(' ' || volumes || ' ', ' ' || ? || ' ')) ORDER BY seq
 """
 
@@ -45,12 +47,14 @@ class Happened:
     :ivar wall: seconds since the epoch.
     :ivar level: as in the log.
     :ivar volumes: aliases of those that it is about.
+    :ivar fields: what it is about, as ``log_fields`` has it.
     """
 
     wall: float
     level: str
     volumes: tuple[str, ...]
     sentence: str
+    fields: Mapping[str, object] = dataclasses.field(default_factory=dict)
 
 
 class HistoryError(Exception):
@@ -74,8 +78,8 @@ class History:
 
         :raises HistoryError: it is not written down.
         """
-        rows = [(one.wall, one.level, ' '.join(one.volumes), one.sentence)
-                for one in happened]
+        rows = [(one.wall, one.level, ' '.join(one.volumes), one.sentence,
+                 json.dumps(one.fields, default=str)) for one in happened]
         try:
             os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))
             db = sqlite3.connect(self._path, timeout=1.0)
@@ -83,9 +87,12 @@ class History:
                 db.execute('PRAGMA synchronous=OFF')
                 with db:
                     db.executescript(_SCHEMA)
+                    if not _has_fields(db):
+                        db.execute('ALTER TABLE history ADD COLUMN fields '
+                                   'TEXT')
                     db.executemany(
                         'INSERT INTO history (wall, level, volumes, '
-                        'sentence) VALUES (?, ?, ?, ?)', rows)
+                        'sentence, fields) VALUES (?, ?, ?, ?, ?)', rows)
                     db.execute(
                         'DELETE FROM history WHERE seq <= (SELECT MAX(seq) '
                         'FROM history) - ?', (self._most,))
@@ -104,14 +111,23 @@ class History:
             os.close(os.open(self._path, os.O_RDONLY))
             db = tables.open_to_read(self._path)
             try:
-                return [Happened(wall, level, tuple(volumes.split()), sentence)
-                        for wall, level, volumes, sentence in db.execute(
-                            _READ, (since, volume, volume))]
+                return [Happened(wall, level, tuple(volumes.split()),
+                                 sentence, json.loads(fields or '{}'))
+                        for wall, level, volumes, sentence, fields
+                        in db.execute(_READ % (
+                            'fields' if _has_fields(db) else "''"),
+                            (since, volume, volume))]
             finally:
                 db.close()
-        except (OSError, sqlite3.Error) as error:
+        except (OSError, ValueError, sqlite3.Error) as error:
             raise self._trouble(error) from error
 
     def _trouble(self, error: Exception) -> HistoryError:
         return HistoryError('%s: %s' % (
             self._path, getattr(error, 'strerror', None) or error))
+
+
+def _has_fields(db: sqlite3.Connection) -> bool:
+    """A file that an earlier release made has none, until it is written."""
+    return 'fields' in {column[1] for column in db.execute(
+        'PRAGMA table_info(history)')}

@@ -621,6 +621,44 @@ class TestHistory(ShownCase):
                 lambda: self.conf))
         self.assertIn('volume1', out.getvalue())
 
+    def test_for_programs_each_sentence_has_its_fields(self) -> None:
+        self.conf.set_override('state_dir', self.folder)
+        self.catch()
+        self.turn()
+        self.lose()
+        self.turn(20)
+        out = io.StringIO()
+        with contextlib.redirect_stdout(out):
+            self.assertEqual(0, history_command.run(self.parsed(
+                history_command, 'volume1', '--json'), lambda: self.conf))
+        lines = [json.loads(line) for line in out.getvalue().splitlines()]
+        lost = next(line for line in lines if line['fields'].get('event')
+                    == 'CONNECTION_LOST')
+        self.assertIn('was lost', lost['sentence'])
+        self.assertEqual('nvme11', lost['fields']['controller'])
+
+    def test_a_file_of_an_earlier_release(self) -> None:
+        path = os.path.join(self.folder, 'earlier')
+        earlier = sqlite3.connect(path)
+        with earlier:
+            earlier.execute('CREATE TABLE history (seq INTEGER PRIMARY KEY '
+                            'AUTOINCREMENT, wall REAL, level TEXT, volumes '
+                            'TEXT, sentence TEXT)')
+            earlier.execute('INSERT INTO history (wall, level, volumes, '
+                            'sentence) VALUES (1, "INFO", "v", "then")')
+        book = history.History(path)
+        then = history.Happened(1.0, 'INFO', ('v',), 'then')
+        self.assertEqual([then], book.read())
+        now = history.Happened(2.0, 'INFO', ('v',), 'now', {'copied': 3})
+        book.add([now])
+        self.assertEqual([then, now], book.read())
+        # and back
+        with earlier:
+            earlier.execute('INSERT INTO history (wall, level, volumes, '
+                            'sentence) VALUES (3, "INFO", "", "back")')
+        earlier.close()
+        self.assertEqual('back', book.read()[-1].sentence)
+
     def test_it_is_bounded(self) -> None:
         book = history.History(os.path.join(self.folder, 'short'), 3)
         for number in range(5):

@@ -16,8 +16,10 @@ and a recovery by the bitmap passes over most of them without copying.  What is
 copied is written, and the kernel counts what is written to each block device.
 What whoever uses the array wrote meanwhile went to the leg as well, and is
 counted for the array, too: the difference is what md has copied, and with it
-its superblocks and bitmap.  Hence "at most".  A leg that another look has not
-seen before it was added has no figure.
+its superblocks and bitmap.  Hence "at most", but for what is in flight in the
+moment of the last look: up to Linux 6.3 an array counts a write when it begins
+(block/blk-core.c, bio_start_io_acct), its legs when it has ended.  A leg that
+another look has not seen before it was added has no figure.
 """
 
 from __future__ import annotations

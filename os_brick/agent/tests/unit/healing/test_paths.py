@@ -17,7 +17,10 @@ its ctrl_loss_tmo, the kernel has forgotten.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from collections.abc import Sequence
 import dataclasses
+from typing import Any
 from unittest import mock
 
 import hypothesis
@@ -53,7 +56,9 @@ class PathsCase(base.BaseTestCase):
                                           down_time=1000.0)
         self.kernel = self.world.kernel
         self.target = self.world.targets[0]
-        self.one, self.other = (*self.target.portals, None)[:2]
+        # of a target with one portal both are that one
+        self.one, self.other = (self.target.portals[0],
+                                self.target.portals[-1])
         self.world.passes(2)
 
     def paths(self, uuid: str = A) -> set[model.Portal]:
@@ -100,7 +105,7 @@ class PathsCase(base.BaseTestCase):
                 else dataclasses.replace(replica, target=model.Target(
                     replica.target.nqn, portals))
                 for replica in volume.replicas)) for volume in volumes]
-        self.world.vendor.lie = lie    # type: ignore[assignment]
+        self.world.vendor.lie = lie
 
 
 class BackLaterTest(PathsCase):
@@ -154,7 +159,7 @@ class BothLegsTest(PathsCase):
         for target, uuid in ((self.target, A), (other, B)):
             target.dead = {target.portals[1]}
             self.kernel.lose(target)
-            self.world.until(lambda uuid=uuid: not self.kernel.through(uuid))
+            self.world.until(lambda: not self.kernel.through(uuid))
             self.kernel.restore(target)
             self.world.until(lambda: self.healed(but='paths'))
         for target in (self.target, other):
@@ -234,10 +239,14 @@ class OnePathTest(PathsCase):
         """A driver takes what is looked for to be lost (S12)."""
         wanted: list[frozenset[str]] = []
         asked = self.world.vendor.get_volumes
+
+        def get_volumes(host: model.Host, arrays: Any,
+                        targets_for: Collection[str]) -> Any:
+            wanted.append(frozenset(targets_for))
+            return asked(host, arrays, targets_for)
+
         self.world.vendor.get_volumes = (  # type: ignore[method-assign]
-            lambda host, arrays, targets_for: (
-                wanted.append(frozenset(targets_for)),
-                asked(host, arrays, targets_for))[1])
+            get_volumes)
         self.forget(self.other)
         self.kernel.lose(self.world.targets[1])
         self.world.passes(10)
@@ -343,7 +352,8 @@ class OrderTest(test_healing_loop.CycleCase):
 class SoFarTest(base.BaseTestCase):
     """What is remembered of the paths of a leg."""
 
-    def look(self, known: model.Target | None, portals: object,
+    def look(self, known: model.Target | None,
+             portals: Sequence[model.Portal | None],
              nqn: str = 'nqn.a') -> model.Target | None:
         paths = tuple(model.Controller('nvme%d' % number, nqn, portal, None,
                                        'live')

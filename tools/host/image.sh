@@ -193,19 +193,14 @@ make_tools() {
     truncate -s 512M "$1" && mkfs.ext4 -q -d "$work" "$1"
 }
 
-# The last release whose ledger is of the version before, where it is known.
+# The tree of an older release, where the history has it.
 make_old() {
-    local source=$cache/old
-    rm -rf "$source"
-    mkdir -p "$source" "$1"
+    mkdir -p "$1"
     git -C "$tree" rev-parse --quiet --verify "$OLD^{commit}" >/dev/null || {
         echo "there is no $OLD here: the story of the upgrade will fail"
         return 0
     }
-    git -C "$tree" archive "$OLD" | tar -x -C "$source" &&
-        PBR_VERSION=0.1.0 "$cache/pip/bin/python" -m pip -q wheel \
-            --disable-pip-version-check --no-deps --no-index \
-            --find-links "$cache/wheels-$wheels" -w "$1" "$source"
+    git -C "$tree" archive "$OLD" | tar -x -C "$1"
 }
 
 make_disks() {

@@ -32,14 +32,15 @@ PRIORITIES = {'CRITICAL': '2', 'ERROR': '3', 'WARNING': '4', 'INFO': '6',
               'DEBUG': '7'}
 
 
-def follow(node: node_lib.Node, blocks: list[page.Block]) -> None:
+def follow(node: node_lib.Node, blocks: list[page.Block],
+           checkout: str = CHECKOUT, **environment: str) -> None:
     """Run the blocks of the page one after the other, as root."""
     node.expect(blocks, 'the page has no such block')
     for block in blocks:
         began = time.monotonic()
         try:
-            node.run('set -e\ncd %s\n%s\nsync' % (CHECKOUT, block.text),
-                     BLOCK_LIMIT, **PIP)
+            node.run('set -e\ncd %s\n%s\nsync' % (checkout, block.text),
+                     BLOCK_LIMIT, **PIP, **environment)
         except node_lib.Failed as error:
             raise node_lib.Failed('the page, %s: %s' % (block, error)
                                   ) from None

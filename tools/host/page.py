@@ -23,7 +23,7 @@ PAGE = (pathlib.Path(__file__).parents[2] / 'doc/source/install/index.rst')
 _DIRECTIVE = re.compile(r'( *)\.\. code-block:: console\s*$')
 #: The section that installs Debian's packages, and how its numbered ones
 #: begin, which are followed one after the other.
-NEEDS, REMOVING = 'What it needs', 'Removing'
+NEEDS, UPGRADING, REMOVING = 'What it needs', 'Upgrading', 'Removing'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,6 +60,11 @@ def installing(text: str) -> list[Block]:
     """Return what installs, starts and so on: the numbered sections."""
     return [block for block in blocks(text)
             if block.section == NEEDS or block.section[:1].isdigit()]
+
+
+def upgrading(text: str) -> list[Block]:
+    """Return what installs another release."""
+    return [block for block in blocks(text) if block.section == UPGRADING]
 
 
 def removing(text: str) -> list[Block]:

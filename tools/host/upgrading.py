@@ -17,8 +17,10 @@ import re
 
 import installing
 import node as node_lib
+import page
 
-OLD, NEW = '/mnt/old', '/mnt/wheels'
+#: A tree of it, without its history.
+OLD = '/root/older-release'
 LEDGER = '/var/lib/nvme-agent/agent.sqlite'
 #: Seconds a replica may be bad: longer than an upgrade takes.
 GRACE = 240
@@ -30,7 +32,8 @@ def upgrades(node: node_lib.Node) -> None:
     """A grace period and an exchange outlive it; the way back is refused."""
     node.volume(GRACE)
     # the older release begins with nothing that a later one has written
-    _install(node, OLD, 'mv %s /root' % LEDGER)
+    _older(node)
+    node.run('mv %s /root' % LEDGER)
     begun = node.mark()
     node.start()
     before = _tables(node)
@@ -45,8 +48,7 @@ def upgrades(node: node_lib.Node) -> None:
     node.wait_for('%s is MISSING' % node_lib.uuid(dead), mark)
     lost = _uptime(node)
 
-    _install(node, NEW)
-    node.start()
+    _present(node)
     started = _uptime(node)
     node.wait_for(node_lib.REPLACE, mark)
     asked = _uptime(node)
@@ -60,7 +62,7 @@ def upgrades(node: node_lib.Node) -> None:
     node.machine.wait_until(lambda: 'recovery' in node.run(
         'cat /proc/mdstat'), 'the spare is copied to')
 
-    _install(node, OLD)
+    _older(node)
     back = node.mark()
     node.machine.status('systemctl start nvme-agent')
     node.machine.wait_until(
@@ -71,8 +73,7 @@ def upgrades(node: node_lib.Node) -> None:
     node.expect(said, 'it does not say why:\n' + node.journal()[back:])
     node.wait_for_writes()
 
-    _install(node, NEW)
-    node.start()
+    _present(node)
     node.run('echo 200000 >/proc/sys/dev/raid/speed_limit_max')
     node.wait_whole(survivor, spare)
     node.wait_for('asking the provisioner to confirm replica %s'
@@ -85,12 +86,24 @@ def upgrades(node: node_lib.Node) -> None:
               'the older release ended with ' + REFUSED, node.stop_guest()])
 
 
-def _install(node: node_lib.Node, folder: str, then: str = 'true') -> None:
-    """Stop the agent and install the release that lies there."""
+def _older(node: node_lib.Node) -> None:
+    """Stop the agent and install the older release in its place.
+
+    Its page had a path changed by hand where an environment is used.
+    """
     node.run('systemctl stop nvme-agent; systemctl reset-failed nvme-agent; '
-             'set -e; /opt/nvme-agent/bin/pip -q install --no-deps '
-             '--force-reinstall %s/os_brick_nvme_agent-*.whl; %s' % (
-                 folder, then), installing.BLOCK_LIMIT, **installing.PIP)
+             'test -d %s || cp -r /mnt/old %s' % (OLD, OLD))
+    installing.follow(node, page.upgrading(page.PAGE.read_text()), OLD,
+                      PBR_VERSION='0.0.1')
+    node.run("sed -i 's|/usr/local/bin/privsep|/opt/nvme-agent/bin/privsep|' "
+             '/etc/sudoers.d/nvme-agent')
+
+
+def _present(node: node_lib.Node) -> None:
+    """Stop the agent, install the present release, and start it."""
+    node.run('systemctl stop nvme-agent; systemctl reset-failed nvme-agent')
+    installing.follow(node, page.upgrading(page.PAGE.read_text()))
+    node.start()
 
 
 def _tables(node: node_lib.Node) -> int:

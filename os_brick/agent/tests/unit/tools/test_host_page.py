@@ -48,6 +48,7 @@ class InstallationPageTest(wheelhouse.TreeTestCase):
 
     def test_every_block_is_run_by_the_stories(self) -> None:
         run = [*self.page.installing(self.text),
+               *self.page.upgrading(self.text),
                *self.page.removing(self.text)]
         self.assertEqual(self.page.blocks(self.text), run)
         self.assertEqual(self.text.count('code-block:: console'), len(run))

@@ -55,6 +55,10 @@ class RunningRaid(raid_state.RaidState):
             return
         self.pending = block
         self.written = True
+        if not self.whole:
+            # clean to active: of a degraded array each one is counted, and
+            # written to all legs (md.c, md_update_sb)
+            self.write_superblocks()
         self.version += 1
         self.dirty.add(block)
         self.width = sum(member.in_sync for member in self.members)

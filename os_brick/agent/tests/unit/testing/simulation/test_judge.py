@@ -238,6 +238,28 @@ class UnwrittenTest(WorldCase):
             effect()
 
 
+class CountedTest(WorldCase):
+    """What md writes down with a write of the application."""
+
+    def test_a_degraded_array_counts_its_writes(self) -> None:
+        """Else a copy that holds them is not seen to be ahead."""
+        raid = self.world.raid
+        before = raid.events
+        self.world.kernel.write(raid, 0)
+        self.assertEqual(before, raid.events)
+        lost = raid.members[0]
+        raid.fault(lost)
+        before = raid.events
+        for number in (1, 2):
+            self.world.kernel.write(raid, number)
+            self.assertEqual(before + number, raid.events)
+        for member in raid.members[1:]:
+            assert member.medium.written is not None
+            self.assertEqual(raid.events, member.medium.written.events)
+        assert lost.medium.written is not None
+        self.assertLess(lost.medium.written.events, before)
+
+
 class LimitedTest(WorldCase):
     """How fast md copies, and who may say so."""
 

@@ -42,6 +42,9 @@ from os_brick.agent import model
 from os_brick.agent.model import snapshots
 
 _CONTROLLER = re.compile(r'nvme\d+\Z')
+#: What Linux shows for the NQN as long as the subsystem is not known yet
+#: (drivers/nvme/host/sysfs.c, nvme_sysfs_show_subsysnqn).
+_NO_NQN_YET = '(efault)'
 
 
 class Scanner:
@@ -83,7 +86,7 @@ class Scanner:
 
 @dataclasses.dataclass(frozen=True)
 class _Connection:
-    """What is settled when a controller is made."""
+    """What is settled when a controller is made, but for an NQN of ''."""
 
     nqn: str
     portal: model.Portal | None
@@ -206,13 +209,12 @@ class _Look:
         nqn, address, transport, host = (
             attributes.read(base + '/' + attribute) for attribute in (
                 'subsysnqn', 'address', 'transport', 'hostnqn'))
-        if nqn is None or not nqn.startswith(b'nqn.'):
-            # as long as its subsystem is not known, Linux has "(efault)" here
-            # (drivers/nvme/host/core.c, nvme_sysfs_show_subsysnqn)
+        if nqn is None:
             return None
+        subsystem = attributes.text(nqn)
         # src_addr comes and goes with the connection; the rest is settled
         return _Connection(
-            attributes.text(nqn),
+            '' if subsystem == _NO_NQN_YET else subsystem,
             addresses.portal(attributes.text(address),
                              attributes.text(transport)),
             None if host is None else attributes.text(host))

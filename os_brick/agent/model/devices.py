@@ -44,6 +44,8 @@ def is_lost(state: str) -> bool:
 class Controller:
     """One NVMe-oF connection as the kernel shows it.
 
+    :ivar nqn: the subsystem's, of whatever form; '' where it is not known
+        yet, for the connection is just being made.
     :ivar state: the kernel's word: live, connecting, resetting, deleting...
     :ivar fast_io_fail_tmo: seconds, None where it is off or not known.
     :ivar has_fast_io_fail: False on kernels without the attribute.

@@ -59,8 +59,10 @@ def diff(old: snapshots.HostSnapshot,
 
 def _connections(old: snapshots.HostSnapshot,
                  new: snapshots.HostSnapshot) -> Iterator[Event]:
-    before = {controller.name: controller for controller in old.controllers}
-    after = {controller.name: controller for controller in new.controllers}
+    # one that is just being made is told of when it is known to what
+    before, after = (
+        {controller.name: controller for controller in host.controllers
+         if controller.nqn} for host in (old, new))
     for name in sorted(before.keys() | after.keys()):
         was, now = before.get(name), after.get(name)
         if was is now:

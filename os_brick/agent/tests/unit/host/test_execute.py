@@ -43,7 +43,7 @@ from os_brick.agent.tests.unit.host import fakesys
 from os_brick.agent.tests.unit import small_world
 from os_brick.agent.tests.unit import superblocks
 
-A, B, C = (small_world.uuid(1, letter) for letter in 'abc')
+A, B, C, D = (small_world.uuid(1, letter) for letter in 'abcd')
 VOLUME = model.Volume(small_world.uuid(1, 'f'), 'volume', None, (
     model.Replica(A), model.Replica(B), model.Replica(C)))
 OWNED = ownership.Owned(frozenset(['md127']), frozenset([A, B, C]))
@@ -431,6 +431,22 @@ class TestCalls(ActionsCase):
         self.assertIn('no TCP connection to tcp://192.0.2.9:4420 was found',
                       log.output)
         self.assertIn('it cannot be closed', log.output)
+
+    def test_S4_what_else_is_connected_to_a_silent_portal(self):
+        """Of whatever name it is, and be it only about to be connected."""
+        self.host.controller('nvme8', address='192.0.2.9')
+        self.host.namespace('nvme8n1', C, ('nvme8',))
+        reset = act.ResetConnection('', 'nvme8', model.Portal(
+            '192.0.2.9', 4420))
+        self.host.controller('nvme7', '(efault)', '192.0.2.9',
+                             state='connecting')
+        self.refused(reset, 'S4', 'nvme7 carries no replica')
+        self.host.set_controller('nvme7', address='traddr=192.0.2.7')
+        self.do(reset)
+        self.host.controller('nvme9', 'testnqn', '192.0.2.9')
+        self.host.namespace('nvme9n1', D, ('nvme9',))
+        self.refused(reset, 'S4', 'nvme9n1 is no replica')
+        self.assertEqual(1, len(self.called()))
 
     def test_a_leg_whose_bitmap_no_longer_fits_is_copied(self):
         self.privileged.re_add.side_effect = commands.CommandFailed('no')

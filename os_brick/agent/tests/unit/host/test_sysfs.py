@@ -96,6 +96,14 @@ class TestScan(ScanCase):
         self.host.set_controller('nvme1', transport='loop', address='')
         self.assertIsNone(self.controller().portal)
 
+    def test_a_controller_of_a_name_that_no_standard_has(self) -> None:
+        """Linux's own target takes any, and what is foreign must be seen."""
+        self.host.controller('nvme3', 'testnqn')
+        self.host.namespace('nvme3n1', None, ('nvme3',))
+        seen = self.scan()
+        self.assertIn('testnqn', [one.nqn for one in seen.controllers])
+        self.assertIsNotNone(seen.namespace('nvme3n1'))
+
     def test_fast_io_fail_tmo_is_seconds(self) -> None:
         self.host.set_controller('nvme1', fast_io_fail_tmo=2)
         self.assertEqual(2.0, self.controller().fast_io_fail_tmo)

@@ -107,7 +107,8 @@ class TestReplaced(KeptCase):
         self.host.lose_namespace('nvme1n1')
         self.host.remove('sys/class/nvme-fabrics/ctl/nvme1')
         self.host.controller('nvme1', '(efault)', state='connecting')
-        self.assertIsNone(self.scan().controller('nvme1'))
+        self.assertEqual(('', model.Portal('192.0.2.1', 4420)),
+                         (self.controller().nqn, self.controller().portal))
         self.host.attributes('sys/class/nvme-fabrics/ctl/nvme1', state='live',
                              subsysnqn='nqn.2024-01.test:nvme1')
         self.assertEqual('nqn.2024-01.test:nvme1', self.controller().nqn)

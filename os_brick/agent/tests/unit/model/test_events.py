@@ -94,6 +94,12 @@ class TestConnections(EventCase):
              ('portal', 'tcp://192.0.2.1:4420'), ('replica', A)),
             event.names)
 
+    def test_one_in_the_making_is_told_of_once_it_has_a_target(self) -> None:
+        making = hosts(controller(nqn='', state='connecting'))
+        self.expect(EMPTY, making)
+        self.expect(making, EMPTY)
+        self.expect(making, hosts(controller()), 'CONNECTION_NEW')
+
     def test_gone_names_what_was_behind_it(self) -> None:
         (event,) = self.expect(
             hosts(controller(), namespaces=[namespace('nvme1')]), EMPTY,

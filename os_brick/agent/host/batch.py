@@ -11,11 +11,14 @@
 #    under the License.
 """What the guard has decided at one moment, done with one wait for the lock.
 
+What does not wait for the lock, and what does, is a batch each.
+
 The laws:
 
 * One scan serves for ``FRESH`` seconds, and only until the batch itself has
   done something to the array or the connection that is asked about: no rule
-  is ever held against what an action before has changed.  One that has itself
+  is ever held against what an action before has changed.  It serves no other
+  batch: over the wait for the lock nothing is kept.  One that has itself
   taken longer is done again, once; what makes I/O fail fast never rests on an
   older one (S9).
 * All legs that are failed in a row are failed at once, and so with the

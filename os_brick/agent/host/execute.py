@@ -120,14 +120,18 @@ class Executor:
             not asked again.
         :returns: what became of each step, as ``batch.Batch.run`` does.
         """
-        doing = batch.Batch(
-            self._scan, functools.partial(self._last_look, heard=heard),
-            self._attempt, self._effects, self._clock, owned)
+        def run(some: Sequence[batch.Step]) -> list[batch.Outcome]:
+            return batch.Batch(
+                self._scan, functools.partial(self._last_look, heard=heard),
+                self._attempt, self._effects, self._clock, owned).run(some)
+
         first = batch.before_the_lock(steps)
-        outcomes = doing.run(steps[:first])
+        outcomes = run(steps[:first])
         if first < len(steps):
             with self._lock.held(urgent=True):
-                outcomes += doing.run(steps[first:])
+                # a batch of its own: whoever held the lock may have changed
+                # what was looked at before
+                outcomes += run(steps[first:])
         return outcomes
 
     def _scan(self) -> snapshots.HostSnapshot:

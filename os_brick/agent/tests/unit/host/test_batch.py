@@ -148,6 +148,10 @@ class World:
             del self.states[name]
         return [''] * len(names)
 
+    def close_connections(self, *_words: object) -> int:
+        self.calls.append(('close', 1))
+        return 1
+
     def set_fast_io_fail(self, controller: str, seconds: int) -> None:
         self.calls.append(('fast_io_fail', 1))
         self.tmo[controller] = None if seconds < 0 else float(seconds)
@@ -337,6 +341,34 @@ class SlowLookTest(base.BaseTestCase):
                        act.Disconnect('', 'nvme0'),
                        act.SetFastIoFail('', 'nvme1', None)):
             self.assertIsNone(self.outcome(action))
+
+
+class OverTheLockTest(base.BaseTestCase):
+    """Whoever held os-brick's lock has changed what was looked at before."""
+
+    def test_S1_the_look_is_taken_under_the_lock(self) -> None:
+        """A connection is given up first, and the lock is had later."""
+        world = World(2, shared=False)
+        world.states['nvme2'] = 'connecting'
+        free_at = world.clock.seconds + batch.FRESH / 2
+
+        def try_lock(_folder: str) -> Callable[[], None] | None:
+            if world.clock.seconds < free_at:
+                return None
+            world.legs['nvme3n2'] = {'faulty'}
+            return lambda: None
+
+        world.try_lock = try_lock  # type: ignore[method-assign]
+        closed, failed = world.executor.execute_all([
+            batch.Step(act.ResetConnection(
+                '', 'nvme0', model.Portal('192.0.2.1', 4420)),
+                world.volumes['md0']),
+            batch.Step(act.FailLeg('', 'md1', 'nvme2n2'),
+                       world.volumes['md1'])],
+            world.owned, frozenset(['nvme1n1', 'nvme3n2']))
+        self.assertIsNone(closed)
+        self.assertIn('S1', str(failed))
+        self.assertEqual({'in_sync'}, world.legs['nvme2n2'])
 
 
 class BatchTest(test_execute.ActionsCase):

@@ -30,16 +30,19 @@ def portal(address: str, transport: str) -> model.Portal | None:
 
 
 def queues(wanted: model.Portal, controllers: str) -> int:
-    """Return how many queues the kernel's controllers have to a portal.
+    """Return how many queues the kernel's live controllers have to a portal.
 
-    Each is a connection of its own, or is to be one (drivers/nvme/host/tcp.c).
+    Each is a connection of its own (drivers/nvme/host/tcp.c).  Of a controller
+    that is not live the kernel has let the connections go, or may have: what
+    there is to the portal may be a program's (S4).
 
     :param controllers: the directory with one for each controller.
     """
     return sum(
         _number(path) for name in os.listdir(controllers)
         if name.startswith('nvme')
-        and _connected_to(path := os.path.join(controllers, name)) == wanted)
+        and _connected_to(path := os.path.join(controllers, name)) == wanted
+        and _text(path, 'state') == 'live')
 
 
 def _connected_to(path: str) -> model.Portal | None:

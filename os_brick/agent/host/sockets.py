@@ -17,7 +17,8 @@ kernel with CONFIG_INET_DIAG_DESTROY.  Structures: linux/inet_diag.h.
 
 An initiator in user space may be connected to the same portal, and its
 connections look like the kernel's (S4).  Two things tell: the kernel's are
-root's, whoever needs them, and there is one for each queue of a controller.
+root's, whoever needs them, and there is one for each queue of a controller
+that is live.
 """
 
 from __future__ import annotations
@@ -50,13 +51,13 @@ _ROOT = 0
 
 
 class NotOnlyOurs(Exception):
-    """Programs have connections to a portal that look like the kernel's."""
+    """Some connections to a portal may be a program's, and none shows it."""
 
 
 def close(address: str, port: int, queues: int) -> int:
     """End the kernel's connections to a portal; return how many there were.
 
-    :param queues: how many the kernel's controllers may have to it.
+    :param queues: how many the kernel's live controllers have to it.
     :raises NotOnlyOurs: there are more; none was ended.
     :raises OSError: the kernel refused it, or cannot do it.
     """
@@ -80,8 +81,8 @@ def close(address: str, port: int, queues: int) -> int:
                  and owner == _ROOT]
         if len(found) > queues:
             raise NotOnlyOurs(
-                'root has %d TCP connections to it, and the kernel\'s NVMe '
-                'controllers have %d queues there: the others are a '
+                'root has %d TCP connections to it, and the kernel\'s live '
+                'NVMe controllers have %d queues there: the others may be a '
                 'program\'s, and none is closed' % (len(found), queues))
         return sum(_end(kernel, family, one) for family, one in found)
 

@@ -284,15 +284,19 @@ class TestCommands(PrivilegedCase):
 
     def test_connections_that_cannot_be_closed(self):
         controllers = os.path.join(self.folder, 'controllers')
-        for name, address, queues in (
-                ('nvme1', 'traddr=192.0.2.1,trsvcid=4420', '3'),
-                ('nvme2', 'traddr=192.0.2.1,trsvcid=4420,src_addr=x', '5'),
-                ('nvme3', 'traddr=192.0.2.1,trsvcid=4421', '100'),
-                ('nvme4', 'traddr=192.0.2.2,trsvcid=4420', '100'),
-                ('nvme5', 'traddr=banana,trsvcid=4420', '100')):
+        here = 'traddr=192.0.2.1,trsvcid=4420'
+        for name, address, state, queues in (
+                ('nvme1', here, 'live', '3'),
+                ('nvme2', here + ',src_addr=x', 'live', '5'),
+                ('nvme3', 'traddr=192.0.2.1,trsvcid=4421', 'live', '100'),
+                ('nvme4', 'traddr=192.0.2.2,trsvcid=4420', 'live', '100'),
+                ('nvme5', 'traddr=banana,trsvcid=4420', 'live', '100'),
+                # its connections are gone: they may be anybody's
+                ('nvme6', here, 'connecting', '100'),
+                ('nvme7', here, 'resetting', '100')):
             os.makedirs(os.path.join(controllers, name))
             for attribute, text in (('address', address),
-                                    ('transport', 'tcp'),
+                                    ('transport', 'tcp'), ('state', state),
                                     ('queue_count', queues)):
                 with open(os.path.join(controllers, name, attribute), 'w',
                           encoding='ascii') as file:

@@ -180,9 +180,11 @@ def _main(argv: list[str]) -> int:
         story = chronicle.Chronicle(CONF)
         std_logging.getLogger('os_brick.agent').addHandler(story)
         port = endpoint.Endpoint(CONF)
-        executor = execute.Executor(CONF, scanner, host, stopping.is_set,
-                                    set_back=store.set_back)
         life = liveness.Liveness()
+        executor = execute.Executor(CONF, scanner, host, stopping.is_set,
+                                    set_back=store.set_back,
+                                    progress=lambda: life.step(
+                                        service.PASSES))
         guard = guard_loop.GuardLoop(
             CONF, scanner.scan, executor, activity.ActivityReader(),
             silence.unanswered,

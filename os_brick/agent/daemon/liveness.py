@@ -60,6 +60,7 @@ class Liveness:
         self._tell = tell
         self._lock = threading.Lock()
         self._until: dict[str, float] = {}
+        self._spared: set[str] = set()
         self._failing: set[str] = set()
         self._told: float | None = None
         self._hung_at: float | None = None
@@ -92,6 +93,9 @@ class Liveness:
     def _heard(self, who: str, rest: float) -> None:
         with self._lock:
             now = self._clock.monotonic()
+            self._spared.discard(who)
+            if self._until.get(who, now) < now:
+                self._spare_all(now)
             self._until[who] = now + rest + STEP
             late = {one for one, until in self._until.items() if until < now}
             hung = self._hung(late - self._failing, now)
@@ -107,11 +111,22 @@ class Liveness:
         self._triggered = bool(hung)
         (self._tell or notify)('WATCHDOG=trigger' if hung else 'WATCHDOG=1')
 
+    def _spare_all(self, now: float) -> None:
+        """Give every thread the time of a step anew: one was late itself.
+
+        The whole process may have stood still (a freezer, a hypervisor), and
+        the step that another one takes goes on only now.  That is so once
+        until it is heard again: one that hangs has no more of it.
+        """
+        for who in self._until.keys() - self._spared:
+            self._until[who] = max(self._until[who], now + STEP)
+            self._spared.add(who)
+
     def _hung(self, late: set[str], now: float) -> set[str]:
         """Return who is late, once that was seen twice some time apart.
 
-        The whole process may have stood still, and whoever goes on first would
-        take all others for hung.
+        The whole process may have stood still for a moment, and whoever goes
+        on first would take all others for hung.
         """
         if not late:
             self._hung_at = None

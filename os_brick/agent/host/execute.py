@@ -69,6 +69,8 @@ class Executor:
     :param stopping: when it says True, the lock is not waited for long.
     :param effects: what reaches out; None: to this host.
     :param set_back: says from when this host's wall clock was set back.
+    :param progress: called by ``execute`` whenever a step is taken: before
+        each action, and for each portal of one.
     """
 
     def __init__(self, conf: cfg.ConfigOpts, scanner: sysfs.Scanner,
@@ -76,9 +78,10 @@ class Executor:
                  stopping: Callable[[], bool] = lambda: False,
                  effects: host_effects.Effects | None = None,
                  clock: clocks.Clock = clocks.HOST,
-                 set_back: Callable[[], float | None] = lambda: None
-                 ) -> None:
+                 set_back: Callable[[], float | None] = lambda: None,
+                 progress: Callable[[], None] = lambda: None) -> None:
         self._set_back = set_back
+        self._progress = progress
         self._scanner = scanner
         self._host = host
         self._effects = effects or host_effects.Effects()
@@ -97,6 +100,7 @@ class Executor:
 
         :raises NotDone: with the reason; nothing, or not all, was done.
         """
+        self._progress()
         if isinstance(action, act.Connect):
             action = self._listening(action)
         elif isinstance(action, act.Disconnect):
@@ -300,6 +304,8 @@ class Executor:
         """Connect all portals; one that fails does not stop the others."""
         errors = []
         for portal in action.portals:
+            # each has the time of a command to itself
+            self._progress()
             try:
                 self._effects.connect(
                     action.target.nqn, portal.address, portal.port,

@@ -88,6 +88,28 @@ class LivenessTest(base.BaseTestCase):
             self.go(100, 'passes', 'guard')
         self.assertEqual([], self.triggered)
 
+    def test_a_step_goes_on_in_which_the_process_stood_still(self):
+        """It has as long from then on as any step."""
+        self.life.step('passes')
+        self.life.well('guard', 0.5)
+        self.now += liveness.STEP + 20.0
+        self.go(int(liveness.STEP) - 10, 'guard')
+        self.assertEqual([], self.triggered)
+        self.life.step('passes')
+        self.go(10, 'guard')
+        self.assertEqual([], self.triggered)
+        self.go(1000, 'guard')
+        self.assertNotEqual([], self.triggered)
+
+    def test_one_that_hangs_while_all_stands_still_again_and_again(self):
+        """The other one is late itself each time, and spares it once."""
+        for _time in range(3):
+            self.now += 2 * liveness.STEP
+            self.life.step('passes')
+            self.now += liveness.GAP
+            self.life.step('passes')
+        self.assertNotEqual([], self.triggered)
+
     def test_passes_an_hour_apart(self):
         self.life.well('passes', 3600.0)
         told = self.go(3600, 'guard')

@@ -499,6 +499,25 @@ class TestConnect(ActionsCase):
         self.assertEqual([('connect', 'nqn.test', '127.0.0.1', good.port,
                            'tcp', small_world.HOST.nqn)], self.called())
 
+    def test_each_portal_is_a_step_and_so_is_each_action(self):
+        """Each may take the time of a command, which systemd waits for."""
+        steps: list[str] = []
+        executor = execute.Executor(
+            self.conf, self.scanner, small_world.HOST,
+            effects=self.privileged, progress=lambda: steps.append('step'))
+
+        def hang(*_words: object) -> None:
+            steps.append('hangs')
+            raise commands.TimedOut('nvme connect did not end within 60 s')
+
+        self.privileged.connect.side_effect = hang
+        self.assertRaises(
+            execute.NotDone, executor.execute, self.connect(
+                self.listener(), self.listener()), VOLUME, OWNED)
+        self.assertEqual(['step', *2 * ['step', 'hangs']], steps)
+        executor.execute(act.Resize('', 'md127', 3), VOLUME, OWNED)
+        self.assertEqual('step', steps[-1])
+
     def test_no_portal_answers(self):
         deaf = self.deaf()
         self.refused(self.connect(deaf), 'nqn.test', str(deaf), 'refused',

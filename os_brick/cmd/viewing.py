@@ -20,6 +20,7 @@ from typing import TextIO
 
 from os_brick.agent import clock as clocks
 from os_brick.agent.daemon import showing
+from os_brick.agent.host import attributes
 from os_brick.agent.reporting import document
 from os_brick.agent.reporting import screen
 from os_brick.agent.reporting import verdict
@@ -92,14 +93,36 @@ def judge(content: document.Document,
         _runs(int(agent['pid']), int(agent['started']))))
 
 
-def _runs(pid: int, started: int) -> bool:
+def _runs(pid: int, started: int, proc: str = '/proc') -> bool:
+    """Whether the process that wrote a document runs.
+
+    :param pid: its number as it knows it itself: one that is in a container
+        has another one here.
+    :param started: see ``showing.started``; the same in and outside.
+    """
+    return _is_here(pid, started, proc) or bool(started) and any(
+        showing.started(number, proc) == started
+        and _own_number(number, proc) == pid
+        for number in map(int, filter(str.isdecimal, attributes.names(proc))))
+
+
+def _own_number(pid: int, proc: str) -> int | None:
+    """Return a process's number in its own namespace (proc_pid_status(5))."""
+    for line in attributes.lines('%s/%d/status' % (proc, pid)):
+        name, _colon, numbers = line.partition(':')
+        if name == 'NSpid':
+            return int(numbers.split()[-1])
+    return None
+
+
+def _is_here(pid: int, started: int, proc: str) -> bool:
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
     except OSError:
         pass    # somebody else's: it is there
-    now = showing.started(pid)
+    now = showing.started(pid, proc)
     return not (now and started) or now == started
 
 

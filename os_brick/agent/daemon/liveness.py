@@ -27,6 +27,9 @@ LOG = logging.getLogger(__name__)
 STEP = 180.0
 #: Seconds between two words to systemd at least.
 GAP = 5.0
+#: Seconds in which systemd ends what it was asked to start anew; one that
+#: does not know how (before 243), or is none, never does.
+OBEYED = 30.0
 
 
 def notify(message: str) -> None:
@@ -49,22 +52,27 @@ class Liveness:
     hour; none does when one of them has hung, died or failed for too long.
     Of one that has hung or died, and has not failed, systemd is told at once
     (sd_notify(3), ``WATCHDOG=trigger``): who fails is left some time to do
-    well again, while the other one goes on with its work.
+    well again, while the other one goes on with its work.  Where there is no
+    systemd, as in a container, or it does not obey, the process ends itself:
+    whatever runs it is to start it again.
 
     :param tell: tells systemd.
+    :param end: ends the process.
     """
 
     def __init__(self, clock: clocks.Clock = clocks.HOST,
-                 tell: Callable[[str], None] | None = None) -> None:
+                 tell: Callable[[str], None] | None = None,
+                 end: Callable[[], object] = os.abort) -> None:
         self._clock = clock
         self._tell = tell
+        self._end = end
         self._lock = threading.Lock()
         self._until: dict[str, float] = {}
         self._spared: set[str] = set()
         self._failing: set[str] = set()
         self._told: float | None = None
         self._hung_at: float | None = None
-        self._triggered = False
+        self._asked_at: float | None = None
 
     def expect(self, who: str, rest: float = 0.0) -> None:
         """Expect to hear of a thread; it was begun, and no more is known."""
@@ -103,13 +111,24 @@ class Liveness:
                     self._told is not None and now - self._told < GAP):
                 return
             self._told = now
-        if hung and not self._triggered:
+        if hung:
+            self._start_anew(hung, now)
+        else:
+            self._asked_at = None
+            (self._tell or notify)('WATCHDOG=1')
+
+    def _start_anew(self, hung: set[str], now: float) -> None:
+        """Have this process ended."""
+        if self._asked_at is None:
+            self._asked_at = now
             LOG.critical(
                 'the thread of the %s has taken no step for %d s: it hangs, '
-                'or has died. systemd is asked to start the agent anew',
+                'or has died. The agent is ended, to be started anew',
                 ' and of the '.join(sorted(hung)), STEP)
-        self._triggered = bool(hung)
-        (self._tell or notify)('WATCHDOG=trigger' if hung else 'WATCHDOG=1')
+        (self._tell or notify)('WATCHDOG=trigger')
+        if (not os.environ.get('NOTIFY_SOCKET')
+                or now - self._asked_at >= OBEYED):
+            self._end()
 
     def _spare_all(self, now: float) -> None:
         """Give every thread the time of a step anew: one was late itself.

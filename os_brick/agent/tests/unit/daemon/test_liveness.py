@@ -29,9 +29,12 @@ class LivenessTest(base.BaseTestCase):
         self.now = 0.0
         self.told: list[float] = []
         self.triggered: list[float] = []
+        self.ended: list[float] = []
+        self.useFixture(fixtures.EnvironmentVariable(
+            'NOTIFY_SOCKET', '/run/systemd/notify'))
         self.life = liveness.Liveness(
-            small_world.Timer(lambda: self.now),
-            self._hear)
+            small_world.Timer(lambda: self.now), self._hear,
+            lambda: self.ended.append(self.now))
         self.life.expect('passes')
         self.life.expect('guard')
 
@@ -76,6 +79,32 @@ class LivenessTest(base.BaseTestCase):
                         liveness.STEP + 2 * liveness.GAP)
         self.assertEqual(1, log.output.count(
             'the thread of the passes has taken no step'))
+
+    def test_systemd_is_left_time_to_end_it(self):
+        self.go(10, 'passes', 'guard')
+        self.go(1000, 'guard')
+        self.assertLess(abs(self.ended[0] - self.triggered[0]
+                            - liveness.OBEYED), liveness.GAP + 1.0)
+
+    def test_without_systemd_it_ends_itself(self):
+        """In a container nobody else takes it for hung."""
+        self.useFixture(fixtures.EnvironmentVariable('NOTIFY_SOCKET'))
+        self.go(10, 'passes', 'guard')
+        for quiet, other in (('guard', 'passes'), ('passes', 'guard')):
+            self.go(int(liveness.STEP), other)
+            self.assertEqual([], self.ended)
+            self.go(10, other)
+            self.assertEqual(self.triggered, self.ended)
+            self.assertNotEqual([], self.ended)
+            self.ended.clear()
+            self.triggered.clear()
+            self.go(10, quiet, other)
+
+    def test_one_that_fails_is_not_ended(self):
+        self.useFixture(fixtures.EnvironmentVariable('NOTIFY_SOCKET'))
+        self.life.failed('passes')
+        self.go(1000, 'guard')
+        self.assertEqual([], self.ended)
 
     def test_a_process_that_stood_still(self):
         """Whoever goes on first finds the other late, and no more."""

@@ -236,7 +236,7 @@ class OnePathTest(PathsCase):
         self.assertEqual([], self.more())
 
     def test_a_lost_leg_is_looked_for_first(self) -> None:
-        """A driver takes what is looked for to be lost (S12)."""
+        """A driver takes what is looked for to be lost."""
         wanted: list[frozenset[str]] = []
         asked = self.world.vendor.get_volumes
 

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import collections
 from collections.abc import Callable
+from collections.abc import Iterator
 from collections.abc import Mapping
 
 from oslo_config import cfg
@@ -77,8 +78,8 @@ class GuardLoop:
         self._mode = 'off'
         self._bell = clock.event()
         self._pressed_at: float | None = None
-        self._lost: collections.deque[tuple[str, str]] = collections.deque(
-            maxlen=MOST_LOST)
+        self._lost: collections.deque[tuple[tuple[str, int], str]] = (
+            collections.deque(maxlen=MOST_LOST))
         self._worker = worker.Worker('guarding I/O', self._run)
         self.wake_passes = wake
 
@@ -110,12 +111,10 @@ class GuardLoop:
         return self._bell.is_set() or (
             since is not None and self._clock.monotonic() - since < FIRST)
 
-    def take_lost(self) -> Mapping[str, str]:
+    def take_lost(self) -> snapshots.Lost:
         """Return which connections were lost since the last call.
 
         For the passes' thread: what was let go meanwhile is among them.
-
-        :return: controller -> the kernel's word for its state.
         """
         return dict(self._lost.popleft() for _each in range(len(self._lost)))
 
@@ -182,10 +181,7 @@ class GuardLoop:
         this = self._this()
         activity_now = self._reader.read(kept.guarded.arrays)
         moved = activity_now.states != kept.activity.states
-        self._lost.extend(
-            (name, state) for name, state in activity_now.states.items()
-            if devices.is_lost(state)
-            and kept.activity.states.get(name) == 'live')
+        self._lost.extend(_lost(kept.activity, activity_now))
         kept.unseen |= moved or this.now >= kept.due
         kept.activity = activity_now
         if moved:
@@ -225,3 +221,13 @@ class GuardLoop:
         if mode != self._mode and self._mode == 'on':
             self.leave()
         self._mode = mode
+
+
+def _lost(before: activity.Activity, now: activity.Activity
+          ) -> Iterator[tuple[tuple[str, int], str]]:
+    """Yield what was live at one look and is lost at the next."""
+    for name, state in now.states.items():
+        identity = now.identities.get(name, 0)
+        if (devices.is_lost(state) and before.states.get(name) == 'live'
+                and before.identities.get(name, 0) == identity):
+            yield (name, identity), state

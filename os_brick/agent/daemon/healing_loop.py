@@ -21,7 +21,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Iterable
-from collections.abc import Mapping
 import contextlib
 import dataclasses
 import logging
@@ -83,7 +82,7 @@ class HealingLoop:
                  show: showing.Showing | None = None,
                  progress: Callable[[], None] = lambda: None,
                  sinks: outlets.Outlets | None = None,
-                 lost: Callable[[], Mapping[str, str]] = dict,
+                 lost: Callable[[], snapshots.Lost] = dict,
                  count: copying.Counting | None = None) -> None:
         self._conf = conf
         self._driver = driver

@@ -14,7 +14,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from collections.abc import Mapping
 import logging
 
 from os_brick.agent import log_fields
@@ -37,25 +36,29 @@ class Observer:
     :param send: sends an event elsewhere, and neither fails nor waits.
     :param logged: events are to be in the log.
     :param lost: returns which connections were lost since it was called
-        last, and the kernel's word for each: the guard looks more often, and
-        may have let go of what this would have seen lost.
+        last: the guard looks more often, and may have let go of what this
+        would have seen lost.
     """
 
     def __init__(self, scan: Callable[[], snapshots.HostSnapshot],
                  send: Callable[[model.Event], None] = lambda event: None,
                  logged: bool = True,
-                 lost: Callable[[], Mapping[str, str]] = dict) -> None:
+                 lost: Callable[[], snapshots.Lost] = dict) -> None:
         self._scan = scan
         self._send = send
         self._logged = logged
         self._lost = lost
+        self._untold: dict[tuple[str, int], str] = {}
         self._last = snapshots.HostSnapshot()
         self._events: list[model.Event] = []
 
     def look(self) -> snapshots.HostSnapshot:
         # what is lost from here on, the scan sees or the next look tells
-        between = snapshots.with_lost(self._last, self._lost())
+        self._untold.update(self._lost())
+        between = snapshots.with_lost(self._last, self._untold)
         snapshot = snapshots.carry_over(self._last, self._scan())
+        # a scan that raises leaves them to the next look
+        self._untold.clear()
         for problem in set(snapshot.problems) - set(self._last.problems):
             LOG.warning('this host: %s', problem)
         found = (events.diff(self._last, between)

@@ -40,11 +40,13 @@ class Activity:
 
     :ivar states: controller -> the kernel's word for its state.
     :ivar counters: array -> its I/O.
+    :ivar identities: controller -> what ``model.Controller`` has of that name.
     """
 
     states: Mapping[str, str] = dataclasses.field(default_factory=dict)
     counters: Mapping[str, model.IoCounters] = dataclasses.field(
         default_factory=dict)
+    identities: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
 
 class ActivityReader:
@@ -61,15 +63,16 @@ class ActivityReader:
 
     def read(self, arrays: Iterable[str]) -> Activity:
         """Look once; what vanishes or makes no sense is left out."""
-        activity = Activity(self._states(), self._counters(arrays))
+        identities = attributes.identities(self._controllers, 'nvme')
+        activity = Activity(self._states(identities), self._counters(arrays),
+                            identities)
         self._open.close_unread()
         self._values.forget_unused()
         return activity
 
-    def _states(self) -> dict[str, str]:
+    def _states(self, identities: Mapping[str, int]) -> dict[str, str]:
         found = {}
-        for name, identity in attributes.identities(self._controllers,
-                                                    'nvme').items():
+        for name, identity in identities.items():
             text = attributes.text(self._open.read(
                 self._controllers + '/' + name + '/state', identity))
             if text:

@@ -202,7 +202,8 @@ class _Look:
         if connection is None or state is None:
             raise FileNotFoundError(name)
         return self._kept.values.get(name, _make_controller, name,
-                                     connection, state, tmo, kato, delay)
+                                     connection, state, tmo, kato, delay,
+                                     identity)
 
     def _connection(self, name: str) -> _Connection | None:
         base = self._ctl + '/' + name
@@ -254,14 +255,15 @@ def _controller_names(connected: Mapping[str, int]) -> tuple[str, ...]:
 
 def _make_controller(name: str, connection: _Connection, state: bytes,
                      tmo: bytes | None, kato: bytes | None,
-                     delay: bytes | None) -> model.Controller:
+                     delay: bytes | None, identity: int) -> model.Controller:
     limit = attributes.text(tmo)
     return model.Controller(
         name=name, nqn=connection.nqn, portal=connection.portal,
         host_nqn=connection.host_nqn, state=attributes.text(state),
         fast_io_fail_tmo=None if tmo is None or limit == 'off'
         else float(limit), has_fast_io_fail=tmo is not None,
-        keep_alive=_seconds(kato), reconnect_delay=_seconds(delay))
+        keep_alive=_seconds(kato), reconnect_delay=_seconds(delay),
+        identity=identity)
 
 
 def _seconds(attribute: bytes | None) -> float | None:

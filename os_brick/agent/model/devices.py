@@ -53,6 +53,8 @@ class Controller:
         it up, None where it is not known; 0: never.
     :ivar reconnect_delay: seconds between two attempts to reconnect, None
         where it is not known.
+    :ivar identity: tells it from another one that gets its name later; 0
+        where it is not known.
     """
 
     name: str
@@ -64,6 +66,7 @@ class Controller:
     has_fast_io_fail: bool = True
     keep_alive: float | None = None
     reconnect_delay: float | None = None
+    identity: int = 0
 
     @property
     def live(self) -> bool:

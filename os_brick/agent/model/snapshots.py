@@ -24,6 +24,9 @@ from typing import TypeVar
 from os_brick.agent.model import devices
 
 T = TypeVar('T')
+#: Name and identity of each connection that was lost -> the kernel's word for
+#: its state: another one may have got the name since.
+Lost = Mapping[tuple[str, int], str]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -153,18 +156,14 @@ def _by_name(objects: tuple[T, ...], field: str) -> Mapping[str, T]:
     return {getattr(one, field): one for one in reversed(objects)}
 
 
-def with_lost(snapshot: HostSnapshot,
-              lost: Mapping[str, str]) -> HostSnapshot:
-    """Return how the host looked when these connections were lost.
-
-    :param lost: controller -> the kernel's word for its state.
-    """
-    if not any(one.live and one.name in lost
+def with_lost(snapshot: HostSnapshot, lost: Lost) -> HostSnapshot:
+    """Return how the host looked when these connections were lost."""
+    if not any(one.live and (one.name, one.identity) in lost
                for one in snapshot.controllers):
         return snapshot
     return dataclasses.replace(snapshot, controllers=tuple(
-        dataclasses.replace(one, state=lost[one.name])
-        if one.live and one.name in lost else one
+        dataclasses.replace(one, state=lost[one.name, one.identity])
+        if one.live and (one.name, one.identity) in lost else one
         for one in snapshot.controllers))
 
 

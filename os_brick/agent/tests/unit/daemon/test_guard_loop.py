@@ -51,6 +51,7 @@ class GuardianCase(small_world.WorldCase):
         self.flow = model.IoCounters(0, 0)
         self.quiet: dict[model.Portal, float] = {}
         self.words: dict[str, str] = {}
+        self.identities: dict[str, int] = {}
         self.keep_alive: dict[str, float] = {}
         self.answering = {'nvme10n1', 'nvme11n1'}
         self.woken: list[float] = []
@@ -97,6 +98,7 @@ class GuardianCase(small_world.WorldCase):
         return dataclasses.replace(snapshot, controllers=tuple(
             dataclasses.replace(
                 one, fast_io_fail_tmo=self.fast.get(one.name),
+                identity=self.identities.get(one.name, 0),
                 state=self.words.get(one.name, one.state),
                 keep_alive=self.keep_alive.get(one.name, 5.0))
             for one in snapshot.controllers))
@@ -106,7 +108,8 @@ class GuardianCase(small_world.WorldCase):
             {name: self.words.get(
                 name, 'live' if live else 'connecting')
              for name, live in self.host.live.items()},
-            {name: self.flow for name in arrays})   # type: ignore
+            {name: self.flow for name in arrays},   # type: ignore
+            dict(self.identities))
 
     def looks(self, seconds: float) -> None:
         end = self.time + seconds
@@ -335,6 +338,52 @@ class TestLost(GuardianCase):
             if ('controller', 'nvme10') in event.names])
         self.assertEqual({}, self.guardian.take_lost())
 
+    def test_a_loss_is_not_told_of_what_had_the_name_before(self) -> None:
+        """It was detached, and another one attached, between two passes."""
+        passes = observer.Observer(self.scan, lost=self.guardian.take_lost)
+        self.identities['nvme10'] = 1
+        self.looks(0.3)
+        passes.look()
+        passes.take()
+        self.identities['nvme10'] = 2
+        for there in (True, False, True):
+            self.host.live['nvme10'] = there
+            self.looks(0.3)
+        passes.look()
+        self.assertEqual([], passes.take())
+
+    def test_one_that_is_just_being_made_is_not_lost(self) -> None:
+        """It has the name of one that has gone since the last look."""
+        self.identities['nvme10'] = 1
+        self.looks(0.3)
+        self.identities['nvme10'] = 2
+        self.host.live['nvme10'] = False
+        self.looks(0.3)
+        self.assertEqual({}, self.guardian.take_lost())
+
+    def test_a_loss_is_told_after_a_scan_that_failed(self) -> None:
+        fails: list[Exception] = []
+
+        def scan() -> snapshots.HostSnapshot:
+            if fails:
+                raise fails.pop()
+            return self.scan()
+
+        passes = observer.Observer(scan, lost=self.guardian.take_lost)
+        passes.look()
+        self.looks(0.3)
+        passes.take()
+        for there in (False, True):
+            self.host.live['nvme10'] = there
+            self.looks(0.3)
+        fails.append(attributes.Exhausted('no descriptor is left'))
+        self.assertRaises(attributes.Exhausted, passes.look)
+        passes.look()
+        self.assertEqual(['CONNECTION_LOST', 'CONNECTION_RESTORED'], [
+            event.kind for event in passes.take()])
+        passes.look()
+        self.assertEqual([], passes.take())
+
     def test_what_is_let_go_on_purpose_is_not_lost(self) -> None:
         self.looks(1.0)
         for word in ('deleting', 'deleting (no IO)', 'new', 'live'):
@@ -346,7 +395,8 @@ class TestLost(GuardianCase):
             self.looks(0.3)
             self.words['nvme10'] = word
             self.looks(0.3)
-            self.assertEqual({'nvme10': word}, self.guardian.take_lost())
+            self.assertEqual({('nvme10', 0): word},
+                             self.guardian.take_lost())
 
     def test_what_fails_is_said_once_and_tried_again(self) -> None:
         self.looks(1.0)

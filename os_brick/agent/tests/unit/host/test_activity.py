@@ -83,7 +83,11 @@ class PulseTest(TreeCase):
         self.put('sys/class/block/md126/stat', STAT)
         self.assertEqual(
             activity.Activity({'nvme0': 'live', 'nvme1': 'connecting'},
-                              {'md127': model.IoCounters(120 + 306 + 3, 1)}),
+                              {'md127': model.IoCounters(120 + 306 + 3, 1)},
+                              {name: os.stat(os.path.join(
+                                  self.root, 'sys/class/nvme-fabrics/ctl',
+                                  name)).st_ino
+                               for name in ('nvme0', 'nvme1')}),
             activity.ActivityReader(self.root).read(['md127', 'md5']))
 
     def test_a_write_that_waits_for_the_superblock_is_under_way(self) -> None:

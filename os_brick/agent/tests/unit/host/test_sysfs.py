@@ -13,6 +13,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 
 from oslotest import base
@@ -82,7 +83,8 @@ class TestScan(ScanCase):
             model.Controller(
                 'nvme1', 'nqn.2024-01.test:nvme1',
                 model.Portal('192.0.2.1', 4420, 'tcp'), fakesys.HOST_NQN,
-                'live', None, True),
+                'live', None, True, identity=os.stat(self.host.path(
+                    'sys/class/nvme-fabrics/ctl/nvme1')).st_ino),
             self.controller())
 
     def test_the_source_address_is_no_part_of_the_portal(self) -> None:

@@ -63,7 +63,7 @@ def close(address: str, port: int, queues: int) -> int:
     """
     plain, _percent, zone = address.partition('%')
     far = ipaddress.ip_address(plain)
-    link = socket.if_nametoindex(zone) if zone else 0
+    link = _link(zone) if zone else 0
     if isinstance(far, ipaddress.IPv4Address):
         # a connection may have been made to it as one mapped into IPv6
         ends = [(socket.AF_INET, far.packed),
@@ -85,6 +85,21 @@ def close(address: str, port: int, queues: int) -> int:
                 'NVMe controllers have %d queues there: the others may be a '
                 'program\'s, and none is closed' % (len(found), queues))
         return sum(_end(kernel, family, one) for family, one in found)
+
+
+def _link(zone: str) -> int:
+    """Return the index of a link that is named, or given by its index.
+
+    In this order, as the kernel has it (net/core/utils.c, inet6_pton).
+
+    :raises OSError: there is no such link.
+    """
+    try:
+        return socket.if_nametoindex(zone)
+    except OSError:
+        if not zone.isdecimal():
+            raise
+        return int(zone)
 
 
 def _far_end(connection: bytes, length: int) -> tuple[bytes, int]:

@@ -123,8 +123,10 @@ class TestSockets(base.BaseTestCase):
         kernel = Kernel(ipv6=[
             connection('fe80::1', 4420, 10, ROOT, link),
             connection('fe80::1', 4420, 11, ROOT, link + 1)])
-        self.assertEqual(1, self.close(kernel, 1, 'fe80::1%lo'))
-        self.assertEqual([10], kernel.ended)
+        for zone in ('lo', str(link)):
+            kernel.ended.clear()
+            self.assertEqual(1, self.close(kernel, 1, 'fe80::1%' + zone))
+            self.assertEqual([10], kernel.ended)
 
     def test_a_link_that_has_gone(self):
         self.assertRaises(OSError, sockets.close, 'fe80::1%none', 4420, 1)

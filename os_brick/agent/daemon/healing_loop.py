@@ -117,7 +117,7 @@ class HealingLoop:
         self._limits = limits.Reader(conf, store, clock, self._knowledge,
                                      self._observer)
         self._permits = permits.Permits(conf, driver, self._outbox,
-                                        self._knowledge)
+                                        self._knowledge, store)
         self._show = show
         self._expiry = expiry.Expiry(driver, self._outbox, clock)
         self._sources = showing.Sources(self._knowledge, self._outbox, store,

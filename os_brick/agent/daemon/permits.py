@@ -16,6 +16,8 @@
 - A limit only delays.  While nobody answers, a copy that makes an array whole
   waits for a bound and begins without; a planned exchange goes on waiting.
 - Where the last answer was that nothing is limited, that stays in force.
+- While the disk does not take what the provisioner has said, it is not asked:
+  by the question it knows that its word outlives a restart.
 """
 
 from __future__ import annotations
@@ -33,6 +35,7 @@ from os_brick.agent.healing import holding
 from os_brick.agent import model
 from os_brick.agent.provisioner import answers
 from os_brick.agent.provisioner import outbox
+from os_brick.agent.store import ledger
 from os_brick.agent.vendors import base
 
 LOG = logging.getLogger(__name__)
@@ -45,11 +48,13 @@ class Permits:
     """What is known of limits from one pass to the next."""
 
     def __init__(self, conf: cfg.ConfigOpts, driver: base.ProvisionerDriver,
-                 way: outbox.Outbox, known: knowledge.Knowledge) -> None:
+                 way: outbox.Outbox, known: knowledge.Knowledge,
+                 store: ledger.Ledger) -> None:
         self._conf = conf
         self._driver = driver
         self._outbox = way
         self._knowledge = known
+        self._ledger = store
         # None: it has never answered
         self._limited: bool | None = None
         # replica -> agent time of its first call that had no answer
@@ -89,6 +94,9 @@ class Permits:
         """
         said: list[Mapping[str, str] | None] = []
         silent = self._outbox.unavailable
+        if self._ledger.trouble:
+            self._limited = self._limited is not False
+            return None
         # one that does not answer costs one time-out in a pass
         if silent and self._limited is not None:
             return None

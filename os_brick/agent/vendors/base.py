@@ -156,7 +156,8 @@ class ProvisionerDriver(abc.ABC):
 
         For a provisioner that limits how much is copied at once, to a target
         say.  Called once in each pass, after :meth:`get_volumes`, whose
-        answer is in force by then, and is kept over a restart; what is
+        answer is in force by then, and is kept over a restart: in a
+        pass in which it could not be kept there is no call.  What is
         wanted may begin in the pass that follows, and not before.  What is
         neither under way nor wanted in a later call has ended, or never
         began: it frees its place.  So does a host that calls no more, within

@@ -14,6 +14,8 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
+from unittest import mock
 
 import fixtures
 
@@ -22,6 +24,7 @@ from os_brick.agent.healing import holding
 from os_brick.agent.host import execute
 from os_brick.agent import model
 from os_brick.agent.model import actions as act
+from os_brick.agent.store import database
 from os_brick.agent.tests.unit import small_world
 from os_brick.agent.vendors import base
 
@@ -225,6 +228,29 @@ class PermitsTest(small_world.WorldCase):
         self.cycle.run()
         # nothing is told, which would cost a time-out each
         self.assertEqual(['heartbeat', 'volumes'], self.calls)
+
+    def test_what_a_restart_would_not_know_is_not_in_force(self) -> None:
+        """By the question a driver says that another host may begin."""
+        self.answer = None
+        self.turn()
+        with mock.patch.object(
+                database.Database, '_write', side_effect=(
+                    sqlite3.OperationalError('database is locked'))):
+            self.asked.clear()
+            self.turn()
+            self.assertTrue(self.book.trouble)
+            self.assertEqual([], self.asked)
+        self.turn()
+        self.assertFalse(self.book.trouble)
+        self.assertEqual(1, len(self.asked))
+
+    def test_a_disk_that_fails_lifts_and_sets_no_limit(self) -> None:
+        self.lose_and_learn()
+        self.away = False
+        with mock.patch.object(
+                database.Database, '_write', side_effect=(
+                    sqlite3.OperationalError('database is locked'))):
+            self.assertGreaterEqual(self.wait_for_it(), 150.0)
 
     def test_a_call_that_fails_alone_lifts_and_sets_no_limit(self) -> None:
         self.answer = None

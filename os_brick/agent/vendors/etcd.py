@@ -222,7 +222,8 @@ class EtcdDriver(base.ProvisionerDriver):
                       ) -> Mapping[str, str] | None:
         ours = self._ours()
         # the agent works with what it was told in this pass
-        ours.yield_all()
+        ours.yield_all({resync.volume.uuid: resync.replica.uuid
+                        for resync in under_way})
         seen = self._memory.seen
         if seen.fleet is None:
             raise base.Unavailable('etcd was not read yet')

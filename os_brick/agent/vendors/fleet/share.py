@@ -22,6 +22,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from collections.abc import Collection
 from collections.abc import Iterable
+from collections.abc import Mapping
 import dataclasses
 import functools
 import logging
@@ -88,14 +89,25 @@ class Share:
                 return
         raise self._restless(uuid)
 
-    def yield_all(self) -> None:
+    def yield_all(self, copying: Mapping[str, str]) -> None:
         """Say in etcd what this host heals no longer: another one may begin.
 
         To be called when what ``volumes`` returned is in force here, over a
         restart too.  What cannot be said now is said in the next pass.
+
+        :param copying: volume -> a replica that the kernel here copies to.
+            That is healing, too: the next host would put the same replica
+            into its own array, and two kernels would write to it.
         """
         for uuid in sorted(self._reader.let_go):
             subject = 'etcd, hand-over of volume %s' % uuid
+            if uuid in copying:
+                self._log_once.trouble(
+                    subject, 'it is not said yet that this host no longer '
+                    'heals it: md here still copies to replica %s. That '
+                    'ends when the volume is detached here'
+                    % copying[uuid], logging.INFO)
+                continue
             try:
                 self._yield(uuid)
             except base.ProvisionerError as error:

@@ -118,6 +118,22 @@ class HandOverTestCase(etcd_fleet.RealTestCase):
         self.say(self.one)
         self.assertEqual((), self.go_on(under_way))
 
+    def test_while_md_copies_it_is_not_said(self):
+        """The next host would put the same replica into its own array."""
+        under_way = self.operator.hand_over('v1', 'two')
+        volume = self.volumes(self.one)['v1']
+        copying = model.Resync(volume, volume.replicas[1], False)
+        with self.assertLogs('os_brick.agent.log_once', 'INFO') as logs:
+            for _pass in range(2):
+                self.one.delay_resyncs([copying], ())
+                self.assertEqual(('one',), self.go_on(under_way))
+        self.assertEqual(1, ''.join(logs.output).count('md here still copies '
+                                                       'to replica'))
+        # another volume's copy is in nobody's way
+        self.one.delay_resyncs([model.Resync(
+            self.volume(2), self.replica(9), False)], ())
+        self.assertEqual((), self.go_on(under_way))
+
     def test_it_may_be_taken_back_before_it_is_done(self):
         self.operator.hand_over('v1', 'two')
         self.volumes(self.one)

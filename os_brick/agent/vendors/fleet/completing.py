@@ -71,9 +71,7 @@ def _lack(keys: schema.Keys, every: everything.Everything, uuid: str,
         return Lack(wrong='volume %s: the hosts %s all say that they heal it; '
                     'let one of them: nvme-agent-fleet hand-over %s HOST' % (
                         alias, ', '.join(healers), uuid))
-    counts = healers[0] if healers else max(
-        documents.records, key=lambda host: (
-            documents.records[host].serial, host == documents.owner))
+    counts = handing.counts(documents.records, documents.owner)
     record = documents.records[counts]
     lines = []
     puts: dict[str, str | None] = {}

@@ -18,6 +18,10 @@
   no other host of which that is so.  Between the two nobody heals.
 - Whoever is killed in the middle leaves nothing that is wrong: the same step,
   made again, goes on.  So does one to another host, or back.
+- Each step begins a new term: its serials are above all that were, and what a
+  host adds, over a restored backup too, does not reach the next term.  By that
+  two documents of which a backup and a memory made two healers can be told
+  apart.
 """
 
 from __future__ import annotations
@@ -30,6 +34,14 @@ from os_brick.agent.vendors.fleet import everything
 from os_brick.agent.vendors.fleet import fields
 from os_brick.agent.vendors.fleet import schema
 from os_brick.agent.vendors.fleet import store
+
+#: Serials in a term: no host writes a document so often in between.
+TERM = 10 ** 6
+
+
+def term(record: schema.Record) -> int:
+    """Return which step of a hand-over wrote a document, or one before."""
+    return record.serial // TERM
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,6 +73,24 @@ def healers(records: Mapping[str, schema.Record]) -> list[str]:
     """
     return [host for host, record in records.items()
             if record.healer == host]
+
+
+def counts(records: Mapping[str, schema.Record], owner: str) -> str:
+    """Return the host whose document says what the volume has.
+
+    Of healers it is the last one.  Where nobody heals it, the host that is to
+    has what the one before had, and most documents of that term name it; in
+    others of the term may stand what was so long before.
+    """
+    said = healers(records)
+    if said:
+        return max(said, key=lambda host: records[host].serial)
+    last = max(map(term, records.values()))
+    named = [record.healer for record in records.values()
+             if term(record) == last]
+    return max(records, key=lambda host: (
+        term(records[host]), named.count(host), host == owner,
+        records[host].serial))
 
 
 def of(keys: schema.Keys, every: everything.Everything,
@@ -167,14 +197,11 @@ def decide(keys: schema.Keys, documents: Documents, host: str,
             'may go on healing; when the volume is off that host, run '
             '"nvme-agent-fleet detach" first' % (
                 documents.uuid, ', '.join(documents.unread)))
-    mine = records.get(host)
-    said = [records[one] for one in healers(records)]
-    source = (mine if mine in said else max(
-        said, key=lambda record: record.serial,
-        default=records.get(documents.owner)))
-    if source is None:
+    if not records:
         raise base.Rejected('volume %s: etcd does not say whose it is; run '
                             '"nvme-agent-fleet resume"' % documents.uuid)
+    mine = records.get(host)
+    source = records[counts(records, documents.owner)]
     changed = {one: dataclasses.replace(
         record, healer=host, yielding=record.heals(one) and not stopped)
         for one, record in records.items() if one != host}
@@ -182,7 +209,7 @@ def decide(keys: schema.Keys, documents: Documents, host: str,
     changed[host] = dataclasses.replace(
         source, healer=waits[0] if waits else host,
         yielding=bool(waits and mine is not None and mine.heals(host)))
-    serial = 1 + max(record.serial for record in records.values())
+    serial = TERM * (1 + max(map(term, records.values())))
     puts: dict[str, str | None] = {
         keys.volume(one, documents.uuid): schema.dump_record(
             dataclasses.replace(record, serial=serial))

@@ -15,6 +15,7 @@ import contextlib
 import dataclasses
 import os
 
+from os_brick.agent import model
 from os_brick.agent.tests.unit.vendors import etcd_fleet
 from os_brick.agent.tests.unit.vendors import test_etcd
 from os_brick.agent.tests.unit.vendors import test_etcd_interleaved
@@ -312,6 +313,41 @@ class RestoredTestCase(etcd_fleet.FleetTestCase):
         self.restore()
         for name in ('one', 'two', 'three'):
             self.live(name)
+        self.hand_over('v1', 'three')
+        self.assertEqual({2, taken}, set(self.numbers_of('three', 1)))
+
+    def test_handed_to_the_one_of_the_backup_it_is_what_came_last(self):
+        """What the backup has of it is not what the volume has."""
+        self.backup()
+        self.operator.hand_over('v1', 'two', stopped=True)
+        taken = self.exchange('two', 1, 1)
+        self.restore()
+        for name in ('one', 'two'):
+            self.live(name)
+        self.hand_over('v1', 'one')
+        self.assertEqual({2, taken}, set(self.numbers_of('one', 1)))
+        self.operator.resume()
+        self.assertEqual({1: None, 2: 1, taken: 1}, self.uses())
+
+    def test_however_often_one_writes_that_is_of_before_it_does_not_count(
+            self):
+        """It was off when it was handed over, and a backup let it heal."""
+        self.live('three')
+        self.backup()
+        self.operator.hand_over('v1', 'two', stopped=True)
+        taken = self.exchange('two', 1, 1)
+        two = self.drivers.pop('two')
+        self.restore()
+        self.live('one')
+        for turn in range(20):
+            self.drivers['one'].report_replica_state(
+                self.volume(), self.replica(2), (
+                    model.ReplicaState.MISSING,
+                    model.ReplicaState.AVAILABLE)[turn % 2])
+        self.drivers['two'] = two
+        for name in ('two', 'three'):
+            self.live(name)
+        # both say their word in the course of it
         self.hand_over('v1', 'three')
         self.assertEqual({2, taken}, set(self.numbers_of('three', 1)))
 

@@ -195,18 +195,25 @@ class EtcdDriver(base.ProvisionerDriver):
                 raise
 
     def _write_alive(self, host: model.Host, interval: float) -> None:
-        key = self._keys.alive(host.name)
-        there = self._store.read([key]).get(key)
+        keys = self._keys
+        key = keys.alive(host.name)
+        view = self._store.read([key, keys.schema])
+        there = view.get(key)
         self._double = _other_machine(there.text, host)
         if self._double:
             raise base.Rejected(self._double)
         lease = self._lease or self._store.grant(
             max(LEASE, math.ceil(3 * interval)))
-        shown = self._generation()
-        point = self._store.write(store.Write({key: json.dumps({
+        shown = self._generation() if self._believed(view) else 0
+        lasting = keys.generation(host.name)
+        puts: dict[str, str | None] = {key: json.dumps({
             'nqn': host.nqn, 'uuid': host.uuid, 'version': host.version,
-            'since': time.time(), 'generation': shown})},
-            {key: there}, lease=lease))
+            'since': time.time(), 'generation': shown})}
+        if shown:
+            puts[lasting] = str(shown)
+        point = self._store.write(store.Write(
+            puts, {key: there, keys.schema: view.get(keys.schema)},
+            lease=lease, lasting=frozenset([lasting])))
         if point is not None:
             self._lease, self._shown = lease, shown
 
@@ -309,6 +316,18 @@ class EtcdDriver(base.ProvisionerDriver):
     def _generation(self) -> int:
         fleet = self._memory.seen.fleet
         return fleet.generation if fleet else 0
+
+    def _believed(self, view: store.View) -> bool:
+        """Whether this is the store of which this host wrote what it knows.
+
+        Another backup may have been restored since, of the same generation.
+        """
+        try:
+            fleet = store.fleet(view, self._keys)
+        except base.BadAnswer:
+            return False
+        return fleet.generation == self._generation() and not memory.judge(
+            self._memory.seen, fleet, view.point)
 
     def _last_event(self, host: model.Host) -> int:
         prefix = self._keys.events(host.name)

@@ -78,16 +78,15 @@ class Operator:
 
         :param force: though a host has not written what it remembers.
         :returns: what was added, in words.
-        :raises base.Rejected: there is one that is alive: a spare that it
-            took since the backup would be free.  Or two have written what
-            cannot both be.  What else is known to lack is added then, too:
-            a host may wait for that.
+        :raises base.Rejected: there is one that is alive, or that may heal a
+            volume: a spare that it took since the backup would be free.  Or
+            two have written what cannot both be.  What else is known to lack
+            is added then, too: a host may wait for that.
         """
         every = self.everything()
-        late = sorted(host for host, text in every.alive.items()
-                      if _generation(text) < every.fleet.generation)
+        late = sorted(host for host in every.alive if every.late(host))
         lacks = completing.lacks(self._keys, every,
-                                 [] if force else late)
+                                 None if force else late)
         for lack in lacks:
             if not lack.wrong:
                 self._must(lack.write)
@@ -160,7 +159,6 @@ class Operator:
         """Take a volume off a host that does not heal it any more."""
         every = self.everything()
         uuid = self._owned(every, volume)[1].uuid
-        record = every.records.get((host, uuid))
         if every.owners.get(uuid) == host:
             raise base.Rejected('the host %s heals volume %s; hand it over, '
                                 'or remove it' % (host, volume))
@@ -170,12 +168,16 @@ class Operator:
             raise base.Rejected('the host %s does not have volume %s; '
                                 '"status --json" names its observers' % (
                                     host, volume))
-        if record is not None and record.heals(host):
+        documents = handing.of(self._keys, every, uuid)
+        why = handing.keeps(documents, host)
+        if why:
             raise base.Rejected(
-                'the host %s has not said yet that it no longer heals volume '
                 '%s: run "nvme-agent-fleet hand-over %s %s" until it is done'
-                % (host, volume, volume, every.owners.get(uuid)))
-        self._must(store.Write({key: None}, {key: there}))
+                % (why, volume, every.owners.get(uuid)))
+        self._must(store.Write({key: None}, {
+            self._keys.volume(one, uuid): every.view.get(
+                self._keys.volume(one, uuid))
+            for one in {host, *documents.records}}))
 
     def remove(self, volume: str) -> None:
         """Forget a volume that was detached everywhere.
@@ -317,14 +319,6 @@ def _hears(documents: handing.Documents, volume: str, host: str,
             'changed. Wait for it, or, when you know that it does not use the '
             'volume any more (it is off, or storage rejects it), say '
             '--source-stopped' % (', '.join(silent), volume))
-
-
-def _generation(text: str) -> int:
-    """Return which one a host has shown; 0: none that can be read."""
-    try:
-        return fields.Fields(text).number('generation')
-    except fields.Nonsense:
-        return 0
 
 
 def _reason(why: str) -> None:

@@ -44,24 +44,25 @@ class Lack:
 
 
 def lacks(keys: schema.Keys, every: everything.Everything,
-          late: Collection[str]) -> list[Lack]:
+          late: Collection[str] | None) -> list[Lack]:
     """Return what is lacking, volume by volume; pure.
 
     :param late: hosts that have not written yet what they remember; of their
-        volumes nothing is said.
+        volumes nothing is said.  None: by the operator's word those that have
+        not written it will not come.
     """
     users: dict[str, list[str]] = {}
     for namespace, use in every.uses.items():
         if use.volume is not None:
             users.setdefault(use.volume, []).append(namespace)
-    found = [_lack(keys, every, uuid, users.get(uuid, [])) for uuid
-             in sorted(every.holders)
-             if not every.holders[uuid].intersection(late)]
+    found = [_lack(keys, every, uuid, users.get(uuid, []), late is None)
+             for uuid in sorted(every.holders)
+             if not every.holders[uuid].intersection(late or ())]
     return [one for one in found if one.lines or one.wrong]
 
 
 def _lack(keys: schema.Keys, every: everything.Everything, uuid: str,
-          has: list[str]) -> Lack:
+          has: list[str], force: bool) -> Lack:
     documents = handing.of(keys, every, uuid)
     healers = handing.healers(documents.records)
     if documents.unread:
@@ -71,6 +72,11 @@ def _lack(keys: schema.Keys, every: everything.Everything, uuid: str,
         return Lack(wrong='volume %s: the hosts %s all say that they heal it; '
                     'let one of them: nvme-agent-fleet hand-over %s HOST' % (
                         alias, ', '.join(healers), uuid))
+    if documents.doubtful() and not force:
+        return Lack(wrong='%s, nor which spares it took; wait for its agent, '
+                    'or, when you know that it does not use the volume any '
+                    'more: nvme-agent-fleet hand-over %s HOST '
+                    '--source-stopped' % (documents.doubt(), uuid))
     counts = handing.counts(documents.records, documents.owner)
     record = documents.records[counts]
     lines = []

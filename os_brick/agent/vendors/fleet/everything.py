@@ -35,6 +35,7 @@ class Everything:
     :ivar resyncs: (host, replica) -> the place of its copy.
     """
 
+    keys: schema.Keys
     view: store.View
     fleet: schema.Fleet
     records: dict[tuple[str, str], schema.Record]
@@ -48,11 +49,26 @@ class Everything:
     resyncs: dict[tuple[str, str], limits_room.Place]
     problems: tuple[str, ...]
 
+    def late(self, host: str) -> bool:
+        """Say whether a host may remember what a backup has forgotten.
+
+        It has not written it yet.
+        """
+        return late(self.keys, self.view, self.fleet, host)
+
     def owned(self) -> Iterator[tuple[str, schema.Record]]:
         """Each volume once: its healer, and the record that counts."""
         for (host, uuid), record in sorted(self.records.items()):
             if self.owners.get(uuid) == host:
                 yield host, record
+
+
+def late(keys: schema.Keys, view: store.View, fleet: schema.Fleet,
+         host: str) -> bool:
+    """Say so of any view that has the keys of the host."""
+    return fleet.generation > 1 and fleet.generation > (
+        schema.shown_generation(view.get(keys.alive(host)).text,
+                                view.get(keys.generation(host)).text))
 
 
 def read(etcd: store.Store, keys: schema.Keys) -> Everything:
@@ -92,7 +108,7 @@ def read(etcd: store.Store, keys: schema.Keys) -> Everything:
         except fields.Nonsense as error:
             problems.append('%s%s: %s' % (keys.uses, uuid, error))
     return Everything(
-        view, store.fleet(view, keys), records, holders,
+        keys, view, store.fleet(view, keys), records, holders,
         {uuid: value.text for uuid, value
          in view.below(keys.owners).items()}, spares, uses,
         frozenset(map(schema.unquote, view.below(keys.cordons))),

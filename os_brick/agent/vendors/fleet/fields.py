@@ -48,8 +48,8 @@ class Fields:
             raise Nonsense('its field %s is no text' % name)
         return value
 
-    def number(self, name: str) -> int:
-        value = self._said.get(name)
+    def number(self, name: str, default: int | None = None) -> int:
+        value = self._said.get(name, default)
         if not isinstance(value, int) or isinstance(value, bool) or value < 0:
             raise Nonsense('its field %s is no count' % name)
         return value

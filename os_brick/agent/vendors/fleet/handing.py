@@ -18,6 +18,8 @@
   no other host of which that is so.  Between the two nobody heals.
 - Whoever is killed in the middle leaves nothing that is wrong: the same step,
   made again, goes on.  So does one to another host, or back.
+- Who is named as the healer and has no document, or has not written yet what
+  it remembers of before a backup, may be healing: only the operator can tell.
 - Each step begins a new term: its serials are above all that were, and what a
   host adds, over a restored backup too, does not reach the next term.  By that
   two documents of which a backup and a memory made two healers can be told
@@ -51,6 +53,9 @@ class Documents:
     :ivar records: host -> its document.
     :ivar unread: hosts whose document cannot be read.
     :ivar alive: those of all these hosts whose agents show themselves.
+    :ivar late: those that have not written yet what they remember of before
+        a restored backup, and of which no operator has said since who heals.
+    :ivar generation: the fleet's.
     """
 
     uuid: str
@@ -59,11 +64,37 @@ class Documents:
     records: Mapping[str, schema.Record]
     unread: tuple[str, ...]
     alive: frozenset[str]
+    late: frozenset[str] = frozenset()
+    generation: int = 1
 
     def heal(self) -> list[str]:
-        """Return the hosts that may be healing it: one, as a rule."""
+        """Return the hosts that say that they may heal it: one, as a rule."""
         return sorted(host for host, record in self.records.items()
                       if record.heals(host))
+
+    def doubtful(self) -> list[str]:
+        """Return the hosts that may be healing it and cannot be heard.
+
+        A restored backup has forgotten their documents, or what they were.
+        A host that has written what it remembers, and heals by that, was
+        never asked to stop: whoever comes before it does not heal.
+        """
+        last = max((term(self.records[host]) for host
+                    in healers(self.records) if host not in self.late),
+                   default=None)
+        named = {record.healer for record in self.records.values()
+                 if record.healer not in {*self.records, *self.unread}
+                 and (last is None or term(record) >= last)}
+        return sorted(named | {
+            host for host, record in self.records.items()
+            if host in self.late and (last is None or term(record) > last)})
+
+    def doubt(self) -> str:
+        """Return why it cannot be told who heals it, or ''."""
+        hosts = self.doubtful()
+        return '' if not hosts else (
+            'volume %s: the host %s may heal it, and has not written that '
+            'since a backup was restored' % (self.uuid, ', '.join(hosts)))
 
 
 def healers(records: Mapping[str, schema.Record]) -> list[str]:
@@ -105,11 +136,11 @@ def _again(etcd: store.Store, keys: schema.Keys,
 
     :raises base.ProvisionerError: nothing can be said.
     """
-    hosts = {host, *before.records, *before.unread}
+    hosts = {host, *before.records, *before.unread, *before.doubtful()}
     view = etcd.read([keys.schema, keys.owners + before.uuid, *(
         key for one in sorted(hosts) for key in (
-            keys.volume(one, before.uuid), keys.alive(one)))])
-    store.fleet(view, keys)
+            keys.volume(one, before.uuid), keys.alive(one),
+            keys.generation(one)))])
     return _documents(keys, view, before.uuid, hosts)
 
 
@@ -126,10 +157,36 @@ def _documents(keys: schema.Keys, view: store.View, uuid: str,
         if host in records and records[host].uuid != uuid:
             del records[host]
             unread.append(host)
+    fleet = store.fleet(view, keys)
+    hosts = hosts.union(record.healer for record in records.values())
     return Documents(uuid, view, view.get(keys.owners + uuid).text, records,
                      tuple(unread), frozenset(
                          host for host in hosts
-                         if view.get(keys.alive(host)).revision))
+                         if view.get(keys.alive(host)).revision), frozenset(
+                         host for host in hosts
+                         if everything.late(keys, view, fleet, host)
+                         and (host not in records or fleet.generation
+                              > records[host].generation)),
+                     fleet.generation)
+
+
+def keeps(documents: Documents, host: str) -> str:
+    """Return why a host's document must stay for now, or ''; pure.
+
+    While another one names it as the healer, it says that it heals no longer.
+    """
+    record = documents.records.get(host)
+    if record is None:
+        return ''
+    if host in documents.doubtful():
+        return documents.doubt()
+    if record.heals(host):
+        return ('the host %s has not said yet that it no longer heals volume '
+                '%s' % (host, documents.uuid))
+    if any(one.healer == host for one in documents.records.values()):
+        return ('the hand-over of volume %s from the host %s is not done'
+                % (documents.uuid, host))
+    return ''
 
 
 class HandOver:
@@ -197,18 +254,25 @@ def decide(keys: schema.Keys, documents: Documents, host: str,
             'may go on healing; when the volume is off that host, run '
             '"nvme-agent-fleet detach" first' % (
                 documents.uuid, ', '.join(documents.unread)))
+    if documents.doubtful() and not stopped:
+        raise base.Rejected(
+            '%s; nothing was changed. Wait for it, or, when you know that it '
+            'does not use the volume any more (it is off, or storage rejects '
+            'it), say --source-stopped' % documents.doubt())
     if not records:
         raise base.Rejected('volume %s: etcd does not say whose it is; run '
                             '"nvme-agent-fleet resume"' % documents.uuid)
     mine = records.get(host)
     source = records[counts(records, documents.owner)]
     changed = {one: dataclasses.replace(
-        record, healer=host, yielding=record.heals(one) and not stopped)
+        record, healer=host, yielding=record.heals(one) and not stopped,
+        generation=documents.generation)
         for one, record in records.items() if one != host}
     waits = tuple(one for one, record in changed.items() if record.yielding)
     changed[host] = dataclasses.replace(
         source, healer=waits[0] if waits else host,
-        yielding=bool(waits and mine is not None and mine.heals(host)))
+        yielding=bool(waits and mine is not None and mine.heals(host)),
+        generation=documents.generation)
     serial = TERM * (1 + max(map(term, records.values())))
     puts: dict[str, str | None] = {
         keys.volume(one, documents.uuid): schema.dump_record(

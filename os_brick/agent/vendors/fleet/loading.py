@@ -183,7 +183,8 @@ def _load_volume(etcd: store.Store, keys: schema.Keys,
                                         use.volume))
     fresh = schema.Record(
         dataclasses.replace(listing, replicas=(), host=''), entries, host,
-        record.serial + 1 if record else 1)
+        record.serial + 1 if record else 1,
+        generation=record.generation if record else every.fleet.generation)
     if record and dataclasses.replace(fresh, serial=record.serial) == record:
         return []
     said = ['%s volume %s of %s' % ('~' if record else '+', listing.alias,
@@ -214,7 +215,8 @@ def _load_volume(etcd: store.Store, keys: schema.Keys,
 def _settled(keys: schema.Keys, every: everything.Everything,
              listing: inventory_file.Listing, host: str) -> None:
     """:raises base.Rejected: another host may be healing the volume."""
-    others = [one for one in handing.of(keys, every, listing.uuid).heal()
+    documents = handing.of(keys, every, listing.uuid)
+    others = [one for one in {*documents.heal(), *documents.doubtful()}
               if one != host]
     record = every.records.get((host, listing.uuid))
     if others or record is not None and record.healer != host:

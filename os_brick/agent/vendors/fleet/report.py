@@ -51,34 +51,39 @@ def status(every: everything.Everything) -> dict[str, Any]:
 
 def _not_healed(every: everything.Everything) -> list[str]:
     """Return of which volumes it is not so that one host heals them."""
-    by_volume: dict[str, dict[str, schema.Record]] = {}
-    for (host, uuid), record in sorted(every.records.items()):
-        by_volume.setdefault(uuid, {})[host] = record
-    found = []
-    for uuid, records in by_volume.items():
-        owner = every.owners.get(uuid, '')
-        alias = next(iter(records.values())).listing.alias
-        healers = handing.healers(records)
-        yielding = [host for host, record in records.items()
-                    if record.yielding]
-        if len(healers) > 1:
-            found.append(
-                'volume %s: the hosts %s all heal it; let one of them: '
+    return [why for uuid in sorted(every.holders) if (
+        why := _why_not_healed(handing.of(every.keys, every, uuid)))]
+
+
+def _why_not_healed(documents: handing.Documents) -> str:
+    records, uuid, owner = (documents.records, documents.uuid,
+                            documents.owner)
+    if documents.unread:
+        return ''    # what it says is not known; a problem of its own
+    alias = next(iter(records.values())).listing.alias
+    healers = handing.healers(records)
+    if len(healers) > 1:
+        return ('volume %s: the hosts %s all heal it; let one of them: '
                 'nvme-agent-fleet hand-over %s HOST' % (
                     alias, ', '.join(healers), uuid))
-        elif owner not in records or healers and owner not in healers:
-            found.append(
-                'volume %s of %s: whose it is was lost with a restored '
+    # who is alive comes to it in a pass
+    if any(host not in documents.alive or host not in documents.late
+           for host in documents.doubtful()):
+        return ('%s; wait for its agent, or, when you know that it does not '
+                'use the volume any more: nvme-agent-fleet hand-over %s HOST '
+                '--source-stopped' % (documents.doubt(), uuid))
+    if owner not in records or healers and owner not in healers:
+        return ('volume %s of %s: whose it is was lost with a restored '
                 'backup; nvme-agent-fleet resume finds it' % (
                     alias, ', '.join(records)))
-        elif not healers:
-            found.append(
-                'volume %s: nobody heals it until its hand-over to the host '
+    if not healers:
+        return ('volume %s: nobody heals it until its hand-over to the host '
                 '%s is done%s; to go on: nvme-agent-fleet hand-over %s %s' % (
                     alias, owner, ''.join(
                         ', which waits for the agent of the host %s' % host
-                        for host in yielding), uuid, owner))
-    return found
+                        for host, record in records.items()
+                        if record.yielding), uuid, owner))
+    return ''
 
 
 def _alive(text: str | None) -> dict[str, Any]:

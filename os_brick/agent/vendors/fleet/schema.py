@@ -18,6 +18,7 @@ Below the prefix, with HOST quoted as in a URL::
     hosts/HOST/volumes/VOLUME   the volume, its replicas and their states
     hosts/HOST/intent           what is about to be done (see ``store``)
     hosts/HOST/fenced           why this host may only observe
+    hosts/HOST/generation       for which it has written what it remembers
     alive/HOST                  under a lease: the agent makes its passes
     events/HOST/NN              the last hundred events, a ring
     spares/NAMESPACE            a namespace that may become a replica
@@ -108,6 +109,9 @@ class Keys:
     def fenced(self, host: str) -> str:
         return self.host(host) + 'fenced'
 
+    def generation(self, host: str) -> str:
+        return self.host(host) + 'generation'
+
     def intent(self, host: str) -> str:
         return self.host(host) + 'intent'
 
@@ -157,6 +161,7 @@ class Record:
     :ivar serial: grows with each write of the document.
     :ivar yielding: this host healed it, and its agent has not said yet that
         it no longer does.
+    :ivar generation: of the fleet, when an operator said last who heals it.
     """
 
     listing: inventory_file.Listing
@@ -164,6 +169,7 @@ class Record:
     healer: str
     serial: int = 1
     yielding: bool = False
+    generation: int = 0
 
     def heals(self, host: str) -> bool:
         """Say whether the host whose document this is may be healing."""
@@ -213,6 +219,7 @@ def dump_record(record: Record) -> str:
     listing = record.listing
     return _dump({
         **({'yielding': True} if record.yielding else {}),
+        **({'generation': record.generation} if record.generation else {}),
         'serial': record.serial, 'healer': record.healer,
         'uuid': listing.uuid, 'alias': listing.alias, 'size': listing.size,
         'tags': sorted(listing.tags),
@@ -236,7 +243,8 @@ def load_record(text: str) -> Record:
     if len({entry.uuid for entry in entries}) != len(entries):
         raise fields.Nonsense('it lists a replica twice')
     return Record(listing, entries, said.text('healer'),
-                  said.number('serial'), said.flag('yielding'))
+                  said.number('serial'), said.flag('yielding'),
+                  said.number('generation', 0))
 
 
 def dump_use(use: Use) -> str:
@@ -279,6 +287,21 @@ def event_number(text: str) -> int:
         return fields.Fields(text).number('number')
     except fields.Nonsense:
         return -1
+
+
+def shown_generation(alive: str, lasting: str) -> int:
+    """Return for which generation a host has written what it remembers.
+
+    :param alive: the document of its lease key; all that earlier releases
+        write.
+    :param lasting: its ``generation``.
+    :returns: 0: for none that can be read.
+    """
+    found = int(lasting) if lasting.isdecimal() else 0
+    try:
+        return max(found, fields.Fields(alive).number('generation'))
+    except fields.Nonsense:
+        return found
 
 
 def _dump(value: Mapping[str, object]) -> str:

@@ -365,14 +365,128 @@ class RestoredTestCase(etcd_fleet.FleetTestCase):
         taken = self.exchange('two', 1, 1)
         self.restore()
         self.live('one')
-        self.operator.resume()
-        self.assertIn('nobody heals it', self.problems()[0])
+        # a spare that it took would look free
+        for found in (str(self.assertRaises(
+                vendor.Rejected, self.operator.resume)), self.problems()[0]):
+            self.assertIn('the host two may heal it, and has not', found)
+        self.operator.resume(force=True)
+        self.assertIn('the host two may heal it', self.problems()[0])
         # it comes back, and is heard
         self.live('two')
         self.assertIn('nvme-agent-fleet resume', self.problems()[0])
         self.operator.resume()
         self.assertEqual(([], 1, None), (
             self.problems(), self.uses()[taken], self.uses()[1]))
+
+    def refuses_unheard(self, name, unheard='two'):
+        """Nothing lets a host heal that does not know that one may."""
+        for force in (False, True):
+            error = self.assertRaises(vendor.Rejected,
+                                      self.operator.hand_over, 'v1', name,
+                                      force)
+            if force or name != unheard:
+                self.assertIn('the host %s may' % unheard, str(error))
+        self.assertRaises(vendor.Rejected, self.load, {1: (1, 2, 9)},
+                          name='')
+        self.assertIn('--source-stopped', self.problems()[0])
+        self.assertRaises(vendor.Rejected, self.operator.resume)
+
+    def test_one_that_is_named_and_has_no_document_may_be_healing(self):
+        """It is cut off, and goes on by its last word."""
+        self.backup()
+        self.hand_over('v1', 'two')
+        self.exchange('two', 1, 1)
+        self.restore()
+        self.drivers.pop('two')
+        self.live('one')
+        self.refuses_unheard('one')
+        self.operator.resume(force=True)
+        self.refuses_unheard('one')
+        self.assertTrue(self.live('one')['v1'].observe)
+        # the operator knows better
+        self.operator.hand_over('v1', 'one', stopped=True)
+        self.assertEqual(('', []), (self.live('one')['v1'].observe,
+                                    self.problems()))
+        self.operator.resume()
+
+    def test_one_whose_document_is_of_before_may_be_healing(self):
+        """The backup was made in the middle of the hand-over to it."""
+        under_way = self.operator.hand_over('v1', 'two')
+        self.live('one')
+        self.backup()
+        under_way.look()
+        under_way.step()
+        self.assertEqual('', self.live('two')['v1'].observe)
+        self.restore()
+        two = self.drivers.pop('two')
+        self.live('one')
+        self.refuses_unheard('two')    # its agent does not show itself
+        self.refuses_unheard('one')
+        under_way.look()
+        self.assertRaises(vendor.Rejected, under_way.step)
+        self.drivers['two'] = two
+        self.assertEqual('', self.live('two')['v1'].observe)
+        self.operator.resume()
+        self.assertEqual([], self.problems())
+        self.hand_over('v1', 'one')
+
+    def test_a_document_of_before_is_not_detached(self):
+        self.hand_over('v1', 'two')
+        self.hand_over('v1', 'one')
+        self.backup()
+        self.hand_over('v1', 'two')
+        self.restore()
+        self.drivers.pop('two')
+        self.live('one')
+        error = self.assertRaises(vendor.Rejected, self.operator.detach,
+                                  'v1', 'two')
+        self.assertIn('the host two may heal it', str(error))
+        self.operator.hand_over('v1', 'one', stopped=True)
+        self.operator.detach('v1', 'two')
+
+    def test_who_observes_and_is_silent_is_in_nobodys_way(self):
+        self.hand_over('v1', 'two')
+        self.backup()
+        self.restore()
+        self.drivers.pop('one')
+        self.live('two')
+        self.operator.resume()
+        self.assertEqual([], self.problems())
+        self.live('three')
+        self.hand_over('v1', 'three')
+        self.operator.detach('v1', 'one')
+
+    def test_who_is_silent_and_has_written_is_heard(self):
+        self.hand_over('v1', 'two')
+        self.backup()
+        self.restore()
+        for name in ('one', 'two'):
+            self.live(name)
+        self.operator.resume()
+        for name in ('one', 'two'):
+            self.store.write(store.Write({self.keys.alive(name): None}))
+        self.assertEqual([], self.problems())
+        self.assertEqual([], self.operator.resume())
+
+    def test_what_was_shown_to_another_store_is_not_shown_to_this_one(self):
+        """Two restored backups may be of one generation."""
+        self.backup()
+        self.restore()
+        for name in ('one', 'two'):
+            self.live(name)
+        self.hand_over('v1', 'two')
+        self.restore()
+        for driver, name in ((self.drivers[one], one) for one
+                             in ('one', 'two')):
+            driver.heartbeat(host(name), 30)
+            self.assertRaises(vendor.BadAnswer, self.volumes, driver, name)
+        error = self.assertRaises(vendor.Rejected, self.operator.resume)
+        self.assertIn('free: one, two;', str(error))
+        self.operator.accept()
+        for name in ('one', 'two'):
+            self.live(name)
+        self.operator.resume()
+        self.assertEqual('', self.live('two')['v1'].observe)
 
     def test_what_was_taken_in_the_middle_of_a_hand_over_stays_taken(self):
         """Both observe, and neither says that it heals."""

@@ -173,9 +173,10 @@ class Array:
     def read_only(self) -> str:
         """Why nothing is written to it, '' where it can be written to.
 
-        md neither drops nor brings up to date a leg of such an array, and
-        takes none in (md.c, md_is_rdwr); ``read-auto`` ends with the first
-        write.
+        md neither drops nor brings up to date a leg of such an array (md.c,
+        md_is_rdwr).  ``readonly`` takes none in; ``read-auto`` ends with the
+        first write, and with a leg that is added to be copied whole (md.c,
+        md_ioctl).
         """
         if self.array_state == 'read-auto':
             return 'it is read-only until its first write (read-auto)'

@@ -52,7 +52,7 @@ class StoryTestCase(base.LabTestCase):
 
         udev's ``mdadm --incremental --fail`` makes an array that nobody has
         open read-auto when a leg's device vanishes (mdadm, Incremental.c),
-        and the agent puts nothing in before its first write.
+        and a leg that returns to it is not brought up to date.
         """
         writer_lib.touch(volume.path)
         self.addCleanup(os.close, os.open(volume.path, os.O_RDONLY))

@@ -482,6 +482,17 @@ class TestWhoseFault(CycleCase):
         self.assertEqual(1, len(self.lines('takes writes again')))
         self.assertEqual({'A', 'C'}, self.legs())
 
+    def test_an_array_that_is_read_only_until_its_first_write(self):
+        """What comes is put in; no more than that is done about a loss."""
+        self.host.array_state = 'read-auto'
+        self.turn(3)
+        self.lose()
+        self.host.legs[1]['B'] = (None, {'faulty'})
+        self.stands_still()
+        self.host.live[self.host.name(1, 'B')] = True
+        self.turn(3)
+        self.assertIn(act.AddLeg, [type(done) for done in self.host.did])
+
     def test_a_lock_that_is_held_all_the_time(self):
         self.lose()
 

@@ -46,6 +46,9 @@ def describe(record: schema.Record, host: str,
     observe = ''
     if fenced:
         observe = 'this host is fenced: %s' % fenced
+    elif record.healer == schema.UNKNOWN:
+        observe = ('etcd was restored from a backup, and it is not known who '
+                   'heals it')
     elif record.healer != host:
         observe = 'the host %s heals it' % record.healer
     return dataclasses.replace(volume, observe=observe)

@@ -81,6 +81,13 @@ def _lack(keys: schema.Keys, every: everything.Everything, uuid: str,
     record = documents.records[counts]
     lines = []
     puts: dict[str, str | None] = {}
+    for host, observes in documents.records.items():
+        # by a backup, or by what a host remembers that was off for long
+        if healers and observes.healer != counts and not observes.yielding:
+            puts[keys.volume(host, uuid)] = schema.dump_record(
+                dataclasses.replace(observes, healer=counts,
+                                    serial=observes.serial + 1))
+            lines.append('volume %s: the host %s observes it' % (alias, host))
     # a hand-over that goes on has the same for both hosts
     owned = documents.owner in documents.records
     if documents.owner != counts and (

@@ -37,6 +37,9 @@ from os_brick.agent.vendors.fleet import fields
 from os_brick.agent.vendors.fleet import schema
 from os_brick.agent.vendors.fleet import store
 
+_NOBODY_KNOWS = (
+    'the host that heals it by a restored backup does not remember that, and '
+    'another one may, which has not written that since')
 #: Serials in a term: no host writes a document so often in between.
 TERM = 10 ** 6
 
@@ -92,9 +95,12 @@ class Documents:
     def doubt(self) -> str:
         """Return why it cannot be told who heals it, or ''."""
         hosts = self.doubtful()
-        return '' if not hosts else (
-            'volume %s: the host %s may heal it, and has not written that '
-            'since a backup was restored' % (self.uuid, ', '.join(hosts)))
+        named = [host for host in hosts if host != schema.UNKNOWN]
+        if named:
+            return ('volume %s: the host %s may heal it, and has not written '
+                    'that since a backup was restored' % (
+                        self.uuid, ', '.join(named)))
+        return 'volume %s: %s' % (self.uuid, _NOBODY_KNOWS) if hosts else ''
 
 
 def healers(records: Mapping[str, schema.Record]) -> list[str]:
@@ -222,7 +228,7 @@ class HandOver:
             for one in {self._host, *self.documents.records})]
         if puts and self._store.write(store.Write(puts, {
                 key: self.documents.view.get(key)
-                for key in rests_on})) is None:
+                for key in (*rests_on, *puts)})) is None:
             raise base.Unavailable(
                 'etcd: volume %s changed meanwhile; try again'
                 % self.documents.uuid)
@@ -254,6 +260,10 @@ def decide(keys: schema.Keys, documents: Documents, host: str,
             'may go on healing; when the volume is off that host, run '
             '"nvme-agent-fleet detach" first' % (
                 documents.uuid, ', '.join(documents.unread)))
+    if host in documents.doubtful() and host in documents.late:
+        # it is to go on, and by what it remembers
+        raise base.Rejected('%s; nothing was changed. Wait for its agent'
+                            % documents.doubt())
     if documents.doubtful() and not stopped:
         raise base.Rejected(
             '%s; nothing was changed. Wait for it, or, when you know that it '
@@ -268,6 +278,11 @@ def decide(keys: schema.Keys, documents: Documents, host: str,
         record, healer=host, yielding=record.heals(one) and not stopped,
         generation=documents.generation)
         for one, record in records.items() if one != host}
+    # where one of these comes back, it finds the operator's word
+    changed.update({one: dataclasses.replace(
+        source, healer=host, yielding=False, generation=documents.generation)
+        for one in documents.doubtful()
+        if one not in {host, schema.UNKNOWN, *records}})
     waits = tuple(one for one, record in changed.items() if record.yielding)
     changed[host] = dataclasses.replace(
         source, healer=waits[0] if waits else host,

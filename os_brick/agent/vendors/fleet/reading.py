@@ -23,6 +23,7 @@ from os_brick.agent import log_once
 from os_brick.agent import model
 from os_brick.agent.vendors import base
 from os_brick.agent.vendors.fleet import changes
+from os_brick.agent.vendors.fleet import everything
 from os_brick.agent.vendors.fleet import fields
 from os_brick.agent.vendors.fleet import memory
 from os_brick.agent.vendors.fleet import namespaces
@@ -65,7 +66,8 @@ class Reader:
         view = self._store.read([keys.schema], [keys.host(self._host)])
         fleet = self.believed(view)
         seen = self._memory.seen
-        if seen.fleet and fleet.generation > seen.fleet.generation:
+        if (fleet.generation > seen.fleet.generation if seen.fleet
+                else everything.late(keys, view, fleet, self._host)):
             self._memory.keep(restored.reassert(
                 self._store, keys, self._host, self._namespaces, seen, view,
                 lambda record: _here(changes.describe(

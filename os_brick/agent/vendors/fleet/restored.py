@@ -15,7 +15,9 @@ The backup has forgotten what came after it.  Each host remembers its own
 volumes as it saw them last, and writes them over what the backup has of them,
 or anew where the backup has nothing; a namespace that another volume was given
 meanwhile is not written over.  Only the host that heals a volume knows what
-the volume has: the others write their document alone.
+the volume has: the others write their document alone.  Of a volume that the
+backup gives to a host which does not remember it, the host writes that it is
+not known who heals it.
 """
 
 from __future__ import annotations
@@ -49,12 +51,17 @@ def reassert(etcd: store.Store, keys: schema.Keys, host: str,
         pass begins anew.
     """
     fleet = store.fleet(view, keys)
-    records = dict(seen.volumes)
+    records = {**seen.volumes, **_disown(etcd, keys, host, seen, view, fleet)}
     conflicts = []
     for uuid, ours in sorted(seen.volumes.items()):
         value = view.get(keys.volume(host, uuid))
         theirs = _readable(value)
-        if uuid in seen.unlisted and not value.revision or theirs == ours:
+        if uuid in seen.unlisted or theirs == ours:
+            continue
+        if theirs is not None and not theirs.heals(host) and (
+                theirs.generation >= fleet.generation):
+            # by an operator's word this host does not use it any more
+            records[uuid] = theirs
             continue
         used: dict[str, store.Value] = {}
         puts: dict[str, schema.Use] = {}
@@ -104,6 +111,45 @@ def reassert(etcd: store.Store, keys: schema.Keys, host: str,
     return dataclasses.replace(
         seen, fleet=fleet, point=view.point,
         volumes=records)
+
+
+def _disown(etcd: store.Store, keys: schema.Keys, host: str,
+            seen: memory.Seen, view: store.View, fleet: schema.Fleet
+            ) -> dict[str, schema.Record]:
+    """Say of which volumes of the backup this host is not the healer.
+
+    It does not remember them: they were taken off it, and another host may
+    have been healing since.
+
+    :returns: what it has written of those whose arrays are still here.
+    :raises base.ProvisionerError: not all could be written.
+    """
+    found = {}
+    for uuid, value in sorted(view.below(keys.volumes(host)).items()):
+        theirs, known = _readable(value), seen.volumes.get(uuid)
+        if theirs is None or theirs.generation >= fleet.generation or (
+                known is not None and uuid not in seen.unlisted):
+            continue
+        last = max((theirs, known or theirs),
+                   key=lambda record: record.serial)
+        ours = dataclasses.replace(
+            last, serial=last.serial + 1, healer=(
+                schema.UNKNOWN if last.healer == host else last.healer),
+            yielding=last.yielding and last.healer != host)
+        if ours.healer == theirs.healer and last is theirs:
+            continue
+        if etcd.write(store.Write(
+                {keys.volume(host, uuid): schema.dump_record(ours)},
+                {keys.schema: view.get(keys.schema),
+                 keys.volume(host, uuid): value})) is None:
+            raise base.Unavailable('etcd: volume %s changed while it was '
+                                   'looked at' % uuid)
+        LOG.warning('volume %s: this host does not heal it, as the restored '
+                    'store has it: it was taken off this host since',
+                    ours.listing.alias)
+        if known is not None:
+            found[uuid] = ours
+    return found
 
 
 def _readable(value: store.Value) -> schema.Record | None:

@@ -45,6 +45,8 @@ from os_brick.agent.vendors.inventory import assignments
 from os_brick.agent.vendors.inventory import inventory_file
 
 VERSION = 1
+#: Stands for a healer of which nobody knows: no host has that name.
+UNKNOWN = '?'
 #: Events kept of a host.
 EVENTS = 100
 

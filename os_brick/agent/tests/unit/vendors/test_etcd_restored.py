@@ -430,6 +430,16 @@ class RestoredTestCase(etcd_fleet.FleetTestCase):
         self.assertEqual([], self.problems())
         self.hand_over('v1', 'one')
 
+    def test_who_is_to_heal_first_writes_what_it_remembers(self):
+        self.backup()
+        self.exchange('one', 1, 1)
+        self.restore()
+        error = self.assertRaises(vendor.Rejected, self.operator.hand_over,
+                                  'v1', 'one', stopped=True)
+        self.assertIn('Wait for its agent', str(error))
+        self.live('one')
+        self.operator.hand_over('v1', 'one', stopped=True)
+
     def test_a_document_of_before_is_not_detached(self):
         self.hand_over('v1', 'two')
         self.hand_over('v1', 'one')
@@ -543,6 +553,138 @@ class RestoredTestCase(etcd_fleet.FleetTestCase):
         self.live('two')
         self.assertEqual({('two', volume_uuid(1))}, set(
             self.operator.everything().records))
+
+    def healers(self, *names):
+        return [name for name in names for found in [self.live(name)]
+                if 'v1' in found and not found['v1'].observe]
+
+    def migrate(self):
+        """The ordinary way, to the end; return what the volume took."""
+        self.hand_over('v1', 'two')
+        self.operator.detach('v1', 'one')
+        taken = self.exchange('two', 1, 1)
+        self.live('one')
+        return taken
+
+    def test_what_was_taken_off_a_host_is_not_healed_there(self):
+        self.backup()
+        taken = self.migrate()
+        self.restore()
+        # in the order in which they come
+        self.assertEqual([], self.healers('one'))
+        self.assertEqual(['two'], self.healers('one', 'two', 'one'))
+        self.operator.resume()
+        self.assertEqual(([], {1: None, 2: 1, taken: 1}), (
+            self.problems(), self.uses()))
+        self.assertIn('the host two heals it', self.live('one')['v1'].observe)
+
+    def test_nor_where_the_host_that_has_it_is_cut_off(self):
+        self.backup()
+        self.migrate()
+        self.restore()
+        two = self.drivers.pop('two')
+        self.assertEqual([], self.healers('one'))
+        self.assertIn('it is not known who heals it',
+                      self.live('one')['v1'].observe)
+        for call in (self.operator.resume,
+                     lambda: self.operator.hand_over('v1', 'one')):
+            self.assertIn('another one may', str(self.assertRaises(
+                vendor.Rejected, call)))
+        self.assertIn('another one may', self.problems()[0])
+        # by force spares are taken, and nobody heals it all the same
+        self.operator.resume(force=True)
+        self.assertEqual([], self.healers('one'))
+        self.drivers['two'] = two
+        self.assertEqual(['two'], self.healers('one', 'two', 'one'))
+        self.operator.resume()
+        self.assertEqual([], self.problems())
+
+    def comes_back_and_does_not_heal(self):
+        """It was off, as the operator said."""
+        self.restore()
+        two = self.drivers.pop('two')
+        self.live('one')
+        self.operator.hand_over('v1', 'one', stopped=True)
+        self.drivers['two'] = two
+        self.assertEqual(['one'], self.healers('two', 'one'))
+        self.operator.resume()
+        self.assertEqual([], self.problems())
+        self.hand_over('v1', 'two')
+
+    def test_the_word_that_a_host_is_off_counts_when_it_comes_back(self):
+        self.hand_over('v1', 'two')
+        self.hand_over('v1', 'one')
+        self.backup()
+        for name in ('two', 'one', 'two'):
+            self.hand_over('v1', name)
+        self.exchange('two', 1, 1)
+        self.comes_back_and_does_not_heal()
+
+    def test_so_it_does_where_the_backup_does_not_have_the_host(self):
+        self.backup()
+        for name in ('two', 'one', 'two'):
+            self.hand_over('v1', name)
+        self.exchange('two', 1, 1)
+        self.comes_back_and_does_not_heal()
+
+    def forget(self, name):
+        os.unlink(os.path.join(self.directory, name, 'etcd.json'))
+        self.drivers.pop(name)
+
+    def test_who_remembers_nothing_heals_nothing_of_a_backup(self):
+        self.forget('one')
+        self.assertEqual(['one'], self.healers('one'))
+        self.backup()
+        self.forget('one')
+        self.restore()
+        self.load({2: (5, 6)})
+        self.assertEqual([], self.healers('one'))
+        # what it was given since the backup was accepted it heals
+        self.assertEqual('', self.live('one')['v2'].observe)
+        self.assertRaises(vendor.Rejected, self.operator.hand_over, 'v1',
+                          'one')
+        self.operator.hand_over('v1', 'one', stopped=True)
+        self.assertEqual(['one'], self.healers('one'))
+        self.operator.resume()
+        self.forget('one')
+        self.assertEqual(['one'], self.healers('one'))
+
+    def test_what_was_removed_is_not_healed(self):
+        self.backup()
+        self.operator.remove('v1')
+        for name in ('one', 'two'):
+            self.live(name)
+        self.restore()
+        self.assertEqual([], self.healers('one', 'two'))
+        self.assertRaises(vendor.Rejected, self.operator.resume)
+        self.operator.remove('v1')
+        self.operator.resume()
+        self.assertEqual([], self.problems())
+
+    def test_what_was_removed_and_is_here_is_not_healed(self):
+        arrays = [test_etcd.array(1, 2)]
+        self.backup()
+        self.operator.remove('v1')
+        self.load({1: (1, 2)}, name='two')
+        self.assertIn('no longer', self.live('one', arrays)['v1'].observe)
+        self.assertEqual(['two'], self.healers('two'))
+        self.restore()
+        self.live('one', arrays)
+        self.live('two')
+        self.assertTrue(self.live('one', arrays)['v1'].observe)
+        self.assertEqual(['two'], self.healers('two'))
+        # that was no hand-over, and nothing tells which one was the last
+        self.assertRaises(vendor.Rejected, self.operator.resume)
+        self.operator.resume(force=True)
+        self.assertEqual([], self.problems())
+
+    def test_what_was_loaded_after_the_backup_was_accepted_is_healed(self):
+        self.backup()
+        self.restore()
+        self.load({2: (5, 6)})
+        self.assertEqual('', self.live('one')['v2'].observe)
+        self.operator.resume()
+        self.assertEqual([], self.problems())
 
 
 class PlayedTestCase(test_etcd_interleaved.InterleavedTestCase):

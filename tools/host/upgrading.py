@@ -39,7 +39,7 @@ def upgrades(node: node_lib.Node) -> None:
     before = _tables(node)
     node.wait_for('is new: 2 of 2 legs in sync', begun)
     node.start_guest()
-    node.run('echo 500 >/proc/sys/dev/raid/speed_limit_max; '
+    node.run('echo 300 >/proc/sys/dev/raid/speed_limit_max; '
              'echo 100 >/proc/sys/dev/raid/speed_limit_min')
     dead, survivor = node.legs
     spare = node.unused()

@@ -49,6 +49,9 @@ def describe(record: schema.Record, host: str,
     elif record.healer == schema.UNKNOWN:
         observe = ('etcd was restored from a backup, and it is not known who '
                    'heals it')
+    elif record.healer != host and record.pending:
+        observe = ('its hand-over is not done: "nvme-agent-fleet status" says '
+                   'what it waits for')
     elif record.healer != host:
         observe = 'the host %s heals it' % record.healer
     return dataclasses.replace(volume, observe=observe)

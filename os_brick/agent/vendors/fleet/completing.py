@@ -83,9 +83,10 @@ def _lack(keys: schema.Keys, every: everything.Everything, uuid: str,
     puts: dict[str, str | None] = {}
     for host, observes in documents.records.items():
         # by a backup, or by what a host remembers that was off for long
-        if healers and observes.healer != counts and not observes.yielding:
+        if healers and not observes.yielding and (
+                observes.healer != counts or observes.pending):
             puts[keys.volume(host, uuid)] = schema.dump_record(
-                dataclasses.replace(observes, healer=counts,
+                dataclasses.replace(observes, healer=counts, pending=False,
                                     serial=observes.serial + 1))
             lines.append('volume %s: the host %s observes it' % (alias, host))
     # a hand-over that goes on has the same for both hosts

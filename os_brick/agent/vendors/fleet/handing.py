@@ -288,6 +288,8 @@ def decide(keys: schema.Keys, documents: Documents, host: str,
         source, healer=waits[0] if waits else host,
         yielding=bool(waits and mine is not None and mine.heals(host)),
         generation=documents.generation)
+    changed = {one: dataclasses.replace(record, pending=bool(waits))
+               for one, record in changed.items()}
     serial = TERM * (1 + max(map(term, records.values())))
     puts: dict[str, str | None] = {
         keys.volume(one, documents.uuid): schema.dump_record(

@@ -164,6 +164,7 @@ class Record:
     :ivar yielding: this host healed it, and its agent has not said yet that
         it no longer does.
     :ivar generation: of the fleet, when an operator said last who heals it.
+    :ivar pending: a hand-over is not done, for all that this host knows.
     """
 
     listing: inventory_file.Listing
@@ -172,6 +173,7 @@ class Record:
     serial: int = 1
     yielding: bool = False
     generation: int = 0
+    pending: bool = False
 
     def heals(self, host: str) -> bool:
         """Say whether the host whose document this is may be healing."""
@@ -221,6 +223,7 @@ def dump_record(record: Record) -> str:
     listing = record.listing
     return _dump({
         **({'yielding': True} if record.yielding else {}),
+        **({'pending': True} if record.pending else {}),
         **({'generation': record.generation} if record.generation else {}),
         'serial': record.serial, 'healer': record.healer,
         'uuid': listing.uuid, 'alias': listing.alias, 'size': listing.size,
@@ -246,7 +249,7 @@ def load_record(text: str) -> Record:
         raise fields.Nonsense('it lists a replica twice')
     return Record(listing, entries, said.text('healer'),
                   said.number('serial'), said.flag('yielding'),
-                  said.number('generation', 0))
+                  said.number('generation', 0), said.flag('pending'))
 
 
 def dump_use(use: Use) -> str:

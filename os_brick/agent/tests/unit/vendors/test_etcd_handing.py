@@ -61,13 +61,13 @@ class HandOverTestCase(etcd_fleet.RealTestCase):
         # it does not know yet, and goes on healing
         self.say(self.one)
         self.assertEqual(('one',), self.go_on(under_way))
-        self.assertIn('one', self.observes(self.two, 'two'))
-        self.assertIn('two', self.observes(self.one, 'one'))
+        self.assertTrue(self.observes(self.two, 'two'))
+        self.assertTrue(self.observes(self.one, 'one'))
         # it was told, which is not to say that it goes by that
         self.assertEqual(('one',), self.go_on(under_way))
-        self.assertIn('one', self.observes(self.two, 'two'))
+        self.assertTrue(self.observes(self.two, 'two'))
         self.say(self.one)
-        self.assertIn('one', self.observes(self.two, 'two'))
+        self.assertTrue(self.observes(self.two, 'two'))
         self.assertEqual((), self.go_on(under_way))
         self.assertEqual('', self.observes(self.two, 'two'))
         self.assertIn('two', self.observes(self.one, 'one'))
@@ -117,6 +117,18 @@ class HandOverTestCase(etcd_fleet.RealTestCase):
         self.volumes(self.one)
         self.say(self.one)
         self.assertEqual((), self.go_on(under_way))
+
+    def test_in_between_no_host_says_that_another_one_heals(self):
+        under_way = self.operator.hand_over('v1', 'two')
+        for _pass in range(2):
+            for driver, name in ((self.one, 'one'), (self.two, 'two')):
+                self.assertIn('its hand-over is not done',
+                              self.observes(driver, name))
+                self.say(driver)
+        self.assertEqual((), self.go_on(under_way))
+        self.assertEqual('the host two heals it',
+                         self.observes(self.one, 'one'))
+        self.assertEqual('', self.observes(self.two, 'two'))
 
     def test_while_md_copies_it_is_not_said(self):
         """The next host would put the same replica into its own array."""

@@ -12,9 +12,9 @@
 """Backups, hand-overs, detaches and hosts that are cut off, in any order.
 
 At no moment do two hosts heal a volume, and no live copy of the one that does
-is given to the pool.  Agents and commands are killed at any call.  Whoever
-operates says ``--source-stopped`` of hosts that are off, and never
-``resume --force``.
+is given to the pool.  Agents and commands are killed at any call.  It is said
+of hosts that are off that they are (``--source-stopped``), and ``resume`` is
+never forced.
 """
 
 import os

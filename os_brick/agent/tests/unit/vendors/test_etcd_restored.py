@@ -649,6 +649,12 @@ class RestoredTestCase(etcd_fleet.FleetTestCase):
         self.forget('one')
         self.assertEqual(['one'], self.healers('one'))
 
+    def test_a_document_that_cannot_be_read_was_not_lost(self):
+        self.hand_over('v1', 'two')
+        key = self.keys.volume('two', volume_uuid(1))
+        self.store.write(store.Write({key: '{'}))
+        self.assertEqual(['%s: it is not JSON' % key], self.problems())
+
     def test_what_was_removed_is_not_healed(self):
         self.backup()
         self.operator.remove('v1')

@@ -177,6 +177,9 @@ def _become(request: dict[str, object],
     for number, descriptor in enumerate(descriptors):
         os.dup2(descriptor, number)
         os.close(descriptor)
+    if os.isatty(1):
+        # the server's own stream is that of a file, and would seek in it
+        sys.stdout = open(1, 'w', closefd=False)
     os.chdir('/')
     os.umask(umask)
     os.environ.clear()

@@ -55,6 +55,7 @@ from os_brick.cmd import viewing
 A, B, C = (small_world.uuid(1, letter) for letter in 'abc')
 DOCUMENTATION = os.path.join(os.path.dirname(os.path.abspath(__file__)),
                              *['..'] * 5, 'doc', 'source', 'admin')
+SCREENS = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'screens')
 HOST = model.Host('nqn.2014-08.org.nvmexpress:uuid:host', None, 'compute',
                   '1.0')
 
@@ -330,12 +331,12 @@ class TestStatus(ShownCase):
         self.assertIn('Volume volume1  md1  2 of 2 copies good', text)
         self.assertNotIn('\033', text)
 
-    def test_the_screens_of_the_documentation(self) -> None:
+    def test_two_screens(self) -> None:
         self.anchors['md1'] = 'nvme10n1'
         self.turn()
         self.lose()
         self.turn(2)
-        self.documented('degraded')
+        self.kept('degraded')
         while self.host.legs[1].get('C', (0, set()))[1] != {'spare'}:
             self.cycle.run()
             self.clock.advance(2.0)
@@ -347,11 +348,11 @@ class TestStatus(ShownCase):
         for _number in range(2):
             self.clock.advance(5.0)
             self.cycle.run()
-        self.documented('resync')
+        self.kept('resync')
 
-    def documented(self, name: str) -> None:
-        """The documentation shows what is shown now."""
-        path = os.path.join(DOCUMENTATION, '_screens', name + '.txt')
+    def kept(self, name: str) -> None:
+        """It is shown as it was."""
+        path = os.path.join(SCREENS, name + '.txt')
         text = self.look()[1]
         if os.environ.get('WRITE_SCREENS'):
             with open(path, 'w', encoding='utf-8') as screen_file:

@@ -47,7 +47,7 @@ GRACE = 90.0
 #: Bytes of a replica: more than the 64 MiB that a bit of md's bitmap is for.
 SIZE = 256 << 20
 #: MiB a second that md copies at most, so that there is a copy to be seen.
-SPEED = 16
+SPEED = 4
 #: Sub-commands that show the state file.
 STATE = ('status', 'health')
 _SEEN = re.compile(r'\033\[[0-9;]*m')

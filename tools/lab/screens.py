@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+import json
 import os
 import pathlib
 import pty
@@ -155,7 +156,7 @@ def tell(session: session_lib.Session, folder: pathlib.Path) -> None:
     agent = session.agent(
         {'DEFAULT': {'replacement_grace_period': GRACE, 'debug': False,
                      'host_name': HOST, 'resync_speed_max': SPEED}},
-        inventory.text([volume], [spare]), start=False)
+        _named(inventory.text([volume], [spare])), start=False)
     textfile = agent.state_dir / 'nvme-agent.prom'
     agent.options['DEFAULT']['metrics_textfile'] = textfile
     terminal = Terminal(agent, folder)
@@ -184,6 +185,11 @@ def tell(session: session_lib.Session, folder: pathlib.Path) -> None:
     if status.errors or not result.ok:
         raise RuntimeError('%d errors; %s' % (status.errors, result))
     say('every acknowledged write was read back from each leg')
+
+
+def _named(text: str) -> str:
+    """Give an inventory to the host that the agent is told it is."""
+    return json.dumps({**json.loads(text), 'host': HOST})
 
 
 def _returns(terminal: Terminal, target: targets.Target,

@@ -119,14 +119,21 @@ def said(top: pathlib.Path) -> list[str]:
                     elif isinstance(node, ast.Constant) and isinstance(
                             node.value, str) and (
                                 ' ' in node.value or node.value.isupper()):
-                        found.update(part.strip(' ,:;()') for part in re.split(
-                            r'%[-.\d]*[a-z]|%%', node.value))
+                        found.update(plain(part).strip(' ,:;()')
+                                     for part in re.split(
+                                         r'%[-.\d]*[a-z]|%%', node.value))
     return sorted(found - {''}, key=len, reverse=True)
+
+
+def plain(text: str) -> str:
+    """Leave names and numbers out."""
+    return ' '.join(re.sub(r'\S*[\d/=.]\S*', ' ', text).split())
 
 
 def covered(sentence: str, parts: list[str]) -> bool:
     """All of it but names and numbers is in sentences of the program."""
-    left = ' '.join(re.sub(r'\S*[\d/=.]\S*', ' ', sentence).split())
+    # what mdadm, nvme and the kernel say is theirs
+    left = plain(re.split(r'(?:mdadm|nvme) --|\[Errno', sentence)[0])
     for part in [*parts, *VALUES]:
         if part in left:
             left = re.sub(r'(?<!\w)%s(?!\w)' % re.escape(part), '\n', left)

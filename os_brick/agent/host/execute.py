@@ -108,7 +108,22 @@ class Executor:
         with self._lock.held(urgent=False):
             snapshot, _began = batch.fresh_look(self._scan, self._clock)
             contents = self._last_look(action, volume, snapshot, owned)
-            self._attempt(action, contents)
+            try:
+                self._attempt(action, contents)
+            except not_done.NotDone:
+                if self._ended(action, volume, owned):
+                    raise not_done.Ended(
+                        'somebody else was there first') from None
+                raise
+
+    def _ended(self, action: act.Action, volume: model.Volume,
+               owned: ownership.Owned) -> bool:
+        """Whether what failed has come about all the same, by udev say."""
+        try:
+            why = rules.refusal(action, volume, self._scan(), owned)
+        except not_done.NotDone:
+            return False
+        return why in rules.ENDED and not isinstance(action, act.AddLeg)
 
     def execute_all(self, steps: Sequence[batch.Step],
                     owned: ownership.Owned,

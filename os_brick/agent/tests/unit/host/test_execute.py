@@ -34,6 +34,7 @@ from os_brick.agent.host import commands
 from os_brick.agent.host import effects
 from os_brick.agent.host import evidence
 from os_brick.agent.host import execute
+from os_brick.agent.host import not_done
 from os_brick.agent.host import sysfs
 from os_brick.agent import model
 from os_brick.agent.model import actions as act
@@ -408,6 +409,27 @@ class TestCalls(ActionsCase):
             self.do(action)
             self.assertEqual([call], self.called())
             self.privileged.reset_mock()
+
+    def test_what_somebody_else_has_done_meanwhile_has_ended(self):
+        """udev takes a leg out whose device goes."""
+        self.host.set_leg('md127', 'nvme1n1', state='faulty')
+
+        def too_late(*_words):
+            self.host.remove('sys/class/block/md127/md/dev-nvme1n1')
+            raise commands.CommandFailed('it is no component')
+
+        self.privileged.remove.side_effect = too_late
+        self.refused(act.RemoveLeg('', 'md127', 'nvme1n1'), 'first',
+                     kind=not_done.Ended)
+
+    def test_what_fails_and_has_not_ended_is_said(self):
+        self.host.set_leg('md127', 'nvme1n1', state='faulty')
+        self.privileged.remove.side_effect = commands.CommandFailed('busy')
+        error = self.assertRaises(
+            execute.NotDone, self.do,
+            act.RemoveLeg('', 'md127', 'nvme1n1'))
+        self.assertNotIsInstance(error, not_done.Ended)
+        self.assertIn('busy', str(error))
 
     def test_an_unknown_action_is_a_defect(self):
         self.put(execute.rules, 'refusal', lambda *words: None)

@@ -33,7 +33,7 @@ from os_brick.agent.store import encoding
 from os_brick.agent.testing.simulation import targets
 from os_brick.agent.tests import unit
 
-HISTORIES = 250
+HISTORIES = 2000
 STAYS, OUT = map(targets.uuid_of, range(2))
 Records = replica_record.ReplicaRecords
 VOLUME = model.Volume(targets.uuid_of(99), 'v', replicas=tuple(

@@ -39,6 +39,8 @@ class SafetyTest(story.StoryTestCase):
         lost, mute = [target for target, _ns in volume.replicas]
         agent = self.watched(volume, grace=10, io_guard='off')
         agent.wait_for_log('starts on host', story.LONG)
+        # what md writes to a disk that stands still costs it that leg
+        host.wait_until_settled(volume.alias, story.LONG)
         lost.kill()
         agent.wait_for_log('replica %s is MISSING' % self.uuid(lost),
                            story.LONG)

@@ -188,6 +188,24 @@ def wait_until_whole(alias: str, legs: int,
         whole, '%s is whole with %d legs' % (alias, legs), limit)
 
 
+def wait_until_settled(alias: str, limit: float = 120.0) -> None:
+    """Wait until md has nothing left to write of what was written.
+
+    Seconds after a write it marks the array clean, and clears the bits of its
+    bitmap, by writes to each leg.
+    """
+    def settled() -> bool:
+        found = array(alias)
+        section = re.search(r'^%s :(?:.|\n)*?bitmap: (\d+)/' % found.name,
+                            _text(pathlib.Path('/proc/mdstat')) or '',
+                            re.MULTILINE) if found else None
+        state = _text(BLOCK / found.name / 'md/array_state') if found else ''
+        return (section is not None and int(section[1]) == 0
+                and state in ('clean', 'read-auto'))
+    waiting.wait_until(settled, 'md has written all there is of %s' % alias,
+                       limit)
+
+
 def mismatches(name: str, limit: float) -> int:
     """Let md compare an idle array's legs; return the sectors that differ."""
     md = BLOCK / name / 'md'

@@ -152,6 +152,29 @@ class Node:
                     'an earlier story on the installed disk')
         return TARGETS[used + 1]
 
+    def copy_slowly(self, kib: int) -> None:
+        """Let md copy no more than that in a second."""
+        self.run('echo %d >/proc/sys/dev/raid/speed_limit_max; '
+                 'echo 100 >/proc/sys/dev/raid/speed_limit_min' % kib)
+
+    def wait_for_copy(self) -> None:
+        self.machine.wait_until(lambda: 'recovery' in self.run(
+            'cat /proc/mdstat'), 'the spare is copied to')
+
+    def finish_exchange(self, dead: str, survivor: str, spare: str,
+                        since: int) -> None:
+        """Copy as fast as md can; one replacement was asked for, in all.
+
+        :param since: a ``mark`` from before.
+        """
+        self.run('echo 200000 >/proc/sys/dev/raid/speed_limit_max')
+        self.wait_whole(survivor, spare)
+        self.wait_for('asking the provisioner to confirm replica %s'
+                      % uuid(dead), since)
+        asked = self.journal()[since:].count(REPLACE)
+        self.expect(asked == 1, 'a replacement was requested %d times'
+                    % asked)
+
     # the guest
 
     def start_guest(self) -> None:

@@ -121,13 +121,11 @@ def stopped_in_an_exchange(node: node_lib.Node) -> None:
     node.wait_for('done: SetReconnectDelay')
     mark = node.mark()
     node.start_guest()
-    node.run('echo 500 >/proc/sys/dev/raid/speed_limit_max; '
-             'echo 100 >/proc/sys/dev/raid/speed_limit_min')
+    node.copy_slowly(500)
     dead, survivor = node.legs
     spare = node.unused()
     node.storage('kill', dead)
-    node.machine.wait_until(lambda: 'recovery' in node.run(
-        'cat /proc/mdstat'), 'the spare is copied to')
+    node.wait_for_copy()
     began = time.monotonic()
     node.run('systemctl stop nvme-agent')
     seconds = time.monotonic() - began
@@ -137,11 +135,6 @@ def stopped_in_an_exchange(node: node_lib.Node) -> None:
     node.expect('recovery' in node.run('cat /proc/mdstat'),
                 'the copy did not go on')
     node.start()
-    node.run('echo 200000 >/proc/sys/dev/raid/speed_limit_max')
-    node.wait_whole(survivor, spare)
-    node.wait_for('asking the provisioner to confirm replica %s'
-                  % node_lib.uuid(dead), mark)
-    asked = node.journal()[mark:].count(node_lib.REPLACE)
-    node.expect(asked == 1, 'a replacement was requested %d times' % asked)
+    node.finish_exchange(dead, survivor, spare, mark)
     node.say(['stopped after %.0f s, whole after its start' % seconds,
               node.stop_guest()])

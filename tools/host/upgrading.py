@@ -35,8 +35,7 @@ def upgrades(node: node_lib.Node) -> None:
     before = _tables(node)
     node.wait_for('is new: 2 of 2 legs in sync', begun)
     node.start_guest()
-    node.run('echo 300 >/proc/sys/dev/raid/speed_limit_max; '
-             'echo 100 >/proc/sys/dev/raid/speed_limit_min')
+    node.copy_slowly(300)
     dead, survivor = node.legs
     spare = node.unused()
     mark = node.mark()
@@ -55,8 +54,7 @@ def upgrades(node: node_lib.Node) -> None:
     after = _tables(node)
     node.expect(before < after, 'the tables were of version %d, and are of '
                 '%d' % (before, after))
-    node.machine.wait_until(lambda: 'recovery' in node.run(
-        'cat /proc/mdstat'), 'the spare is copied to')
+    node.wait_for_copy()
 
     _older(node)
     back = node.mark()
@@ -67,12 +65,7 @@ def upgrades(node: node_lib.Node) -> None:
     node.wait_for_writes()
 
     _present(node)
-    node.run('echo 200000 >/proc/sys/dev/raid/speed_limit_max')
-    node.wait_whole(survivor, spare)
-    node.wait_for('asking the provisioner to confirm replica %s'
-                  % node_lib.uuid(dead), mark)
-    times = node.journal()[mark:].count(node_lib.REPLACE)
-    node.expect(times == 1, 'a replacement was requested %d times' % times)
+    node.finish_exchange(dead, survivor, spare, mark)
     node.say(['tables of version %d, then %d' % (before, after),
               'lost, upgraded within %.0f s, replacement requested after '
               '%.0f s of %d' % (started - lost, asked - lost, GRACE),

@@ -72,6 +72,20 @@ class RestoredTestCase(etcd_fleet.FleetTestCase):
         return [int(one.uuid[:8]) for one
                 in self.live(name)['v%d' % number].replicas]
 
+    def handed_while_off(self, *hosts):
+        """Host one was off, two took a spare; a backup has none of that.
+
+        :param hosts: those that are back.
+        :returns: the spare.
+        """
+        self.backup()
+        self.operator.hand_over('v1', 'two', stopped=True)
+        taken = self.exchange('two', 1, 1)
+        self.restore()
+        for name in hosts:
+            self.live(name)
+        return taken
+
     def backup(self):
         self.saved = dict(self.wire.values), self.wire.revision
 
@@ -247,12 +261,7 @@ class RestoredTestCase(etcd_fleet.FleetTestCase):
 
     def test_two_that_say_they_heal_are_not_let_loose(self):
         """It was off when it was handed over, and is back now."""
-        self.backup()
-        self.operator.hand_over('v1', 'two', stopped=True)
-        taken = self.exchange('two', 1, 1)
-        self.restore()
-        for name in ('one', 'two'):
-            self.live(name)
+        taken = self.handed_while_off('one', 'two')
         self.assertIn('the hosts one, two all heal it', self.problems()[0])
         for force in (False, True):
             error = self.assertRaises(vendor.Rejected, self.operator.resume,
@@ -307,23 +316,13 @@ class RestoredTestCase(etcd_fleet.FleetTestCase):
 
     def test_handed_to_a_third_one_it_is_what_came_last_that_counts(self):
         self.live('three')
-        self.backup()
-        self.operator.hand_over('v1', 'two', stopped=True)
-        taken = self.exchange('two', 1, 1)
-        self.restore()
-        for name in ('one', 'two', 'three'):
-            self.live(name)
+        taken = self.handed_while_off('one', 'two', 'three')
         self.hand_over('v1', 'three')
         self.assertEqual({2, taken}, set(self.numbers_of('three', 1)))
 
     def test_handed_to_the_one_of_the_backup_it_is_what_came_last(self):
         """What the backup has of it is not what the volume has."""
-        self.backup()
-        self.operator.hand_over('v1', 'two', stopped=True)
-        taken = self.exchange('two', 1, 1)
-        self.restore()
-        for name in ('one', 'two'):
-            self.live(name)
+        taken = self.handed_while_off('one', 'two')
         self.hand_over('v1', 'one')
         self.assertEqual({2, taken}, set(self.numbers_of('one', 1)))
         self.operator.resume()

@@ -253,8 +253,11 @@ _COMMANDS: tuple[tuple[str, str, tuple[tuple[str, dict[str, Any]], ...],
                        'help': 'wait that long for the agent of the host '
                        'before (%(default)s)'})), _hand_over),
     ('detach', 'take a volume off a host that does not heal it', (
-        ('volume', {}), ('host', {})),
-     _simple(lambda to, said: to.detach(said.volume, said.host),
+        ('volume', {}), ('host', {}),
+        ('--gone', {'action': 'store_true', 'help': 'the host that was said '
+                    'to be stopped will not come back, or was installed '
+                    'anew'})),
+     _simple(lambda to, said: to.detach(said.volume, said.host, said.gone),
              '%(volume)s is off the host %(host)s')),
     ('remove', 'forget a volume that no host has attached', (
         ('volume', {}),),

@@ -24,6 +24,7 @@ import uuid as uuid_lib
 from os_brick.agent.vendors import base
 from os_brick.agent.vendors.fleet import changes
 from os_brick.agent.vendors.fleet import completing
+from os_brick.agent.vendors.fleet import documents as documents_room
 from os_brick.agent.vendors.fleet import everything as everything_room
 from os_brick.agent.vendors.fleet import fields
 from os_brick.agent.vendors.fleet import handing
@@ -146,7 +147,7 @@ class Operator:
         """
         every = self.everything()
         owner, record = self._owned(every, volume)
-        documents = handing.of(self._keys, every, record.uuid)
+        documents = documents_room.of(self._keys, every, record.uuid)
         if owner != host:
             _heals(every, volume, host, force)
             _hears(documents, volume, host, stopped)
@@ -155,8 +156,13 @@ class Operator:
         under_way.step()
         return under_way
 
-    def detach(self, volume: str, host: str) -> None:
-        """Take a volume off a host that does not heal it any more."""
+    def detach(self, volume: str, host: str, gone: bool = False) -> None:
+        """Take a volume off a host that does not heal it any more.
+
+        :param gone: by the operator's word the host will not come back with
+            what it remembers.
+        :raises base.Rejected: it heals it, or may by what it remembers.
+        """
         every = self.everything()
         uuid = self._owned(every, volume)[1].uuid
         if every.owners.get(uuid) == host:
@@ -168,8 +174,16 @@ class Operator:
             raise base.Rejected('the host %s does not have volume %s; '
                                 '"status --json" names its observers' % (
                                     host, volume))
-        documents = handing.of(self._keys, every, uuid)
-        why = handing.keeps(documents, host)
+        documents = documents_room.of(self._keys, every, uuid)
+        record = documents.records.get(host)
+        if record is not None and record.unheard and not gone:
+            raise base.Rejected(
+                'the host %s was said to be stopped when volume %s was handed '
+                'over, and has not been back: without its document it may '
+                'heal by what it remembers. Let it come back first; where it '
+                'never will, or was installed anew, say --gone' % (
+                    host, volume))
+        why = documents_room.keeps(documents, host)
         if why:
             raise base.Rejected(
                 '%s: run "nvme-agent-fleet hand-over %s %s" until it is done'
@@ -307,7 +321,7 @@ def _heals(every: everything_room.Everything, volume: str, host: str,
             'alive, and --force hands it over all the same' % (host, volume))
 
 
-def _hears(documents: handing.Documents, volume: str, host: str,
+def _hears(documents: documents_room.Documents, volume: str, host: str,
            stopped: bool) -> None:
     """:raises base.Rejected: whoever heals a volume would not hear of it."""
     silent = [one for one in documents.heal()

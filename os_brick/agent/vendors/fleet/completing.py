@@ -24,6 +24,7 @@ from collections.abc import Mapping
 import dataclasses
 
 from os_brick.agent.vendors.fleet import changes
+from os_brick.agent.vendors.fleet import documents as documents_room
 from os_brick.agent.vendors.fleet import everything
 from os_brick.agent.vendors.fleet import handing
 from os_brick.agent.vendors.fleet import schema
@@ -47,9 +48,9 @@ def lacks(keys: schema.Keys, every: everything.Everything,
           late: Collection[str] | None) -> list[Lack]:
     """Return what is lacking, volume by volume; pure.
 
-    :param late: hosts that have not written yet what they remember; of their
-        volumes nothing is said.  None: by the operator's word those that have
-        not written it will not come.
+    :param late: hosts that have not written yet all that they remember; of a
+        volume of which one has not nothing is said.  None: by the operator's
+        word those that have not written it will not come.
     """
     users: dict[str, list[str]] = {}
     for namespace, use in every.uses.items():
@@ -57,14 +58,21 @@ def lacks(keys: schema.Keys, every: everything.Everything,
             users.setdefault(use.volume, []).append(namespace)
     found = [_lack(keys, every, uuid, users.get(uuid, []), late is None)
              for uuid in sorted(every.holders)
-             if not every.holders[uuid].intersection(late or ())]
+             if not any(_unwritten(every, host, uuid)
+                        for host in every.holders[uuid].intersection(
+                            late or ()))]
     return [one for one in found if one.lines or one.wrong]
+
+
+def _unwritten(every: everything.Everything, host: str, uuid: str) -> bool:
+    record = every.records.get((host, uuid))
+    return record is None or record.valid_for < every.fleet.generation
 
 
 def _lack(keys: schema.Keys, every: everything.Everything, uuid: str,
           has: list[str], force: bool) -> Lack:
-    documents = handing.of(keys, every, uuid)
-    healers = handing.healers(documents.records)
+    documents = documents_room.of(keys, every, uuid)
+    healers = documents_room.healers(documents.records)
     if documents.unread:
         return Lack()    # what it has is not known; "status" names it
     alias = next(iter(documents.records.values())).listing.alias
@@ -77,13 +85,18 @@ def _lack(keys: schema.Keys, every: everything.Everything, uuid: str,
                     'or, when you know that it does not use the volume any '
                     'more: nvme-agent-fleet hand-over %s HOST '
                     '--source-stopped' % (documents.doubt(), uuid))
-    counts = handing.counts(documents.records, documents.owner)
+    counts = documents_room.counts(documents.records, documents.owner)
     record = documents.records[counts]
     lines = []
     puts: dict[str, str | None] = {}
+    goes_on = '' if documents.doubtful() else documents.forgotten()
+    if goes_on:
+        puts.update(handing.decide(keys, documents, goes_on, False)[0])
+        lines.append('volume %s: its hand-over to the host %s, of which the '
+                     'backup had forgotten a part, goes on' % (alias, goes_on))
     for host, observes in documents.records.items():
         # by a backup, or by what a host remembers that was off for long
-        if healers and not observes.yielding and (
+        if healers and not goes_on and not observes.yielding and (
                 observes.healer != counts or observes.pending):
             puts[keys.volume(host, uuid)] = schema.dump_record(
                 dataclasses.replace(observes, healer=counts, pending=False,
@@ -91,7 +104,7 @@ def _lack(keys: schema.Keys, every: everything.Everything, uuid: str,
             lines.append('volume %s: the host %s observes it' % (alias, host))
     # a hand-over that goes on has the same for both hosts
     owned = documents.owner in documents.records
-    if documents.owner != counts and (
+    if not goes_on and documents.owner != counts and (
             healers or not owned
             or documents.records[documents.owner].entries != record.entries):
         puts[keys.owners + uuid] = counts
@@ -111,7 +124,7 @@ def _lack(keys: schema.Keys, every: everything.Everything, uuid: str,
                                        entry.backing)
         lines.append('volume %s: it has the namespace %s, which looked free'
                      % (alias, entry.uuid))
-    if healers or owned and record.healer in documents.records:
+    if healers or goes_on or owned and record.healer in documents.records:
         fresh.update(_left_behind(every, documents, has, counts))
     lines += ['volume %s: it let go of the namespace %s' % (alias, namespace)
               for namespace, use in fresh.items() if use.volume is None]
@@ -120,11 +133,13 @@ def _lack(keys: schema.Keys, every: everything.Everything, uuid: str,
     return Lack(tuple(lines), write=store.Write(puts, {
         key: every.view.get(key) for key in (
             *puts, keys.schema, keys.owners + uuid,
-            *(keys.volume(host, uuid) for host in documents.records))}))
+            *(keys.volume(host, uuid) for host in documents.records),
+            *([keys.generation(goes_on)] if goes_on else []))}))
 
 
-def _left_behind(every: everything.Everything, documents: handing.Documents,
-                 has: list[str], counts: str) -> Mapping[str, schema.Use]:
+def _left_behind(every: everything.Everything,
+                 documents: documents_room.Documents, has: list[str],
+                 counts: str) -> Mapping[str, schema.Use]:
     """Return the namespaces that the volume does not have any more.
 
     Who only observes it remembers what was so when it healed.

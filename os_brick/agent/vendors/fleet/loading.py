@@ -26,9 +26,9 @@ import time
 import yaml
 
 from os_brick.agent.vendors import base
+from os_brick.agent.vendors.fleet import documents as documents_room
 from os_brick.agent.vendors.fleet import everything
 from os_brick.agent.vendors.fleet import fields
-from os_brick.agent.vendors.fleet import handing
 from os_brick.agent.vendors.fleet import schema
 from os_brick.agent.vendors.fleet import store
 from os_brick.agent.vendors.inventory import assignments
@@ -184,7 +184,9 @@ def _load_volume(etcd: store.Store, keys: schema.Keys,
     fresh = schema.Record(
         dataclasses.replace(listing, replicas=(), host=''), entries, host,
         record.serial + 1 if record else 1,
-        generation=record.generation if record else every.fleet.generation)
+        generation=record.generation if record else every.fleet.generation,
+        put_right=record.put_right if record else 0,
+        unheard=record is not None and record.unheard)
     if record and dataclasses.replace(fresh, serial=record.serial) == record:
         return []
     said = ['%s volume %s of %s' % ('~' if record else '+', listing.alias,
@@ -215,7 +217,7 @@ def _load_volume(etcd: store.Store, keys: schema.Keys,
 def _settled(keys: schema.Keys, every: everything.Everything,
              listing: inventory_file.Listing, host: str) -> None:
     """:raises base.Rejected: another host may be healing the volume."""
-    documents = handing.of(keys, every, listing.uuid)
+    documents = documents_room.of(keys, every, listing.uuid)
     others = [one for one in {*documents.heal(), *documents.doubtful()}
               if one != host]
     record = every.records.get((host, listing.uuid))

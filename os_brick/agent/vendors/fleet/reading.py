@@ -38,7 +38,7 @@ class Reader:
     :param host: its name, as keys have it.
     :ivar unkept: why what was read last could not be remembered, or ''.
     :ivar let_go: the volumes that were found to be handed over to another
-        host, which waits for a word of this one.
+        host, without a word of this one yet.
     """
 
     def __init__(self, etcd: store.Store, keys: schema.Keys,
@@ -92,7 +92,7 @@ class Reader:
             records[uuid] = record
             if volume is not None:
                 found.append(volume)
-                if record.yielding and volume.observe:
+                if volume.observe and (record.yielding or record.unheard):
                     self.let_go.add(uuid)
         listed = set(view.below(keys.volumes(self._host)))
         unlisted = set()

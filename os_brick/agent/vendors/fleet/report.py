@@ -19,8 +19,8 @@ from collections.abc import Sequence
 import json
 from typing import Any
 
+from os_brick.agent.vendors.fleet import documents as documents_room
 from os_brick.agent.vendors.fleet import everything
-from os_brick.agent.vendors.fleet import handing
 from os_brick.agent.vendors.fleet import limits
 from os_brick.agent.vendors.fleet import schema
 
@@ -52,16 +52,16 @@ def status(every: everything.Everything) -> dict[str, Any]:
 def _not_healed(every: everything.Everything) -> list[str]:
     """Return of which volumes it is not so that one host heals them."""
     return [why for uuid in sorted(every.holders) if (
-        why := _why_not_healed(handing.of(every.keys, every, uuid)))]
+        why := _why_not_healed(documents_room.of(every.keys, every, uuid)))]
 
 
-def _why_not_healed(documents: handing.Documents) -> str:
+def _why_not_healed(documents: documents_room.Documents) -> str:
     records, uuid, owner = (documents.records, documents.uuid,
                             documents.owner)
     if documents.unread:
         return ''    # what it says is not known; a problem of its own
     alias = next(iter(records.values())).listing.alias
-    healers = handing.healers(records)
+    healers = documents_room.healers(records)
     if len(healers) > 1:
         return ('volume %s: the hosts %s all heal it; let one of them: '
                 'nvme-agent-fleet hand-over %s HOST' % (
@@ -72,7 +72,8 @@ def _why_not_healed(documents: handing.Documents) -> str:
         return ('%s; wait for its agent, or, when you know that it does not '
                 'use the volume any more: nvme-agent-fleet hand-over %s HOST '
                 '--source-stopped' % (documents.doubt(), uuid))
-    if owner not in records or healers and owner not in healers:
+    if owner not in records or documents.forgotten() or (
+            healers and owner not in healers):
         return ('volume %s of %s: whose it is was lost with a restored '
                 'backup; nvme-agent-fleet resume finds it' % (
                     alias, ', '.join(records)))

@@ -53,10 +53,15 @@ def reassert(etcd: store.Store, keys: schema.Keys, host: str,
     fleet = store.fleet(view, keys)
     records = {**seen.volumes, **_disown(etcd, keys, host, seen, view, fleet)}
     conflicts = []
+    unmarked = {}
     for uuid, ours in sorted(seen.volumes.items()):
         value = view.get(keys.volume(host, uuid))
         theirs = _readable(value)
-        if uuid in seen.unlisted or theirs == ours:
+        if uuid in seen.unlisted:
+            continue
+        if theirs is not None and theirs.valid_for < fleet.generation:
+            unmarked[uuid] = theirs
+        if theirs == ours:
             continue
         if theirs is not None and not theirs.heals(host) and (
                 theirs.generation >= fleet.generation):
@@ -82,6 +87,10 @@ def reassert(etcd: store.Store, keys: schema.Keys, host: str,
                 del records[uuid]
                 continue
             if conflict:
+                unmarked.pop(uuid, None)
+                _let_go(etcd, keys, ours, {
+                    keys.schema: view.get(keys.schema),
+                    keys.volume(host, uuid): value}, uses, used)
                 conflicts.append(conflict + (
                     '; stop one of them' if value.revision or here(ours)
                     else '; if this volume was removed, "nvme-agent-fleet '
@@ -89,8 +98,8 @@ def reassert(etcd: store.Store, keys: schema.Keys, host: str,
                 continue
             puts = _uses(ours, theirs, uses, used)
         record = dataclasses.replace(
-            ours, serial=max(ours.serial,
-                             theirs.serial if theirs else 0) + 1)
+            ours, put_right=fleet.generation, serial=max(
+                ours.serial, theirs.serial if theirs else 0) + 1)
         key = keys.volume(host, uuid)
         if etcd.write(store.Write(
                 {key: schema.dump_record(record), **{
@@ -101,16 +110,49 @@ def reassert(etcd: store.Store, keys: schema.Keys, host: str,
             raise base.Unavailable('etcd: volume %s changed while it was '
                                    'put right' % uuid)
         records[uuid] = record
+        unmarked.pop(uuid, None)
         LOG.warning('volume %s: the restored store had %s; it was put right '
                     'from what this host remembers', record.listing.alias,
                     'an older state' if value.revision
                     else 'nothing of it')
     if conflicts:
-        # the others are put right all the same
+        # the others are put right all the same, and said to be
+        for theirs in unmarked.values():
+            _mark(etcd, keys, host, theirs, view, fleet)
         raise base.BadAnswer('; '.join(conflicts))
     return dataclasses.replace(
         seen, fleet=fleet, point=view.point,
         volumes=records)
+
+
+def _let_go(etcd: store.Store, keys: schema.Keys, ours: schema.Record,
+            unchanged: Mapping[str, store.Value],
+            uses: Mapping[str, schema.Use],
+            used: Mapping[str, store.Value]) -> None:
+    """Give up what a volume had, though it does not get back what it has.
+
+    The volume that has this may wait for that.
+    """
+    live = {entry.uuid for entry in ours.entries if entry.live}
+    gone = {uuid: changes.let_go(use) for uuid, use in uses.items()
+            if use.volume == ours.uuid and uuid not in live}
+    if gone:
+        etcd.write(store.Write(
+            {keys.uses + uuid: schema.dump_use(use)
+             for uuid, use in gone.items()},
+            {**unchanged, **{keys.uses + uuid: used[uuid]
+                             for uuid in gone}}))
+
+
+def _mark(etcd: store.Store, keys: schema.Keys, host: str,
+          theirs: schema.Record, view: store.View, fleet: schema.Fleet
+          ) -> None:
+    """Say that this host has nothing to add to a document."""
+    key = keys.volume(host, theirs.uuid)
+    etcd.write(store.Write(
+        {key: schema.dump_record(dataclasses.replace(
+            theirs, put_right=fleet.generation, serial=theirs.serial + 1))},
+        {keys.schema: view.get(keys.schema), key: view.get(key)}))
 
 
 def _disown(etcd: store.Store, keys: schema.Keys, host: str,
@@ -133,9 +175,10 @@ def _disown(etcd: store.Store, keys: schema.Keys, host: str,
         last = max((theirs, known or theirs),
                    key=lambda record: record.serial)
         ours = dataclasses.replace(
-            last, serial=last.serial + 1, healer=(
+            last, put_right=fleet.generation, serial=last.serial + 1, healer=(
                 schema.UNKNOWN if last.healer == host else last.healer),
-            yielding=last.yielding and last.healer != host)
+            yielding=last.yielding and last.healer != host,
+            unheard=last.unheard and last.healer != host)
         if ours.healer == theirs.healer and last is theirs:
             continue
         if etcd.write(store.Write(

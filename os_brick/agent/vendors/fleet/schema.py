@@ -19,6 +19,7 @@ Below the prefix, with HOST quoted as in a URL::
     hosts/HOST/intent           what is about to be done (see ``store``)
     hosts/HOST/fenced           why this host may only observe
     hosts/HOST/generation       for which it has written what it remembers
+    hosts/HOST/remembers        since which generation it remembers all
     alive/HOST                  under a lease: the agent makes its passes
     events/HOST/NN              the last hundred events, a ring
     spares/NAMESPACE            a namespace that may become a replica
@@ -114,6 +115,9 @@ class Keys:
     def generation(self, host: str) -> str:
         return self.host(host) + 'generation'
 
+    def remembers(self, host: str) -> str:
+        return self.host(host) + 'remembers'
+
     def intent(self, host: str) -> str:
         return self.host(host) + 'intent'
 
@@ -163,8 +167,13 @@ class Record:
     :ivar serial: grows with each write of the document.
     :ivar yielding: this host healed it, and its agent has not said yet that
         it no longer does.
-    :ivar generation: of the fleet, when an operator said last who heals it.
+    :ivar unheard: this host healed it; an operator has said that it has
+        stopped, and its agent has not been back since.
+    :ivar generation: of the fleet, when it was known last who heals it: an
+        operator said so, or this host that it no longer does.
     :ivar pending: a hand-over is not done, for all that this host knows.
+    :ivar put_right: the fleet's generation, when this host wrote last what it
+        remembers of it.
     """
 
     listing: inventory_file.Listing
@@ -174,6 +183,13 @@ class Record:
     yielding: bool = False
     generation: int = 0
     pending: bool = False
+    put_right: int = 0
+    unheard: bool = False
+
+    @property
+    def valid_for(self) -> int:
+        """The generation for which this is no news of a backup."""
+        return max(self.generation, self.put_right)
 
     def heals(self, host: str) -> bool:
         """Say whether the host whose document this is may be healing."""
@@ -224,7 +240,9 @@ def dump_record(record: Record) -> str:
     return _dump({
         **({'yielding': True} if record.yielding else {}),
         **({'pending': True} if record.pending else {}),
+        **({'unheard': True} if record.unheard else {}),
         **({'generation': record.generation} if record.generation else {}),
+        **({'put_right': record.put_right} if record.put_right else {}),
         'serial': record.serial, 'healer': record.healer,
         'uuid': listing.uuid, 'alias': listing.alias, 'size': listing.size,
         'tags': sorted(listing.tags),
@@ -249,7 +267,8 @@ def load_record(text: str) -> Record:
         raise fields.Nonsense('it lists a replica twice')
     return Record(listing, entries, said.text('healer'),
                   said.number('serial'), said.flag('yielding'),
-                  said.number('generation', 0), said.flag('pending'))
+                  said.number('generation', 0), said.flag('pending'),
+                  said.number('put_right', 0), said.flag('unheard'))
 
 
 def dump_use(use: Use) -> str:
@@ -302,11 +321,16 @@ def shown_generation(alive: str, lasting: str) -> int:
     :param lasting: its ``generation``.
     :returns: 0: for none that can be read.
     """
-    found = int(lasting) if lasting.isdecimal() else 0
+    found = number(lasting)
     try:
         return max(found, fields.Fields(alive).number('generation'))
     except fields.Nonsense:
         return found
+
+
+def number(text: str) -> int:
+    """Return a number that stands alone; 0: it cannot be read."""
+    return int(text) if text.isdecimal() else 0
 
 
 def _dump(value: Mapping[str, object]) -> str:

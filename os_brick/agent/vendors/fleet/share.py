@@ -128,13 +128,17 @@ class Share:
             if not value.revision:
                 return
             record = self._reader.record(uuid, value)
-            if not record.yielding or record.healer == self._host:
+            if record.healer == self._host or not (
+                    record.yielding or record.unheard):
                 return
             if self._write(view, dataclasses.replace(
-                    record, serial=record.serial + 1, yielding=False)):
+                    record, serial=record.serial + 1, yielding=False,
+                    unheard=False, generation=store.fleet(
+                        view, self._keys).generation)):
                 LOG.info('volume %s: this host heals it no longer, and has '
-                         'said so: the host %s may begin',
-                         record.listing.alias, record.healer)
+                         'said so: the host %s %s', record.listing.alias,
+                         record.healer, 'may begin' if record.yielding
+                         else 'heals it')
                 return
         raise self._restless(uuid)
 

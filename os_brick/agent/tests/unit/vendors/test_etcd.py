@@ -289,7 +289,7 @@ class WhoHealsTestCase(etcd_fleet.RealTestCase):
         driver = self.driver()
         self.volumes(driver)
         self.operator.hand_over('v1', 'two', force=True, stopped=True)
-        self.operator.detach('v1', 'one')
+        self.operator.detach('v1', 'one', gone=True)
         driver = self.driver()    # restarted
         found = self.volumes(driver, arrays=[array(1, 2)])['v1']
         self.assertIn('no longer', found.observe)

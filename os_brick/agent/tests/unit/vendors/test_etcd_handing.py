@@ -21,6 +21,7 @@ from os_brick.agent.tests.unit.vendors import etcd_fleet
 from os_brick.agent.tests.unit.vendors import test_etcd_interleaved
 from os_brick.agent.vendors import base as vendor
 from os_brick.agent.vendors.fleet import admin
+from os_brick.agent.vendors.fleet import documents as documents_room
 from os_brick.agent.vendors.fleet import handing
 from os_brick.agent.vendors.fleet import schema
 from os_brick.agent.vendors.fleet import store
@@ -192,6 +193,22 @@ class HandOverTestCase(etcd_fleet.RealTestCase):
         self.go_on(under_way)
         self.operator.detach('v1', 'one')
 
+    def test_nor_before_it_has_read_that_it_was_said_to_be_stopped(self):
+        self.operator.hand_over('v1', 'two', stopped=True)
+        for _again in range(2):
+            error = self.assertRaises(vendor.Rejected, self.operator.detach,
+                                      'v1', 'one')
+            self.assertIn('the host one was said to be stopped', str(error))
+            self.volumes(self.one)    # read, and not yet in force
+        self.say(self.one)
+        self.operator.detach('v1', 'one')
+
+    def test_who_never_comes_back_is_detached(self):
+        self.operator.hand_over('v1', 'two', stopped=True)
+        self.operator.detach('v1', 'one', gone=True)
+        self.assertEqual(['two'], [
+            name for name, _uuid in self.operator.everything().records])
+
     def test_it_is_not_loaded_in_the_middle(self):
         under_way = self.operator.hand_over('v1', 'two')
         for name in ('two', ''):
@@ -344,8 +361,8 @@ class PlayedTestCase(test_etcd_interleaved.SeededTestCase):
             pass
 
     def documents(self, operator):
-        return handing.of(self.keys, operator.everything(),
-                          self.volume().uuid)
+        return documents_room.of(self.keys, operator.everything(),
+                                 self.volume().uuid)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -428,14 +445,14 @@ class EveryOrderTestCase(base.BaseTestCase):
                 yield made(name, Here(here.heals, False),
                            **{name: (healer, False)})
             if name in records and name != world.owner and not (
-                    handing.keeps(self.documents(world), name)):
+                    documents_room.keeps(self.documents(world), name)):
                 yield World(world.owner, tuple(
                     pair for pair in world.records if pair[0] != name),
                     world.hosts)
             yield self.handed(world, name)
 
     def documents(self, world):
-        return handing.Documents(
+        return documents_room.Documents(
             self.UUID, store.View(store.Point('', 0), {}), world.owner,
             {one: self.record(one, *said) for one, said in world.records},
             (), frozenset())

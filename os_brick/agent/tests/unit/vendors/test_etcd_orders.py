@@ -189,7 +189,7 @@ class OrdersTestCase(test_etcd_interleaved.SeededTestCase):
 
     def are_off(self, host):
         """The operator has made sure that no other host uses it."""
-        stopped = not any(agent.healing and not agent.off
+        stopped = not any(not agent.off and (agent.healing or agent._answer)
                           for name, agent in self.agents.items()
                           if name != host)
         self.stopped += stopped

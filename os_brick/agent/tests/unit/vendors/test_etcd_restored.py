@@ -20,6 +20,7 @@ from os_brick.agent.tests.unit.vendors import etcd_fleet
 from os_brick.agent.tests.unit.vendors import test_etcd
 from os_brick.agent.tests.unit.vendors import test_etcd_interleaved
 from os_brick.agent.vendors import base as vendor
+from os_brick.agent.vendors.fleet import documents
 from os_brick.agent.vendors.fleet import report
 from os_brick.agent.vendors.fleet import schema
 from os_brick.agent.vendors.fleet import store
@@ -221,16 +222,25 @@ class RestoredTestCase(etcd_fleet.FleetTestCase):
         self.restore()
         for name in ('one', 'two', 'three'):
             self.live(name)
+        self.says_who_heals('three')
         self.operator.resume()
         self.assertEqual({1: None, 2: 1, 5: 1}, self.uses())
-        self.assertIn('nobody heals it', self.problems()[0])
-        self.hand_over('v1', 'three')
         self.assertEqual({2, 5}, set(self.numbers_of('three', 1)))
         # in the middle of one that nothing was lost of, it goes on
         under_way = self.operator.hand_over('v1', 'two')
         self.live('three')
         self.assertEqual([], self.operator.resume())
         under_way.look()
+
+    def says_who_heals(self, name):
+        """It was under way, and may have been done since, to any host."""
+        for call in (self.operator.resume, lambda: self.operator.hand_over(
+                'v1', name)):
+            self.assertIn('another one may', str(self.assertRaises(
+                vendor.Rejected, call)))
+        self.assertIn('another one may', self.problems()[0])
+        self.assertEqual([], self.healers('one', 'two'))
+        self.operator.hand_over('v1', name, stopped=True)
 
     def test_what_nobody_has_any_more_is_let_go(self):
         self.backup()
@@ -245,7 +255,7 @@ class RestoredTestCase(etcd_fleet.FleetTestCase):
         self.assertEqual({1: None, 2: 1, 5: 1}, self.uses())
 
     def test_one_conflict_keeps_no_other_volume_from_being_put_right(self):
-        self.load({2: (5, 6)})
+        self.load({2: (5, 6), 8: (17, 18)})
         self.live('one')
         self.backup()
         taken = self.exchange('one', 2, 5)
@@ -254,10 +264,48 @@ class RestoredTestCase(etcd_fleet.FleetTestCase):
         self.load({9: (other, 19)}, name='nine')
         self.backup()
         self.restore()
-        self.assertRaises(vendor.BadAnswer, self.live, 'one')
-        self.assertEqual((9, 2), (self.uses()[other], self.uses()[taken]))
+        serials = set()
+        for _pass in range(3):
+            self.assertRaises(vendor.BadAnswer, self.live, 'one')
+            self.assertEqual((9, 2), (self.uses()[other], self.uses()[taken]))
+            one, eight = self.records(1, 8)
+            self.assertEqual((1, 2), (one.valid_for, eight.valid_for))
+            serials.add(eight.serial)
+        self.assertEqual(1, len(serials))    # written once
         error = self.assertRaises(vendor.Rejected, self.operator.resume)
         self.assertIn('free: one;', str(error))
+
+    def test_two_that_have_what_the_other_had_wait_for_nobody(self):
+        self.load({2: (5, 6)}, name='two')
+        self.live('two')
+        self.backup()
+        spares = (self.exchange('one', 1, 1), self.exchange('two', 2, 5))
+        for name, number, spare, free in (('one', 1, spares[0], 5),
+                                          ('two', 2, spares[1], 1)):
+            self.operator.give_back(ns(free))
+            self.assertEqual(free, self.exchange(name, number, spare))
+        had = {2: 1, 5: 1, 6: 2, 1: 2}
+        self.assertLessEqual(had.items(), self.uses().items())
+        self.restore()
+        self.assertRaises(vendor.BadAnswer, self.live, 'one')
+        for name in ('two', 'one'):
+            self.live(name)
+        self.operator.resume()
+        self.assertLessEqual(had.items(), self.uses().items())
+
+    def test_what_was_off_twice_was_said_to_be_off(self):
+        """It was to have it back meanwhile, and never heard of that."""
+        self.operator.hand_over('v1', 'two', stopped=True)
+        self.live('two')
+        under_way = self.operator.hand_over('v1', 'one', force=True)
+        self.live('two')
+        self.operator.hand_over('v1', 'two', stopped=True)
+        self.assertEqual(('two',), under_way.waits_for)
+        self.assertRaises(vendor.Rejected, self.operator.detach, 'v1', 'one')
+
+    def records(self, *numbers):
+        records = self.operator.everything().records
+        return [records['one', volume_uuid(number)] for number in numbers]
 
     def test_two_that_say_they_heal_are_not_let_loose(self):
         """It was off when it was handed over, and is back now."""
@@ -289,9 +337,32 @@ class RestoredTestCase(etcd_fleet.FleetTestCase):
         for name in ('one', 'two'):
             self.live(name)
         self.assertRaises(vendor.BadAnswer, self.live, 'three')
+        self.operator.hand_over('v1', 'two', stopped=True)
         error = self.assertRaises(vendor.Rejected, self.operator.resume)
         self.assertIn('free: three;', str(error))
         self.live('three')
+        self.operator.resume()
+        self.assertEqual(3, self.uses()[1])
+
+    def test_what_it_waits_for_may_be_in_its_own_documents(self):
+        self.live('two')
+        self.backup()
+        self.exchange('one', 1, 1)
+        self.operator.give_back(ns(1))
+        self.load({3: (1, 8)})
+        self.live('one')
+        self.operator.hand_over('v1', 'two')
+        for name in ('one', 'two'):
+            self.live(name)
+        self.restore()
+        self.live('two')
+        for turn in range(2):
+            self.assertIn(ns(1), str(self.assertRaises(
+                vendor.BadAnswer, self.live, 'one')))
+        self.operator.hand_over('v1', 'two', stopped=True)
+        self.assertIn('free: one;', str(self.assertRaises(
+            vendor.Rejected, self.operator.resume)))
+        self.live('one')
         self.operator.resume()
         self.assertEqual(3, self.uses()[1])
 
@@ -377,6 +448,46 @@ class RestoredTestCase(etcd_fleet.FleetTestCase):
         self.assertEqual(([], 1, None), (
             self.problems(), self.uses()[taken], self.uses()[1]))
 
+    def half_handed_over(self):
+        """The backup has forgotten it, and two has not heard of it."""
+        self.backup()
+        self.operator.hand_over('v1', 'two')
+        self.volumes(self.drivers['one'], 'one')    # and has not said so
+        self.restore()
+
+    def test_what_was_said_to_a_host_that_never_heard_it_goes_on(self):
+        self.half_handed_over()
+        self.live('one')
+        # it may have heard it, until it has said what it remembers
+        self.refuses_unheard('one')
+        self.live('two')
+        self.assertIn('nvme-agent-fleet resume', self.problems()[0])
+        self.assertIn('volume v1: its hand-over to the host two, of which '
+                      'the backup had forgotten a part, goes on',
+                      self.operator.resume())
+        self.hand_over('v1', 'two')
+        self.assertEqual((['two'], []), (self.healers('one', 'two'),
+                                         self.problems()))
+
+    def test_or_to_another_one(self):
+        self.half_handed_over()
+        for name in ('one', 'two', 'three'):
+            self.live(name)
+        self.hand_over('v1', 'three')
+        self.assertEqual(['three'], self.healers('one', 'two', 'three'))
+        self.operator.resume()
+        self.assertEqual([], self.problems())
+
+    def test_who_has_lost_its_memory_may_have_heard_it(self):
+        self.backup()
+        self.hand_over('v1', 'two')
+        self.restore()
+        self.forget('two')
+        for name in ('one', 'two', 'one'):
+            self.live(name)
+        self.refuses_unheard('one')
+        self.refuses_unheard('two')
+
     def refuses_unheard(self, name, unheard='two'):
         """Nothing lets a host heal that does not know that one may."""
         for force in (False, True):
@@ -451,7 +562,14 @@ class RestoredTestCase(etcd_fleet.FleetTestCase):
                                   'v1', 'two')
         self.assertIn('the host two may heal it', str(error))
         self.operator.hand_over('v1', 'one', stopped=True)
-        self.operator.detach('v1', 'two')
+        self.operator.detach('v1', 'two', gone=True)
+
+    def test_who_was_off_finds_what_was_said_after_a_detach_too(self):
+        self.operator.hand_over('v1', 'two', stopped=True)
+        self.live('two')
+        self.assertRaises(vendor.Rejected, self.operator.detach, 'v1', 'one')
+        self.operator.accept()    # of no backup
+        self.assertEqual(['two'], self.healers('one', 'two'))
 
     def test_who_observes_and_is_silent_is_in_nobodys_way(self):
         self.hand_over('v1', 'two')
@@ -508,9 +626,9 @@ class RestoredTestCase(etcd_fleet.FleetTestCase):
         self.restore()
         for name in ('one', 'two'):
             self.live(name)
+        self.says_who_heals('two')
         self.operator.resume()
         self.assertEqual(1, self.uses()[taken])
-        self.hand_over('v1', 'two')
         self.assertEqual({2, taken}, set(self.numbers_of('two', 1)))
 
     def test_what_was_removed_long_ago_is_in_nobodys_way(self):
@@ -719,6 +837,11 @@ class PlayedTestCase(test_etcd_interleaved.InterleavedTestCase):
                 self, name, test_etcd_interleaved.Deadly(
                     self.wire, self.CHANCE, chance.random(), lambda: None))
             for name in test_etcd_interleaved.HOSTS}
+        # who has never looked remembers nothing, and says so
+        self.calm(True)
+        for agent in self.agents.values():
+            agent.volumes()
+        self.calm(False)
         self.some_steps(chance)
         saved = dict(self.wire.values), self.wire.revision
         self.some_steps(chance)
@@ -729,8 +852,10 @@ class PlayedTestCase(test_etcd_interleaved.InterleavedTestCase):
         self.operator.accept()
         for _turn in range(3):
             self.settle(chance)
-            with contextlib.suppress(vendor.Rejected):
+            try:
                 self.operator.resume()
+            except vendor.Rejected:
+                self.say_who_heals()
         self.assertEqual('', self.operator.everything().fleet.hold)
         self.judge()
         now = self.operator.everything().uses
@@ -738,6 +863,15 @@ class PlayedTestCase(test_etcd_interleaved.InterleavedTestCase):
             self.assertEqual(volume, now[namespace].volume)
         self.calm(False)
         self.some_steps(chance)
+
+    def say_who_heals(self):
+        """Nobody does, as the operator has made sure."""
+        every = self.operator.everything()
+        for uuid in every.holders:
+            found = documents.of(self.keys, every, uuid)
+            if found.doubtful() == [schema.UNKNOWN]:
+                self.operator.hand_over(uuid, documents.counts(
+                    found.records, found.owner), stopped=True)
 
     def some_steps(self, chance):
         for _step in range(chance.randrange(self.STEPS)):

@@ -42,6 +42,7 @@ from os_brick.agent.vendors.fleet import changes
 from os_brick.agent.vendors.fleet import examined
 from os_brick.agent.vendors.fleet import limits
 from os_brick.agent.vendors.fleet import memory
+from os_brick.agent.vendors.fleet import patience
 from os_brick.agent.vendors.fleet import schema
 from os_brick.agent.vendors.fleet import share
 from os_brick.agent.vendors.fleet import store
@@ -143,7 +144,8 @@ class EtcdDriver(base.ProvisionerDriver):
         self._memory = memory.Memory(own_file.path(self._conf.state_dir,
                                                    'etcd.json'))
         self._wire = connect(self._conf)
-        self._store = store.Store(self._wire)
+        self._patience = patience.Patience(self._wire)
+        self._store = store.Store(self._patience)
 
     def close(self) -> None:
         if self._wire is not None:
@@ -257,6 +259,7 @@ class EtcdDriver(base.ProvisionerDriver):
         host = self._host
         if host is None:
             return
+        self._patience.begin()
         if self._event is None:
             self._event = self._last_event(host)
         self._event += 1
@@ -291,6 +294,7 @@ class EtcdDriver(base.ProvisionerDriver):
                      replica.uuid, replica.uuid)
 
     def _meet(self, host: model.Host) -> share.Share:
+        self._patience.begin()
         if self._share is None or self._host is None or (
                 self._host.name != host.name):
             self._share = self._share_of(host.name)
@@ -305,6 +309,7 @@ class EtcdDriver(base.ProvisionerDriver):
 
         :raises base.Unavailable: etcd was never read.
         """
+        self._patience.begin()
         if self._share is None:
             host = self._memory.seen.host
             if not host:

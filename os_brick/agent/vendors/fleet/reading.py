@@ -18,6 +18,7 @@ what is older than what this host remembers (``memory``) is not believed.
 from __future__ import annotations
 
 from collections.abc import Collection
+import dataclasses
 
 from os_brick.agent import log_once
 from os_brick.agent import model
@@ -68,10 +69,7 @@ class Reader:
         seen = self._memory.seen
         if (fleet.generation > seen.fleet.generation if seen.fleet
                 else everything.late(keys, view, fleet, self._host)):
-            self._memory.keep(restored.reassert(
-                self._store, keys, self._host, self._namespaces, seen, view,
-                lambda record: _here(changes.describe(
-                    record, self._host, ''), arrays)))
+            self._reassert(view, arrays)
             seen = self._memory.seen
             view = self._store.read([keys.schema], [keys.host(self._host)])
             fleet = self.believed(view)
@@ -109,6 +107,22 @@ class Reader:
         self.keep(memory.Seen(fleet, view.point, records, self._host,
                               frozenset(unlisted)))
         return tuple(found)
+
+    def _reassert(self, view: store.View,
+                  arrays: Collection[model.Array]) -> None:
+        """Put etcd right; where that ends early, the next pass goes on."""
+        seen = self._memory.seen
+        records: dict[str, schema.Record] = {}
+        try:
+            seen = restored.reassert(
+                self._store, self._keys, self._host, self._namespaces, seen,
+                view, lambda record: _here(changes.describe(
+                    record, self._host, ''), arrays), records)
+        except base.ProvisionerError:
+            if seen.fleet is not None and records:
+                self._memory.keep(dataclasses.replace(seen, volumes=records))
+            raise
+        self._memory.keep(seen)
 
     def believed(self, view: store.View) -> schema.Fleet:
         """Return the fleet.

@@ -40,18 +40,21 @@ LOG = logging.getLogger(__name__)
 
 def reassert(etcd: store.Store, keys: schema.Keys, host: str,
              namespaces: namespaces_room.Namespaces, seen: memory.Seen,
-             view: store.View, here: Callable[[schema.Record], bool]
-             ) -> memory.Seen:
+             view: store.View, here: Callable[[schema.Record], bool],
+             records: dict[str, schema.Record]) -> memory.Seen:
     """Write what a host remembers over what the backup has.
 
     :param view: what the backup has of the host.
     :param here: says whether a volume's array is on this host.
+    :param records: filled with what is to be remembered of the volumes that
+        are done, whatever becomes of the others.
     :returns: what is to be remembered from now on.
     :raises base.ProvisionerError: not all could be written; the next
         pass begins anew.
     """
     fleet = store.fleet(view, keys)
-    records = {**seen.volumes, **_disown(etcd, keys, host, seen, view, fleet)}
+    records.update(seen.volumes)
+    records.update(_disown(etcd, keys, host, seen, view, fleet))
     conflicts = []
     unmarked = {}
     for uuid, ours in sorted(seen.volumes.items()):

@@ -35,6 +35,7 @@ from os_brick.agent.vendors import base
 from os_brick.agent.vendors.fleet import changes
 from os_brick.agent.vendors.fleet import memory
 from os_brick.agent.vendors.fleet import namespaces
+from os_brick.agent.vendors.fleet import patience
 from os_brick.agent.vendors.fleet import places
 from os_brick.agent.vendors.fleet import reading
 from os_brick.agent.vendors.fleet import schema
@@ -110,6 +111,9 @@ class Share:
                 continue
             try:
                 self._yield(uuid)
+            except patience.Slow as error:
+                self._log_once.trouble('etcd, hand-overs', str(error))
+                return
             except base.ProvisionerError as error:
                 self._log_once.trouble(
                     subject, 'it cannot be said that this host no longer '
@@ -117,6 +121,7 @@ class Share:
                 continue
             self._log_once.fine(subject)
             self._reader.let_go.discard(uuid)
+        self._log_once.fine('etcd, hand-overs')
 
     def _yield(self, uuid: str) -> None:
         if self._reader.unkept:

@@ -174,12 +174,14 @@ def _assigned(view: volume_view.VolumeView) -> ReplicaRecords:
 
     What one has got, the next one cannot get; those that are bad come first,
     of these whose request is known to have been accepted, then those that
-    nothing is copied to, and then whoever has the smaller choice.
+    nothing is copied to, those that never got one, and then whoever has the
+    smaller choice.
     """
     for replica in sorted(view.volume.replicas, key=lambda one: (
             view.local(one) is State.AVAILABLE,
             view.records[one.uuid].retry_at < float('inf'),
             view.local(one) is not State.MISSING,
+            view.records[one.uuid].successor is not None,
             len(_newly_listed(view, view.records[one.uuid])))):
         before = view.records[replica.uuid]
         record = _succeeded(view, replica)
@@ -199,19 +201,25 @@ def _succeeded(view: volume_view.VolumeView,
     if view.local(replica) is State.AVAILABLE and _ended(view, replica):
         # what comes now is not in its place
         return replica_record.unasked(record)
-    if view.chain_listed(replica):
-        if view.heirs(replica):
-            return dataclasses.replace(record, retry_at=float('inf'))
-        # all that came is itself to go, and may have to wait for another one
-        return _asking_anew(view, record)
-    # what was taken for it may have gone again: then it was something else
+    if view.heirs(replica):
+        return dataclasses.replace(record, retry_at=float('inf'))
+    # what was taken for it may be to go, or have gone: it was something else
     found = _newly_listed(view, record)
-    if found:
+    if found and _stays(view, found[0]):
+        return dataclasses.replace(record, successor=found[0],
+                                   retry_at=float('inf'))
+    if found and not view.chain_listed(replica):
         return dataclasses.replace(record, successor=found[0])
     if record.successor is not None:
-        # gone, or not listed for once
+        # all that came is itself to go, and may have to wait for another
+        # one; or it is gone, or not listed for once
         return _asking_anew(view, record)
     return record
+
+
+def _stays(view: volume_view.VolumeView, uuid: str) -> bool:
+    replica = view.volume.replica(uuid)
+    return replica is not None and replica.state is not State.TERMINATING
 
 
 def _asking_anew(view: volume_view.VolumeView,

@@ -268,6 +268,35 @@ class TestObserve(base.BaseTestCase):
         self.assertEqual(float('inf'), observing.observe(
             view(world, later))[A].retry_at)
 
+    def test_S7_what_comes_for_one_that_leaves_is_the_replacement(
+            self) -> None:
+        """The provisioner takes C away again, and gives the next one."""
+        world = scripted_world.world(self)
+        records = dict(observing.observe(view(world, {})))
+        request = replica_record.RequestKind.REPLACE
+        records[A] = replica_record.answered(replica_record.asked(
+            records[A], request, world.listed(), world.kernel.now),
+            request, 0.0)
+        world.vendor.give(world.volume)
+        world.kernel.lose(world.targets[0])
+        world.kernel.advance(5.0)
+        records = dict(observing.observe(view(world, records)))
+        self.assertEqual(C, records[A].successor)
+        world.vendor.terminate(world.volume, C)
+        other = world.vendor.give(world.volume)
+        seen = observing.observe(view(world, records))
+        self.assertEqual((other, float('inf')), (seen[A].successor,
+                                                 seen[A].retry_at))
+        # whoever never got one has the first claim on what comes
+        records[B] = replica_record.answered(replica_record.asked(
+            records[B], request, world.listed(), world.kernel.now),
+            request, 0.0)
+        records[B] = dataclasses.replace(records[B], known=(A, B, C))
+        world.kernel.lose(world.targets[1])
+        world.kernel.advance(5.0)
+        seen = observing.observe(view(world, records))
+        self.assertEqual((C, other), (seen[A].successor, seen[B].successor))
+
     def test_S7_what_has_gone_again_was_not_the_replacement(self) -> None:
         """The volume was to have another replica, and then not."""
         world = scripted_world.world(self)

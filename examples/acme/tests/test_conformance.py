@@ -32,7 +32,7 @@ class TestAcmeConformance(suite.DriverConformance, unittest.TestCase):
 
     vendor = 'acme'
     aliases = ('vol-1', 'vol-2')
-    story_examples = 5
+    story_examples = history_examples = 5
 
     @classmethod
     def setUpClass(cls):

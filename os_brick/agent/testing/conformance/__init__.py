@@ -15,4 +15,4 @@ It imports the model, the drivers' interface, and what loads drivers.
 """
 
 #: What a report names; it grows by one with each case that is new.
-KIT_VERSION = '1.22'
+KIT_VERSION = '1.23'

@@ -117,9 +117,13 @@ class Story(stateful.RuleBasedStateMachine):
 def play(side: Callable[[], Any], examples: int, steps: int,
          shortened: bool) -> None:
     """Play stories; :raises Exception: with one that goes wrong."""
+    run(lambda: Story(side()), examples, steps, shortened)
+
+
+def run(factory: Any, examples: int, steps: int, shortened: bool) -> None:
+    """Play what a machine tells; :raises Exception: of one gone wrong."""
     phases = set(hypothesis.Phase) - (
         set() if shortened else {hypothesis.Phase.shrink})
-    factory: Any = lambda: Story(side())    # noqa: E731
     stateful.run_state_machine_as_test(
         factory, settings=hypothesis.settings(
             max_examples=examples, stateful_step_count=steps, deadline=None,

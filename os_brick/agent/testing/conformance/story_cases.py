@@ -26,11 +26,16 @@ class StoryCases(bench.Bench):
     :cvar story_steps: how many things happen in one at most.
     :cvar story_shortened: whether the shortest is looked for that goes wrong,
         which takes a minute or two.
+    :cvar history_examples: how many stories with the whole agent, which takes
+        more of the driver's calls.
+    :cvar history_steps: how many things happen in one of these at most.
     """
 
     story_examples = 20
     story_steps = 25
     story_shortened = True
+    history_examples = 5
+    history_steps = 12
 
     @bench.needs('stories', 'changes', 'replacement')
     def test_stories_of_faults_end_well(self):
@@ -44,6 +49,19 @@ class StoryCases(bench.Bench):
             self.skipTest('missing, stories: %s' % error)
         story.play(self._another, self.story_examples, self.story_steps,
                    self.story_shortened)
+
+    @bench.needs('stories', 'changes', 'replacement')
+    def test_stories_with_the_whole_agent_end_well(self):
+        """The same with the shipped agent on a simulated host, which reports,
+        asks and exchanges as it does in earnest: it breaks none of its laws,
+        and in the end every volume is whole there and on the back end.
+        """
+        try:
+            from os_brick.agent.testing.conformance import history
+        except ImportError as error:
+            self.skipTest('missing, stories: %s' % error)
+        history.play(self._another, self.history_examples,
+                     self.history_steps, self.story_shortened)
 
     @contextlib.contextmanager
     def _another(self) -> Iterator[bench.Bench]:

@@ -20,8 +20,6 @@ from __future__ import annotations
 
 import collections
 from collections.abc import Callable
-from collections.abc import Collection
-from collections.abc import Mapping
 from collections.abc import Sequence
 import os
 import random
@@ -38,13 +36,11 @@ from os_brick.agent.testing.simulation import hands as simulated_hands
 from os_brick.agent.testing.simulation import judge as judges
 from os_brick.agent.testing.simulation import kernel as kernels
 from os_brick.agent.testing.simulation import md
-from os_brick.agent.testing.simulation import provisioner as provisioners
+from os_brick.agent.testing.simulation import told as tolds
 from os_brick.agent.vendors import base
 from os_brick.agent.vendors import etcd
 from os_brick.agent.vendors.fleet import store
 from os_brick.agent.vendors.fleet import wire
-
-State = model.ReplicaState
 
 
 class Turns:
@@ -58,79 +54,6 @@ class Turns:
     def call(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         self._point('before a request to etcd')
         return self._behind.call(path, body)
-
-
-class Told(provisioners.Provisioner):
-    """A driver, and what the judge is to know of its answers.
-
-    :param media: namespace -> what it is stored on.  A shelf shows a host the
-        namespaces of its own volumes, and no others.
-    """
-
-    def __init__(self, driver: base.ProvisionerDriver,
-                 kernel: kernels.Kernel, baton: batons.Baton,
-                 media: dict[str, md.Medium]) -> None:
-        super().__init__(kernel, baton.point, baton.wait, lambda what: None)
-        self._driver = driver
-        self._media = media
-
-    def heartbeat(self, host: model.Host, interval: float) -> None:
-        self._driver.heartbeat(host, interval)
-
-    def get_volumes(self, host: model.Host, arrays: Collection[model.Array],
-                    targets_for: Collection[str]) -> Sequence[model.Volume]:
-        answer = self._driver.get_volumes(host, arrays, targets_for)
-        self.truths += 1
-        for volume in answer:
-            mine = self.volumes.get(volume.uuid)
-            if mine is None:
-                mine = self.volumes[volume.uuid] = provisioners.SimVolume(
-                    volume.uuid, volume.alias, {}, volume.replica_count)
-            mine.replicas = {one.uuid: one.state for one in volume.replicas}
-            for replica in volume.replicas:
-                if replica.target and replica.uuid not in self.kernel.media:
-                    self.kernel.export(
-                        self.kernel.targets[replica.target.nqn],
-                        self._media[replica.uuid])
-            mine.given |= set(mine.replicas)
-            mine.ever |= mine.given
-            mine.doomed |= {uuid for uuid, state in mine.replicas.items()
-                            if state is State.TERMINATING}
-        return answer
-
-    def delay_resyncs(self, under_way: Collection[model.Resync],
-                      wanted: Collection[model.Resync]
-                      ) -> Mapping[str, str] | None:
-        return self._driver.delay_resyncs(under_way, wanted)
-
-    def report_replica_state(self, volume: model.Volume,
-                             replica: model.Replica, state: State) -> None:
-        self.heard(volume.uuid, replica.uuid, state)
-        self._driver.report_replica_state(volume, replica, state)
-
-    def report_event(self, event: model.Event) -> None:
-        self.count('event %s' % event.kind)
-        self._driver.report_event(event)
-
-    def request_replacement(self, volume: model.Volume,
-                            replica: model.Replica) -> None:
-        self._driver.request_replacement(volume, replica)
-
-    def retire_replica(self, volume: model.Volume,
-                       replica: model.Replica) -> None:
-        self.give_away(replica.uuid, False)
-        self._driver.retire_replica(volume, replica)
-        self.terminate(self.volumes[volume.uuid], replica.uuid)
-
-    def confirm_replica_removed(self, volume: model.Volume,
-                                replica: model.Replica) -> None:
-        self.give_away(replica.uuid, True)
-        self._driver.confirm_replica_removed(volume, replica)
-        self.volumes[volume.uuid].given.discard(replica.uuid)
-        self.kernel.remove_namespace(replica.uuid)
-
-    def certificates(self) -> Sequence[model.Certificate]:
-        return self._driver.certificates()
 
 
 class Host:
@@ -173,7 +96,7 @@ class Host:
         """Have an agent with a driver that is set up; it is not started."""
         fleet, kernel = self._fleet, self.kernel
         self._driver = driver
-        told = Told(driver, kernel, fleet.baton, fleet.media)
+        told = tolds.Told(driver, kernel, fleet.baton, self._show)
         self.judge = judges.Judge(kernel, told)
         told.give_away = self.judge.give_away
         self.agent = agents.Agent(
@@ -183,6 +106,12 @@ class Host:
             fleet.baton, fleet.clock, fleet.dice, model.Host(
                 'nqn.2014-08.org.example:' + self.name, None, self.name))
         kernel.changed = self.agent.changed
+
+    def _show(self, replica: model.Replica) -> None:
+        """A shelf shows a host the namespaces of its own volumes only."""
+        assert replica.target is not None
+        self.kernel.export(self.kernel.targets[replica.target.nqn],
+                           self._fleet.media[replica.uuid])
 
     def advance(self, seconds: float) -> None:
         """Let time pass; an application writes to each array.

@@ -765,3 +765,19 @@ class Weary(Right):
         if self.answers > 15:
             raise base.Unauthorized('option shelf_token: it has expired')
         return super().get_volumes(host, arrays, targets_for)
+
+
+@wrong('stories_with_the_whole_agent_end_well')
+class Single(Right):
+    """What it has begun for one volume keeps it from hearing of others."""
+
+    busy = None
+
+    def request_replacement(self, volume, replica):
+        super().request_replacement(volume, replica)
+        self.busy = volume.uuid
+
+    def report_replica_state(self, volume, replica, state):
+        if self.busy not in (None, volume.uuid):
+            raise base.Rejected('volume %s comes first' % self.busy)
+        super().report_replica_state(volume, replica, state)

@@ -143,7 +143,11 @@ class Looker:
             kept.memory = dataclasses.replace(kept.memory, away={})
             kept.undecided = False
             return
-        kept.snapshot = snapshots.carry_over(kept.snapshot, self._scan())
+        before, kept.snapshot = kept.snapshot, snapshots.carry_over(
+            kept.snapshot, self._scan())
+        ended = snapshots.ended(before, kept.snapshot)
+        kept.memory = kept.memory.without(ended)
+        kept.tuned = kept.tuned.without(ended)
         kept.guarded = guard_kept.Guarded(dict(known.match(
             kept.snapshot, kept.guarded.arrays).arrays), known)
         kept.tally = kept.tally.only({

@@ -13,11 +13,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from collections.abc import Mapping
 import dataclasses
+from typing import TypeVar
 
 from os_brick.agent import model
 
+T = TypeVar('T')
 #: Before anything that the guard has seen.
 NEVER = float('-inf')
 
@@ -96,3 +99,15 @@ class GuardMemory:
         default_factory=dict)
     asked: Mapping[model.Portal, tuple[float, bool]] = dataclasses.field(
         default_factory=dict)
+
+    def without(self, names: Collection[str]) -> GuardMemory:
+        """Forget connections: what gets their names is another one."""
+        if not names:
+            return self
+        return dataclasses.replace(
+            self, resets=_others(self.resets, names),
+            found=_others(self.found, names), away=_others(self.away, names))
+
+
+def _others(known: Mapping[str, T], names: Collection[str]) -> dict[str, T]:
+    return {name: value for name, value in known.items() if name not in names}

@@ -23,6 +23,7 @@ The laws:
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
@@ -61,6 +62,14 @@ class TuningMemory:
     found: Mapping[Setting, float] = dataclasses.field(default_factory=dict)
     tried: Mapping[Setting, float] = dataclasses.field(default_factory=dict)
 
+    def without(self, names: Collection[str]) -> TuningMemory:
+        """Forget connections: what gets their names is another one."""
+        if not names:
+            return self
+        return TuningMemory(*(
+            {key: seconds for key, seconds in kept.items()
+             if key[0] not in names} for kept in (self.found, self.tried)))
+
 
 def decide(snapshot: snapshots.HostSnapshot, owned: ownership.Owned,
            memory: TuningMemory, times: Times) -> list[tuple[str, act.Action]]:
@@ -89,10 +98,7 @@ def after(snapshot: snapshots.HostSnapshot, memory: TuningMemory,
                     action, act.SetKeepAlive | act.SetReconnectDelay):
                 found.setdefault((path.name, name), getattr(path, name))
                 done[path.name, name] = action.seconds
-    here = {path.name for path in snapshot.controllers}
-    return TuningMemory(*(
-        {key: seconds for key, seconds in kept.items() if key[0] in here}
-        for kept in (found, done)))
+    return TuningMemory(found, done)
 
 
 def restore(snapshot: snapshots.HostSnapshot, owned: ownership.Owned,

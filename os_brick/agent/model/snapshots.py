@@ -167,6 +167,17 @@ def with_lost(snapshot: HostSnapshot, lost: Lost) -> HostSnapshot:
         for one in snapshot.controllers))
 
 
+def ended(old: HostSnapshot, new: HostSnapshot) -> frozenset[str]:
+    """Return the names of connections that there are no more.
+
+    The kernel gives a name that is free to the next one: a connection that
+    was cut off and made anew is another one by the same name.
+    """
+    return frozenset(one.name for one in old.controllers if (
+        now := new.controller(one.name)) is None or (
+            one.identity != now.identity and one.identity and now.identity))
+
+
 def carry_over(old: HostSnapshot, new: HostSnapshot) -> HostSnapshot:
     """Name the legs whose device, and with it their UUID, has vanished.
 

@@ -498,6 +498,16 @@ class TestTimes(GuardianCase):
         self.guardian.stop()
         self.assertEqual(dict.fromkeys(both, 5.0), self.keep_alive)
 
+    def test_it_is_set_on_the_next_connection_of_the_name(self) -> None:
+        """Cut off and made anew between two looks, it has its own times."""
+        self.identities = {'nvme10': 1, 'nvme11': 2}
+        self.looks(60.0)
+        self.identities['nvme10'] = 3
+        self.keep_alive['nvme10'] = 5.0
+        self.looks(60.0)
+        self.assertEqual({'nvme10': 2.0, 'nvme11': 2.0}, self.keep_alive)
+        self.assertEqual(3, len(self.did(act.SetKeepAlive)))
+
     def test_nothing_is_set_while_something_is_wrong(self) -> None:
         self.conf.set_override('keep_alive_timeout', 0)
         self.flow = model.IoCounters(0, 1)

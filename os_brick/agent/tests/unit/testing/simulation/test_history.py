@@ -37,7 +37,7 @@ from os_brick.agent.testing.simulation import history
 from os_brick.agent.tests import unit
 
 #: The rest is the command's, which plays as many as are asked for.
-HISTORIES = int(os.environ.get('HISTORIES', '15'))
+HISTORIES = int(os.environ.get('HISTORIES', '100'))
 
 
 def simulate(*words: str) -> 'subprocess.CompletedProcess[str]':

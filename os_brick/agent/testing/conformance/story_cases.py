@@ -52,9 +52,9 @@ class StoryCases(bench.Bench):
 
     @bench.needs('stories', 'changes', 'replacement')
     def test_stories_with_the_whole_agent_end_well(self):
-        """The same with the shipped agent on a simulated host, which reports,
-        asks and exchanges as it does in earnest: it breaks none of its laws,
-        and in the end every volume is whole there and on the back end.
+        """With the shipped agent on a simulated host, stories of faults end
+        well: it breaks none of its laws, and every volume is whole there and
+        on the back end.
         """
         try:
             from os_brick.agent.testing.conformance import history

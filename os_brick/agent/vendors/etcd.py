@@ -207,16 +207,15 @@ class EtcdDriver(base.ProvisionerDriver):
         lease = self._lease or self._store.grant(
             max(LEASE, math.ceil(3 * interval)))
         shown = self._generation() if self._believed(view) else 0
-        lasting = [keys.generation(host.name), keys.remembers(host.name)]
+        lasting = keys.generation(host.name)
         puts: dict[str, str | None] = {key: json.dumps({
             'nqn': host.nqn, 'uuid': host.uuid, 'version': host.version,
             'since': time.time(), 'generation': shown})}
         if shown:
-            puts.update(zip(lasting, (
-                str(shown), str(self._memory.seen.since))))
+            puts[lasting] = str(shown)
         point = self._store.write(store.Write(
             puts, {key: there, keys.schema: view.get(keys.schema)},
-            lease=lease, lasting=frozenset(lasting)))
+            lease=lease, lasting=frozenset([lasting])))
         if point is not None:
             self._lease, self._shown = lease, shown
 

@@ -179,9 +179,10 @@ class Operator:
         if record is not None and record.unheard and not gone:
             raise base.Rejected(
                 'the host %s was said to be stopped when volume %s was handed '
-                'over, and has not been back: without its document it may '
-                'heal by what it remembers. Let it come back first; where it '
-                'never will, or was installed anew, say --gone' % (
+                'over, and its agent has not said that it has read that (one '
+                'of an earlier release never does): without its document it '
+                'may heal by what it remembers. Let it come back first; where '
+                'it never will, or was installed anew, say --gone' % (
                     host, volume))
         why = documents_room.keeps(documents, host)
         if why:

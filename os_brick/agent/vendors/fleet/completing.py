@@ -26,7 +26,6 @@ import dataclasses
 from os_brick.agent.vendors.fleet import changes
 from os_brick.agent.vendors.fleet import documents as documents_room
 from os_brick.agent.vendors.fleet import everything
-from os_brick.agent.vendors.fleet import handing
 from os_brick.agent.vendors.fleet import schema
 from os_brick.agent.vendors.fleet import store
 
@@ -81,22 +80,17 @@ def _lack(keys: schema.Keys, every: everything.Everything, uuid: str,
                     'let one of them: nvme-agent-fleet hand-over %s HOST' % (
                         alias, ', '.join(healers), uuid))
     if documents.doubtful() and not force:
-        return Lack(wrong='%s, nor which spares it took; wait for its agent, '
-                    'or, when you know that it does not use the volume any '
-                    'more: nvme-agent-fleet hand-over %s HOST '
-                    '--source-stopped' % (documents.doubt(), uuid))
+        return Lack(wrong='%s, nor which spares it took; wait for it, or, '
+                    'when you know that it does not use the volume any more: '
+                    'nvme-agent-fleet hand-over %s HOST --source-stopped' % (
+                        documents.doubt(), uuid))
     counts = documents_room.counts(documents.records, documents.owner)
     record = documents.records[counts]
     lines = []
     puts: dict[str, str | None] = {}
-    goes_on = '' if documents.doubtful() else documents.forgotten()
-    if goes_on:
-        puts.update(handing.decide(keys, documents, goes_on, False)[0])
-        lines.append('volume %s: its hand-over to the host %s, of which the '
-                     'backup had forgotten a part, goes on' % (alias, goes_on))
     for host, observes in documents.records.items():
         # by a backup, or by what a host remembers that was off for long
-        if healers and not goes_on and not observes.yielding and (
+        if healers and not observes.yielding and (
                 observes.healer != counts or observes.pending):
             puts[keys.volume(host, uuid)] = schema.dump_record(
                 dataclasses.replace(observes, healer=counts, pending=False,
@@ -104,7 +98,7 @@ def _lack(keys: schema.Keys, every: everything.Everything, uuid: str,
             lines.append('volume %s: the host %s observes it' % (alias, host))
     # a hand-over that goes on has the same for both hosts
     owned = documents.owner in documents.records
-    if not goes_on and documents.owner != counts and (
+    if documents.owner != counts and (
             healers or not owned
             or documents.records[documents.owner].entries != record.entries):
         puts[keys.owners + uuid] = counts
@@ -124,7 +118,7 @@ def _lack(keys: schema.Keys, every: everything.Everything, uuid: str,
                                        entry.backing)
         lines.append('volume %s: it has the namespace %s, which looked free'
                      % (alias, entry.uuid))
-    if healers or goes_on or owned and record.healer in documents.records:
+    if healers or owned and record.healer in documents.records:
         fresh.update(_left_behind(every, documents, has, counts))
     lines += ['volume %s: it let go of the namespace %s' % (alias, namespace)
               for namespace, use in fresh.items() if use.volume is None]
@@ -133,8 +127,7 @@ def _lack(keys: schema.Keys, every: everything.Everything, uuid: str,
     return Lack(tuple(lines), write=store.Write(puts, {
         key: every.view.get(key) for key in (
             *puts, keys.schema, keys.owners + uuid,
-            *(keys.volume(host, uuid) for host in documents.records),
-            *([keys.generation(goes_on)] if goes_on else []))}))
+            *(keys.volume(host, uuid) for host in documents.records))}))
 
 
 def _left_behind(every: everything.Everything,

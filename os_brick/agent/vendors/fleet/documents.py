@@ -15,9 +15,8 @@
   that was changed, until its agent has written that it knows (``yielding``).
 - Who is named as the healer and has no document, or has not written yet what
   it remembers of before a backup, may be healing: only the operator can tell.
-  One that has no document, has written all that it remembers, and remembers
-  all since it was named, does not: the backup has forgotten a hand-over to it
-  that it never heard of.
+- One that is named, has no document and has written all that it remembers does
+  not heal; but who does is not known then, either.
 - Where nobody heals, by what hosts remember of before a backup, the hand-over
   that was under way may have been done since, to any host.
 - Each step of a hand-over begins a new term: its serials are above all that
@@ -38,7 +37,7 @@ from os_brick.agent.vendors.fleet import store
 
 _NOBODY_KNOWS = (
     'by what the hosts have written since a backup was restored nobody heals '
-    'it, and another one may, which has not written that')
+    'it, and another one may, which has not written that: any that is silent')
 #: Serials in a term: no host writes a document so often in between.
 TERM = 10 ** 6
 
@@ -63,8 +62,6 @@ class Documents:
     :ivar late: those that have not written yet what they remember of before
         a restored backup, and of which no operator has said since who heals.
     :ivar generation: the fleet's.
-    :ivar remember: those that have written all that they remember -> since
-        which generation that is.
     """
 
     uuid: str
@@ -75,7 +72,6 @@ class Documents:
     alive: frozenset[str]
     late: frozenset[str] = frozenset()
     generation: int = 1
-    remember: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
     def heal(self) -> list[str]:
         """Return the hosts that say that they may heal it: one, as a rule."""
@@ -92,10 +88,10 @@ class Documents:
         last = max((term(self.records[host]) for host
                     in healers(self.records) if host not in self.late),
                    default=None)
-        named = {record.healer for record in self.records.values()
+        named = {record.healer if record.healer in self.late else
+                 schema.UNKNOWN for record in self.records.values()
                  if record.healer not in {*self.records, *self.unread}
-                 and (last is None or term(record) >= last)
-                 and not self._never_heard(record)}
+                 and (last is None or term(record) >= last)}
         if self._nobody():
             named.add(schema.UNKNOWN)
         return sorted(named | {
@@ -103,28 +99,16 @@ class Documents:
             if host in self.late and (last is None or term(record) > last)})
 
     def _nobody(self) -> bool:
-        """Whether none heals it, by news of before a backup alone."""
+        """Whether none is its healer, by news of before a backup alone.
+
+        One that has not said yet that it heals no longer may have been said
+        to be stopped since.
+        """
         return bool(self.records) and self.generation > 1 and (
-            not self.heal()) and all(
+            not healers(self.records)) and all(
                 record.generation < self.generation
                 for record in self.records.values()
                 if term(record) == max(map(term, self.records.values())))
-
-    def forgotten(self) -> str:
-        """Return the host of which a backup forgot that it is to heal it.
-
-        It has not heard of it; ''.
-        """
-        record = self.records.get(counts(self.records, self.owner)
-                                  if self.records else '')
-        return record.healer if (
-            record is not None and record.healer not in self.records
-            and self._never_heard(record)) else ''
-
-    def _never_heard(self, record: schema.Record) -> bool:
-        """Whether the healer that a document names does not remember it."""
-        since = self.remember.get(record.healer, 0)
-        return 0 < since <= record.generation
 
     def doubt(self) -> str:
         """Return why it cannot be told who heals it, or ''."""
@@ -193,10 +177,7 @@ def seen(keys: schema.Keys, view: store.View, uuid: str,
                          host for host in late
                          if host not in records or fleet.generation
                          > records[host].valid_for),
-                     fleet.generation, {
-                         host: schema.number(view.get(
-                             keys.remembers(host)).text)
-                         for host in hosts - late})
+                     fleet.generation)
 
 
 def keeps(documents: Documents, host: str) -> str:

@@ -155,5 +155,5 @@ def _again(etcd: store.Store, keys: schema.Keys,
     view = etcd.read([keys.schema, keys.owners + before.uuid, *(
         key for one in sorted(hosts) for key in (
             keys.volume(one, before.uuid), keys.alive(one),
-            keys.generation(one), keys.remembers(one)))])
+            keys.generation(one)))])
     return documents_room.seen(keys, view, before.uuid, hosts)

@@ -43,8 +43,6 @@ class Seen:
     :ivar host: the name under which it looked; '': an earlier release did.
     :ivar unlisted: volumes that etcd no longer listed, and whose arrays were
         here.
-    :ivar since: the generation in which this host began to remember: it knows
-        all that it had from then on; 0: not said.
     """
 
     fleet: schema.Fleet | None = None
@@ -53,7 +51,6 @@ class Seen:
         default_factory=dict)
     host: str = ''
     unlisted: frozenset[str] = frozenset()
-    since: int = 0
 
 
 def judge(seen: Seen, fleet: schema.Fleet, point: store.Point) -> str:
@@ -103,9 +100,6 @@ class Memory:
 
         :raises base.Unavailable: it cannot be written.
         """
-        first = self.seen.fleet or seen.fleet
-        seen = dataclasses.replace(seen, since=self.seen.since or (
-            first.generation if first else 0))
         if seen == self.seen and os.path.exists(self._path):
             return
         fresh = self._path + '.new'
@@ -134,7 +128,7 @@ def _dump(seen: Seen) -> str:
         'version': schema.VERSION, 'host': seen.host,
         'fleet': seen.fleet and schema.dump_fleet(seen.fleet),
         'cluster': seen.point.cluster, 'revision': seen.point.revision,
-        'unlisted': sorted(seen.unlisted), 'since': seen.since,
+        'unlisted': sorted(seen.unlisted),
         'volumes': {uuid: schema.dump_record(record)
                     for uuid, record in seen.volumes.items()}})
 
@@ -149,5 +143,4 @@ def _load(text: str) -> Seen:
         store.Point(said['cluster'], int(said['revision'])),
         {uuid: schema.load_record(record)
          for uuid, record in said['volumes'].items()},
-        str(said.get('host', '')), frozenset(said.get('unlisted', ())),
-        int(said.get('since', 0)))
+        str(said.get('host', '')), frozenset(said.get('unlisted', ())))

@@ -151,7 +151,8 @@ class Reader:
         seen = self._memory.seen.volumes.get(uuid)
         if seen is not None and (
                 record.serial < seen.serial
-                or record.serial == seen.serial and record != seen):
+                or record.serial == seen.serial and (
+                    _as_before(record) != _as_before(seen))):
             raise base.BadAnswer(
                 'its serial %d is not beyond %d, which was seen: etcd seems '
                 'to be restored from a backup; see "nvme-agent-fleet accept"'
@@ -168,6 +169,11 @@ class Reader:
             return
         self.unkept = ''
         self._log_once.fine('etcd')
+
+
+def _as_before(record: schema.Record) -> schema.Record:
+    """Return what an earlier release remembers of a document, too."""
+    return dataclasses.replace(record, put_right=0, unheard=False)
 
 
 def _here(volume: model.Volume | None,

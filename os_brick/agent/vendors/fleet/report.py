@@ -69,11 +69,10 @@ def _why_not_healed(documents: documents_room.Documents) -> str:
     # who is alive comes to it in a pass
     if any(host not in documents.alive or host not in documents.late
            for host in documents.doubtful()):
-        return ('%s; wait for its agent, or, when you know that it does not '
+        return ('%s; wait for it, or, when you know that it does not '
                 'use the volume any more: nvme-agent-fleet hand-over %s HOST '
                 '--source-stopped' % (documents.doubt(), uuid))
-    if owner not in records or documents.forgotten() or (
-            healers and owner not in healers):
+    if owner not in records or healers and owner not in healers:
         return ('volume %s of %s: whose it is was lost with a restored '
                 'backup; nvme-agent-fleet resume finds it' % (
                     alias, ', '.join(records)))

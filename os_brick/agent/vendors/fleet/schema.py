@@ -19,7 +19,6 @@ Below the prefix, with HOST quoted as in a URL::
     hosts/HOST/intent           what is about to be done (see ``store``)
     hosts/HOST/fenced           why this host may only observe
     hosts/HOST/generation       for which it has written what it remembers
-    hosts/HOST/remembers        since which generation it remembers all
     alive/HOST                  under a lease: the agent makes its passes
     events/HOST/NN              the last hundred events, a ring
     spares/NAMESPACE            a namespace that may become a replica
@@ -115,9 +114,6 @@ class Keys:
     def generation(self, host: str) -> str:
         return self.host(host) + 'generation'
 
-    def remembers(self, host: str) -> str:
-        return self.host(host) + 'remembers'
-
     def intent(self, host: str) -> str:
         return self.host(host) + 'intent'
 
@@ -169,8 +165,7 @@ class Record:
         it no longer does.
     :ivar unheard: this host healed it; an operator has said that it has
         stopped, and its agent has not been back since.
-    :ivar generation: of the fleet, when it was known last who heals it: an
-        operator said so, or this host that it no longer does.
+    :ivar generation: of the fleet, when an operator said last who heals it.
     :ivar pending: a hand-over is not done, for all that this host knows.
     :ivar put_right: the fleet's generation, when this host wrote last what it
         remembers of it.
@@ -321,16 +316,11 @@ def shown_generation(alive: str, lasting: str) -> int:
     :param lasting: its ``generation``.
     :returns: 0: for none that can be read.
     """
-    found = number(lasting)
+    found = int(lasting) if lasting.isdecimal() else 0
     try:
         return max(found, fields.Fields(alive).number('generation'))
     except fields.Nonsense:
         return found
-
-
-def number(text: str) -> int:
-    """Return a number that stands alone; 0: it cannot be read."""
-    return int(text) if text.isdecimal() else 0
 
 
 def _dump(value: Mapping[str, object]) -> str:

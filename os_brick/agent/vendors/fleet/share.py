@@ -138,8 +138,7 @@ class Share:
                 return
             if self._write(view, dataclasses.replace(
                     record, serial=record.serial + 1, yielding=False,
-                    unheard=False, generation=store.fleet(
-                        view, self._keys).generation)):
+                    unheard=False)):
                 LOG.info('volume %s: this host heals it no longer, and has '
                          'said so: the host %s %s', record.listing.alias,
                          record.healer, 'may begin' if record.yielding

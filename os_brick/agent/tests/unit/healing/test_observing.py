@@ -297,6 +297,31 @@ class TestObserve(base.BaseTestCase):
         seen = observing.observe(view(world, records))
         self.assertEqual((C, other), (seen[A].successor, seen[B].successor))
 
+    def test_one_that_is_good_is_not_given_up_for_what_comes(self) -> None:
+        """It came back, and what was assigned for it is taken away."""
+        world = scripted_world.world(self, count=None)
+        records = dict(observing.observe(view(world, {})))
+        request = replica_record.RequestKind.REPLACE
+        records[A] = replica_record.answered(replica_record.asked(
+            records[A], request, world.listed(), world.kernel.now),
+            request, 0.0)
+        world.vendor.give(world.volume)
+        world.kernel.lose(world.targets[0])
+        world.kernel.advance(5.0)
+        records = dict(observing.observe(view(world, records)))
+        world.kernel.restore(world.targets[0])
+        world.kernel.advance(30.0)
+        records = dict(observing.observe(view(world, records)))
+        world.vendor.terminate(world.volume, C)
+        world.vendor.give(world.volume)
+        seen = view(world, records)
+        seen = view(world, observing.observe(seen))
+        replica = seen.volume.replica(A)
+        assert replica is not None
+        self.assertIs(model.ReplicaState.AVAILABLE, seen.local(replica))
+        self.assertEqual((C, False), (seen.records[A].successor,
+                                      seen.doomed(replica)))
+
     def test_S7_what_has_gone_again_was_not_the_replacement(self) -> None:
         """The volume was to have another replica, and then not."""
         world = scripted_world.world(self)

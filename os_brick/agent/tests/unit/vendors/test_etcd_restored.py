@@ -232,7 +232,7 @@ class RestoredTestCase(etcd_fleet.FleetTestCase):
         self.assertEqual([], self.operator.resume())
         under_way.look()
 
-    def says_who_heals(self, name):
+    def says_who_heals(self, name, does=True):
         """It was under way, and may have been done since, to any host."""
         for call in (self.operator.resume, lambda: self.operator.hand_over(
                 'v1', name)):
@@ -240,7 +240,8 @@ class RestoredTestCase(etcd_fleet.FleetTestCase):
                 vendor.Rejected, call)))
         self.assertIn('another one may', self.problems()[0])
         self.assertEqual([], self.healers('one', 'two'))
-        self.operator.hand_over('v1', name, stopped=True)
+        if does:
+            self.operator.hand_over('v1', name, stopped=True)
 
     def test_what_nobody_has_any_more_is_let_go(self):
         self.backup()
@@ -448,45 +449,68 @@ class RestoredTestCase(etcd_fleet.FleetTestCase):
         self.assertEqual(([], 1, None), (
             self.problems(), self.uses()[taken], self.uses()[1]))
 
-    def half_handed_over(self):
-        """The backup has forgotten it, and two has not heard of it."""
+    def test_who_was_named_and_has_spoken_does_not_heal(self):
+        """Who does is not known: it may have been handed on since."""
         self.backup()
         self.operator.hand_over('v1', 'two')
         self.volumes(self.drivers['one'], 'one')    # and has not said so
         self.restore()
-
-    def test_what_was_said_to_a_host_that_never_heard_it_goes_on(self):
-        self.half_handed_over()
         self.live('one')
-        # it may have heard it, until it has said what it remembers
         self.refuses_unheard('one')
         self.live('two')
-        self.assertIn('nvme-agent-fleet resume', self.problems()[0])
-        self.assertIn('volume v1: its hand-over to the host two, of which '
-                      'the backup had forgotten a part, goes on',
-                      self.operator.resume())
-        self.hand_over('v1', 'two')
+        self.says_who_heals('two')
         self.assertEqual((['two'], []), (self.healers('one', 'two'),
                                          self.problems()))
+        self.operator.resume()
 
-    def test_or_to_another_one(self):
-        self.half_handed_over()
-        for name in ('one', 'two', 'three'):
-            self.live(name)
+    def test_it_was_handed_on_while_its_healer_was_off(self):
+        """What one remembers of the first step says nothing of the last."""
+        self.live('three')
+        self.backup()
+        self.handed_on(self.operator.hand_over('v1', 'two'))
+
+    def test_so_it_was_where_the_backup_is_from_the_middle(self):
+        self.live('three')
+        under_way = self.operator.hand_over('v1', 'two')
+        self.backup()
+        self.handed_on(under_way)
+
+    def handed_on(self, under_way):
+        self.assertEqual(('one',), under_way.waits_for)
+        self.volumes(self.drivers['one'], 'one')
+        one = self.drivers.pop('one')
+        self.operator.hand_over('v1', 'two', stopped=True)
+        self.live('two')
         self.hand_over('v1', 'three')
-        self.assertEqual(['three'], self.healers('one', 'two', 'three'))
+        self.operator.detach('v1', 'two')
+        self.live('two')
+        self.exchange('three', 1, 2)
+        self.restore()
+        three, self.drivers['one'] = self.drivers.pop('three'), one
+        for name in ('one', 'two', 'one'):
+            self.live(name)
+        self.says_who_heals('two', does=False)
+        self.drivers['three'] = three
+        self.assertEqual({'three'}, set(self.healers(
+            'three', 'one', 'two', 'three')))
         self.operator.resume()
         self.assertEqual([], self.problems())
 
-    def test_who_has_lost_its_memory_may_have_heard_it(self):
-        self.backup()
-        self.hand_over('v1', 'two')
-        self.restore()
-        self.forget('two')
-        for name in ('one', 'two', 'one'):
-            self.live(name)
-        self.refuses_unheard('one')
-        self.refuses_unheard('two')
+    def test_what_an_earlier_release_remembers_is_the_same(self):
+        self.operator.hand_over('v1', 'two', stopped=True)
+        self.live('two')
+        under_way = self.operator.hand_over('v1', 'one', force=True)
+        self.live('two')
+        under_way.look()
+        under_way.step()
+        self.live('one')
+        memory = self.drivers['one']._memory
+        memory.seen = dataclasses.replace(memory.seen, volumes={
+            uuid: dataclasses.replace(record, put_right=0, unheard=False)
+            for uuid, record in memory.seen.volumes.items()})
+        self.assertTrue(self.operator.everything().records[
+            'one', volume_uuid(1)].unheard)
+        self.assertEqual('', self.live('one')['v1'].observe)
 
     def refuses_unheard(self, name, unheard='two'):
         """Nothing lets a host heal that does not know that one may."""

@@ -98,7 +98,7 @@ class GuardLoop:
         """Array -> for how many seconds its I/O stands still."""
         seen = self._looker.kept.io_history
         return {name: seen.looked_at - since
-                for name, (_ended, since) in seen.standing.items()}
+                for name, since in seen.since().items()}
 
     @property
     def pressed(self) -> bool:

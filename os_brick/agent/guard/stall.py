@@ -13,10 +13,11 @@
 
 The laws:
 
-* An array *stands still* when I/O has been under way and none has ended for
-  a moment, in look after look; when that has lasted for ``io_stall_timeout``
-  it is *stalled*.  A look that comes late proves nothing: the agent itself,
-  or all of the virtual machine, was paused.
+* An array *stands still* when reads, or writes, have been under way and none
+  of them has ended for a moment, in look after look; when that has lasted for
+  ``io_stall_timeout`` it is *stalled*.  Reads go on from a leg that is well
+  while every write waits for the other one.  A look that comes late proves
+  nothing: the agent itself, or all of the virtual machine, was paused.
 * A target is *silent* when what was sent to it has been unacknowledged, and
   sent again in vain, for ``io_stall_timeout`` by the kernel's own count.  A
   slow target is not silent: its TCP acknowledges at once what its disks take
@@ -50,23 +51,33 @@ UNCOUNTED = 0.2
 MOMENT = 0.25
 #: Seconds of standing still that are told of.
 PAUSE = 0.5
+#: An array, and 'read' or 'write'.
+Flow = tuple[str, str]
 
 
 @dataclasses.dataclass(frozen=True)
 class IoHistory:
     """What is remembered of the looks so far.
 
-    :ivar standing: array -> (I/Os ended so far, since when it stands still).
+    :ivar standing: array, and what of it stands still -> (I/Os ended so far,
+        since when it does).
     :ivar looked_at: when the last look was.
     """
 
-    standing: Mapping[str, tuple[int, float]] = dataclasses.field(
+    standing: Mapping[Flow, tuple[int, float]] = dataclasses.field(
         default_factory=dict)
     looked_at: float = 0.0
 
+    def since(self) -> dict[str, float]:
+        """Return since when each array stands still."""
+        found: dict[str, float] = {}
+        for (name, _kind), (_ended, since) in self.standing.items():
+            found[name] = min(since, found.get(name, since))
+        return found
+
     def stalled(self, now: float, timeout: float) -> frozenset[str]:
         """The arrays that have stood still for so many seconds."""
-        return frozenset(name for name, (_ended, since)
+        return frozenset(name for (name, _kind), (_ended, since)
                          in self.standing.items() if now - since >= timeout)
 
 
@@ -76,12 +87,13 @@ def look(before: IoHistory, counters: Mapping[str, model.IoCounters],
     late = now - before.looked_at > LATE
     standing = {}
     for name, io in counters.items():
-        if not io.under_way:
-            continue
-        ended, since = before.standing.get(name, (io.ended, now))
-        if late or ended != io.ended:
-            since = now
-        standing[name] = (io.ended, since)
+        for kind, (ended, under_way) in io.directions.items():
+            if not under_way:
+                continue
+            then, since = before.standing.get((name, kind), (ended, now))
+            if late or then != ended:
+                since = now
+            standing[name, kind] = (ended, since)
     return IoHistory(standing, now)
 
 
@@ -93,10 +105,13 @@ def pauses(before: IoHistory, after: IoHistory) -> dict[str, float]:
     """
     if after.looked_at - before.looked_at > LATE:
         return {}
-    return {name: after.looked_at - since
-            for name, (_ended, since) in before.standing.items()
-            if after.standing.get(name, (0, None))[1] != since
-            and after.looked_at - since >= PAUSE}
+    found: dict[str, float] = {}
+    for flow, (_ended, since) in before.standing.items():
+        lasted = after.looked_at - since
+        if lasted >= PAUSE and after.standing.get(
+                flow, (0, None))[1] != since:
+            found[flow[0]] = max(lasted, found.get(flow[0], 0.0))
+    return found
 
 
 def with_zones(unanswered: Mapping[model.Portal, float],

@@ -87,12 +87,28 @@ class ActivityReader:
                 found[name] = self._values.get(name, _count, stat)
             except ValueError:
                 continue
+            if found[name].under_way:
+                found[name] = self._split(name, found[name])
             state = self._block + '/' + name + '/md/array_state'
             if (not found[name].under_way and attributes.text(
                     self._open.read(state)) == 'write-pending'):
                 # a write that waits for md's superblock is not counted yet
-                found[name] = model.IoCounters(found[name].ended, 1)
+                found[name] = dataclasses.replace(found[name], under_way=1)
         return found
+
+    def _split(self, name: str, io: model.IoCounters) -> model.IoCounters:
+        """Tell reads that are under way from writes.
+
+        It is read a moment later: what has ended by then is not under way.
+        """
+        words = attributes.text(self._open.read(
+            self._block + '/' + name + '/inflight')).split()
+        try:
+            reads, writes = map(int, words)
+        except ValueError:
+            return io
+        return dataclasses.replace(io, under_way=reads + writes,
+                                   reads_under_way=reads)
 
 
 def _count(stat: bytes | None) -> model.IoCounters:
@@ -102,4 +118,4 @@ def _count(stat: bytes | None) -> model.IoCounters:
         raise ValueError('%d fields' % len(fields))
     return model.IoCounters(
         sum(int(fields[index]) for index in _ENDED if index < len(fields)),
-        int(fields[_UNDER_WAY]))
+        int(fields[_UNDER_WAY]), int(fields[0]))

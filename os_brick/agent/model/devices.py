@@ -16,6 +16,7 @@ Sizes are bytes, times are seconds.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 import dataclasses
 
 from os_brick.agent.model import volumes
@@ -233,14 +234,24 @@ class Array:
 
 @dataclasses.dataclass(frozen=True)
 class IoCounters:
-    """An array's I/O, from /sys/block/mdX/stat.
+    """An array's I/O, from /sys/block/mdX/stat and inflight.
 
     :ivar ended: how many reads, writes and flushes have ended so far.
     :ivar under_way: how many have not.
+    :ivar reads_ended: of those, reads; ``reads_under_way``: likewise.
     """
 
     ended: int
     under_way: int
+    reads_ended: int = 0
+    reads_under_way: int = 0
+
+    @property
+    def directions(self) -> Mapping[str, tuple[int, int]]:
+        """How many have ended, and are under way, by what they do."""
+        return {'read': (self.reads_ended, self.reads_under_way),
+                'write': (self.ended - self.reads_ended,
+                          self.under_way - self.reads_under_way)}
 
 
 def belongs(array: Array, volume: volumes.Volume) -> bool:

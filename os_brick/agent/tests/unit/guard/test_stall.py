@@ -69,6 +69,26 @@ class StallTest(base.BaseTestCase):
                          (0.5, model.IoCounters(7, 1))])
         self.assertEqual(frozenset(), watched.stalled(1001.5, 0.5))
 
+    def test_reads_that_go_on_hide_no_write(self) -> None:
+        """They come from the leg that is well."""
+        watched = looks([(0.5, model.IoCounters(ended, 3, ended - 7, reads))
+                         for ended, reads in ((10, 1), (25, 2), (31, 0))])
+        self.assertEqual({'md0'}, watched.stalled(1001.5, 1.0))
+        self.assertEqual({'md0': 1000.5}, watched.since())
+        # and the other way round
+        watched = looks([(0.5, model.IoCounters(ended, 3, 7, 2))
+                         for ended in (10, 25, 31)])
+        self.assertEqual({'md0'}, watched.stalled(1001.5, 1.0))
+        self.assertEqual({'md0': 1000.5}, watched.since())
+
+    def test_the_longer_pause_is_told(self) -> None:
+        watched = looks([(0.5, model.IoCounters(10, 2, 3, 0)),
+                         (0.5, model.IoCounters(10, 2, 3, 1)),
+                         (0.5, model.IoCounters(10, 2, 3, 1))])
+        after = stall.look(watched, {'md0': model.IoCounters(12, 0, 4)},
+                           1002.0)
+        self.assertEqual({'md0': 1.5}, stall.pauses(watched, after))
+
     def test_a_late_look_proves_nothing(self) -> None:
         """The agent, or the whole virtual machine, was paused."""
         watched = looks([(0.5, model.IoCounters(7, 1)),

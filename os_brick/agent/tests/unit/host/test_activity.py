@@ -83,12 +83,24 @@ class PulseTest(TreeCase):
         self.put('sys/class/block/md126/stat', STAT)
         self.assertEqual(
             activity.Activity({'nvme0': 'live', 'nvme1': 'connecting'},
-                              {'md127': model.IoCounters(120 + 306 + 3, 1)},
+                              {'md127': model.IoCounters(429, 1, 120)},
                               {name: os.stat(os.path.join(
                                   self.root, 'sys/class/nvme-fabrics/ctl',
                                   name)).st_ino
                                for name in ('nvme0', 'nvme1')}),
             activity.ActivityReader(self.root).read(['md127', 'md5']))
+
+    def test_reads_are_told_from_writes(self) -> None:
+        self.put('sys/class/block/md127/stat', STAT)
+        for inflight, under_way, reads in (
+                ('       2        5\n', 7, 2), ('       0        0\n', 0, 0),
+                ('nonsense\n', 1, 0), ('1\n', 1, 0)):
+            self.put('sys/class/block/md127/inflight', inflight)
+            io = activity.ActivityReader(self.root).read(
+                ['md127']).counters['md127']
+            self.assertEqual(
+                {'read': (120, reads), 'write': (309, under_way - reads)},
+                io.directions)
 
     def test_a_write_that_waits_for_the_superblock_is_under_way(self) -> None:
         idle = STAT.replace(' 1     1290', ' 0     1290')
@@ -102,7 +114,7 @@ class PulseTest(TreeCase):
     def test_older_kernels_have_fewer_fields(self) -> None:
         self.put('sys/class/block/md127/stat', '1 0 8 0 2 0 16 0 0 0 0')
         reader = activity.ActivityReader(self.root)
-        self.assertEqual({'md127': model.IoCounters(3, 0)},
+        self.assertEqual({'md127': model.IoCounters(3, 0, 1)},
                          reader.read(['md127']).counters)
 
     def test_nonsense_spoils_one_object(self) -> None:

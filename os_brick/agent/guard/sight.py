@@ -47,7 +47,8 @@ class Symptoms:
     """What was seen besides the snapshot.
 
     :ivar busy: arrays that have I/O under way.
-    :ivar standing: of these, such of which no I/O has ended for a moment.
+    :ivar standing: of these, such of which no read, or no write, has ended
+        for a moment.
     :ivar stalled: of these, such of which none ends (see ``stall``).
     :ivar doubted: portals that have not acknowledged anything for a while.
     :ivar silent: of these, such that are taken for silent (see ``stall``).

@@ -77,8 +77,8 @@ class IoHistory:
 
     def stalled(self, now: float, timeout: float) -> frozenset[str]:
         """The arrays that have stood still for so many seconds."""
-        return frozenset(name for (name, _kind), (_ended, since)
-                         in self.standing.items() if now - since >= timeout)
+        return frozenset(name for name, since in self.since().items()
+                         if now - since >= timeout)
 
 
 def look(before: IoHistory, counters: Mapping[str, model.IoCounters],

@@ -205,13 +205,12 @@ def _succeeded(view: volume_view.VolumeView,
         return dataclasses.replace(record, retry_at=float('inf'))
     # what was taken for it may be to go, or have gone: it was something else
     found = _newly_listed(view, record)
-    if found and _stays(view, found[0]) and (
-            view.local(replica) is not State.AVAILABLE
-            or not view.chain_listed(replica)):
-        return dataclasses.replace(record, successor=found[0],
-                                   retry_at=float('inf'))
-    if found and not view.chain_listed(replica):
-        return dataclasses.replace(record, successor=found[0])
+    stays = bool(found) and _stays(view, found[0])
+    if found and (not view.chain_listed(replica) or stays
+                  and view.local(replica) is not State.AVAILABLE):
+        return dataclasses.replace(
+            record, successor=found[0],
+            retry_at=float('inf') if stays else record.retry_at)
     if record.successor is not None:
         # all that came is itself to go, and may have to wait for another
         # one; or it is gone, or not listed for once

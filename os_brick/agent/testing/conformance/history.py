@@ -18,13 +18,11 @@ are what a story lasts.
 from __future__ import annotations
 
 from collections.abc import Callable
-import contextlib
 from typing import Any
 
 from hypothesis import stateful
 from hypothesis import strategies
 
-from os_brick.agent.testing.conformance import bench
 from os_brick.agent.testing.conformance import simulated_host
 from os_brick.agent.testing.conformance import story
 
@@ -32,80 +30,37 @@ from os_brick.agent.testing.conformance import story
 _ENOUGH = 900.0
 
 
-class History(stateful.RuleBasedStateMachine):
-    """Faults in any order, and the agent all the while.
-
-    :param side: gives the vendor's bench with a fresh back end, for a while.
-    """
-
-    def __init__(self, side: contextlib.AbstractContextManager[bench.Bench]
-                 ) -> None:
-        super().__init__()
-        self._stack = contextlib.ExitStack()
-        self._outage = contextlib.ExitStack()
-        self._side = self._stack.enter_context(side)
+class History(story.Machine):
+    """Faults in any order, and the agent all the while."""
 
     @stateful.initialize(seed=strategies.integers(0, 2 ** 32))
     def an_agent_is_started(self, seed: int) -> None:
-        self._host = simulated_host.SimulatedHost(self._side, seed)
-        self._stack.callback(self._host.close)
-        self._host.live(20.0)
+        self._agent = simulated_host.SimulatedHost(self._side, seed)
+        self._stack.callback(self._agent.close)
+        self._agent.live(20.0)
 
     @stateful.rule(seconds=strategies.sampled_from((1.0, 5.0, 15.0, 40.0)))
     def time_passes(self, seconds: float) -> None:
-        self._host.live(seconds)
+        self._agent.live(seconds)
 
-    @stateful.precondition(lambda self: self._host.targets())
+    @stateful.precondition(lambda self: self._agent.targets())
     @stateful.rule(which=strategies.integers(0, 7),
                    silent=strategies.booleans(),
                    seconds=strategies.sampled_from((0.5, 10.0, 40.0)))
     def a_target_is_lost(self, which: int, silent: bool, seconds: float
                          ) -> None:
-        found = self._host.targets()
-        self._host.lose(found[which % len(found)], silent)
-        self._host.live(seconds)
+        found = self._agent.targets()
+        self._agent.lose(found[which % len(found)], silent)
+        self._agent.live(seconds)
 
-    @stateful.precondition(lambda self: self._host.lost)
+    @stateful.precondition(lambda self: self._agent.lost)
     @stateful.rule()
     def a_target_comes_back(self) -> None:
-        self._host.restore()
-        self._host.live(1.0)
-
-    @stateful.precondition(lambda self: self._host.reachable
-                           and 'outage' not in self._side.missing)
-    @stateful.rule()
-    def the_provisioner_goes_away(self) -> None:
-        self._outage.enter_context(self._side.outage())
-        self._host.reachable = False
-
-    @stateful.precondition(lambda self: not self._host.reachable)
-    @stateful.rule()
-    def the_provisioner_is_back(self) -> None:
-        self._outage.close()
-        self._host.reachable = True
-
-    @stateful.rule()
-    def the_agent_is_killed_and_started_again(self) -> None:
-        self._host.restart()
-        self._host.live(1.0)
-
-    @stateful.invariant()
-    def nothing_went_wrong(self) -> None:
-        troubles = self._host.troubles
-        assert not troubles, '; '.join(troubles)
-
-    def teardown(self) -> None:
-        try:
-            if hasattr(self, '_host'):
-                self._end_well()
-        finally:
-            self._outage.close()
-            self._stack.close()
+        self._agent.restore()
+        self._agent.live(1.0)
 
     def _end_well(self) -> None:
-        host = self._host
-        self._outage.close()
-        host.reachable = True
+        host = self._agent
         while host.lost:
             host.restore()
         waited = 0.0

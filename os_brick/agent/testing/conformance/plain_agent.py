@@ -21,7 +21,7 @@ from collections.abc import Callable
 
 from os_brick.agent import model
 from os_brick.agent.testing.conformance import bench
-from os_brick.agent.vendors import base
+from os_brick.agent.testing.conformance import troubles
 
 State = model.ReplicaState
 #: Passes for which a replica may be bad.
@@ -86,21 +86,14 @@ class PlainAgent:
         """Judge the answer."""
         listed = {replica.uuid: replica.state
                   for replica in self.volume.replicas}
-        for uuid in self.good():
-            if uuid in self.successors:
-                continue
-            state = listed.get(uuid)
-            if state is None or state is State.TERMINATING:
-                self.troubles.append(
-                    'replica %s is in sync, nobody asked to be rid of it, '
-                    'and it is %s' % (uuid, state.value if state else 'gone'))
+        self.troubles += troubles.taken(
+            (uuid for uuid in self.good() if uuid not in self.successors),
+            listed)
         new = [uuid for uuid in listed if uuid not in self.legs
                and uuid not in self.successors]
         waiting = [old for old, successor in self.successors.items()
                    if successor is None]
-        if len(new) > len(waiting):
-            self.troubles.append('%d new replicas where %d were asked for' % (
-                len(new), len(waiting)))
+        self.troubles += troubles.given(len(new), len(waiting))
         for old, uuid in zip(waiting, new):
             self.successors[old] = uuid
             self._side.see(self.volume, uuid, State.SYNCHRONIZING)
@@ -141,16 +134,8 @@ class PlainAgent:
     def _try(self, what: str, call: Callable[[], object]) -> bool:
         try:
             call()
-        except base.Rejected as error:
-            if what != 'request_replacement':
-                self.troubles.append('%s was declined: %s' % (what, error))
-            return False
-        except base.Unavailable as error:
-            if self.reachable:
-                self.troubles.append('%s: %s' % (what, error))
-            return False
         except Exception as error:
-            self.troubles.append('%s raised %r' % (what, error))
+            self.troubles += troubles.raised(what, error, self.reachable)
             return False
         return True
 

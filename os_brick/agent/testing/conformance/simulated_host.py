@@ -29,6 +29,7 @@ import tempfile
 
 from os_brick.agent import model
 from os_brick.agent.testing.conformance import bench
+from os_brick.agent.testing.conformance import troubles
 from os_brick.agent.testing.simulation import agent as agents
 from os_brick.agent.testing.simulation import baton as batons
 from os_brick.agent.testing.simulation import disk
@@ -160,6 +161,7 @@ class SimulatedHost:
         self._agent.kill()
         self._watched.driver = self._side.killed(self._watched.driver)
         self._agent.start()
+        self.live(1.0)
 
     @property
     def troubles(self) -> list[str]:
@@ -231,19 +233,12 @@ class _Watched(tolds.Told):
             self.troubles.append('volume %s is not listed' % uuid)
         states = {replica.uuid: replica.state for volume in self.listed
                   for replica in volume.replicas}
-        for uuid in sorted(self._host.in_sync() - self._asked
-                           - self._given_up):
-            state = states.get(uuid)
-            if state is None or state is State.TERMINATING:
-                self.troubles.append(
-                    'replica %s is in sync, nobody asked to be rid of it, '
-                    'and it is %s' % (uuid, state.value if state else 'gone'))
+        self.troubles += troubles.taken(sorted(
+            self._host.in_sync() - self._asked - self._given_up), states)
         if self._known:
             self._new += len(states.keys() - self._known)
         self._known |= states.keys()
-        if self._new > len(self._asked):
-            self.troubles.append('%d new replicas where %d were asked for' % (
-                self._new, len(self._asked)))
+        self.troubles += troubles.given(self._new, len(self._asked))
 
     def report_replica_state(self, volume: model.Volume,
                              replica: model.Replica, state: State) -> None:
@@ -258,8 +253,7 @@ class _Watched(tolds.Told):
                             replica: model.Replica) -> None:
         self._asked.add(replica.uuid)
         self._watch('request_replacement', lambda: super(
-            _Watched, self).request_replacement(volume, replica),
-            may_decline=True)
+            _Watched, self).request_replacement(volume, replica))
 
     def retire_replica(self, volume: model.Volume,
                        replica: model.Replica) -> None:
@@ -278,18 +272,10 @@ class _Watched(tolds.Told):
         self._asked.discard(replica.uuid)
         self._new -= 1
 
-    def _watch(self, what: str, call: Callable[[], object],
-               may_decline: bool = False) -> None:
+    def _watch(self, what: str, call: Callable[[], object]) -> None:
         try:
             call()
-        except base.Rejected as error:
-            if not may_decline:
-                self.troubles.append('%s was declined: %s' % (what, error))
-            raise
-        except base.Unavailable as error:
-            if self._host.reachable:
-                self.troubles.append('%s: %s' % (what, error))
-            raise
         except Exception as error:
-            self.troubles.append('%s raised %r' % (what, error))
+            self.troubles += troubles.raised(what, error,
+                                             self._host.reachable)
             raise

@@ -30,11 +30,14 @@ from os_brick.agent.testing.conformance import plain_agent
 _ENOUGH = 30
 
 
-class Story(stateful.RuleBasedStateMachine):
-    """Faults in any order, and a pass of the agent now and then.
+class Machine(stateful.RuleBasedStateMachine):
+    """What stories have in common, whatever agent is in them.
 
     :param side: gives the vendor's bench with a fresh back end, for a while.
     """
+
+    #: A ``PlainAgent`` or a ``SimulatedHost``.
+    _agent: Any = None
 
     def __init__(self, side: contextlib.AbstractContextManager[bench.Bench]
                  ) -> None:
@@ -42,28 +45,6 @@ class Story(stateful.RuleBasedStateMachine):
         self._stack = contextlib.ExitStack()
         self._outage = contextlib.ExitStack()
         self._side = self._stack.enter_context(side)
-        self._agent = plain_agent.PlainAgent(self._side)
-
-    @stateful.rule(times=hypothesis.strategies.integers(1, 6))
-    def passes(self, times: int) -> None:
-        for _ in range(times):
-            self._agent.run()
-            self._side.settle()
-
-    @stateful.precondition(lambda self: not self._agent.lost
-                           and len(self._agent.good()) > 1)
-    @stateful.rule(which=hypothesis.strategies.integers(0, 7))
-    def a_target_is_lost(self, which: int) -> None:
-        good = self._agent.good()
-        self._agent.lose(good[which % len(good)])
-
-    @stateful.precondition(lambda self: self._agent.lost)
-    @stateful.rule()
-    def a_target_comes_back(self) -> None:
-        uuid = self._agent.lost.pop()
-        if uuid in self._agent.legs:
-            self._side.see(self._agent.volume, uuid,
-                           bench.State.SYNCHRONIZING)
 
     @stateful.precondition(lambda self: self._agent.reachable
                            and 'outage' not in self._side.missing)
@@ -89,15 +70,50 @@ class Story(stateful.RuleBasedStateMachine):
 
     def teardown(self) -> None:
         try:
-            self._end_well()
+            if self._agent is not None:
+                self._outage.close()
+                self._agent.reachable = True
+                self._end_well()
         finally:
             self._outage.close()
             self._stack.close()
 
     def _end_well(self) -> None:
+        """The faults are over: all has to be well before long."""
+        raise NotImplementedError
+
+
+class Story(Machine):
+    """Faults in any order, and a pass of the agent now and then."""
+
+    def __init__(self, side: contextlib.AbstractContextManager[bench.Bench]
+                 ) -> None:
+        super().__init__(side)
+        self._agent = plain_agent.PlainAgent(self._side)
+
+    @stateful.rule(times=hypothesis.strategies.integers(1, 6))
+    def passes(self, times: int) -> None:
+        for _ in range(times):
+            self._agent.run()
+            self._side.settle()
+
+    @stateful.precondition(lambda self: not self._agent.lost
+                           and len(self._agent.good()) > 1)
+    @stateful.rule(which=hypothesis.strategies.integers(0, 7))
+    def a_target_is_lost(self, which: int) -> None:
+        good = self._agent.good()
+        self._agent.lose(good[which % len(good)])
+
+    @stateful.precondition(lambda self: self._agent.lost)
+    @stateful.rule()
+    def a_target_comes_back(self) -> None:
+        uuid = self._agent.lost.pop()
+        if uuid in self._agent.legs:
+            self._side.see(self._agent.volume, uuid,
+                           bench.State.SYNCHRONIZING)
+
+    def _end_well(self) -> None:
         agent = self._agent
-        self._outage.close()
-        agent.reachable = True
         if agent.lost:
             self.a_target_comes_back()
         for _ in range(_ENOUGH):

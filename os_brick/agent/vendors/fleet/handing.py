@@ -97,11 +97,12 @@ def decide(keys: schema.Keys, documents: documents_room.Documents, host: str,
             'may go on healing; when the volume is off that host, run '
             '"nvme-agent-fleet detach" first' % (
                 documents.uuid, ', '.join(documents.unread)))
-    if host in documents.doubtful() and host in documents.late:
+    doubtful = documents.doubtful()
+    if host in doubtful and host in documents.late:
         # it is to go on, and by what it remembers
         raise base.Rejected('%s; nothing was changed. Wait for its agent'
                             % documents.doubt())
-    if documents.doubtful() and not stopped:
+    if doubtful and not stopped:
         raise base.Rejected(
             '%s; nothing was changed. Wait for it, or, when you know that it '
             'does not use the volume any more (it is off, or storage rejects '
@@ -114,15 +115,14 @@ def decide(keys: schema.Keys, documents: documents_room.Documents, host: str,
     changed = {one: dataclasses.replace(
         record, healer=host, yielding=record.heals(one) and not stopped,
         unheard=record.unheard or stopped and (
-            record.heals(one) or one in documents.doubtful()),
+            record.heals(one) or one in doubtful),
         generation=documents.generation)
         for one, record in records.items() if one != host}
     # where one of these comes back, it finds the operator's word
     changed.update({one: dataclasses.replace(
         source, healer=host, yielding=False, unheard=True,
         generation=documents.generation)
-        for one in documents.doubtful()
-        if one not in {host, schema.UNKNOWN, *records}})
+        for one in doubtful if one not in {host, schema.UNKNOWN, *records}})
     waits = tuple(one for one, record in changed.items() if record.yielding)
     changed[host] = dataclasses.replace(
         source, healer=waits[0] if waits else host,

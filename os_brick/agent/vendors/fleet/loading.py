@@ -181,12 +181,12 @@ def _load_volume(etcd: store.Store, keys: schema.Keys,
             raise base.Rejected('volume %s: replica %s is in use by volume '
                                 '%s' % (listing.alias, entry.uuid,
                                         use.volume))
-    fresh = schema.Record(
-        dataclasses.replace(listing, replicas=(), host=''), entries, host,
-        record.serial + 1 if record else 1,
-        generation=record.generation if record else every.fleet.generation,
-        put_right=record.put_right if record else 0,
-        unheard=record is not None and record.unheard)
+    fresh = dataclasses.replace(
+        record or schema.Record(listing, (), host, 0,
+                                generation=every.fleet.generation),
+        listing=dataclasses.replace(listing, replicas=(), host=''),
+        entries=entries, healer=host, yielding=False, pending=False)
+    fresh = dataclasses.replace(fresh, serial=fresh.serial + 1)
     if record and dataclasses.replace(fresh, serial=record.serial) == record:
         return []
     said = ['%s volume %s of %s' % ('~' if record else '+', listing.alias,

@@ -38,6 +38,15 @@ def view(world: scripted_world.World,
         replica_record.HealingPolicy(60.0, 60.0))
 
 
+def requested(world: scripted_world.World,
+              record: replica_record.ReplicaRecord
+              ) -> replica_record.ReplicaRecord:
+    """Return the record once a replacement was requested and accepted."""
+    request = replica_record.RequestKind.REPLACE
+    return replica_record.answered(replica_record.asked(
+        record, request, world.listed(), world.kernel.now), request, 0.0)
+
+
 class TestObserve(base.BaseTestCase):
 
     def test_the_first_look_finds_legs(self) -> None:
@@ -241,19 +250,21 @@ class TestObserve(base.BaseTestCase):
                                       seen.records[B].successor))
         self.assertEqual([B, C], [one.uuid for one in seen.leaving])
 
+    def replaced(self, world: scripted_world.World) -> dict[
+            str, replica_record.ReplicaRecord]:
+        """A is lost, and C was assigned upon a request that was accepted."""
+        records = dict(observing.observe(view(world, {})))
+        records[A] = requested(world, records[A])
+        world.vendor.give(world.volume)
+        world.kernel.lose(world.targets[0])
+        world.kernel.advance(5.0)
+        return dict(observing.observe(view(world, records)))
+
     def test_one_whose_replacement_is_to_leave_itself_gets_another(
             self) -> None:
         """C keeps a place until somebody takes it, and A never comes."""
         world = scripted_world.world(self, count=None)
-        records = dict(observing.observe(view(world, {})))
-        request = replica_record.RequestKind.REPLACE
-        asked = replica_record.asked(records[A], request, world.listed(),
-                                     world.kernel.now)
-        records[A] = replica_record.answered(asked, request, 0.0)
-        world.vendor.give(world.volume)
-        world.kernel.lose(world.targets[0])
-        world.kernel.advance(5.0)
-        seen = observing.observe(view(world, records))
+        seen = self.replaced(world)
         self.assertEqual((C, float('inf')), (seen[A].successor,
                                              seen[A].retry_at))
         world.vendor.terminate(world.volume, C)
@@ -272,15 +283,7 @@ class TestObserve(base.BaseTestCase):
             self) -> None:
         """The provisioner takes C away again, and gives the next one."""
         world = scripted_world.world(self)
-        records = dict(observing.observe(view(world, {})))
-        request = replica_record.RequestKind.REPLACE
-        records[A] = replica_record.answered(replica_record.asked(
-            records[A], request, world.listed(), world.kernel.now),
-            request, 0.0)
-        world.vendor.give(world.volume)
-        world.kernel.lose(world.targets[0])
-        world.kernel.advance(5.0)
-        records = dict(observing.observe(view(world, records)))
+        records = self.replaced(world)
         self.assertEqual(C, records[A].successor)
         world.vendor.terminate(world.volume, C)
         other = world.vendor.give(world.volume)
@@ -288,10 +291,8 @@ class TestObserve(base.BaseTestCase):
         self.assertEqual((other, float('inf')), (seen[A].successor,
                                                  seen[A].retry_at))
         # whoever never got one has the first claim on what comes
-        records[B] = replica_record.answered(replica_record.asked(
-            records[B], request, world.listed(), world.kernel.now),
-            request, 0.0)
-        records[B] = dataclasses.replace(records[B], known=(A, B, C))
+        records[B] = dataclasses.replace(
+            requested(world, records[B]), known=(A, B, C))
         world.kernel.lose(world.targets[1])
         world.kernel.advance(5.0)
         seen = observing.observe(view(world, records))
@@ -300,15 +301,7 @@ class TestObserve(base.BaseTestCase):
     def test_one_that_is_good_is_not_given_up_for_what_comes(self) -> None:
         """It came back, and what was assigned for it is taken away."""
         world = scripted_world.world(self, count=None)
-        records = dict(observing.observe(view(world, {})))
-        request = replica_record.RequestKind.REPLACE
-        records[A] = replica_record.answered(replica_record.asked(
-            records[A], request, world.listed(), world.kernel.now),
-            request, 0.0)
-        world.vendor.give(world.volume)
-        world.kernel.lose(world.targets[0])
-        world.kernel.advance(5.0)
-        records = dict(observing.observe(view(world, records)))
+        records = self.replaced(world)
         world.kernel.restore(world.targets[0])
         world.kernel.advance(30.0)
         records = dict(observing.observe(view(world, records)))

@@ -18,6 +18,7 @@ from os_brick.agent.tests.functional.lab import connector
 from os_brick.agent.tests.functional.lab import host
 from os_brick.agent.tests.functional.lab import inventory
 from os_brick.agent.tests.functional.lab import redundancy
+from os_brick.agent.tests.functional.lab import targets
 from os_brick.agent.tests.functional.lab import waiting
 from os_brick.agent.tests.functional import story
 
@@ -49,6 +50,29 @@ class GuardTest(guard_story.GuardTestCase):
         self.wait_whole(volume, *[target for target, _ns
                                   in volume.replicas])
         self.assertNotRegex(agent.log(), guard_story.CUT)
+
+    def test_the_next_connection_of_a_name_has_its_times(self) -> None:
+        """It is cut off and made anew, and the kernel gives the name again."""
+        volume, agent, lost, other = self.guarded('vol-name')
+        writer = self.session.write(volume)
+        before = self._wait_for_times(lost)
+        lost.kill()
+        agent.wait_for_log('done: Disconnect', story.LONG)
+        lost.revive()
+        self.wait_whole(volume, lost, other)
+        self.assertEqual(before, self._wait_for_times(lost))
+        self.assert_nothing_lost(writer, volume)
+
+    def _wait_for_times(self, target: targets.Target) -> str:
+        """Wait until the kernel tries to reconnect as the agent wants.
+
+        :returns: the connection's name.
+        """
+        name = host.controllers(target.nqn)[0].name
+        delay = host.CONTROLLERS / name / 'reconnect_delay'
+        waiting.wait_until(lambda: delay.read_text().strip() == '2',
+                           'reconnect_delay of %s is set' % name, story.LONG)
+        return name
 
     def test_a_target_that_listens_again_is_not_cut_off(self) -> None:
         """The kernel may be reconnecting it; nobody knows since when."""

@@ -13,8 +13,10 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
 import re
+import signal
 import subprocess
 
 from os_brick.agent.tests.functional import guard_story
@@ -57,6 +59,41 @@ class SilentTest(guard_story.GuardTestCase):
         other.restore_power()
         self.wait_whole(volume, anchor, other)
         self.assert_nothing_lost(writer, volume)
+
+    def test_a_silent_leg_beside_which_reads_go_on(self) -> None:
+        """Each write waits, and no read ever does."""
+        volume, agent, silent, other = self.guarded('vol-reads')
+        array = host.array(volume.alias)
+        assert array is not None
+        leg = array.leg(self.uuid(silent))
+        assert leg is not None
+        (host.BLOCK / array.name / 'md' / ('dev-' + leg.device) / 'state'
+         ).write_text('writemostly')
+        writer = self.session.write(volume)
+        self._read_on(array.name)
+        writer.wait_for_writes(50)
+        silent.lose_power()
+        agent.wait_for_log(GIVEN_UP + '|done: FailLeg|is faulty', story.LONG)
+        # and not the kernel, many seconds later
+        self.assertIn(GIVEN_UP, agent.log())
+        self.goes_on(writer)
+        silent.restore_power()
+        self.wait_whole(volume, silent, other)
+        self.assert_nothing_lost(writer, volume)
+
+    def _read_on(self, array: str) -> None:
+        """Read the disk itself, from one end to the other and again."""
+        reader = subprocess.Popen(
+            ['bash', '-c', 'while dd if=/dev/%s of=/dev/null bs=64K '
+             'iflag=direct status=none; do :; done' % array],
+            start_new_session=True)
+        self.addCleanup(reader.wait)
+        self.addCleanup(os.killpg, reader.pid, signal.SIGKILL)
+        stat = host.BLOCK / array / 'stat'
+        before = int(stat.read_text().split()[0])
+        waiting.wait_until(
+            lambda: int(stat.read_text().split()[0]) > before + 100,
+            '%s is read' % array)
 
     def test_s7_killed_while_it_gives_up_a_silent_target(self) -> None:
         volume = self.session.attach('vol-dies')

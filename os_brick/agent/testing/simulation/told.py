@@ -55,13 +55,18 @@ class Told(provisioners.Provisioner):
                     volume.uuid, volume.alias, {}, volume.replica_count)
             mine.replicas = {one.uuid: one.state for one in volume.replicas}
             for replica in volume.replicas:
-                if replica.target and replica.uuid not in self.kernel.media:
+                if replica.target and not self._there(replica.uuid):
                     self._show(replica)
             mine.given |= set(mine.replicas)
             mine.ever |= mine.given
             mine.doomed |= {uuid for uuid, state in mine.replicas.items()
                             if state is State.TERMINATING}
         return answer
+
+    def _there(self, uuid: str) -> bool:
+        """Whether it is exported: let go, it is not, until it is again."""
+        return (uuid in self.kernel.media
+                and uuid in self.kernel.home(uuid).media)
 
     def delay_resyncs(self, under_way: Collection[model.Resync],
                       wanted: Collection[model.Resync]

@@ -135,11 +135,11 @@ MUTANTS: dict[str, tuple[str, str, str]] = {
         '                return False\n',
         "                                       'later' % error)\n"),
     'S7: one replica is what two requests have brought': (
-        'healing/observing.py',
+        'healing/assigning.py',
         'if other.uuid not in record.known and other.uuid not in taken\n',
         'if other.uuid not in record.known\n'),
     'S7: who was there before a request is what it has brought': (
-        'healing/observing.py',
+        'healing/assigning.py',
         'if other.uuid not in record.known and other.uuid not in taken\n',
         'if other.uuid not in taken\n'),
     'S8: a list that makes no sense is acted on': (

@@ -29,6 +29,8 @@ from os_brick.agent.tests.functional.lab import writer as writer_lib
 REPLACE = r'asking the provisioner to replace replica %s'
 RETIRE = r'asking the provisioner to retire replica %s'
 CONFIRM = r'asking the provisioner to confirm replica %s'
+#: By the guard, by md, or with its device, as without native multipath.
+LOST_LEG = r'done: FailLeg|is faulty|leg \S+ .* was removed'
 LONG = 300.0
 #: KiB/s: an exchange then lasts for some passes, on any machine.
 SPEED = 16 * 1024

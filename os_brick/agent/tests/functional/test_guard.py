@@ -32,7 +32,7 @@ class GuardTest(guard_story.GuardTestCase):
         writer = self.session.write(volume, burst=20, gap=2.0)
         writer.wait_for_gap(story.LONG)
         anchor.kill()
-        agent.wait_for_log('done: FailLeg|is faulty', story.LONG)
+        agent.wait_for_log(story.LOST_LEG, story.LONG)
         self.goes_on(writer)
         anchor.revive()
         self.wait_whole(volume, *[target for target, _ns
@@ -131,7 +131,7 @@ class GuardTest(guard_story.GuardTestCase):
         writer = self.session.write(volume)
         members = [target for target, _ns in volume.replicas]
         for step in ('was lost', 'SetFastIoFail .* waits for a lost path',
-                     'done: FailLeg|is faulty', 'done: Disconnect',
+                     story.LOST_LEG, 'done: Disconnect',
                      r'SetFailfast .* on=False'):
             anchor, _other = self.roles(volume)
             agent.skip_log()

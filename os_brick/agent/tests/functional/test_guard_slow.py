@@ -53,7 +53,7 @@ class SlowTest(guard_story.GuardTestCase):
         writer.wait_for_gap(story.LONG)
         lost.kill()
         left.namespace.backing.set_delay(3)
-        agent.wait_for_log('done: FailLeg|is faulty', story.LONG)
+        agent.wait_for_log(story.LOST_LEG, story.LONG)
         left.namespace.backing.set_delay(0)
         self.goes_on(writer)
         lost.revive()

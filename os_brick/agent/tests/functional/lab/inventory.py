@@ -14,6 +14,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+import ipaddress
 import json
 import socket
 from typing import Any
@@ -46,6 +47,11 @@ def _backing(target: targets.Target,
              namespace: targets.Namespace) -> dict[str, Any]:
     return {'uuid': namespace.uuid, 'nqn': target.nqn,
             'failure_domain': target.name,
-            'portals': [{'address': address, 'port': port,
+            'portals': [{'address': _spelt_otherwise(address), 'port': port,
                          'transport': transport}
                         for address, port, transport in target.portals]}
+
+
+def _spelt_otherwise(address: str) -> str:
+    """Return IPv6 in another spelling than the kernel's."""
+    return ipaddress.ip_address(address).exploded.upper()

@@ -29,6 +29,23 @@ LOG = logging.getLogger(__name__)
 MAX_ADDRESSES = 15
 
 
+def family(address: str) -> str:
+    """Return ipv4 or ipv6."""
+    return 'ipv6' if ':' in address else 'ipv4'
+
+
+def loopback_address(of_family: str, number: int) -> str:
+    """Return an address of this host that nothing else has.
+
+    All of 127.0.0.0/8 is the host's; one of IPv6 has to be made so.
+    """
+    if of_family == 'ipv4':
+        return '127.0.0.%d' % (10 + number)
+    address = 'fd6e:766d:653a::%x' % (10 + number)
+    process.run('ip', 'address', 'replace', address + '/128', 'dev', 'lo')
+    return address
+
+
 class Network:
     """The packets between this host and the addresses of its targets.
 
@@ -91,9 +108,12 @@ class Network:
             # The queue comes before the filter: a packet that is sent to a
             # band finds netem, never an empty class.
             self._queue(device, band, 'delay', '0us')
+            packets, match, length = (
+                ('ipv6', 'ip6', '/128') if family(address) == 'ipv6'
+                else ('ip', 'ip', '/32'))
             for direction in ('src', 'dst'):
                 process.run('tc', 'filter', 'add', 'dev', device, 'parent',
-                            '1:', 'protocol', 'ip', 'u32', 'match', 'ip',
-                            direction, address + '/32', 'flowid',
+                            '1:', 'protocol', packets, 'u32', 'match', match,
+                            direction, address + length, 'flowid',
                             '1:%x' % band)
         return band

@@ -53,6 +53,11 @@ class Namespace:
         """Bytes."""
         return self.backing.size
 
+    def extend(self, size: int) -> None:
+        """Become larger; the host is told of it."""
+        self.backing.extend(size)
+        (self.path / 'revalidate_size').write_text('1')
+
     def remove(self) -> None:
         """Let the namespace vanish while the connection lives."""
         LOG.info('namespace %s vanishes', self.uuid)
@@ -87,7 +92,8 @@ class Target:
             port = NVMET / 'ports' / str(number)
             port.mkdir()
             for attribute, value in (
-                    ('addr_trtype', transport), ('addr_adrfam', 'ipv4'),
+                    ('addr_trtype', transport),
+                    ('addr_adrfam', network_lib.family(address)),
                     ('addr_traddr', address), ('addr_trsvcid', str(PORT))):
                 (port / attribute).write_text(value)
 
@@ -175,7 +181,12 @@ class Target:
 
 
 class TargetRack:
-    """All targets of one lab session; a context that cleans up."""
+    """All targets of one lab session; a context that cleans up.
+
+    :ivar family: of the addresses of what is added over TCP: ipv4 or ipv6.
+    """
+
+    family = 'ipv4'
 
     def __init__(self, prefix: str = 't') -> None:
         self.network = network_lib.Network()
@@ -206,8 +217,9 @@ class TargetRack:
         return target
 
     def _address(self, transport: str, number: int) -> str:
-        return ('127.0.0.%d' % (10 + number) if transport == 'tcp'
-                else roce.address(number))
+        if transport != 'tcp':
+            return roce.address(number)
+        return network_lib.loopback_address(self.family, number)
 
     def _network_of(self, transport: str) -> network_lib.Network:
         if transport == 'tcp':

@@ -171,6 +171,9 @@ class Hands(effects.Effects):
         self._do('set_reconnect_delay %s to %d' % (controller, seconds),
                  body)
 
+    def set_iopolicy(self, subsystem: str, nqn: str, policy: str) -> None:
+        raise NotImplementedError('no subsystem is shown to the guard')
+
     def set_fast_io_fail(self, controller: str, seconds: int) -> None:
         def body() -> None:
             path = self._kernel.paths[controller]
@@ -219,7 +222,7 @@ class Hands(effects.Effects):
         if path.lost_at is None:
             path.lost_at = path.gone_at = self._kernel.now
             path.silent = False
-        self._kernel.break_(path)
+        self._kernel.give_up(path)
 
     def answering(self, devices: Sequence[str],
                   milliseconds: int) -> list[str]:

@@ -136,6 +136,11 @@ class Kernel(arrays.Arrays):
             target = self.targets[path.nqn]
             if path.lost_at is None:
                 continue
+            if path.torn_down_at is not None:
+                if self.now >= path.torn_down_at:
+                    moved = True
+                    self.break_(path)
+                continue
             if (target.listens(path.portal) and self.network
                     and self.now >= path.retry_at):
                 path.state, path.lost_at, path.armed = 'live', None, None
@@ -160,6 +165,9 @@ class Kernel(arrays.Arrays):
         moments = [write.due for write in self.late]
         for path in self.paths.values():
             if path.lost_at is None:
+                continue
+            if path.torn_down_at is not None:
+                moments.append(path.torn_down_at)
                 continue
             if self.network and self.targets[path.nqn].listens(path.portal):
                 moments.append(path.retry_at)
@@ -187,8 +195,27 @@ class Kernel(arrays.Arrays):
         self.changed()
         return True
 
+    def give_up(self, path: Path) -> None:
+        """Its sockets were closed.
+
+        An idle path that is silent has a keep-alive command under way in two
+        cases of five, and Linux 6.1 waits until that has timed out.
+        """
+        if (path.silent and path.lost_at is not None and not path.torn_down_at
+                and int(path.lost_at * 20) % 5 < 2 and self._idle(path)):
+            path.state = 'resetting'
+            path.torn_down_at = self.now + path.keep_alive
+        else:
+            self.break_(path)
+
+    def _idle(self, path: Path) -> bool:
+        """All that it leads to is reached through another one first."""
+        return all(self.through(uuid)[0] is not path for uuid in path.seen
+                   if uuid in self.heads)
+
     def break_(self, path: Path) -> None:
-        """The kernel gives a connection up."""
+        """The kernel gives a connection up, and tries to reconnect."""
+        path.torn_down_at = None
         path.state, path.armed, path.lost_at = ('connecting', path.tmo,
                                                 self.now)
         path.gone_at = self.now if path.gone_at is None else path.gone_at

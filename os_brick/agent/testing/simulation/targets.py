@@ -64,6 +64,7 @@ class Path:
         it became so.
     :ivar armed: the fast_io_fail_tmo that the loss met.
     :ivar retry_at: when the kernel tries to connect anew.
+    :ivar torn_down_at: until when it is ``resetting``; None: it is not.
     :ivar seen: the namespaces found when it was last live.
     """
 
@@ -80,6 +81,7 @@ class Path:
     back_at: float = -100.0
     keep_alive: float = KEEP_ALIVE
     reconnect_delay: float = RECONNECT
+    torn_down_at: float | None = None
     seen: frozenset[str] = frozenset()
 
 

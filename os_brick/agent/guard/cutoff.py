@@ -24,6 +24,9 @@ The laws:
 * A connection that is back within ``SETTLE`` is a blip.  An array without
   I/O under way is in no hurry: it waits until the kernel has tried to
   reconnect, so that a short loss costs no resynchronisation.
+* What md itself copies or compares is I/O under way, which it counts nowhere.
+  As long as that hangs, writes to the same region wait, a lost leg does not
+  leave, and nothing is copied to another one.
 * A target that listens again is given the time of one attempt of the kernel
   (see ``safety.reconnecting``).
 """
@@ -202,7 +205,7 @@ class _Cutting:
                                for path in paths) + 2 * SETTLE
         if any(path.name in self._silence.resets for path in paths):
             return since
-        if (stalled or array.name in self._symptoms.busy
+        if (stalled or array.name in self._symptoms.busy or array.at_work
                 or 'blocked' in leg.flags):
             return since + SETTLE
         return None if leg.faulty else since + PATIENCE

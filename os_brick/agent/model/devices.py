@@ -84,6 +84,20 @@ class Controller:
 
 
 @dataclasses.dataclass(frozen=True)
+class Subsystem:
+    """How the kernel spreads I/O over the connections to a target.
+
+    :ivar name: the kernel's, such as nvme-subsys0.
+    :ivar policy: the kernel's word: numa, round-robin, queue-depth.
+    :ivar paths: how many connections there are over a network.
+    """
+
+    name: str
+    policy: str
+    paths: int
+
+
+@dataclasses.dataclass(frozen=True)
 class Namespace:
     """A block device of an NVMe-oF namespace (nvme3n1).
 
@@ -210,6 +224,11 @@ class Array:
         filled = {leg.slot for leg in self.in_sync
                   if leg.slot is not None and not leg.replacement}
         return len(filled) >= self.raid_disks
+
+    @property
+    def at_work(self) -> bool:
+        """md itself reads or writes the legs: it copies, or compares them."""
+        return self.sync_action not in ('idle', 'frozen')
 
     @property
     def syncing(self) -> bool:

@@ -31,7 +31,8 @@ LOG = logging.getLogger(__name__)
 DIRECTORY = pathlib.Path('/run/nvme-agent-lab/backing')
 SECTOR = 512
 # linux/loop.h; a program that is started for it takes a tenth of a second
-_SET_FD, _CLR_FD, _CTL_GET_FREE = 0x4C00, 0x4C01, 0x4C82
+_SET_FD, _CLR_FD, _SET_CAPACITY, _CTL_GET_FREE = (
+    0x4C00, 0x4C01, 0x4C07, 0x4C82)
 
 
 def attached() -> list[str]:
@@ -127,6 +128,19 @@ class Backing:
             os.pwrite(fd, content, offset)
         finally:
             os.close(fd)
+
+    def extend(self, size: int) -> None:
+        """Become larger.
+
+        :raises ValueError: when it was created as a slow device.
+        """
+        if self._mapped:
+            raise ValueError('%s is a slow device' % self.name)
+        LOG.info('%s has %d bytes from now on', self.device, size)
+        os.truncate(self.path, size)
+        with open(self.loop, 'rb', buffering=0) as loop:
+            fcntl.ioctl(loop, _SET_CAPACITY)
+        self.size = size
 
     def remove(self) -> None:
         """Give the device and its memory back."""

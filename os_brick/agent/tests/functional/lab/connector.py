@@ -123,6 +123,14 @@ class Attacher:
         LOG.info('attached %s as %s', volume.alias, path)
         return path
 
+    def extend(self, volume: Volume) -> None:
+        """Make the array as large as its replicas are by now."""
+        _volume, device = self._attached[volume.uuid]
+        with _group_may_write():
+            self._connector.extend_volume(
+                dict(volume.properties, device_path=device['path']))
+        LOG.info('extended %s', volume.alias)
+
     def detach(self, volume: Volume) -> None:
         """Stop the array and disconnect what nothing else uses."""
         _volume, device = self._attached.pop(volume.uuid)

@@ -77,7 +77,11 @@ class Session:
     def write(self, volume: connector.Volume,
               **options: Any) -> writer_lib.Writer:
         """Start a writer on a volume; the first write has then finished."""
-        writer = writer_lib.Writer(volume.path, **options)
+        return self.write_to(volume.path, **options)
+
+    def write_to(self, device: str, **options: Any) -> writer_lib.Writer:
+        """Start a writer on what lies on a volume."""
+        writer = writer_lib.Writer(device, **options)
         self.writers.append(writer)
         writer.wait_for_writes(1)
         return writer

@@ -142,6 +142,21 @@ OPTS: list[cfg.Opt] = [
                     'shorter one ends an outage sooner; a target that '
                     'returns sees that many more attempts of all hosts. 0: '
                     'left as it is.'),
+    cfg.StrOpt('iopolicy', default='round-robin', mutable=True,
+               choices=[
+                   ('', 'as it is found'),
+                   ('round-robin', 'each path in turn'),
+                   ('queue-depth', 'the path on which the least is waited '
+                                   'for; Linux 6.11 and newer')],
+               help='Over which of its paths the kernel sends the I/O to a '
+                    'target with several portals, where it does what it does '
+                    'by itself (numa): one path carries all I/O then, and '
+                    'when the target falls silent writers may wait for a '
+                    'keep-alive command on an idle one, five seconds longer. '
+                    'It is changed while all is calm, and put back when the '
+                    'agent stops. Paths that the storage calls non-optimized '
+                    'carry no I/O with any of them. Any other policy than '
+                    'numa is left alone.'),
     cfg.BoolOpt('lock_memory', default=True,
                 help='Whether the agent and its privileged helper are kept '
                      'in memory (mlockall), so that they can act while the '

@@ -49,6 +49,7 @@ from os_brick.agent.host import identity  # noqa: E402
 from os_brick.agent.host import memory  # noqa: E402
 from os_brick.agent.host import privileged  # noqa: E402
 from os_brick.agent.host import silence  # noqa: E402
+from os_brick.agent.host import subsystems  # noqa: E402
 from os_brick.agent.host import sysfs  # noqa: E402
 from os_brick.agent.host import written  # noqa: E402
 from os_brick.agent import opts  # noqa: E402
@@ -187,7 +188,7 @@ def _main(argv: list[str]) -> int:
                                         service.PASSES))
         guard = guard_loop.GuardLoop(
             CONF, scanner.scan, executor, activity.ActivityReader(),
-            silence.unanswered,
+            silence.unanswered, subsystems=subsystems.policies,
             well=lambda rest: life.well(service.GUARD, rest))
         life.expect(service.GUARD)
         loop = healing_loop.HealingLoop(CONF, driver, host, scanner.scan,

@@ -117,7 +117,8 @@ def of_host(conf: cfg.ConfigOpts) -> Iterator[findings.Finding]:
     yield from host.kernel(release)
     yield from host.modules(*_modules(release, *MODULES))
     yield from host.multipath(unit_file.content(MULTIPATH))
-    yield from host.iopolicy(subsystems.policies())
+    yield from host.iopolicy(subsystems.policies(), bool(
+        conf.iopolicy and conf.io_guard == 'on' and not conf.dry_run))
     yield from host.copy_speed(conf.resync_speed_max, *(
         unit_file.content(path) for path in SPEED_LIMITS))
     yield from host.mdadm_policy(_mdadm(MDADM))

@@ -52,8 +52,8 @@ def parse(words: Sequence[str] | None = None) -> argparse.Namespace:
                         metavar='OPTION=VALUE', help='of the agent')
     parser.add_argument('--iopolicy', default='numa',
                         choices=('numa', 'round-robin'),
-                        help='of targets with several paths; numa, as '
-                        'kernels have it')
+                        help='what the kernel does with several paths until '
+                        'the agent has set its own (option iopolicy); numa')
     parser.add_argument('--list', action='store_true',
                         help='show the series, and try nothing')
     parser.add_argument('--out', type=pathlib.Path, help=argparse.SUPPRESS)

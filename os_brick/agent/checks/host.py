@@ -20,6 +20,7 @@ import dataclasses
 import re
 
 from os_brick.agent.checks import findings
+from os_brick.agent import model
 
 ABOUT = 'host'
 #: Program -> what it is needed for.
@@ -70,19 +71,23 @@ def multipath(value: str | None) -> Iterator[findings.Finding]:
         yield findings.fine(ABOUT, 'native NVMe multipath is on')
 
 
-def iopolicy(policies: Mapping[str, tuple[str, int]]
-             ) -> Iterator[findings.Finding]:
-    """:param policies: target -> I/O policy, number of connections."""
-    idle = sorted(target for target, (policy, paths) in policies.items()
-                  if paths > 1 and policy == 'numa')
-    if idle:
+def iopolicy(policies: Mapping[str, model.Subsystem],
+             is_set: bool) -> Iterator[findings.Finding]:
+    """:param policies: target -> how its I/O is spread.
+
+    :param is_set: the guard sees to it.
+    """
+    idle = sorted(target for target, found in policies.items()
+                  if found.paths > 1 and found.policy == 'numa')
+    if idle and not is_set:
         yield findings.warning(
             ABOUT, 'of the paths to %s%s one carries all I/O (iopolicy '
             'numa): when such a target falls silent, writers may wait five '
             'seconds longer' % (idle[0], ' and %d other targets' % (
                 len(idle) - 1) if len(idle) > 1 else ''),
-            'have the kernel use all of them (nvme_core.iopolicy='
-            'round-robin); see "Several paths" in the guard\'s page')
+            'set the option iopolicy to round-robin, or have the kernel use '
+            'all of them (nvme_core.iopolicy=round-robin); see "Several '
+            'paths" in the guard\'s page')
 
 
 def modules(there: Set[str], listed: bool) -> Iterator[findings.Finding]:

@@ -17,9 +17,9 @@ from collections.abc import Mapping
 import dataclasses
 
 from os_brick.agent.guard import roles
+from os_brick.agent.guard import settings
 from os_brick.agent.guard import sight
 from os_brick.agent.guard import stall
-from os_brick.agent.guard import tuning
 from os_brick.agent.host import activity
 from os_brick.agent import model
 from os_brick.agent.model import snapshots
@@ -62,7 +62,7 @@ class Kept:
     :ivar guarded: the arrays that were found in it.
     :ivar answers: leg -> when it was asked for a read that it answered.
     :ivar memory: what the guard remembers of its decisions.
-    :ivar tuned: what it remembers of the times of connections.
+    :ivar settings: what it remembers of what it has set while all was calm.
     :ivar failed: what could not be done, for the log.
     :ivar tally: what was done so far, for whoever counts.
     :ivar unseen: something has changed that no scan has seen yet.
@@ -79,7 +79,7 @@ class Kept:
     guarded: Guarded = Guarded()
     answers: Mapping[str, float] = dataclasses.field(default_factory=dict)
     memory: roles.GuardMemory = roles.GuardMemory()
-    tuned: tuning.TuningMemory = tuning.TuningMemory()
+    settings: settings.SettingsMemory = settings.SettingsMemory()
     failed: frozenset[str] = frozenset()
     tally: tallies.Tally = tallies.Tally()
     unseen: bool = False

@@ -22,7 +22,10 @@ import logging
 from oslo_config import cfg
 
 from os_brick.agent.daemon import guard_kept
+from os_brick.agent.daemon import suspicion
 from os_brick.agent.guard import roles
+from os_brick.agent.guard import settings
+from os_brick.agent.guard import spreading
 from os_brick.agent.guard import stall
 from os_brick.agent.guard import tuning
 from os_brick.agent.host import batch
@@ -37,11 +40,11 @@ from os_brick.agent.safety import connections
 from os_brick.agent.safety import ownership
 
 LOG = logging.getLogger(__name__)
-#: Seconds between two looks while something is wrong.
-ALERT = 0.1
 #: Seconds after which what could not be done is tried again, while I/O
 #: stands still and while it does not.
 AGAIN, LATER = 1.0, 10.0
+#: How often what a batch puts off is tried again when the guard stops.
+ROUNDS = 10
 _UNASKED: Mapping[model.Portal, bool] = {}
 
 
@@ -51,17 +54,20 @@ class Looker:
     :param scan: looks at all of this host.
     :param unanswered: says which portals acknowledge nothing, and for how
         many seconds.
+    :param subsystems: says how the kernel spreads I/O over paths.
     """
 
     def __init__(self, conf: cfg.ConfigOpts,
                  scan: Callable[[], snapshots.HostSnapshot],
                  executor: execute.Executor,
                  unanswered: Callable[[], Mapping[model.Portal, float]],
+                 subsystems: Callable[[], spreading.Subsystems],
                  log: log_once.LogOnce) -> None:
         self._conf = conf
         self._scan = scan
         self._executor = executor
         self._unanswered = unanswered
+        self._subsystems = subsystems
         self._log_once = log
         self.kept = guard_kept.Kept()
 
@@ -76,13 +82,14 @@ class Looker:
         kept.io_history = stall.look(before, kept.activity.counters,
                                      this.now)
         self._tell_pauses(stall.pauses(before, kept.io_history))
-        clues = self._clues()
-        pause = self._suspect(this.now)
-        kept.unseen |= clues != self._clues()
+        clues = suspicion.clues(kept)
+        pause = suspicion.suspect(kept, self._conf, self._unanswered,
+                                  this.now)
+        kept.unseen |= clues != suspicion.clues(kept)
         if kept.unseen:
             self._guard(this, known)
             if kept.undecided:
-                pause = min(pause, ALERT)
+                pause = min(pause, suspicion.ALERT)
             kept.unseen = False
         kept.seen_until = this.now
         return pause
@@ -104,35 +111,6 @@ class Looker:
                      'the kernel has the time of an attempt to reconnect',
                      portal)
 
-    def _suspect(self, now: float) -> float:
-        """Find out what stands still, and when to look again."""
-        kept, timeout = self.kept, self._conf.io_stall_timeout
-        if not kept.io_history.standing:
-            # no I/O is under way
-            kept.symptoms = roles.Symptoms(answered=kept.answered(now))
-            return float(self._conf.connection_check_interval)
-        standing = kept.io_history.stalled(now, min(stall.MOMENT, timeout))
-        quiet = stall.with_zones(self._unanswered(), (
-            one.portal for one in kept.snapshot.controllers
-            if one.portal is not None)) if standing else {}
-        kept.symptoms = roles.Symptoms(
-            frozenset(name for name, io in kept.activity.counters.items()
-                      if io.under_way), standing,
-            kept.io_history.stalled(now, timeout),
-            stall.silent(quiet, timeout / 2), stall.silent(quiet, timeout),
-            kept.answered(now))
-        if standing:
-            return min(ALERT, stall.silent_in(quiet, timeout))
-        pause = float(self._conf.connection_check_interval)
-        # whether it has only begun, or stands still, the next look tells
-        return min(pause, stall.MOMENT) if kept.symptoms.busy else pause
-
-    def _clues(self) -> tuple[frozenset[object], ...]:
-        """What of the symptoms may change a decision."""
-        symptoms = self.kept.symptoms
-        return (symptoms.stalled, symptoms.doubted, symptoms.silent,
-                symptoms.standing if self.kept.memory.lost else frozenset())
-
     def _guard(self, this: guard_kept.Look,
                known: ownership.KnownVolumes) -> None:
         """Scan, decide and act."""
@@ -147,7 +125,7 @@ class Looker:
             kept.snapshot, self._scan())
         ended = snapshots.ended(before, kept.snapshot)
         kept.memory = kept.memory.without(ended)
-        kept.tuned = kept.tuned.without(ended)
+        kept.settings = kept.settings.without(ended)
         kept.guarded = guard_kept.Guarded(dict(known.match(
             kept.snapshot, kept.guarded.arrays).arrays), known)
         kept.tally = kept.tally.only({
@@ -164,24 +142,27 @@ class Looker:
         kept.undecided = bool(decision.probe
                               or decision.again_at is not None)
         calm = not (kept.undecided or kept.symptoms.standing)
-        tuned = self._tuned() if calm else []
-        self._act(this, [*decision.actions, *tuned])
+        self._act(this, [*decision.actions,
+                         *(self._settings() if calm else ())])
         self._settle(this)
         if decision.probe:
-            kept.due = this.now + ALERT
+            kept.due = this.now + suspicion.ALERT
         if decision.again_at is not None:
             kept.due = min(kept.due, decision.again_at)
         self._log_once.fine('io_guard')
 
-    def _tuned(self) -> list[tuple[str, act.Action]]:
-        """Set the times of connections, while nothing is wrong."""
+    def _settings(self) -> list[tuple[str, act.Action]]:
+        """What is set of connections and targets while nothing is wrong."""
         kept = self.kept
-        return tuning.decide(kept.snapshot, kept.guarded.owned, kept.tuned,
-                             self._times())
+        return settings.decide(kept.snapshot, kept.guarded.owned,
+                               self._subsystems(), kept.settings,
+                               self._wanted())
 
-    def _times(self) -> tuning.Times:
-        return tuning.Times(float(self._conf.keep_alive_timeout),
-                            float(self._conf.reconnect_delay))
+    def _wanted(self) -> settings.Wanted:
+        return settings.Wanted(
+            tuning.Times(float(self._conf.keep_alive_timeout),
+                         float(self._conf.reconnect_delay)),
+            self._conf.iopolicy)
 
     def _settle(self, this: guard_kept.Look) -> None:
         """See to what could not be done: that it is tried again."""
@@ -233,8 +214,12 @@ class Looker:
             kept.symptoms, answered=kept.answered(this.now))
 
     def _act(self, this: guard_kept.Look,
-             actions: Sequence[tuple[str, act.Action]]) -> None:
-        """Have them done in one batch, and say what became of each."""
+             actions: Sequence[tuple[str, act.Action]]
+             ) -> list[tuple[str, act.Action]]:
+        """Have them done in one batch; return what of them was put off.
+
+        What became of each is said.
+        """
         guarded = self.kept.guarded
         steps = [batch.Step(action, guarded.volume(name))
                  for name, action in actions]
@@ -245,17 +230,19 @@ class Looker:
                 self._say(this, step, outcome)
                 if outcome is not None:
                     self._ask_again(step.action)
-            self.kept.tuned = tuning.after(
-                self.kept.snapshot, self.kept.tuned, [
+            self.kept.settings = settings.after(
+                self.kept.snapshot, self.kept.settings, [
                     step.action for step, outcome in zip(steps, outcomes)
                     if not isinstance(outcome, not_done.Refused
                                       | not_done.PutOff)])
-            return
+            return [action for action, outcome in zip(actions, outcomes)
+                    if isinstance(outcome, not_done.PutOff)]
         for step in steps:
             subject = _subject(step)
             this.failed.add(subject)
             self._log_once.trouble(subject, 'io_guard=observe: it would be '
                                    'done')
+        return []
 
     def _ask_again(self, action: act.Action) -> None:
         """What was not asked of the kernel is asked with the next look."""
@@ -297,12 +284,18 @@ class Looker:
         if this.mode != 'on' or not kept.guarded.arrays:
             return
         snapshot = self._scan()
-        self._act(this, [
+        actions = [
             *roles.restore(snapshot, frozenset(kept.guarded.arrays),
                            self._conf.io_fail_timeout, kept.memory),
-            *tuning.restore(snapshot, kept.guarded.owned, kept.tuned,
-                            self._times())])
-        kept.tuned = tuning.TuningMemory()
+            *settings.restore(snapshot, kept.guarded.owned,
+                              self._subsystems(), kept.settings,
+                              self._wanted())]
+        for _round in range(ROUNDS):
+            # what a batch puts off there is no next look for
+            actions = self._act(this, actions)
+            if not actions:
+                break
+        kept.settings = settings.SettingsMemory()
         kept.failed |= this.failed
 
 

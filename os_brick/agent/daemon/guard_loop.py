@@ -56,6 +56,7 @@ class GuardLoop:
     :param reader: takes the small reads.
     :param unanswered: says which portals acknowledge nothing, and for how
         many seconds.
+    :param subsystems: says how the kernel spreads I/O over paths.
     :param well: told after each look for how many seconds there is none.
     :param wake: called when a connection changed, for the passes.
     """
@@ -66,14 +67,16 @@ class GuardLoop:
                  unanswered: Callable[[], Mapping[model.Portal, float]],
                  wake: Callable[[], None] = lambda: None,
                  clock: clocks.Clock = clocks.HOST,
-                 well: Callable[[float], None] = lambda rest: None) -> None:
+                 well: Callable[[float], None] = lambda rest: None,
+                 subsystems: Callable[[], Mapping[str, model.Subsystem]] =
+                 dict) -> None:
         self._conf = conf
         self._reader = reader
         self._clock = clock
         self._well = well
         self._log_once = log_once.LogOnce()
         self._looker = guard_look.Looker(conf, scan, executor, unanswered,
-                                         self._log_once)
+                                         subsystems, self._log_once)
         self._known_volumes = ownership.KnownVolumes()
         self._mode = 'off'
         self._bell = clock.event()

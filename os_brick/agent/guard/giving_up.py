@@ -16,6 +16,9 @@ The laws:
 * Only when the array stands still, and whatever the connection carries has a
   substitute: another leg that has answered a read, or another path that is
   live.
+* Where I/O goes over several paths in turn, an array need not stand still for
+  what is sent over one of them to hang: beside a path that answers, a silent
+  one is given up while there is I/O.
 * Of RDMA nobody says what was acknowledged.  There a leg of a stalled array
   that does not answer a read either is in doubt, and asked for a sign of life
   that needs no disk.
@@ -23,6 +26,7 @@ The laws:
 
 from __future__ import annotations
 
+from collections.abc import Collection
 import dataclasses
 
 from os_brick.agent.guard import sight
@@ -52,6 +56,14 @@ def without_silent(snapshot: snapshots.HostSnapshot,
         for controller in snapshot.controllers))
 
 
+def several_paths(snapshot: snapshots.HostSnapshot,
+                  arrays: Collection[str]) -> bool:
+    """Whether I/O to a leg of one of these may take several paths."""
+    return any(sum(path.live for path in snapshot.paths_to(leg)) > 1
+               for array in snapshot.arrays if array.name in arrays
+               for leg in array.legs)
+
+
 class GivingUp:
     """What one decision gives up.
 
@@ -64,30 +76,36 @@ class GivingUp:
         self._vouching = vouched
         self._symptoms = vouched.symptoms
         self._now = now
+        # what was lost and is back may fall silent once more
+        back = {path.name for path in vouched.snapshot.controllers
+                if path.live and memory.away.get(path.name) is not None}
         self.resets = {name: moment for name, moment
                        in memory.resets.items()
-                       if now - moment < RESET_AGAIN}
+                       if now - moment < RESET_AGAIN and name not in back}
         self.again: list[float] = []
 
     def give_up(self, array: model.Array, leg: model.Leg,
                 paths: tuple[model.Controller, ...]) -> list[act.Action]:
         """Have the kernel notice what it would notice much later."""
         actions: list[act.Action] = []
-        if array.name not in self._symptoms.standing:
+        standing = array.name in self._symptoms.standing
+        if not standing and array.name not in self._symptoms.busy:
             return actions
         # what goes on to another path of these comes too late for it
         for path in sorted(paths, key=lambda path: path.portal
                            in self._symptoms.doubted):
-            if not self._doubted(array, leg, path):
+            if not self._doubted(array, leg, path) or not (
+                    standing or self._beside_another(path, paths)):
                 continue
             if path.name in self.resets:
                 self.again.append(self.resets[path.name] + RESET_AGAIN)
                 continue
             action = self._reset(path, (
-                'I/O of %s stands still, %s does not answer, and another %s'
-                % (array.name, path.portal, 'path is live' if any(
-                    self._vouching.reliable(other) for other in paths
-                    if other.name != path.name) else 'leg does')))
+                'I/O of %s %s, %s does not answer, and another %s' % (
+                    array.name, 'stands still' if standing else
+                    'may hang in part', path.portal,
+                    'path is live' if self._beside_another(path, paths)
+                    else 'leg does')))
             if action is not None:
                 self.resets.update(dict.fromkeys(connections.given_up(
                     action, self._vouching.snapshot), self._now))
@@ -96,6 +114,12 @@ class GivingUp:
                 # whether it answers itself is the question
                 self._vouching.probe.add(leg.device)
         return actions
+
+    def _beside_another(self, path: model.Controller,
+                        paths: tuple[model.Controller, ...]) -> bool:
+        """Another path to the same leg answers."""
+        return any(self._vouching.reliable(other) for other in paths
+                   if other.name != path.name)
 
     def _doubted(self, array: model.Array, leg: model.Leg,
                  path: model.Controller) -> bool:

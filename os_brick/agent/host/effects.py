@@ -62,6 +62,9 @@ class Effects:
     def set_reconnect_delay(self, controller: str, seconds: int) -> None:
         privileged.set_reconnect_delay(controller, seconds)
 
+    def set_iopolicy(self, subsystem: str, nqn: str, policy: str) -> None:
+        privileged.set_iopolicy(subsystem, nqn, policy)
+
     def set_failfast(self, array: str, device: str, on: bool) -> None:
         privileged.set_failfast(array, device, on)
 

@@ -279,6 +279,9 @@ class Executor:
             case act.SetReconnectDelay():
                 self._effects.set_reconnect_delay(action.controller,
                                                   round(action.seconds))
+            case act.SetIoPolicy():
+                self._effects.set_iopolicy(action.subsystem, action.nqn,
+                                           action.policy)
             case act.ResetConnection():
                 self._give_up(action)
             case act.SetFailfast():

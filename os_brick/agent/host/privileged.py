@@ -24,6 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 import ipaddress
+import os
 import re
 
 from oslo_config import cfg
@@ -56,9 +57,12 @@ _no_program = default.entrypoint_with_timeout(helper.SHORT)
 
 BLOCK = '/sys/class/block'
 CONTROLLERS = '/sys/class/nvme-fabrics/ctl'
+SUBSYSTEMS = '/sys/class/nvme-subsystem'
 _ARRAY = re.compile(r'md([0-9]{1,7}|_[A-Za-z0-9._+-]{1,64})\Z')
 _NAMESPACE = re.compile(r'nvme[0-9]{1,6}n[0-9]{1,6}\Z')
 _CONTROLLER = re.compile(r'nvme[0-9]{1,6}\Z')
+_SUBSYSTEM = re.compile(r'nvme-subsys[0-9]{1,6}\Z')
+_POLICY = re.compile(r'[a-z][a-z-]{1,30}\Z')
 # /dev/nvme-fabrics takes options with commas between them: an NQN or an
 # address with one in it would bring options of its own
 _NQN = re.compile(r'nqn\.[A-Za-z0-9._:@+~-]{1,219}\Z')
@@ -181,6 +185,23 @@ def set_reconnect_delay(controller: str, seconds: int) -> None:
     commands.write(str(seconds), *place, 'reconnect_delay')
     if limit.isdigit():
         commands.write(limit, *place, 'ctrl_loss_tmo')
+
+
+@_no_program
+def set_iopolicy(subsystem: str, nqn: str, policy: str) -> None:
+    """Set how the kernel spreads I/O over the paths to a target.
+
+    :raises commands.CommandFailed: the name is another target's by now.
+    """
+    place = SUBSYSTEMS, commands.match(_SUBSYSTEM, subsystem,
+                                       'NVMe subsystem')
+    found = attributes.text(attributes.read(os.path.join(*place,
+                                                         'subsysnqn')))
+    if found != nqn:
+        raise commands.CommandFailed('%s is not %s (any more), but %s' % (
+            subsystem, nqn, found or 'gone'))
+    commands.write(commands.match(_POLICY, policy, 'I/O policy'), *place,
+                   'iopolicy')
 
 
 @_no_program

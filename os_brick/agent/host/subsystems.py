@@ -20,16 +20,17 @@ from __future__ import annotations
 import os
 
 from os_brick.agent.host import attributes
+from os_brick.agent import model
 
 FABRICS = frozenset(('tcp', 'rdma'))
 
 
-def policies(root: str = '/') -> dict[str, tuple[str, int]]:
-    """Return target -> its I/O policy, and the number of its connections.
+def policies(root: str = '/') -> dict[str, model.Subsystem]:
+    """Return target (NQN) -> how the kernel spreads its I/O.
 
     A target whose policy cannot be read is left out.
     """
-    found = {}
+    found: dict[str, model.Subsystem] = {}
     folder = os.path.join(root, 'sys/class/nvme-subsystem')
     for name in _names(folder):
         nqn = _text(folder, name, 'subsysnqn')
@@ -37,7 +38,7 @@ def policies(root: str = '/') -> dict[str, tuple[str, int]]:
         paths = sum(_text(folder, name, path, 'transport') in FABRICS
                     for path in _names(os.path.join(folder, name)))
         if nqn and policy and paths:
-            found[nqn] = policy, paths
+            found[nqn] = model.Subsystem(name, policy, paths)
     return found
 
 

@@ -21,6 +21,7 @@ from os_brick.agent.model.devices import Controller
 from os_brick.agent.model.devices import IoCounters
 from os_brick.agent.model.devices import Leg
 from os_brick.agent.model.devices import Namespace
+from os_brick.agent.model.devices import Subsystem
 from os_brick.agent.model.events import Event
 from os_brick.agent.model.examinations import Certificate
 from os_brick.agent.model.examinations import Examination
@@ -37,6 +38,6 @@ from os_brick.agent.model.volumes import Volume
 __all__ = [
     'Array', 'belongs', 'Certificate', 'Controller', 'Event', 'Examination',
     'Host', 'IoCounters', 'Leg', 'Namespace', 'normalise_address',
-    'normalise_uuid', 'Portal', 'Replica', 'ReplicaState', 'Resync', 'Target',
-    'Volume',
+    'normalise_uuid', 'Portal', 'Replica', 'ReplicaState', 'Resync',
+    'Subsystem', 'Target', 'Volume',
 ]

@@ -90,6 +90,19 @@ class SetReconnectDelay(Action):
 
 
 @dataclasses.dataclass(frozen=True)
+class SetIoPolicy(Action):
+    """Set how the kernel spreads I/O over the paths to a target.
+
+    :ivar subsystem: the kernel's name of the target, nvme-subsys0 say.
+    :ivar policy: the kernel's word: numa, round-robin, queue-depth.
+    """
+
+    subsystem: str
+    nqn: str
+    policy: str
+
+
+@dataclasses.dataclass(frozen=True)
 class ResetConnection(Action):
     """Have the kernel give a connection up that does not answer.
 
@@ -194,7 +207,8 @@ ArrayAction = (SetFailfast | SetSyncSpeedMax | FailLeg | RemoveLeg | AddLeg
 #: All kinds of them.  What treats each kind in its own way ends in ``never``,
 #: so that mypy finds what a new kind is missing.
 AnyAction = (Connect | Disconnect | SetFastIoFail | SetKeepAlive
-             | SetReconnectDelay | ResetConnection | ArrayAction)
+             | SetReconnectDelay | SetIoPolicy | ResetConnection
+             | ArrayAction)
 
 
 def never(action: NoReturn) -> NoReturn:

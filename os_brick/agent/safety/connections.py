@@ -202,6 +202,17 @@ def fast_fail(action: act.SetFastIoFail, snapshot: snapshots.HostSnapshot,
     return None
 
 
+def spread(action: act.SetIoPolicy, snapshot: snapshots.HostSnapshot,
+           owned: ownership.Owned) -> str | None:
+    """Return why a target's I/O must not be spread otherwise."""
+    names = [controller.name for controller in snapshot.controllers
+             if controller.nqn == action.nqn]
+    if not names:
+        return GONE
+    return next(filter(None, (foreign_use(name, snapshot, owned)
+                              for name in names)), None)
+
+
 def tune(action: act.SetKeepAlive | act.SetReconnectDelay,
          snapshot: snapshots.HostSnapshot,
          owned: ownership.Owned) -> str | None:

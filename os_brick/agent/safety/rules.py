@@ -73,6 +73,8 @@ def refusal(action: act.Action, volume: model.Volume,
             return connections.fast_fail(action, snapshot, owned)
         case act.SetKeepAlive() | act.SetReconnectDelay():
             return connections.tune(action, snapshot, owned)
+        case act.SetIoPolicy():
+            return connections.spread(action, snapshot, owned)
         case (act.SetFailfast() | act.SetSyncSpeedMax() | act.FailLeg()
               | act.RemoveLeg() | act.AddLeg() | act.ReplaceLeg()
               | act.Resize()):

@@ -33,11 +33,13 @@ class GuardTestCase(story.StoryTestCase):
     """With a long grace period: what happens here is the guard's doing."""
 
     def guarded(self, alias: str, grace: float = 600, transport: str = 'tcp',
-                **target: Any) -> tuple[connector.Volume, agent_lib.Agent,
-                                        targets.Target, targets.Target]:
+                iopolicy: str = 'round-robin', **target: Any
+                ) -> tuple[connector.Volume, agent_lib.Agent,
+                           targets.Target, targets.Target]:
         """A volume of which every leg waits, its agent, its two targets."""
         volume = self.session.attach(alias, transport=transport, **target)
-        agent = self.watched(volume, grace=grace, transport=transport)
+        agent = self.watched(volume, grace=grace, transport=transport,
+                             iopolicy=iopolicy)
         self.wait_dealt(agent, volume)
         one, other = (target for target, _ns in volume.replicas)
         return volume, agent, one, other

@@ -43,7 +43,7 @@ class SilentTest(guard_story.GuardTestCase):
         agent.wait_for_log(GIVEN_UP, story.LONG)
         self.assertNotIn('takes a second longer', agent.log())
         self.assertTrue(self._nobody_is_connected())
-        agent.wait_for_log('done: FailLeg|is faulty', story.LONG)
+        agent.wait_for_log(story.LOST_LEG, story.LONG)
         self.goes_on(writer)
         one.restore_power()
         self.wait_whole(volume, one, other)
@@ -100,7 +100,7 @@ class SilentTest(guard_story.GuardTestCase):
         agent = self.watched(volume, grace=600, legs_fail_fast='but-one')
         writer = self.session.write(volume)
         members = [target for target, _ns in volume.replicas]
-        for step in ('', GIVEN_UP, 'done: FailLeg|is faulty'):
+        for step in ('', GIVEN_UP, story.LOST_LEG):
             anchor, _other = self.roles(volume)
             agent.skip_log()
             anchor.lose_power()
@@ -140,7 +140,8 @@ class SilentTest(guard_story.GuardTestCase):
 
     def test_one_of_two_paths_falls_silent(self) -> None:
         """I/O takes the other path; the leg stays."""
-        volume, agent, anchor, _other = self.guarded('vol-twin', portals=2)
+        volume, agent, anchor, _other = self.guarded(
+            'vol-twin', iopolicy='', portals=2)
         self.assertEqual(2, len(host.controllers(anchor.nqn)))
         writer = self.session.write(volume)
         writer.wait_for_writes(50)
@@ -161,12 +162,13 @@ class SilentTest(guard_story.GuardTestCase):
         command of the kernel's under way to it.  Where one is under way by
         now, they may be given up in either order.
         """
-        volume, agent, anchor, other = self.guarded('vol-both', portals=2)
+        volume, agent, anchor, other = self.guarded(
+            'vol-both', iopolicy='', portals=2)
         writer = self.session.write(volume)
         writer.wait_for_writes(50)
         used = self._used(anchor)
         anchor.lose_power()
-        agent.wait_for_log('done: FailLeg|is faulty', story.LONG)
+        agent.wait_for_log(story.LOST_LEG, story.LONG)
         given_up = re.findall(GIVEN_UP + r' .*portal=tcp://([^: ]+).*, and '
                               'another (leg|path)', agent.log())
         self.assertEqual({'leg'}, {who for _address, who in given_up})
@@ -176,6 +178,39 @@ class SilentTest(guard_story.GuardTestCase):
         self.goes_on(writer)
         anchor.restore_power()
         self.wait_whole(volume, anchor, other)
+        self.assert_nothing_lost(writer, volume)
+
+    def test_both_of_two_paths_that_carry_io_fall_silent(self) -> None:
+        """None is idle, and none has a keep-alive command under way.
+
+        One alone before: what was sent over it goes over the other one.
+        """
+        volume, agent, one, other = self.guarded('vol-turns', portals=2)
+        agent.wait_for_log('done: SetIoPolicy.*nqn=%s policy=round-robin' %
+                           one.nqn, story.LONG)
+        self.assertEqual('round-robin', host.iopolicy(one.nqn))
+        writer = self.session.write(volume)
+        writer.wait_for_writes(50)
+        one.lose_power(one.addresses[:1])
+        agent.wait_for_log(GIVEN_UP + '.*another path is live', story.LONG)
+        self.goes_on(writer)
+        self.assertEqual(2, len(self.legs(volume)))
+        one.restore_power()
+        host.wait_for_state(one.nqn, 'live', story.LONG)
+        writer.wait_for_writes(50)
+        agent.skip_log()
+        one.lose_power()
+        agent.wait_for_log(story.LOST_LEG, story.LONG)
+        # by the guard, not by the kernel many seconds later
+        self.assertEqual(3, len(re.findall(GIVEN_UP, agent.log())))
+        self.goes_on(writer)
+        one.restore_power()
+        self.wait_whole(volume, one, other)
+        waiting.wait_until(lambda: host.iopolicy(one.nqn) == 'round-robin',
+                           'its next connections take turns, too', story.LONG)
+        agent.stop()
+        self.assertEqual({'numa'}, {host.iopolicy(target.nqn)
+                                    for target in (one, other)})
         self.assert_nothing_lost(writer, volume)
 
     def _connect_as_nobody(self, target: targets.Target) -> None:

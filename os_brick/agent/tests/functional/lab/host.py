@@ -124,6 +124,14 @@ def _leg(member: pathlib.Path) -> Leg:
         data_offset=int(_text(member / 'offset') or 0) * SECTOR)
 
 
+def iopolicy(nqn: str) -> str:
+    """Return how the kernel spreads I/O to a target, '' if it has none."""
+    for folder in pathlib.Path('/sys/class/nvme-subsystem').glob('*'):
+        if _text(folder / 'subsysnqn') == nqn:
+            return _text(folder / 'iopolicy') or ''
+    return ''
+
+
 def arrays() -> dict[str, Array]:
     """Return every md array by its kernel name, as /proc/mdstat lists them."""
     found = {}

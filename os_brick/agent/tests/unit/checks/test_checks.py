@@ -18,6 +18,7 @@ from oslotest import base
 from os_brick.agent.checks import configuration
 from os_brick.agent.checks import findings
 from os_brick.agent.checks import host
+from os_brick.agent import model
 
 KNOWN = {'DEFAULT': {'poll_interval', 'state_dir'},
          'oslo_concurrency': {'lock_path'}}
@@ -92,12 +93,19 @@ class ConfigurationTest(base.BaseTestCase):
         self.assertEqual([], list(configuration.values('', 2.0, 999.0, 0)))
 
 
+def spread(policy: str, paths: int) -> model.Subsystem:
+    return model.Subsystem('nvme-subsys0', policy, paths)
+
+
 class HostTest(base.BaseTestCase):
 
     def test_paths_that_share_the_io_are_no_finding(self) -> None:
         self.assertEqual([], list(host.iopolicy({
-            'nqn.a': ('numa', 1), 'nqn.b': ('round-robin', 2),
-            'nqn.c': ('queue-depth', 2)})))
+            'nqn.a': spread('numa', 1), 'nqn.b': spread('round-robin', 2),
+            'nqn.c': spread('queue-depth', 2)}, False)))
+        # the guard sees to it
+        self.assertEqual([], list(host.iopolicy(
+            {'nqn.a': spread('numa', 2)}, True)))
 
     def test_what_is_missing_is_named(self) -> None:
         for found, code, words in (
@@ -105,10 +113,11 @@ class HostTest(base.BaseTestCase):
                 (host.multipath(None), 1, 'nvme_core'),
                 (host.multipath('N\n'), 1, 'off'),
                 (host.multipath('Y\n'), 0, 'on'),
-                (host.iopolicy({'nqn.b': ('numa', 2), 'nqn.a': ('numa', 4),
-                                'nqn.c': ('round-robin', 2)}), 1,
+                (host.iopolicy({
+                    'nqn.b': spread('numa', 2), 'nqn.a': spread('numa', 4),
+                    'nqn.c': spread('round-robin', 2)}, False), 1,
                  'of the paths to nqn.a and 1 other targets one carries all'),
-                (host.iopolicy({'nqn.b': ('numa', 2)}), 1,
+                (host.iopolicy({'nqn.b': spread('numa', 2)}, False), 1,
                  'of the paths to nqn.b one carries all'),
                 (host.modules({'raid1', 'nvme_tcp'}, True), 0,
                  'modules: raid1, nvme_tcp'),

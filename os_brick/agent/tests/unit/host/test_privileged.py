@@ -176,6 +176,28 @@ class TestCommands(PrivilegedCase):
                     + [(one, self.folder, 'nvme1', 'ctrl_loss_tmo')
                        for one in again], written)
 
+    def test_how_io_is_spread(self):
+        path = pathlib.Path(self.folder, 'nvme-subsys3')
+        path.mkdir()
+        with mock.patch.object(privileged, 'SUBSYSTEMS', self.folder):
+            path.joinpath('subsysnqn').write_text('nqn.t\n')
+            privileged.set_iopolicy('nvme-subsys3', 'nqn.t', 'queue-depth')
+            self.assertEqual('queue-depth',
+                             path.joinpath('iopolicy').read_text())
+            for name, policy in (('nvme3', 'numa'), ('../x', 'numa'),
+                                 ('nvme-subsys3', 'Numa\n'),
+                                 ('nvme-subsys3', '')):
+                self.assertRaises(commands.BadArgument,
+                                  privileged.set_iopolicy, name, 'nqn.t',
+                                  policy)
+            # the name is another target's by now, or nobody's
+            for name, found in (('nvme-subsys3', 'but nqn.t'),
+                                ('nvme-subsys9', 'but gone')):
+                error = self.assertRaises(
+                    commands.CommandFailed, privileged.set_iopolicy, name,
+                    'nqn.other', 'numa')
+                self.assertIn(found, str(error))
+
     def test_what_md_is_told_is_written_to_the_leg(self):
         path = os.path.join(self.folder, 'md127', 'md', 'dev-nvme1n1')
         os.makedirs(path)

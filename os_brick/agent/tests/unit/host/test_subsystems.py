@@ -19,6 +19,7 @@ import tempfile
 from oslotest import base
 
 from os_brick.agent.host import subsystems
+from os_brick.agent import model
 
 
 class SubsystemsTest(base.BaseTestCase):
@@ -46,8 +47,10 @@ class SubsystemsTest(base.BaseTestCase):
         # multipath is off
         self.write('nvme-subsys3/subsysnqn', 'nqn.3\n')
         self.write('nvme-subsys3/nvme3/transport', 'tcp\n')
-        self.assertEqual({'nqn.0': ('numa', 2), 'nqn.1': ('numa', 1)},
-                         subsystems.policies(str(self.root)))
+        self.assertEqual({
+            'nqn.0': model.Subsystem('nvme-subsys0', 'numa', 2),
+            'nqn.1': model.Subsystem('nvme-subsys1', 'numa', 1)},
+            subsystems.policies(str(self.root)))
 
     def test_a_host_without_nvme_has_none(self) -> None:
         self.assertEqual({}, subsystems.policies(str(self.root)))

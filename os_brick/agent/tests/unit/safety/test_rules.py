@@ -136,6 +136,19 @@ class RulesTest(RulesCase):
         self.controllers[1] = controller(1, 'resetting')
         self.assert_refused('S1', self.drop)
 
+    def test_S4_how_the_io_of_a_target_is_spread(self) -> None:
+        nqn = self.controllers[0].nqn
+        spread = act.SetIoPolicy('', 'nvme-subsys0', nqn, 'round-robin')
+        self.assert_allowed(spread)
+        # the other path of the target carries somebody else's
+        self.controllers[3] = dataclasses.replace(self.controllers[3],
+                                                  nqn=nqn)
+        self.assert_refused('S4', spread)
+        self.assert_refused('S4', dataclasses.replace(
+            spread, nqn=self.controllers[1].nqn), ours=('md7',))
+        self.assert_refused('the controller is gone', dataclasses.replace(
+            spread, nqn='nqn.nobody'))
+
     def test_an_unknown_state_is_lost_and_not_cut(self) -> None:
         """The kernel may hold I/O on purpose until it is safe to fail it."""
         self.controllers[0] = controller(0, 'fencing')

@@ -22,7 +22,8 @@
 #
 # HOST_OLD      the commit that "upgrade" begins with (f1654e9)
 # HOST_RESULTS  where console and journal are kept (<tree>/.lab/host/results)
-# LAB_KVM, LAB_KERNEL   as for lab.sh
+# LAB_KVM       as for lab.sh
+# LAB_KERNEL    a path, with its modules in /lib/modules
 
 set -u -o pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
@@ -60,6 +61,10 @@ main() {
     umask 022
     mkdir -p "$cache"
     need_packages
+    case ${LAB_KERNEL:-/} in
+    */*) ;;
+    *) die "LAB_KERNEL=$LAB_KERNEL: this machine wants a path" ;;
+    esac
     choose_kernel
     PATH=$PATH:/usr/sbin:/sbin
     export GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=safe.directory \

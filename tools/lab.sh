@@ -16,6 +16,9 @@
 # each other but which test is taken.
 #
 #   tools/lab.sh run [PATTERN]   the functional tests, or those that match
+#   tools/lab.sh matrix [PATTERN]   the core ones, or those that match, on
+#                                several kernels, with and without native
+#                                multipath; leaves .lab/matrix/matrix.csv
 #   tools/lab.sh exec CMD...     one command in the machine
 #   tools/lab.sh shell           a shell in the machine
 #
@@ -27,7 +30,11 @@
 # LAB_VENV     the Python environment (<tree>/.lab/venv)
 # LAB_RESULTS  where results are kept (<tree>/.lab/results/<time>)
 # LAB_KVM      1 or 0: take or leave KVM without trying it first
-# LAB_CPUS, LAB_MEMORY, LAB_KERNEL   the machine's (2, 2G, the newest in /boot)
+# LAB_CPUS, LAB_MEMORY   the machine's (2, 2G)
+# LAB_KERNEL   a path (the newest in /boot), or a suite of Debian, of which the
+#              newest kernel is unpacked below .lab: trixie, trixie-backports
+# LAB_KERNELS  of the matrix (installed trixie trixie-backports)
+# LAB_BOOT_ARGUMENTS   for its command line, such as nvme_core.multipath=N
 
 set -u -o pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
@@ -53,7 +60,7 @@ EMULATED+=' -global virtio-serial-pci.max_ports=2'
 EMULATED+=' -global virtio-9p-pci.ioeventfd=off'
 EMULATED+=' -cpu max,-avx,-avx2,-erms,-fsrm'
 
-usage() { sed -n '/^#   tools/,/^# LAB_CPUS/s/^# \{0,1\}//p' "$0"; }
+usage() { sed -n '/^#   tools/,/^# LAB_BOOT_ARG/s/^# \{0,1\}//p' "$0"; }
 
 say() { printf 'lab: %s\n' "$*"; }
 
@@ -61,11 +68,14 @@ die() { printf 'lab: %s\n' "$*" >&2; exit 1; }
 
 # boot COMMAND...: run it in the machine and return vng's exit status.
 boot() {
-    local options=(-r "$kernel" --cpus "${LAB_CPUS:-2}"
+    local argument options=(-r "$kernel" --cpus "${LAB_CPUS:-2}"
         -m "${LAB_MEMORY:-2G}" --user root --cwd /
         --rwdir="$shared" --rodir="/run/nvme-agent-lab-host=/"
         -a mitigations=off -a nokaslr -a audit=0 -a nowatchdog -a no5lvl
         -a modprobe.blacklist="$UNUSED")
+    for argument in ${LAB_BOOT_ARGUMENTS:-}; do
+        options+=(-a "$argument")
+    done
     if kvm_works; then
         say "booting $kernel with KVM"
     else
@@ -199,13 +209,19 @@ main() {
     local verb=${1:-} code
     [ $# -gt 0 ] && shift
     case $verb in
-    run | exec | shell) ;;
+    run | matrix | exec | shell) ;;
     *) usage; exit 2 ;;
     esac
     mkdir -p "$lab"
     need_packages
     choose_kernel
     prepare_venv
+    if [ "$verb" = matrix ]; then
+        results=${LAB_RESULTS:-$lab/matrix}
+        mkdir -p "$results"
+        exec "$venv/bin/python" "$here/lab/matrix.py" "$here/lab.sh" \
+            "$results" "$@"
+    fi
     results=${LAB_RESULTS:-$lab/results/$(date +%Y%m%d-%H%M%S)-$$}
     mkdir -p "$results"
     results=$(cd "$results" && pwd -P)

@@ -27,7 +27,8 @@ say() { printf 'lab: %s\n' "$*"; }
 # asks the host for every file.  The host's files do not change while the
 # machine runs: a cached view of the interpreter's and the environment's.
 cache_files() {
-    local tag
+    local tag modules
+    modules=$(readlink -f "/lib/modules/$(uname -r)")
     tag=$(awk -v at="$share" '$2 == at { print $1 }' /proc/mounts)
     [ -n "$tag" ] || return 0
     umount "$share"
@@ -35,6 +36,11 @@ cache_files() {
         "$tag" "$share" || { say "cannot mount $share with a cache"; return; }
     mount --bind "$share$venv" "$venv"
     mount --bind "$share/usr" /usr
+    # of a kernel that is not installed
+    [ -d "/lib/modules/$(uname -r)" ] || {
+        mount -t tmpfs none /lib/modules
+        ln -s "$share$modules" "/lib/modules/$(uname -r)"
+    }
 }
 
 make_user() {
@@ -84,6 +90,7 @@ run_tests() {
 
 set_up
 say "the machine is up after $(cut -d. -f1 /proc/uptime) s"
+uname -r >"$results/release"
 dmesg --follow >"$results/kernel.log" 2>/dev/null &
 case $verb in
 run) run_tests ;;

@@ -226,9 +226,10 @@ def lock(path: str, trouble: str, nova: NovaLock
 def udev(trouble: str) -> Iterator[findings.Finding]:
     """:param trouble: what is wrong with the agent's rule, '' if nothing."""
     yield findings.warning(
-        ABOUT, 'udev may put legs back, or start arrays, by itself: %s'
-        % trouble, 'install the rule; see the installation guide') if (
-            trouble) else findings.fine(ABOUT, 'the udev rule is there')
+        ABOUT, 'udev may put legs back or drop them, or start arrays, by '
+        'itself: %s' % trouble,
+        'install the rule; see the installation guide') if trouble else (
+            findings.fine(ABOUT, 'the udev rule is there'))
 
 
 def directory(option: str, path: str, trouble: str, made: bool

@@ -37,5 +37,8 @@ def trouble(directories: Iterable[str] = DIRECTORIES) -> str:
             return '%s cannot be read: %s' % (path, error.strerror)
         if 'ANACONDA' not in content:
             return '%s does not keep udev away from them' % path
+        if 'mdadm -If' not in content:
+            return ('%s is of an earlier release: install it again, or a leg '
+                    'may be dropped that has the name of one before it' % path)
         return ''
     return 'there is no %s in %s' % (NAME, ', '.join(directories))

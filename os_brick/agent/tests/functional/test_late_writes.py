@@ -23,6 +23,7 @@ from os_brick.agent.tests.functional.lab import connector
 from os_brick.agent.tests.functional.lab import host
 from os_brick.agent.tests.functional.lab import process
 from os_brick.agent.tests.functional.lab import shortened
+from os_brick.agent.tests.functional.lab import targets
 from os_brick.agent.tests.functional.lab import waiting
 from os_brick.agent.tests.functional import story
 
@@ -80,23 +81,62 @@ class LateWriteTest(story.StoryTestCase):
         self.assertEqual([b'newer...'] * 2, [
             one.backing.read(place, 8) for one in (late, other)])
 
+    def test_udev_is_late_and_means_the_device_before(self) -> None:
+        """It has vanished, and a leg in use has got its name meanwhile."""
+        volume = self.session.attach('vol-name')
+        self.hold_open(volume)
+        (first, _one), (second, _other) = volume.replicas
+        self.install(True)
+        before = self.device_of(volume, first)
+        for leg in self.array(volume).legs:
+            process.run('udevadm', 'trigger', '--action=change',
+                        '/dev/' + leg.device)
+        process.run('udevadm', 'settle')
+        agent = self.watched(volume, grace=600)
+        process.run('udevadm', 'control', '--stop-exec-queue')
+        self.addCleanup(process.run, 'udevadm', 'control',
+                        '--start-exec-queue')
+        first.kill()
+        self.write(volume, b'now')
+        agent.wait_for_log('done: RemoveLeg', story.LONG)
+        first.revive()
+        self.wait_whole(volume, first, second)
+        self.assertEqual(before, self.device_of(volume, first))
+        process.run('udevadm', 'control', '--start-exec-queue')
+        process.run('udevadm', 'settle', '--timeout=60', limit=70)
+        self.assertEqual({self.uuid(first), self.uuid(second)},
+                         self.legs(volume))
+
+    def device_of(self, volume: connector.Volume,
+                  target: targets.Target) -> str:
+        leg = self.array(volume).leg(self.uuid(target))
+        assert leg is not None
+        return leg.device
+
+    def install(self, installed: bool) -> None:
+        """Have udev go by the shipped rule, or not."""
+        rule = RULES / udev_rule.NAME
+        if installed:
+            RULES.mkdir(parents=True, exist_ok=True)
+            rule.write_text(SHIPPED.read_text())
+            self.addCleanup(process.run, 'udevadm', 'control', '--reload')
+            self.addCleanup(rule.unlink, missing_ok=True)
+        else:
+            rule.unlink()
+        process.run('udevadm', 'control', '--reload')
+
     def test_s10_udev_leaves_the_legs_alone(self) -> None:
         """Without the rule it would start the array of either leg."""
         volume = self.session.attach('vol-udev')
         array = host.array(volume.alias)
         assert array is not None
         devices = ['/dev/' + leg.device for leg in array.legs]
-        rule = RULES / udev_rule.NAME
-        self.addCleanup(rule.unlink, missing_ok=True)
         self.addCleanup(process.attempt, host.stop_arrays)
+        # udev is told of each leg when md lets go of it, too
+        self.install(True)
         process.run('mdadm', '--stop', volume.path)
         for installed in (True, False):
-            if installed:
-                RULES.mkdir(parents=True, exist_ok=True)
-                rule.write_text(SHIPPED.read_text())
-            else:
-                rule.unlink()
-            process.run('udevadm', 'control', '--reload')
+            self.install(installed)
             for device in devices:
                 process.run('udevadm', 'trigger', '--action=add', device)
             process.run('udevadm', 'settle')

@@ -59,6 +59,12 @@ class UdevRuleTest(base.BaseTestCase):
         self.assertIn('%s/63-nvme-agent.rules does not' % self.places[0],
                       self.trouble())
 
+    def test_it_is_of_an_earlier_release(self) -> None:
+        (self.places[0] / udev_rule.NAME).write_text(
+            self.shipped().replace('mdadm -If', 'mdadm'))
+        self.assertIn('%s/63-nvme-agent.rules is of an earlier release: '
+                      'install it again' % self.places[0], self.trouble())
+
     def test_it_cannot_be_read(self) -> None:
         (self.places[0] / udev_rule.NAME).mkdir()
         self.assertIn('cannot be read', self.trouble())

@@ -43,8 +43,9 @@ LOG = logging.getLogger(__name__)
 #: Seconds after which what could not be done is tried again, while I/O
 #: stands still and while it does not.
 AGAIN, LATER = 1.0, 10.0
-#: How often what a batch puts off is tried again when the guard stops.
-ROUNDS = 10
+#: Seconds for which settings are put back when the guard stops: there is no
+#: next look for what is put off.
+RESTORING = 10.0
 _UNASKED: Mapping[model.Portal, bool] = {}
 
 
@@ -155,8 +156,13 @@ class Looker:
         """What is set of connections and targets while nothing is wrong."""
         kept = self.kept
         return settings.decide(kept.snapshot, kept.guarded.owned,
-                               self._subsystems(), kept.settings,
-                               self._wanted())
+                               self._spread(), kept.settings, self._wanted())
+
+    def _spread(self) -> spreading.Subsystems:
+        """How the kernel spreads I/O, where that is of interest."""
+        kept = self.kept
+        return (self._subsystems() if spreading.matters(
+            kept.snapshot, kept.settings.spread) else {})
 
     def _wanted(self) -> settings.Wanted:
         return settings.Wanted(
@@ -214,18 +220,18 @@ class Looker:
             kept.symptoms, answered=kept.answered(this.now))
 
     def _act(self, this: guard_kept.Look,
-             actions: Sequence[tuple[str, act.Action]]
-             ) -> list[tuple[str, act.Action]]:
-        """Have them done in one batch; return what of them was put off.
+             actions: Sequence[tuple[str, act.Action]],
+             budget: float = batch.BUDGET) -> None:
+        """Have them done in one batch, and say what became of each.
 
-        What became of each is said.
+        :param budget: seconds after which settings are put off.
         """
         guarded = self.kept.guarded
         steps = [batch.Step(action, guarded.volume(name))
                  for name, action in actions]
         if this.mode == 'on' and steps:
             outcomes = self._executor.execute_all(
-                steps, guarded.owned, self.kept.symptoms.answered)
+                steps, guarded.owned, self.kept.symptoms.answered, budget)
             for step, outcome in zip(steps, outcomes):
                 self._say(this, step, outcome)
                 if outcome is not None:
@@ -235,14 +241,12 @@ class Looker:
                     step.action for step, outcome in zip(steps, outcomes)
                     if not isinstance(outcome, not_done.Refused
                                       | not_done.PutOff)])
-            return [action for action, outcome in zip(actions, outcomes)
-                    if isinstance(outcome, not_done.PutOff)]
+            return
         for step in steps:
             subject = _subject(step)
             this.failed.add(subject)
             self._log_once.trouble(subject, 'io_guard=observe: it would be '
                                    'done')
-        return []
 
     def _ask_again(self, action: act.Action) -> None:
         """What was not asked of the kernel is asked with the next look."""
@@ -284,17 +288,11 @@ class Looker:
         if this.mode != 'on' or not kept.guarded.arrays:
             return
         snapshot = self._scan()
-        actions = [
+        self._act(this, [
             *roles.restore(snapshot, frozenset(kept.guarded.arrays),
                            self._conf.io_fail_timeout, kept.memory),
-            *settings.restore(snapshot, kept.guarded.owned,
-                              self._subsystems(), kept.settings,
-                              self._wanted())]
-        for _round in range(ROUNDS):
-            # what a batch puts off there is no next look for
-            actions = self._act(this, actions)
-            if not actions:
-                break
+            *settings.restore(snapshot, kept.guarded.owned, self._spread(),
+                              kept.settings, self._wanted())], RESTORING)
         kept.settings = settings.SettingsMemory()
         kept.failed |= this.failed
 

@@ -71,6 +71,12 @@ class SpreadMemory:
                 and subsystem.policy != DEFAULT)
 
 
+def matters(snapshot: snapshots.HostSnapshot, memory: SpreadMemory) -> bool:
+    """Whether anything may be to set: else nobody need look how it is."""
+    return bool(memory.tried) or any(
+        len(namespace.controllers) > 1 for namespace in snapshot.namespaces)
+
+
 def decide(snapshot: snapshots.HostSnapshot, owned: ownership.Owned,
            subsystems: Subsystems, memory: SpreadMemory,
            policy: str) -> list[tuple[str, act.Action]]:
@@ -118,7 +124,7 @@ def _ours(snapshot: snapshots.HostSnapshot, owned: ownership.Owned,
           ) -> Iterator[tuple[str, str, model.Subsystem]]:
     """Each target that serves arrays alone, with the first of these."""
     for nqn, subsystem in sorted(subsystems.items()):
-        names = _names(snapshot, nqn)
+        names = [path.name for path in snapshot.connected(nqn)]
         arrays = [holder for namespace in snapshot.through(*names)
                   for holder in namespace.holders if holder in owned.arrays]
         if arrays and all(
@@ -130,14 +136,11 @@ def _ours(snapshot: snapshots.HostSnapshot, owned: ownership.Owned,
 def _several(snapshot: snapshots.HostSnapshot, nqn: str) -> bool:
     """The kernel has a choice; without native multipath it never has."""
     return any(len(namespace.controllers) > 1 for namespace
-               in snapshot.through(*_names(snapshot, nqn)))
-
-
-def _names(snapshot: snapshots.HostSnapshot, nqn: str) -> list[str]:
-    return [path.name for path in snapshot.controllers if path.nqn == nqn]
+               in snapshot.through(*(
+                   path.name for path in snapshot.connected(nqn))))
 
 
 def _paths(snapshot: snapshots.HostSnapshot,
            nqn: str) -> frozenset[tuple[str, int]]:
     return frozenset((path.name, path.identity)
-                     for path in snapshot.controllers if path.nqn == nqn)
+                     for path in snapshot.connected(nqn))

@@ -40,9 +40,8 @@ def connect(view: volume_view.VolumeView) -> list[act.Action]:
         if more:
             had = paths_had(view, replica, target.nqn)
             portals = tuple(portal for portal in portals if portal in had)
-        connected = {controller.portal
-                     for controller in view.snapshot.controllers
-                     if controller.nqn == target.nqn} if portals else set()
+        connected = {controller.portal for controller
+                     in view.snapshot.connected(target.nqn)}
         portals = tuple(portal for portal in portals
                         if portal not in connected)
         if portals:

@@ -118,13 +118,16 @@ class Batch:
         self._seen_at: float | None = None
         self._touched: set[str] = set()
 
-    def run(self, steps: Sequence[Step]) -> list[Outcome]:
+    def run(self, steps: Sequence[Step],
+            budget: float = BUDGET) -> list[Outcome]:
         """Do them in this order; return what became of each.
 
         It raises nothing: one step that fails costs no other one its turn.
+
+        :param budget: seconds after which settings are put off.
         """
         outcomes: list[Outcome] = []
-        end = self._clock.monotonic() + BUDGET
+        end = self._clock.monotonic() + budget
         for kind, group in itertools.groupby(
                 steps, key=lambda step: type(step.action)):
             if kind in (act.FailLeg, act.Disconnect):

@@ -127,8 +127,8 @@ class Executor:
 
     def execute_all(self, steps: Sequence[batch.Step],
                     owned: ownership.Owned,
-                    heard: Collection[str] = _NOBODY
-                    ) -> list[batch.Outcome]:
+                    heard: Collection[str] = _NOBODY,
+                    budget: float = batch.BUDGET) -> list[batch.Outcome]:
         """Do what ends hanging I/O: without the lock rather than not at all.
 
         What gives up a silent connection does not wait for the lock: to
@@ -137,12 +137,14 @@ class Executor:
 
         :param heard: devices that have answered a read just now: they are
             not asked again.
+        :param budget: seconds after which settings are put off.
         :returns: what became of each step, as ``batch.Batch.run`` does.
         """
         def run(some: Sequence[batch.Step]) -> list[batch.Outcome]:
             return batch.Batch(
                 self._scan, functools.partial(self._last_look, heard=heard),
-                self._attempt, self._effects, self._clock, owned).run(some)
+                self._attempt, self._effects, self._clock, owned).run(
+                    some, budget)
 
         first = batch.before_the_lock(steps)
         outcomes = run(steps[:first])

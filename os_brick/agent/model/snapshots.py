@@ -69,6 +69,13 @@ class HostSnapshot:
         return _by_name(self.controllers, 'name')
 
     @functools.cached_property
+    def _connected(self) -> Mapping[str, list[devices.Controller]]:
+        found: dict[str, list[devices.Controller]] = {}
+        for controller in self.controllers:
+            found.setdefault(controller.nqn, []).append(controller)
+        return found
+
+    @functools.cached_property
     def _namespaces(self) -> Mapping[str, devices.Namespace]:
         return _by_name(self.namespaces, 'device')
 
@@ -97,6 +104,10 @@ class HostSnapshot:
             return list(self._through.get(controllers[0], ()))
         return list({namespace.device: namespace for name in controllers
                      for namespace in self._through.get(name, ())}.values())
+
+    def connected(self, nqn: str) -> tuple[devices.Controller, ...]:
+        """The controllers of a target."""
+        return tuple(self._connected.get(nqn, ()))
 
     def controller(self, name: str) -> devices.Controller | None:
         return self._controllers.get(name)

@@ -46,9 +46,8 @@ def one_more(action: act.Connect, replica: model.Replica,
             *action.portals} <= {*target.portals}):
         return Law.S12.refuses('the provisioner does not name all of %s',
                                ', '.join(map(str, action.portals)))
-    if any(controller.nqn == action.target.nqn
-           and controller.portal in action.portals
-           for controller in snapshot.controllers):
+    if any(controller.portal in action.portals
+           for controller in snapshot.connected(action.target.nqn)):
         return THERE
     for array in arrays:
         leg = array.leg_of(action.replica_uuid)
@@ -205,12 +204,11 @@ def fast_fail(action: act.SetFastIoFail, snapshot: snapshots.HostSnapshot,
 def spread(action: act.SetIoPolicy, snapshot: snapshots.HostSnapshot,
            owned: ownership.Owned) -> str | None:
     """Return why a target's I/O must not be spread otherwise."""
-    names = [controller.name for controller in snapshot.controllers
-             if controller.nqn == action.nqn]
-    if not names:
+    paths = snapshot.connected(action.nqn)
+    if not paths:
         return GONE
-    return next(filter(None, (foreign_use(name, snapshot, owned)
-                              for name in names)), None)
+    return next(filter(None, (foreign_use(path.name, snapshot, owned)
+                              for path in paths)), None)
 
 
 def tune(action: act.SetKeepAlive | act.SetReconnectDelay,

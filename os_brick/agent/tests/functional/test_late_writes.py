@@ -86,7 +86,7 @@ class LateWriteTest(story.StoryTestCase):
         volume = self.session.attach('vol-name')
         self.hold_open(volume)
         (first, _one), (second, _other) = volume.replicas
-        self.install(True)
+        self.install()
         before = self.device_of(volume, first)
         for leg in self.array(volume).legs:
             process.run('udevadm', 'trigger', '--action=change',
@@ -113,16 +113,15 @@ class LateWriteTest(story.StoryTestCase):
         assert leg is not None
         return leg.device
 
-    def install(self, installed: bool) -> None:
-        """Have udev go by the shipped rule, or not."""
-        rule = RULES / udev_rule.NAME
-        if installed:
-            RULES.mkdir(parents=True, exist_ok=True)
-            rule.write_text(SHIPPED.read_text())
-            self.addCleanup(process.run, 'udevadm', 'control', '--reload')
-            self.addCleanup(rule.unlink, missing_ok=True)
-        else:
-            rule.unlink()
+    def install(self) -> None:
+        """Have udev go by the shipped rule, until the test is over."""
+        RULES.mkdir(parents=True, exist_ok=True)
+        (RULES / udev_rule.NAME).write_text(SHIPPED.read_text())
+        self.addCleanup(self.uninstall)
+        process.run('udevadm', 'control', '--reload')
+
+    def uninstall(self) -> None:
+        (RULES / udev_rule.NAME).unlink(missing_ok=True)
         process.run('udevadm', 'control', '--reload')
 
     def test_s10_udev_leaves_the_legs_alone(self) -> None:
@@ -133,10 +132,11 @@ class LateWriteTest(story.StoryTestCase):
         devices = ['/dev/' + leg.device for leg in array.legs]
         self.addCleanup(process.attempt, host.stop_arrays)
         # udev is told of each leg when md lets go of it, too
-        self.install(True)
+        self.install()
         process.run('mdadm', '--stop', volume.path)
         for installed in (True, False):
-            self.install(installed)
+            if not installed:
+                self.uninstall()
             for device in devices:
                 process.run('udevadm', 'trigger', '--action=add', device)
             process.run('udevadm', 'settle')

@@ -199,8 +199,9 @@ class SmallHost:
 
     def execute_all(self, steps: Sequence[batch.Step],
                     owned: ownership.Owned,
-                    heard: Collection[str] = ()) -> list[batch.Outcome]:
-        self.heard = frozenset(heard)
+                    heard: Collection[str] = (),
+                    budget: float = batch.BUDGET) -> list[batch.Outcome]:
+        self.heard, self.budget = frozenset(heard), budget
         outcomes: list[batch.Outcome] = []
         for step in steps:
             try:

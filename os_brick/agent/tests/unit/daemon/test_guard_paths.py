@@ -16,8 +16,10 @@ from __future__ import annotations
 import dataclasses
 from unittest import mock
 
+from os_brick.agent.daemon import guard_look
 from os_brick.agent.daemon import guard_loop
 from os_brick.agent.host import activity
+from os_brick.agent.host import batch
 from os_brick.agent import model
 from os_brick.agent.model import actions as act
 from os_brick.agent.model import snapshots
@@ -32,6 +34,8 @@ class PathsTest(test_guard_loop.GuardianCase):
 
     def setUp(self) -> None:
         super().setUp()
+        self.one_path = False
+        self.asked_at: list[float] = []
         self.conf.set_override('legs_fail_fast', 'none')
         plain = self.host.scan
         patch = mock.patch.object(self.host, 'scan',
@@ -46,14 +50,19 @@ class PathsTest(test_guard_loop.GuardianCase):
             self.conf, self.scan, self.host,  # type: ignore[arg-type]
             mock.Mock(read=self.beat), self.unanswered,
             clock=small_world.Timer(lambda: self.time),
-            subsystems=lambda: {self.nqn: model.Subsystem(
-                'nvme-subsys7', self.policy, 2)})
+            subsystems=self.subsystems)
         self.guardian.publish(ownership.KnownVolumes(
             {volume.uuid: volume for volume
              in self.driver.volumes.values()}))
 
+    def subsystems(self) -> dict[str, model.Subsystem]:
+        self.asked_at.append(self.time)
+        return {self.nqn: model.Subsystem('nvme-subsys7', self.policy, 2)}
+
     def with_path(self, plain: snapshots.HostSnapshot
                   ) -> snapshots.HostSnapshot:
+        if self.one_path:
+            return plain
         first = plain.controller('nvme10')
         assert first is not None
         return dataclasses.replace(
@@ -150,3 +159,25 @@ class PathsTest(test_guard_loop.GuardianCase):
         self.conf.set_override('iopolicy', 'round-robin')
         self.looks(60.0)
         self.assertEqual('round-robin', self.policy)
+
+    def test_nobody_asks_how_io_is_spread_where_no_leg_has_two_paths(
+            self) -> None:
+        self.one_path = True
+        self.looks(120.0)
+        self.guardian.stop()
+        self.assertEqual([], self.asked_at)
+
+    def test_a_target_of_which_one_path_is_left_is_told_back(self) -> None:
+        self.looks(60.0)
+        self.one_path = True
+        self.looks(60.0)
+        self.assertEqual('round-robin', self.policy)
+        self.guardian.stop()
+        self.assertEqual('numa', self.policy)
+
+    def test_what_is_put_back_has_its_time(self) -> None:
+        """A look that comes later does what was put off; here none does."""
+        self.looks(60.0)
+        self.assertEqual(batch.BUDGET, self.host.budget)
+        self.guardian.stop()
+        self.assertEqual(guard_look.RESTORING, self.host.budget)

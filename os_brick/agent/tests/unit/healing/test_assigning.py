@@ -25,15 +25,21 @@ from os_brick.agent.tests.unit import scripted_world
 
 A, B, C, D = (scripted_world.uuid_of(number) for number in range(4))
 view = test_observing.view
+REPLACE = replica_record.RequestKind.REPLACE
+
+
+def asked(world: scripted_world.World, record: replica_record.ReplicaRecord
+          ) -> replica_record.ReplicaRecord:
+    """Return the record once a replacement was requested."""
+    return replica_record.asked(record, REPLACE, world.listed(),
+                                world.kernel.now)
 
 
 def requested(world: scripted_world.World,
               record: replica_record.ReplicaRecord
               ) -> replica_record.ReplicaRecord:
-    """Return the record once a replacement was requested and accepted."""
-    request = replica_record.RequestKind.REPLACE
-    return replica_record.answered(replica_record.asked(
-        record, request, world.listed(), world.kernel.now), request, 0.0)
+    """Return the record once the request was accepted, too."""
+    return replica_record.answered(asked(world, record), REPLACE, 0.0)
 
 
 class TestAssigned(base.BaseTestCase):
@@ -41,32 +47,26 @@ class TestAssigned(base.BaseTestCase):
     def test_two_requests_do_not_get_the_same_replica(self) -> None:
         world = scripted_world.world(self)
         records = observing.observe(view(world, {}))
-        asked = {uuid: replica_record.asked(
-            record, replica_record.RequestKind.REPLACE, model.Volume(
-                world.volume.uuid, 'v', replicas=(model.Replica(A),
-                                                  model.Replica(B))),
-            world.kernel.now) for uuid, record in records.items()}
+        noted = {uuid: asked(world, record)
+                 for uuid, record in records.items()}
         world.vendor.give(world.volume)
         for target in world.targets[:2]:
             world.kernel.lose(target)
         world.kernel.advance(5.0)
-        later = observing.observe(view(world, asked))
+        later = observing.observe(view(world, noted))
         self.assertEqual((C, None), (later[A].successor, later[B].successor))
         # a request that may never have arrived waits for the next one
-        asked[B] = replica_record.answered(
-            asked[B], replica_record.RequestKind.REPLACE, world.kernel.now)
-        later = observing.observe(view(world, asked))
+        noted[B] = replica_record.answered(noted[B], REPLACE,
+                                           world.kernel.now)
+        later = observing.observe(view(world, noted))
         self.assertEqual((None, C), (later[A].successor, later[B].successor))
 
     def test_one_whose_request_was_accepted_is_first(self) -> None:
         """That of A was noted, and the agent killed before it was made."""
         world = scripted_world.world(self)
         records = dict(observing.observe(view(world, {})))
-        request = replica_record.RequestKind.REPLACE
-        for uuid in (A, B):
-            records[uuid] = replica_record.asked(
-                records[uuid], request, world.listed(), world.kernel.now)
-        records[B] = replica_record.answered(records[B], request, 0.0)
+        records[A] = asked(world, records[A])
+        records[B] = requested(world, records[B])
         world.vendor.give(world.volume)
         for target in world.targets[:2]:
             world.kernel.lose(target)
@@ -77,12 +77,8 @@ class TestAssigned(base.BaseTestCase):
     def test_S7_one_that_is_to_stay_is_what_was_asked_for(self) -> None:
         """C comes at the same time, and goes: one that leaves dooms nobody."""
         world = scripted_world.world(self)
-        records = observing.observe(view(world, {}))
-        records = {**records, A: replica_record.asked(
-            records[A], replica_record.RequestKind.REPLACE, model.Volume(
-                world.volume.uuid, 'v', replicas=(model.Replica(A),
-                                                  model.Replica(B))),
-            world.kernel.now)}
+        records = dict(observing.observe(view(world, {})))
+        records[A] = asked(world, records[A])
         world.vendor.give(world.volume)
         world.vendor.terminate(world.volume, C)
         world.kernel.lose(world.targets[0])
@@ -100,11 +96,8 @@ class TestAssigned(base.BaseTestCase):
         world = scripted_world.world(self)
         records = {**observing.observe(view(world, {})), C:
                    replica_record.ReplicaRecord(confirmed=True, joined=True)}
-        request = replica_record.RequestKind.REPLACE
-        volume = world.listed()
         for uuid in (A, B):
-            records[uuid] = replica_record.answered(replica_record.asked(
-                records[uuid], request, volume, 0.0), request, 0.0)
+            records[uuid] = requested(world, records[uuid])
         records[A] = dataclasses.replace(records[A], successor=C)
         world.kernel.lose(world.targets[1])
         world.kernel.advance(5.0)
@@ -123,11 +116,8 @@ class TestAssigned(base.BaseTestCase):
         """Then the next one came for another replica; and A stays."""
         world = scripted_world.world(self, count=None)
         records = dict(observing.observe(view(world, {})))
-        request = replica_record.RequestKind.REPLACE
         for uuid in (A, B):
-            asked = replica_record.asked(
-                records[uuid], request, world.listed(), world.kernel.now)
-            records[uuid] = replica_record.answered(asked, request, 0.0)
+            records[uuid] = requested(world, records[uuid])
             world.kernel.advance(5.0)
             given = world.vendor.give(world.volume)
             if uuid == A:
@@ -207,17 +197,12 @@ class TestAssigned(base.BaseTestCase):
     def test_S7_what_has_gone_again_was_not_the_replacement(self) -> None:
         """The volume was to have another replica, and then not."""
         world = scripted_world.world(self)
-        records = observing.observe(view(world, {}))
-        request = replica_record.RequestKind.REPLACE
-        listed = model.Volume(world.volume.uuid, 'v', replicas=(
-            model.Replica(A), model.Replica(B)))
-        asked = {**records, A: replica_record.answered(replica_record.asked(
-            records[A], request, listed, world.kernel.now), request,
-            world.kernel.now)}
+        records = dict(observing.observe(view(world, {})))
+        records[A] = requested(world, records[A])
         world.kernel.lose(world.targets[0])
         world.kernel.advance(5.0)
         other = world.vendor.give(world.volume)
-        seen = observing.observe(view(world, asked))
+        seen = observing.observe(view(world, records))
         self.assertEqual(other, seen[A].successor)
         del world.volume.replicas[other]
         world.kernel.advance(5.0)

@@ -177,10 +177,12 @@ class World:
                                       in snapshot.controllers
                                       if path.portal is not None}))
 
-    def run(self, decision: roles.GuardDecision) -> list[batch.Outcome]:
+    def run(self, decision: roles.GuardDecision,
+            budget: float = batch.BUDGET) -> list[batch.Outcome]:
         return self.executor.execute_all(
             [batch.Step(action, self.volumes[name])
-             for name, action in decision.actions], self.owned, self.heard)
+             for name, action in decision.actions], self.owned, self.heard,
+            budget)
 
 
 class WideTest(base.BaseTestCase):
@@ -292,6 +294,18 @@ class WideTest(base.BaseTestCase):
         self.assertGreater(batches, 2)
         self.assertEqual(256, sum('failfast' in flags
                                   for flags in world.legs.values()))
+
+    def test_settings_that_have_their_time(self) -> None:
+        """The guard stops: nothing urgent comes after them."""
+        world = World(256, shared=False)
+        for legs in world.shape.values():
+            for device, _controller, _uuid in legs:
+                world.legs[device].add('failfast')
+        decision = world.decide(roles.GuardMemory(), 0.0)
+        outcomes = world.run(decision, budget=1000.0)
+        self.assertEqual([], [outcome for outcome in outcomes
+                              if isinstance(outcome, not_done.PutOff)])
+        self.assertGreater(len(outcomes), 256)
 
 
 class SlowLookTest(base.BaseTestCase):

@@ -28,4 +28,4 @@ set -u -o pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 # shellcheck source=tools/fleet/environment.sh
 . "$here/fleet/environment.sh"
-exec "$python" -W ignore "$here/fleet/demo.py" "$@"
+exec "$python" -W ignore "$here/fleet/play.py" "$@"

@@ -13,7 +13,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 import glob
 import os
 import shutil
@@ -21,7 +20,7 @@ import shutil
 RUNS = 10
 
 
-def cpu_seconds(command: Sequence[str], runs: int = RUNS) -> float:
+def cpu_seconds(command: list[str], runs: int = RUNS) -> float:
     """Return the CPU time of one run: user and system, fork to exit.
 
     The parent's half of the fork is not in it.

@@ -32,6 +32,7 @@ from os_brick.agent.daemon import guard_loop
 from os_brick.agent.daemon import healing_loop
 from os_brick.agent.host import activity
 from os_brick.agent.host import batch
+from os_brick.agent.host import execute
 from os_brick.agent.host import sysfs
 from os_brick.agent import model
 from os_brick.agent.model import actions as act
@@ -54,21 +55,21 @@ class Restless(BaseException):
     """
 
 
-class Hands:
-    """Stands in for the executor: deals the guard's roles, no more."""
+class Hands(execute.Executor):
+    """Deals the guard's roles, no more; has nothing of this host's."""
 
     def __init__(self, host: fakesys.FakeHost) -> None:
-        self._host = host
+        self._fake = host
         self.settled = False
 
     def execute(self, action: act.Action, volume: model.Volume,
                 owned: ownership.Owned) -> None:
         if isinstance(action, act.SetFastIoFail) and not self.settled:
-            self._host.set_controller(
+            self._fake.set_controller(
                 action.controller, fast_io_fail_tmo='off'
                 if action.seconds is None else round(action.seconds))
         elif isinstance(action, act.SetFailfast) and not self.settled:
-            self._host.set_leg(
+            self._fake.set_leg(
                 action.array, action.device,
                 state='in_sync,failfast' if action.on else 'in_sync')
         else:
@@ -85,14 +86,13 @@ class Hands:
         return frozenset()
 
     def execute_all(self, steps: Sequence[batch.Step],
-                    owned: ownership.Owned, heard: Collection[str] = ()
-                    ) -> list[batch.Outcome]:
+                    owned: ownership.Owned, heard: Collection[str] = (),
+                    budget: float = batch.BUDGET) -> list[batch.Outcome]:
         for step in steps:
             self.execute(step.action, step.volume, owned)
         return [None] * len(steps)
 
-    @staticmethod
-    def answering(devices: Collection[str]) -> frozenset[str]:
+    def answering(self, devices: Collection[str]) -> frozenset[str]:
         return frozenset(devices)
 
 
@@ -124,7 +124,7 @@ class World(clocks.Clock):
         self._now = 0.0
         self._guard = guard_loop.GuardLoop(
             conf, scanner.scan, self._hands, activity.ActivityReader(tree),
-            frozenset, clock=self)
+            dict, clock=self)
         self._cycle = healing_loop.HealingLoop(
             conf, self._driver, HOST, scanner.scan, self._hands, self._book,
             lambda: False, self._guard.publish)

@@ -190,7 +190,8 @@ class Run:
     def wrongs(self) -> list[str]:
         """Return what is not as it should be in etcd."""
         every = self.operator.everything()
-        found, holders = [], {}
+        found: list[str] = []
+        holders: dict[str, str] = {}
         for _host, record in every.owned():
             states = [entry.state for entry in record.entries if entry.live]
             if [state and state.value for state in states] != [

@@ -30,9 +30,13 @@ import subprocess
 import sys
 import tempfile
 import time
+import typing
 import warnings
 
 import alternative
+
+if typing.TYPE_CHECKING:
+    import at_rest
 
 WARM_UP = 3
 #: Seconds between two rounds of the tools, as often as the agent's passes.
@@ -115,7 +119,7 @@ def mean(work: Callable[[], None], times: int) -> float:
     return (time.process_time() - began) / times
 
 
-def count_forks(world: object) -> int:
+def count_forks(world: at_rest.World) -> int:
     """Return how many processes are started; last, for it slows all down."""
     seen = []
 

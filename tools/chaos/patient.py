@@ -102,8 +102,8 @@ class Patient:
         for (part, which), value in wanted.items():
             if self._done[part, which] != value:
                 changed.setdefault((part, value), []).append(which)
-        for (part, value), which in changed.items():
-            getattr(self, '_set_' + part)(which, value)
+        for (part, value), those in changed.items():
+            getattr(self, '_set_' + part)(those, value)
         self._done = wanted
 
     def _set_dead(self, addresses: list[str], dead: bool) -> None:

@@ -164,30 +164,35 @@ def _fault(chance: random.Random, number: int, kind: str, settled: bool,
                 if kind != 'path' or portals > 1]
         allowed = [name for name in able
                    if kind in ('path', 'slow') or survives(lost | {name})]
-        victim = chance.choice(allowed or able)
-        fault = dataclasses.replace(
-            fault, settled=settled or not allowed, victim=victim,
-            lasts=0.0 if kind == 'disconnect' else lasts,
-            **_details(chance, kind, victim, paths))
+        fault = _in_detail(chance, dataclasses.replace(
+            fault, settled=settled or not allowed,
+            victim=chance.choice(allowed or able),
+            lasts=0.0 if kind == 'disconnect' else lasts), paths)
     return dataclasses.replace(
         fault, after=round(chance.uniform(0.0, 2.0) if fault.settled
                            else chance.uniform(0.2, 20.0), 2))
 
 
-def _details(chance: random.Random, kind: str, victim: str,
-             paths: dict[str, int]) -> dict[str, object]:
-    if kind in ('reset', 'silence'):
-        return {'way': kind}
-    if kind == 'agent':
-        return {'way': chance.choice(('reset', 'silence')),
-                'later': chance.uniform(0.1, 3.0)}
-    if kind == 'path':
-        return {'way': chance.choice(('reset', 'silence')),
-                'portal': paths.get(victim, chance.randrange(2))}
-    if kind == 'slow':
-        return {'round_trip': chance.choice((0.0, chance.uniform(0.05, 0.6))),
-                'disk': chance.choice((0.0, chance.uniform(0.1, 1.5)))}
-    if kind == 'namespace':
-        return {'volume': chance.choice([
-            name for name, targets in VOLUMES.items() if victim in targets])}
-    return {}
+def _in_detail(chance: random.Random, fault: Fault,
+               paths: dict[str, int]) -> Fault:
+    """Draw what faults of its kind have besides."""
+    if fault.kind in ('reset', 'silence'):
+        return dataclasses.replace(fault, way=fault.kind)
+    if fault.kind == 'agent':
+        return dataclasses.replace(
+            fault, way=chance.choice(('reset', 'silence')),
+            later=chance.uniform(0.1, 3.0))
+    if fault.kind == 'path':
+        return dataclasses.replace(
+            fault, way=chance.choice(('reset', 'silence')),
+            portal=paths.get(fault.victim, chance.randrange(2)))
+    if fault.kind == 'slow':
+        return dataclasses.replace(
+            fault,
+            round_trip=chance.choice((0.0, chance.uniform(0.05, 0.6))),
+            disk=chance.choice((0.0, chance.uniform(0.1, 1.5))))
+    if fault.kind == 'namespace':
+        return dataclasses.replace(fault, volume=chance.choice([
+            name for name, targets in VOLUMES.items()
+            if fault.victim in targets]))
+    return fault

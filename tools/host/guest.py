@@ -23,12 +23,13 @@ import subprocess
 import sys
 import tempfile
 import tty
+from typing import Any
 
 KEPT = 200000
 LATE = 124
 
 
-def answer(request: dict) -> dict:
+def answer(request: dict[str, Any]) -> dict[str, Any]:
     with tempfile.TemporaryFile() as output:
         child = subprocess.Popen(
             ['bash', '-c', request['script']], stdin=subprocess.DEVNULL,

@@ -22,6 +22,7 @@ GUEST_IO is the directory of what it keeps: one that survives a reboot, where
 that is to be read back afterwards.
 """
 
+from collections.abc import Callable
 import glob
 import mmap
 import os
@@ -52,10 +53,11 @@ def run(device: str) -> None:
         '--pause', '0.02'])
 
 
-def fields() -> tuple:
+def fields() -> tuple[int, ...]:
     shape = writer_process.STATUS
     content = (FOLDER / 'status').read_bytes()
-    return shape.unpack(content[:shape.size])
+    found: tuple[int, ...] = shape.unpack(content[:shape.size])
+    return found
 
 
 def status() -> None:
@@ -89,6 +91,8 @@ def verify(alias: str, with_errors: str = '') -> None:
     sys.exit(bool(wrong or not expected or errors and not with_errors))
 
 
+VERBS: dict[str, Callable[..., None]] = {
+    'run': run, 'status': status, 'verify': verify}
+
 if __name__ == '__main__':
-    {'run': run, 'status': status, 'verify': verify}[sys.argv[1]](
-        *sys.argv[2:])
+    VERBS[sys.argv[1]](*sys.argv[2:])

@@ -17,6 +17,7 @@ import json
 import re
 import time
 
+import machine as machine_lib
 import node as node_lib
 import page
 
@@ -41,9 +42,9 @@ def follow(node: node_lib.Node, blocks: list[page.Block],
         try:
             node.run('set -e\ncd %s\n%s\nsync' % (checkout, block.text),
                      BLOCK_LIMIT, **PIP, **environment)
-        except node_lib.Failed as error:
-            raise node_lib.Failed('the page, %s: %s' % (block, error)
-                                  ) from None
+        except machine_lib.Failed as error:
+            raise machine_lib.Failed('the page, %s: %s' % (block, error)
+                                     ) from None
         node.say(['%s: %.0f s' % (block, time.monotonic() - began)])
 
 
@@ -56,7 +57,7 @@ def install_by_the_page(node: node_lib.Node) -> None:
     follow(node, before)
     try:
         follow(node, [starting])
-    except node_lib.Failed:
+    except machine_lib.Failed:
         # a busy host may keep an emulated machine from starting the helper
         # in time; systemd tries again
         if node.show('ExecMainStatus') != '71':

@@ -20,6 +20,7 @@ import pathlib
 import socket
 import subprocess
 import time
+from typing import TypedDict
 
 #: Seconds.  An emulated machine that shares its host may be very slow.
 BOOT, LIMIT = 900.0, 900.0
@@ -33,6 +34,14 @@ COMMAND_LINE_EMULATED = (' tsc=reliable norandmaps init_on_alloc=0 '
 
 class Failed(Exception):
     """Something is not as the story says."""
+
+
+class Reply(TypedDict):
+    """What guest.py says of a script."""
+
+    number: int
+    status: int
+    output: str
 
 
 @dataclasses.dataclass
@@ -150,14 +159,14 @@ class Machine:
             raise Failed('the machine is not up after %d s; see console-%d'
                          % (limit, self._boots))
 
-    def _answer(self, number: int, end: float) -> dict:
+    def _answer(self, number: int, end: float) -> Reply:
         assert self._line is not None and self._qemu is not None
         while True:
             text, newline, rest = self._received.partition(b'\n')
             if newline:
                 self._received = rest
                 try:
-                    reply = json.loads(text)
+                    reply: Reply = json.loads(text)
                 except ValueError:
                     continue    # noise of a line that was just opened
                 if reply.get('number') == number:

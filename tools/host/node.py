@@ -20,8 +20,6 @@ import shlex
 
 import machine as machine_lib
 
-from machine import Failed
-
 ALIAS = 'vol-host'
 VOLUME = '6b1f3b5e-64c2-4b2f-9c55-0d3a5f6b7a10'
 PREFIX = 'nqn.2024-01.org.example.lab:'
@@ -104,7 +102,7 @@ class Node:
 
     def inventory(self, grace: float, name: str = 'volumes.yaml') -> None:
         """Write the local driver's file: two replicas, and spares."""
-        def backing(target: str) -> dict:
+        def backing(target: str) -> dict[str, object]:
             address, port, transport = self._portal(target)
             return {'uuid': uuid(target), 'nqn': PREFIX + target,
                     'failure_domain': target, 'size': str(SIZE),
@@ -250,7 +248,7 @@ class Node:
 
     def expect(self, condition: object, text: str) -> None:
         if not condition:
-            raise Failed(text)
+            raise machine_lib.Failed(text)
 
     def say(self, words: Iterable[str]) -> None:
         print('     ' + '; '.join(words), flush=True)

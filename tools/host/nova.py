@@ -22,7 +22,7 @@ from oslo_concurrency import lockutils
 from oslo_config import cfg
 
 import os_brick
-from os_brick.initiator.connectors import nvmeof
+from os_brick.initiator.connectors import nvmeof  # type: ignore[attr-defined]
 
 LOCK_PATH = '/var/lib/nova/tmp'
 
@@ -33,7 +33,7 @@ def main() -> None:
     conf(args=[], project='nova', default_config_files=[],
          default_config_dirs=[])
     lockutils.set_defaults(LOCK_PATH)
-    os_brick.setup(conf)
+    os_brick.setup(conf)    # type: ignore[attr-defined]
     conf.set_override('lock_path', LOCK_PATH, group='os_brick')
     conf.set_override('helper_command', 'sudo -n /opt/nova/bin/privsep-helper',
                       group='privsep_osbrick')

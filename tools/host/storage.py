@@ -20,6 +20,7 @@ it.  Needs nothing but the standard library.
   storage.py revive NAME
 """
 
+from collections.abc import Callable
 import os
 import pathlib
 import subprocess
@@ -68,6 +69,8 @@ def revive(name: str) -> None:
         _link(name).symlink_to(NVMET / 'subsystems' / (PREFIX + name))
 
 
+VERBS: dict[str, Callable[..., None]] = {
+    'serve': serve, 'kill': kill, 'revive': revive}
+
 if __name__ == '__main__':
-    {'serve': serve, 'kill': kill, 'revive': revive}[sys.argv[1]](
-        *sys.argv[2:])
+    VERBS[sys.argv[1]](*sys.argv[2:])

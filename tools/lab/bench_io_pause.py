@@ -191,7 +191,7 @@ class Case:
 
     def _by_hand(self, victim: targets.Target) -> None:
         array = host.array(ALIAS)
-        leg = array and array.leg(victim.namespace.uuid)
+        leg = None if array is None else array.leg(victim.namespace.uuid)
         if array is None or leg is None:
             raise RuntimeError('the array has lost its leg')
         process.run('nvme', 'connect', '-t', 'tcp', '-a',

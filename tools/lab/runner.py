@@ -25,6 +25,7 @@ import pathlib
 import re
 import sys
 import sysconfig
+from typing import cast
 import unittest
 
 import subunit
@@ -64,8 +65,10 @@ def run(folder: pathlib.Path) -> int:
     stream = os.fdopen(os.dup(1), 'wb', buffering=0)
     os.dup2(2, 1)
     summary = testtools.StreamSummary()
-    result = testtools.ExtendedToStreamDecorator(testtools.CopyStreamResult(
-        [subunit.StreamResultToBytes(stream), summary]))
+    # it has all that a TestResult has, but is none
+    result = cast(unittest.TestResult, testtools.ExtendedToStreamDecorator(
+        testtools.CopyStreamResult(
+            [subunit.StreamResultToBytes(stream), summary])))
     loader = unittest.TestLoader()
     result.startTestRun()
     try:

@@ -200,9 +200,9 @@ def _lines(panel: Mapping[str, Any], lines: Sequence[Line], box: Box,
                              ' '.join(points * (2 if len(run) < 2 else 1)),
                              colour))
         if number < shown:
-            y = field.y + field.height + ROW * (number + 2) - 2
-            parts += [_rect(Box(box.x, y - 6, 12, 3), colour, ''),
-                      _text(box.x + 18, y, name, TEXT, 10.5)]
+            base = field.y + field.height + ROW * (number + 2) - 2
+            parts += [_rect(Box(box.x, base - 6, 12, 3), colour, ''),
+                      _text(box.x + 18, base, name, TEXT, 10.5)]
     if len(lines) > shown:
         parts.append(_text(box.x + box.width, box.y + box.height - 1,
                            '… %d more' % (len(lines) - shown), FAINT, 10.5,

@@ -51,7 +51,7 @@ def main() -> None:
 
 def hook() -> None:
     """os-brick's connector finds the module that wakes the agent up."""
-    from os_brick.initiator.connectors import nvmeof
+    nvmeof = importlib.import_module('os_brick.initiator.connectors.nvmeof')
     found = nvmeof.nvmeof_agent
     if not found or not hasattr(found.NVMeOFAgent, 'ensure_running'):
         sys.exit('os-brick does not find the module nvmeof_agent')

@@ -150,6 +150,8 @@ class _Cutting:
         if due is None or due > self._now:
             self._again += [] if due is None else [due]
             return []
+        if not leg.faulty and not self._vouching.spared(array, leg):
+            return []    # only it holds some blocks: it is waited for
         if not leg.faulty and not self._vouching.heard(array, leg):
             # one that answers slowly is given its time once, not each time
             if array.name not in self._light:

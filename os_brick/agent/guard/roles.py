@@ -107,7 +107,8 @@ def _decide(arrays: list[model.Array], snapshot: snapshots.HostSnapshot,
                          waiting, leaving)
         if device is not None:
             chosen[array.name] = device
-            waiting |= _controllers(array.leg(device), snapshot)
+            for one in (device, *_irreplaceable(array, device, snapshot)):
+                waiting |= _controllers(array.leg(one), snapshot)
     guarded = [array for array in arrays if array.name in chosen]
     whole = [array for array in guarded
              if any(snapshot.good(leg) for leg in array.legs)]
@@ -241,6 +242,15 @@ def _anchor(array: model.Array, snapshot: snapshots.HostSnapshot,
     return good[0].device if good else None
 
 
+def _irreplaceable(array: model.Array, anchor: str,
+                   snapshot: snapshots.HostSnapshot) -> list[str]:
+    """Legs beside the anchor which hold what no other good one does."""
+    return [leg.device for leg in array.legs
+            if leg.device != anchor and snapshot.good(leg)
+            and rules.other_good(array, leg, snapshot)
+            and not rules.spared(array, leg, snapshot)]
+
+
 def _wait(arrays: list[model.Array], anchors: dict[str, str],
           snapshot: snapshots.HostSnapshot, in_need: set[str]
           ) -> list[tuple[str, act.Action]]:
@@ -248,13 +258,20 @@ def _wait(arrays: list[model.Array], anchors: dict[str, str],
     waits: dict[str, tuple[str, act.Action]] = {}
     for array in sorted(arrays, key=lambda array: array.name not in in_need):
         anchor = anchors[array.name]
-        for path in snapshot.paths_to(array.leg(anchor)):
-            if path.fast_io_fail_tmo is not None:
-                waits.setdefault(path.name, (array.name, act.SetFastIoFail(
-                    'leg %s is the anchor of the array: its I/O waits for a '
-                    'lost path%s' % (anchor, _was_set(path)), path.name,
-                    None)))
+        for device in (anchor, *_irreplaceable(array, anchor, snapshot)):
+            for path in snapshot.paths_to(array.leg(device)):
+                if path.fast_io_fail_tmo is not None:
+                    waits.setdefault(path.name, (
+                        array.name, act.SetFastIoFail(
+                            'leg %s %s: its I/O waits for a lost path%s' % (
+                                device, _whose(device, anchor),
+                                _was_set(path)), path.name, None)))
     return list(waits.values())
+
+
+def _whose(device: str, anchor: str) -> str:
+    return ('is the anchor of the array' if device == anchor
+            else 'holds blocks that no other good leg of the array does')
 
 
 def _was_set(path: model.Controller) -> str:
@@ -267,14 +284,17 @@ def _failfast(array: model.Array, anchor: str,
               snapshot: snapshots.HostSnapshot
               ) -> list[tuple[str, act.Action]]:
     actions: list[tuple[str, act.Action]] = []
-    leg = array.leg(anchor)
-    if leg is not None and leg.failfast:
-        actions.append((array.name, act.SetFailfast(
-            'leg %s is the anchor of the array: its I/O waits for a lost '
-            'path' % anchor, array.name, anchor, False)))
+    waiting = (anchor, *_irreplaceable(array, anchor, snapshot))
+    for device in waiting:
+        leg = array.leg(device)
+        if leg is not None and leg.failfast:
+            actions.append((array.name, act.SetFailfast(
+                'leg %s %s: its I/O waits for a lost path' % (
+                    device, _whose(device, anchor)), array.name, device,
+                False)))
     for leg in array.legs:
         paths = snapshot.paths_to(leg)
-        if (leg.device == anchor or leg.faulty
+        if (leg.device in waiting or leg.faulty
                 or not any(path.live for path in paths)
                 or leg.failfast is (len(paths) == 1)):
             continue

@@ -68,9 +68,8 @@ class Vouching:
                 leg = array.leg(namespace.device) if array else None
                 if array is None or leg is None or leg.faulty:
                     continue
-                others = self._others(array, leg)
-                if not others & self.symptoms.answered:
-                    yield others
+                if not self._answered(array, leg):
+                    yield self._others(array, leg)
 
     def reliable(self, path: model.Controller) -> bool:
         """The kernel calls it live, and nothing speaks against it."""
@@ -78,11 +77,20 @@ class Vouching:
 
     def heard(self, array: model.Array, leg: model.Leg) -> bool:
         """Another leg has answered a read; else all of them are asked."""
-        others = self._others(array, leg)
-        if others & self.symptoms.answered:
+        if self._answered(array, leg):
             return True
-        self.probe |= others
+        self.probe |= self._others(array, leg)
         return False
+
+    def spared(self, array: model.Array, leg: model.Leg) -> bool:
+        """Other legs, be it that they have not answered yet, hold as much."""
+        return rules.spared(array, leg, self.snapshot)
+
+    def _answered(self, array: model.Array, leg: model.Leg) -> bool:
+        """Others that have answered hold all that the leg does."""
+        others = self._others(array, leg) & self.symptoms.answered
+        return model.held_by(leg, [other for other in array.legs
+                                   if other.device in others])
 
     def _others(self, array: model.Array,
                 leg: model.Leg) -> frozenset[str]:

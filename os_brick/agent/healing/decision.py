@@ -184,7 +184,7 @@ def _held(view: volume_view.VolumeView, alarm: str) -> HealingDecision:
 def _waiting(view: volume_view.VolumeView) -> dict[str, float]:
     """Return those that are wanted back, and for how long not yet (S13)."""
     return {replica.uuid: seconds for replica in view.volume.replicas
-            if not view.array.whole and replica.state is not State.TERMINATING
+            if not view.array.filled and replica.state is not State.TERMINATING
             and not view.records[replica.uuid].retired
             and (seconds := view.held(replica))}
 
@@ -257,8 +257,9 @@ def _replacements(view: volume_view.VolumeView) -> Iterator[Request]:
                 and not view.excused(replica)):
             yield Request(
                 RequestKind.REPLACE, replica.uuid,
-                'bad for %d s, longer than the grace period of %d s%s' % (
-                    record.down, patience, record.fruitless and
+                '%s for %d s, longer than the grace period of %d s%s' % (
+                    'incomplete (bad blocks)' if view.incomplete(replica)
+                    else 'bad', record.down, patience, record.fruitless and
                     ' (doubled for each of %d replacements that were of no '
                     'use)' % record.fruitless or ''))
 

@@ -90,7 +90,7 @@ def foresee(volume: model.Volume, array: model.Array,
                for fault in sorted(faults.replicas.items()))
     waits = ('nothing is put in before the first write, and no replacement '
              'is requested: %s (S15)' % array.unwritten,
-             ) if array.unwritten and not array.whole else ()
+             ) if array.unwritten and not array.filled else ()
     return Foreseen(tuple(steps), (*_notes(decided, paused), *waits,
                                    *excused))
 

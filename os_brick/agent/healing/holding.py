@@ -139,9 +139,9 @@ def under_way(volume: model.Volume, array: model.Array
     if array.sync_action not in _COPYING:
         return []
     return [resync for resync in (
-        _resync(volume, leg.replica_uuid, array.whole)
+        _resync(volume, leg.replica_uuid, array.filled)
         for leg in array.legs if not leg.in_sync and not leg.faulty
-        and (leg.slot is not None or not array.whole)) if resync is not None]
+        and (leg.slot is not None or not array.filled)) if resync is not None]
 
 
 def _resync(volume: model.Volume, uuid: str | None,
@@ -153,7 +153,7 @@ def _resync(volume: model.Volume, uuid: str | None,
 def starts_copy(wanted: act.Action, array: model.Array) -> bool:
     """A whole copy begins; what returns brings the bitmap's part only."""
     return isinstance(wanted, act.ReplaceLeg) or (
-        isinstance(wanted, act.AddLeg) and not array.whole
+        isinstance(wanted, act.AddLeg) and not array.filled
         and (not wanted.returning or wanted.erase))
 
 

@@ -75,7 +75,8 @@ def _looked_at(view: volume_view.VolumeView) -> ReplicaRecords:
             leg = view.array.leg_of(replica.uuid)
             record = replica_record.seen(
                 record, view.local(replica), leg.device if leg else None,
-                view.now, view.healthy and not view.excused(replica))
+                view.now, view.healthy and not view.excused(replica),
+                view.bad(replica))
         record = replica_record.noted(
             record, marked_by=_marked_by(view, replica, record),
             observed=record.observed or bool(view.volume.observe),

@@ -98,7 +98,7 @@ class Plan:
             leg = self.view.leg(replica)
             if (leg is None or leg.faulty
                     or self.view.local(replica) is not State.MISSING
-                    or not rules.other_good(self.array, leg, self.snapshot)):
+                    or not rules.spared(self.array, leg, self.snapshot)):
                 continue
             if self.snapshot.behind(leg) is None:
                 why = 'its device has vanished'
@@ -157,7 +157,7 @@ class Plan:
         return [leg for leg in self._legs(self._doomed()) if leg.in_sync]
 
     def _settled(self) -> bool:
-        return self.array.sync_action == 'idle' and self.array.whole
+        return self.array.sync_action == 'idle' and self.array.filled
 
     # legs that come
 
@@ -260,8 +260,8 @@ class Plan:
             for leg in self._legs([
                 replica.uuid for replica in self.view.leaving
                 if replica.state is State.TERMINATING])
-            if leg.in_sync and rules.other_good(self.array, leg,
-                                                self.snapshot)]
+            if leg.in_sync and rules.spared(self.array, leg,
+                                            self.snapshot)]
 
     def _shrink(self) -> list[act.Action]:
         """Give up a place that nobody is to take.

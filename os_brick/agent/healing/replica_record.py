@@ -162,18 +162,20 @@ def noted(record: ReplicaRecord, **fields: Any) -> ReplicaRecord:
 
 
 def seen(record: ReplicaRecord, state: State, device: str | None, now: float,
-         counting: bool) -> ReplicaRecord:
+         counting: bool, bad: bool | None = None) -> ReplicaRecord:
     """Return the record after a look at the replica.
 
     :param state: as this host sees it.
     :param device: where it is a leg now, None where it is none.
     :param counting: whether the grace period may run: a leg is good.
+    :param bad: whether it is to be replaced if that stays so; None: it is if
+        it is MISSING.
     """
     if device is not None:
         record = noted(_joined(record, now), device=device, out_at=None)
     elif record.joined and record.out_at is None:
         record = dataclasses.replace(record, out_at=now)
-    if state is State.MISSING:
+    if bad or (bad is None and state is State.MISSING):
         if record.good_since is not None:
             record = _judged(record, now)
         down = record.down

@@ -26,6 +26,7 @@ import functools
 from os_brick.agent.healing import blame
 from os_brick.agent.healing import replica_record
 from os_brick.agent import model
+from os_brick.agent.model import bad_blocks
 from os_brick.agent.model import snapshots
 from os_brick.agent.safety import late_writes
 
@@ -88,7 +89,25 @@ class VolumeView:
         if (leg is None or leg.faulty or namespace is None
                 or not self.snapshot.reachable(namespace)):
             return State.MISSING
-        return State.AVAILABLE if leg.in_sync else State.SYNCHRONIZING
+        return State.AVAILABLE if leg.complete else State.SYNCHRONIZING
+
+    def incomplete(self, replica: model.Replica) -> bool:
+        """It is in sync but for bad blocks, and others hold some of them.
+
+        What they do not hold, no copy of them would.
+        """
+        leg = self.array.leg_of(replica.uuid)
+        others = [other for other in self.array.in_sync if other is not leg]
+        return (leg is not None and leg.in_sync and bool(leg.bad)
+                and self.local(replica) is State.SYNCHRONIZING
+                and bool(others) and not bad_blocks.within(
+                    leg.bad, bad_blocks.common(
+                        other.bad for other in others)))
+
+    def bad(self, replica: model.Replica) -> bool:
+        """It is to be replaced, if that stays so."""
+        return (self.local(replica) is State.MISSING
+                or self.incomplete(replica))
 
     @functools.cached_property
     def healthy(self) -> bool:
@@ -269,7 +288,7 @@ class VolumeView:
         grace = self._grace_of(replica)
         record = self.records[replica.uuid]
         return (grace is not None and record.down >= grace
-                and self.local(replica) is State.MISSING
+                and self.bad(replica)
                 and not self._held_at(replica, self.now - RETURN))
 
     def grace(self) -> float | None:

@@ -27,6 +27,7 @@ from os_brick.agent.host import attributes
 from os_brick.agent.host import blocks
 from os_brick.agent.host import descriptors
 from os_brick.agent import model
+from os_brick.agent.model import bad_blocks
 
 SECTOR = 512
 KIB = 1024
@@ -53,6 +54,14 @@ class _Member:
         self.offset: bytes | None = None
         self.state = entry + '/state'
         self.slot = entry + '/slot'
+        self.bad = entry + '/bad_blocks'
+
+    def offset_now(self, slot: bytes | None, at: int) -> bytes | None:
+        if self.offset is not None and _place(slot) is not None:
+            return self.offset
+        offset = attributes.read('dev-' + self.device + '/offset', at)
+        self.offset = None if _place(slot) is None else offset
+        return offset
 
 
 class Kept:
@@ -147,14 +156,10 @@ class Arrays:
                 name + '/' + entry, identity, functools.partial(
                     _member, entry, place, at))
             assert member is not None
-            leg, vanished = self._leg(name, member, identity, at)
+            leg, offset, vanished = self._leg(name, member, identity, at)
             if leg is None:
                 continue
             legs.append(leg)
-            offset = member.offset
-            if leg.slot is None or offset is None:
-                offset = attributes.read(entry + '/offset', at)
-                member.offset = None if leg.slot is None else offset
             offsets.append(offset)
             if not vanished:
                 remote = remote or leg.device in self._fabric
@@ -178,8 +183,8 @@ class Arrays:
               for attribute in _ATTRIBUTES])
 
     def _leg(self, array: str, member: _Member, identity: int,
-             at: int) -> tuple[model.Leg | None, bool]:
-        """Return a leg and whether its device has vanished.
+             at: int) -> tuple[model.Leg | None, bytes | None, bool]:
+        """Return a leg, its offset, and whether its device has vanished.
 
         A device that comes back may get the name of one that md still lists,
         and the link ``block`` is resolved by its text: it then leads to the
@@ -187,8 +192,9 @@ class Arrays:
         """
         state = self._open.read(member.state, identity, at)
         if state is None:
-            return None, False
+            return None, None, False
         slot = self._open.read(member.slot, identity, at)
+        offset = member.offset_now(slot, at)
         name = member.device
         device = self._devices.device(name)
         vanished = (device is None or member.link != device.place
@@ -196,7 +202,8 @@ class Arrays:
         namespace = None if vanished else self._fabric.get(name)
         return self._kept.values.get(
             (array, name), _make_leg, name, slot, state,
-            namespace.uuid if namespace else None), vanished
+            self._open.read(member.bad, identity, at), offset,
+            namespace.uuid if namespace else None), offset, vanished
 
 
 def _member(entry: str, place: str, at: int, _name: str) -> _Member:
@@ -212,13 +219,20 @@ def _written(at: int) -> bool:
             and int(fields[_WRITTEN]) > 0)
 
 
-def _make_leg(device: str, slot: bytes | None, state: bytes,
-              replica_uuid: str | None) -> model.Leg:
+def _place(slot: bytes | None) -> int | None:
     place = attributes.text(slot)
+    return int(place) if place not in ('none', '') else None
+
+
+def _make_leg(device: str, slot: bytes | None, state: bytes,
+              bad: bytes | None, offset: bytes | None,
+              replica_uuid: str | None) -> model.Leg:
     return model.Leg(
-        device=device, slot=int(place) if place not in ('none', '') else None,
+        device=device, slot=_place(slot),
         flags=frozenset(word for word in attributes.text(state).split(',')
-                        if word), replica_uuid=replica_uuid)
+                        if word), replica_uuid=replica_uuid,
+        bad=bad_blocks.parse(attributes.text(bad), int(
+            attributes.text(offset) or 0)))
 
 
 def _make_array(name: str, boot: str, alias: str | None,

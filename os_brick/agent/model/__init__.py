@@ -18,6 +18,7 @@ no other one.
 from os_brick.agent.model.devices import Array
 from os_brick.agent.model.devices import belongs
 from os_brick.agent.model.devices import Controller
+from os_brick.agent.model.devices import held_by
 from os_brick.agent.model.devices import IoCounters
 from os_brick.agent.model.devices import Leg
 from os_brick.agent.model.devices import Namespace
@@ -37,7 +38,7 @@ from os_brick.agent.model.volumes import Volume
 
 __all__ = [
     'Array', 'belongs', 'Certificate', 'Controller', 'Event', 'Examination',
-    'Host', 'IoCounters', 'Leg', 'Namespace', 'normalise_address',
+    'held_by', 'Host', 'IoCounters', 'Leg', 'Namespace', 'normalise_address',
     'normalise_uuid', 'Portal', 'Replica', 'ReplicaState', 'Resync',
     'Subsystem', 'Target', 'Volume',
 ]

@@ -16,9 +16,12 @@ Sizes are bytes, times are seconds.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from collections.abc import Iterable
 from collections.abc import Mapping
 import dataclasses
 
+from os_brick.agent.model import bad_blocks
 from os_brick.agent.model import volumes
 
 
@@ -124,12 +127,14 @@ class Leg:
     :ivar flags: md's own state words: in_sync, faulty, spare, blocked,
         write_error, want_replacement, replacement, failfast...
     :ivar replica_uuid: NVMe UUID of its namespace, None when that is gone.
+    :ivar bad: the sectors that it does not hold, in sync or not.
     """
 
     device: str
     slot: int | None
     flags: frozenset[str]
     replica_uuid: str | None = None
+    bad: bad_blocks.Ranges = ()
 
     @property
     def faulty(self) -> bool:
@@ -137,7 +142,13 @@ class Leg:
 
     @property
     def in_sync(self) -> bool:
+        """It holds all of the data, but for its bad blocks."""
         return 'in_sync' in self.flags and not self.faulty
+
+    @property
+    def complete(self) -> bool:
+        """It holds all of the data."""
+        return self.in_sync and not self.bad
 
     @property
     def replacement(self) -> bool:
@@ -146,6 +157,12 @@ class Leg:
     @property
     def failfast(self) -> bool:
         return 'failfast' in self.flags
+
+
+def held_by(leg: Leg, others: Collection[Leg]) -> bool:
+    """Return whether these others, at least one, hold all that a leg does."""
+    return bool(others) and (not leg.in_sync or bad_blocks.within(
+        bad_blocks.common(other.bad for other in others), leg.bad))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -215,15 +232,39 @@ class Array:
 
     @property
     def in_sync(self) -> tuple[Leg, ...]:
-        """The legs that hold all of the data, as md sees it."""
+        """The legs that are in sync, as md sees it."""
         return tuple(leg for leg in self.legs if leg.in_sync)
 
     @property
-    def whole(self) -> bool:
+    def filled(self) -> bool:
         """Every slot is filled by a leg that is in sync."""
-        filled = {leg.slot for leg in self.in_sync
-                  if leg.slot is not None and not leg.replacement}
-        return len(filled) >= self.raid_disks
+        return self._filled_by(self.in_sync)
+
+    @property
+    def whole(self) -> bool:
+        """Every slot is filled by a leg that holds all of the data."""
+        return self._filled_by(leg for leg in self.legs if leg.complete)
+
+    def _filled_by(self, legs: Iterable[Leg]) -> bool:
+        slots = {leg.slot for leg in legs
+                 if leg.slot is not None and not leg.replacement}
+        return len(slots) >= self.raid_disks
+
+    @property
+    def lacks(self) -> bad_blocks.Ranges:
+        """The sectors that no leg in sync holds."""
+        return bad_blocks.common(leg.bad for leg in self.in_sync)
+
+    @property
+    def broken(self) -> str:
+        """Why it takes no write any more, '' where it does.
+
+        A write to its last leg has failed (raid1.c, raid1_error); that ends
+        when the array is stopped.
+        """
+        return '' if self.array_state != 'broken' else (
+            'a write to its last leg has failed, and Linux refuses every '
+            'later one until the array is stopped and assembled again')
 
     @property
     def at_work(self) -> bool:

@@ -23,12 +23,13 @@ from collections.abc import Iterator
 import dataclasses
 
 from os_brick.agent.model import amounts
+from os_brick.agent.model import bad_blocks
 from os_brick.agent.model import devices
 from os_brick.agent.model import snapshots
 
 INFO, WARN, FATAL = 'INFO', 'WARN', 'FATAL'
 #: What is among the names of an event, and is no object but a number.
-FIGURES = frozenset({'copied', 'seconds'})
+FIGURES = frozenset({'copied', 'lost', 'seconds'})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,9 +128,15 @@ def _arrays(old: snapshots.HostSnapshot,
                 'is new: %d of %d legs in sync' % (
                     len(now.in_sync), now.raid_disks))
             yield from _writable('', now)
+            yield from _broken('', now)
+            for leg in now.legs:
+                yield from _bad_blocks(None, leg, now)
+            yield from _lacking(None, now)
         elif was and now:
             yield from _writable(was.read_only, now)
+            yield from _broken(was.broken, now)
             yield from _legs(was, now, new)
+            yield from _lacking(was, now)
             yield from _sync(was, now)
             yield from _health(was, now, new)
 
@@ -151,6 +158,38 @@ def _legs(was: devices.Array, now: devices.Array,
             if old is None:
                 yield _leg('LEG_ADDED', INFO, now, new, 'was added')
             yield from _leg_state(old, new, now, snapshot)
+            yield from _bad_blocks(old, new, now)
+
+
+def _bad_blocks(old: devices.Leg | None, new: devices.Leg,
+                array: devices.Array) -> Iterator[Event]:
+    """A leg that is in sync lacks blocks, or no longer; told once each."""
+    lacked = old is not None and old.in_sync and bool(old.bad)
+    if new.in_sync and new.bad and not lacked:
+        lost = bad_blocks.size(new.bad, array.component_size)
+        yield _leg('LEG_BAD_BLOCKS', WARN, array, new,
+                   'lacks %s, though md calls it in sync: writes to it have '
+                   'failed there (bad blocks)' % amounts.size(lost),
+                   ('lost', '%d' % lost))
+    elif lacked and new.in_sync and not new.bad:
+        yield _leg('LEG_COMPLETE', INFO, array, new,
+                   'has no bad blocks any more')
+
+
+def _lacking(was: devices.Array | None,
+             now: devices.Array) -> Iterator[Event]:
+    """No leg in sync holds some blocks; more of them is told, too."""
+    before = was.lacks if was is not None else ()
+    if now.lacks and not bad_blocks.within(now.lacks, before):
+        lost = bad_blocks.size(now.lacks, now.component_size)
+        yield _array(
+            'BLOCKS_LOST', FATAL, now,
+            'has no leg in sync that holds %s of its data (bad blocks): '
+            'reading them ends with an error' % amounts.size(lost),
+            ('lost', '%d' % lost))
+    elif before and not now.lacks and now.in_sync:
+        yield _array('BLOCKS_FOUND', INFO, now,
+                     'has all of its data again in legs that are in sync')
 
 
 def _leg_state(old: devices.Leg | None, new: devices.Leg,
@@ -209,7 +248,7 @@ def _quarter(array: devices.Array) -> int:
 
 def _health(was: devices.Array, now: devices.Array,
             snapshot: snapshots.HostSnapshot) -> Iterator[Event]:
-    if (was.whole and not now.whole) or (was.in_sync and not now.in_sync):
+    if (was.filled and not now.filled) or (was.in_sync and not now.in_sync):
         level = WARN if now.in_sync else FATAL
         yield _array('ARRAY_DEGRADED', level, now,
                      'is degraded: %d of %d legs in sync' % (
@@ -221,6 +260,12 @@ def _health(was: devices.Array, now: devices.Array,
                          ' again after %s' % amounts.span(seconds)
                          if seconds else '', now.raid_disks),
                      *([('seconds', '%d' % seconds)] if seconds else ()))
+
+
+def _broken(before: str, now: devices.Array) -> Iterator[Event]:
+    if now.broken and not before:
+        yield _array('ARRAY_BROKEN', FATAL, now, 'takes no writes: '
+                     + now.broken)
 
 
 def _writable(before: str, now: devices.Array) -> Iterator[Event]:

@@ -23,6 +23,7 @@ import dataclasses
 import datetime
 from typing import Any
 
+from os_brick.agent.model import amounts
 from os_brick.agent.model import examinations
 
 INFO, WARNING, CRITICAL = 'info', 'warning', 'critical'
@@ -48,10 +49,15 @@ CODES: Mapping[str, Code] = {
     'AGENT_DOWN': Code(CRITICAL, 'the agent does not run'),
     'AGENT_PAUSED': Code(INFO, 'an operator has asked the agent to wait'),
     'AGENT_STUCK': Code(CRITICAL, 'the agent has ended no pass for too long'),
+    'ARRAY_BROKEN': Code(CRITICAL, 'Linux refuses every write to a volume'),
     'ARRAY_DEGRADED': Code(WARNING, 'a volume has fewer good copies than it '
                                     'is meant to have'),
     'ARRAY_READ_ONLY': Code(WARNING, 'a volume takes no writes, and no copy '
                                      'in'),
+    'BAD_BLOCKS': Code(WARNING, 'a copy lacks blocks that could not be '
+                                'written to it'),
+    'BLOCKS_LOST': Code(CRITICAL, 'no copy that answers holds some blocks of '
+                                  'a volume'),
     'CERTIFICATE_EXPIRES': Code(WARNING, 'a certificate ends within %d days; '
                                 'critical from %d days on' % (
                                     examinations.SOON,
@@ -224,7 +230,8 @@ def _of_volume(volume: Mapping[str, Any],
             for replica in excused), len(excused))
     if volume['doubt']:
         yield found('PROVISIONER_DOUBTED', volume['doubt'], alias)
-    if not volume['good']:
+    yield from _bad_blocks(volume)
+    if not volume.get('reached', volume['good']):
         yield found('NO_GOOD_LEG', 'none of its copies can be reached',
                     alias, bad)
     elif volume['good'] < volume['wanted']:
@@ -266,3 +273,26 @@ def _of_volume(volume: Mapping[str, Any],
     if lost:
         yield found('PATH_LOST', '%d paths are lost, others live'
                     % len(lost), alias, lost, len(lost))
+
+
+def _bad_blocks(volume: Mapping[str, Any]) -> Iterator[Finding]:
+    """A daemon of an earlier release says nothing of it."""
+    alias, array = volume['alias'], volume['array']
+    if array.get('broken'):
+        yield found('ARRAY_BROKEN', array['broken'], alias)
+    if array.get('lost'):
+        yield found('BLOCKS_LOST', 'no leg in sync holds %s of it: reading '
+                    'them ends with an error' % amounts.size(array['lost']),
+                    alias)
+    elif array.get('lost_here'):
+        yield found('BLOCKS_LOST', 'only legs that do not answer hold %s of '
+                    'it: its I/O waits for them' % amounts.size(
+                        array['lost_here']), alias)
+    bad = tuple('replica %s: %s lacks %s' % (
+        replica['uuid'], replica['leg']['device'],
+        amounts.size(replica['leg']['bad'])) for replica
+        in volume['replicas'] if replica['leg'] and
+        replica['leg'].get('bad') and 'in_sync' in replica['leg']['flags'])
+    if bad:
+        yield found('BAD_BLOCKS', '%d of its legs in sync lack blocks that '
+                    'could not be written' % len(bad), alias, bad, len(bad))

@@ -24,6 +24,8 @@ from os_brick.agent.healing import custody
 from os_brick.agent.healing import replica_record
 from os_brick.agent.healing import volume_view
 from os_brick.agent import model
+from os_brick.agent.model import amounts
+from os_brick.agent.model import bad_blocks
 from os_brick.agent.model import snapshots
 
 State = model.ReplicaState
@@ -83,11 +85,13 @@ def build(known: Known, snapshot: snapshots.HostSnapshot,
     view = volume_view.VolumeView(volume, array, snapshot, records,
                                   known.now, known.policy,
                                   faults=known.faults)
+    good = [leg for leg in array.legs if snapshot.good(leg)]
     legs = {leg.device for replica in volume.replicas
             if (leg := view.leg(replica)) is not None}
     return {
-        **found, 'array': _array(array, known.rate),
-        'good': sum(map(snapshot.good, array.legs)),
+        **found, 'array': {**_array(array, known.rate),
+                           **_lost_blocks(array, good)},
+        'good': sum(leg.complete for leg in good), 'reached': len(good),
         'wanted': max(view.goal, array.raid_disks),
         'alarm': custody.alarm(view), 'doubt': view.nonsense,
         'ended': view.ended, 'put_off': list(known.put_off),
@@ -95,7 +99,7 @@ def build(known: Known, snapshot: snapshots.HostSnapshot,
                       **_refused(known.refused.get(replica.uuid), wall_of)}
                      for replica in volume.replicas],
         'other_legs': [{'replica': leg.replica_uuid, **_leg(
-            leg, known.anchor, snapshot)} for leg in array.legs
+            leg, array, known.anchor, snapshot)} for leg in array.legs
             if leg.device not in legs]}
 
 
@@ -113,12 +117,21 @@ def _array(array: model.Array, rate: float | None) -> dict[str, Any]:
     return {
         'name': array.name, 'state': array.array_state,
         'read_only': array.read_only, 'unwritten': array.unwritten,
+        'broken': array.broken,
         'raid_disks': array.raid_disks, 'in_sync': len(array.in_sync),
         'speed_limit': (array.sync_speed_max or 0) * 1024 or None,
         'speed_limit_ours': copy_speed.ours(array),
         'sync': {'action': array.sync_action, 'done': array.sync_done,
                  'total': array.sync_total, 'rate': rate, 'left': left}
         if array.syncing else None}
+
+
+def _lost_blocks(array: model.Array,
+                 good: list[model.Leg]) -> dict[str, int]:
+    """Return how many bytes no leg in sync holds, and none that answers."""
+    return {'lost': bad_blocks.size(array.lacks, array.component_size),
+            'lost_here': bad_blocks.size(bad_blocks.common(
+                leg.bad for leg in good), array.component_size)}
 
 
 def _replica(view: volume_view.VolumeView, replica: model.Replica,
@@ -135,7 +148,8 @@ def _replica(view: volume_view.VolumeView, replica: model.Replica,
         else wall_of(record.bad_since),
         'why': _why(view, replica, leg, namespace),
         'device': leg.device if leg else record.device or None,
-        'leg': None if leg is None else _leg(leg, anchor, view.snapshot),
+        'leg': None if leg is None else _leg(
+            leg, view.array, anchor, view.snapshot),
         'was_leg': record.joined,
         'paths': [] if namespace is None else [
             {'controller': path.name, 'nqn': path.nqn,
@@ -151,9 +165,10 @@ def _replica(view: volume_view.VolumeView, replica: model.Replica,
         'successor': record.successor}
 
 
-def _leg(leg: model.Leg, anchor: str,
+def _leg(leg: model.Leg, array: model.Array, anchor: str,
          snapshot: snapshots.HostSnapshot) -> dict[str, Any]:
     return {'device': leg.device, 'flags': sorted(leg.flags),
+            'bad': bad_blocks.size(leg.bad, array.component_size),
             'role': _role(leg, anchor, snapshot)}
 
 
@@ -177,7 +192,11 @@ def _why(view: volume_view.VolumeView, replica: model.Replica,
     if state is State.AVAILABLE:
         return ''
     if state is State.SYNCHRONIZING:
-        return 'it is being synchronized'
+        return 'it is being synchronized' if leg is None or not (
+            leg.in_sync) else (
+            'it lacks %s, though md calls it in sync: writes to it have '
+            'failed there (bad blocks)' % amounts.size(bad_blocks.size(
+                leg.bad, view.array.component_size)))
     failed = view.records[replica.uuid].failed
     if failed:
         return failed
@@ -194,7 +213,7 @@ def _why(view: volume_view.VolumeView, replica: model.Replica,
 
 def _excused(view: volume_view.VolumeView, replica: model.Replica) -> str:
     """Return why it is bad and not to blame, '' where that is not so."""
-    return (view.excused(replica) if view.local(replica) is State.MISSING
+    return (view.excused(replica) if view.bad(replica)
             and not view.doomed(replica) else '')
 
 
@@ -210,8 +229,14 @@ def _waits_for(view: volume_view.VolumeView, replica: model.Replica
         return 'its farewell: the provisioner marked it TERMINATING', None
     if record.successor is not None:
         return 'its successor, replica %s' % record.successor, None
-    if view.local(replica) is State.SYNCHRONIZING:
+    leg = view.leg(replica)
+    if view.local(replica) is State.SYNCHRONIZING and not (
+            leg is not None and leg.in_sync):
         return 'the end of the resync', None
+    if view.local(replica) is State.SYNCHRONIZING and not (
+            view.incomplete(replica)):
+        return ('the blocks that no leg holds to be written again, or the '
+                'operator', None)
     if view.array.unwritten:
         return ('the first write to the volume on this host: until then '
                 'nothing is put in, and the grace period stands still', None)

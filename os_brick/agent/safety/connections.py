@@ -127,9 +127,13 @@ def _give_up(namespace: model.Namespace, names: frozenset[str],
         if not leg.faulty and live and not silent:
             return Law.S3.refuses('%s is a working leg of %s',
                                   namespace.device, holder)
-        if not any(snapshot.good(other) and not _only_through(
-                other, names, snapshot) for other in array.legs):
+        others = [other for other in array.legs if snapshot.good(other)
+                  and not _only_through(other, names, snapshot)]
+        if not others:
             return Law.S1.refuses('%s has no other good leg', holder)
+        if not leg.faulty and not model.held_by(leg, others):
+            return Law.S1.refuses('the other good legs of %s lack blocks '
+                                  'that %s holds', holder, leg.device)
     return None
 
 

@@ -74,6 +74,9 @@ def giving_up(replica_uuid: str, array: model.Array | None,
     legs = have_to_answer(replica_uuid, array)
     if not legs:
         return Law.S11.refuses('no other leg of %s is in sync', array.name)
+    if array.lacks:
+        return Law.S11.refuses('all legs of %s lack blocks that it may hold',
+                               array.name)
     namespace = snapshot.namespace_of(replica_uuid)
     return silent(legs, answered, array) or (
         _not_whole(array) if not array.whole and namespace is not None
@@ -147,8 +150,12 @@ def _before_failing(device: str, array: model.Array,
     others = [other for other in array.in_sync if other.device != device]
     if snapshot.good(leg):
         return Witnesses(frozenset(other.device for other in others))
-    return Witnesses(one_of=frozenset(
-        other.device for other in others if snapshot.good(other)))
+    good = [other for other in others if snapshot.good(other)]
+    alike = [other for other in good if model.held_by(leg, [other])]
+    if good and not alike:
+        # none holds all that it holds, but perhaps all of them together
+        return Witnesses(frozenset(other.device for other in good))
+    return Witnesses(one_of=frozenset(other.device for other in alike))
 
 
 def fail_working(array: model.Array, volume: model.Volume,
@@ -163,7 +170,7 @@ def fail_working(array: model.Array, volume: model.Volume,
         return Law.S11.refuses('no replica of the volume is to stay')
     good = [replica for replica in staying
             if (leg := array.leg_of(replica.uuid)) is not None
-            and snapshot.good(leg)]
+            and leg.complete and snapshot.good(leg)]
     if len(good) < max(len(staying), volume.replica_count or 1):
         return _not_whole(array)
     return None

@@ -26,6 +26,8 @@ from collections.abc import Mapping
 
 from os_brick.agent import model
 from os_brick.agent.model import actions as act
+from os_brick.agent.model import amounts
+from os_brick.agent.model import bad_blocks
 from os_brick.agent.model import snapshots
 from os_brick.agent.model import superblock
 from os_brick.agent.safety import connections
@@ -160,6 +162,9 @@ def _fail(action: act.FailLeg, array: model.Array, volume: model.Volume,
         return _LEG_GONE
     if not other_good(array, leg, snapshot):
         return _no_other_good()
+    if not spared(array, leg, snapshot):
+        return Law.S1.refuses('the other legs of the array that are in sync '
+                              'and live lack blocks that this one holds')
     if connections.waits(leg, snapshot) and not any(
             snapshot.good(other) and connections.waits(other, snapshot)
             for other in array.legs if other.device != leg.device):
@@ -210,6 +215,12 @@ def _add(action: act.AddLeg, array: model.Array, volume: model.Volume,
             'not mark what %s lacks', array.name, action.device)
     found = copies.judge_among(action.device, array, contents, set_back,
                                action.later)
+    if array.lacks and not action.erase and (
+            found.standing is copies.Standing.BEHIND):
+        return Law.S10.refuses(
+            'all legs of %s that are in sync lack blocks (%s) which %s may '
+            'hold, and would lose', array.name, amounts.size(bad_blocks.size(
+                array.lacks, array.component_size)), action.device)
     if found.usable or (action.erase and found.standing
                         is copies.Standing.DIVERGENT):
         return None
@@ -271,6 +282,14 @@ def other_good(array: model.Array, leg: model.Leg,
     """Another leg, in sync and on another device, answers."""
     return any(snapshot.good(other) for other in array.legs
                if other.device != leg.device)
+
+
+def spared(array: model.Array, leg: model.Leg,
+           snapshot: snapshots.HostSnapshot) -> bool:
+    """Other legs that answer hold all that this one does."""
+    return model.held_by(leg, [
+        other for other in array.legs if other.device != leg.device
+        and snapshot.good(other)])
 
 
 def lost_legs(array: model.Array,

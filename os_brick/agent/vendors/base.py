@@ -184,8 +184,9 @@ class ProvisionerDriver(abc.ABC):
                              state: model.ReplicaState) -> None:
         """Tell the state of a replica as seen from this host.
 
-        ``state`` is MISSING, SYNCHRONIZING or AVAILABLE.  Idempotent: after
-        an outage or a restart the same state may be reported again.
+        ``state`` is MISSING, SYNCHRONIZING or AVAILABLE; of these only the
+        last one is a complete copy.  Idempotent: after an outage or a restart
+        the same state may be reported again.
 
         :raises Rejected: the provisioner will not have this report, now or
             ever (the replica is gone, or terminating); it is not repeated.

@@ -26,6 +26,7 @@ from os_brick.agent.tests.unit.cmd import command_case
 
 #: Label -> the title of the section to which it leads.
 TITLES = {
+    'bad-blocks': 'A target that refuses writes',
     'copied': 'How much was copied',
     'copied-whole': 'Which replica is copied whole',
     'copies-in-doubt': 'Copies in doubt',

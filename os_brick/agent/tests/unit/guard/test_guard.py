@@ -32,6 +32,7 @@ from os_brick.agent.tests.unit import scripted_world
 
 OURS = frozenset(['md0', 'md1'])
 TRANSPORTS = ('tcp', 'tcp', 'rdma')
+BAD = ((), (), (), ((0, 8),), ((4, 16),), ((0, 8), (20, 24)))
 STATES = ('live', 'live', 'live', 'connecting', 'resetting', 'fencing')
 
 
@@ -70,7 +71,8 @@ def hosts(draw: st.DrawFn) -> snapshots.HostSnapshot:
                     st.sampled_from(['in_sync', 'in_sync', 'in_sync',
                                      'spare', 'faulty'])),
                     *draw(st.sampled_from([(), ('failfast',)]))]),
-                draw(st.sampled_from([namespaces[-1].uuid] * 5 + [None]))))
+                draw(st.sampled_from([namespaces[-1].uuid] * 5 + [None])),
+                draw(st.sampled_from(BAD))))
         arrays.append(model.Array(name, None, None, len(legs), 0, 'active',
                                   'idle', 1, tuple(legs)))
     return snapshots.HostSnapshot(tuple(controllers), tuple(namespaces),

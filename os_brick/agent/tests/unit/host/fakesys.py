@@ -216,7 +216,7 @@ class FakeHost:
         folder = os.path.join(self._md(array), 'dev-' + device)
         self.attributes(
             folder, state=','.join(flags), offset=2048, errors=0,
-            slot='none' if slot is None else slot)
+            bad_blocks='', slot='none' if slot is None else slot)
         self.link(os.path.join(folder, 'block'), self._folder(device))
         self.hold(device, array)
 

@@ -204,6 +204,25 @@ class TestScan(ScanCase):
         self.assertEqual({'faulty', 'blocked', 'failfast'}, leg.flags)
         self.assertIsNone(leg.slot)
 
+    def test_what_a_leg_lacks(self) -> None:
+        """It is counted from where the array's data begins on the leg."""
+        self.assertEqual((), self.leg('nvme2n1').bad)
+        self.host.set_leg('md127', 'nvme2n1', bad_blocks='10240 512\n10752 8')
+        leg = self.leg('nvme2n1')
+        self.assertEqual(((8192, 8712),), leg.bad)
+        self.assertTrue(leg.in_sync)
+        self.assertFalse(self.array().whole)
+        for offset, slot in ((2056, 'none'), (2064, 'none')):
+            # one without a slot may be given another offset
+            self.host.set_leg('md127', 'nvme2n1', slot=slot, offset=offset)
+            self.assertEqual(((10240 - offset, 10760 - offset),),
+                             self.leg('nvme2n1').bad)
+
+    def test_a_kernel_that_notes_no_bad_blocks(self) -> None:
+        self.host.remove('sys/devices/virtual/block/md127/md/dev-nvme2n1/'
+                         'bad_blocks')
+        self.assertEqual((), self.leg('nvme2n1').bad)
+
     def test_a_spare_with_no_words(self) -> None:
         self.host.set_leg('md127', 'nvme2n1', slot='none', state='')
         self.assertEqual(frozenset(), self.leg('nvme2n1').flags)

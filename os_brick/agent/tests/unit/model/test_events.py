@@ -394,3 +394,63 @@ class TestEverything(EventCase):
             self.assertEqual({name: state == 'live'
                               for name, state in states.items()}, alive)
             before = now
+
+
+class TestBadBlocks(EventCase):
+
+    @staticmethod
+    def lacking(*bad: tuple[tuple[int, int], ...],
+                flags: frozenset[str] = OK) -> snapshots.HostSnapshot:
+        return array(*(dataclasses.replace(leg(
+            'nvme%dn1' % number, flags), bad=one)
+            for number, one in enumerate(bad, 1)))
+
+    def test_a_leg_that_lacks_blocks_and_no_longer(self) -> None:
+        bad = self.lacking(((0, 8),), ())
+        event, = self.expect(array(), bad, 'LEG_BAD_BLOCKS')
+        self.assertEqual(
+            'leg nvme1n1 (replica %s) of array volume (md127) lacks 4 KiB, '
+            'though md calls it in sync: writes to it have failed there (bad '
+            'blocks)' % A, event.message)
+        self.assertIn(('lost', '4096'), event.names)
+        # that it is more is in the status, and not told each time
+        more = self.lacking(((0, 16),), ())
+        self.expect(bad, more)
+        self.expect(more, array(), 'LEG_COMPLETE', 'ARRAY_HEALTHY')
+
+    def test_what_is_there_at_the_first_look(self) -> None:
+        self.expect(EMPTY, self.lacking(((0, 8),), ()), 'ARRAY_NEW',
+                    'LEG_BAD_BLOCKS')
+
+    def test_a_copy_that_ended_with_bad_blocks_is_not_healthy(self) -> None:
+        copying = array(leg('nvme1n1'), leg('nvme2n1', SPARE),
+                        sync_action='recover')
+        self.expect(copying, self.lacking((), ((0, 8),)), 'LEG_IN_SYNC',
+                    'LEG_BAD_BLOCKS', 'SYNC_FINISHED')
+
+    def test_what_no_leg_holds(self) -> None:
+        one = self.lacking(((0, 8),), ())
+        both = self.lacking(((0, 8),), ((0, 16),))
+        _leg, event = self.expect(one, both, 'LEG_BAD_BLOCKS', 'BLOCKS_LOST')
+        self.assertEqual(events.FATAL, event.level)
+        self.assertIn('no leg in sync that holds 4 KiB', event.message)
+        more = self.lacking(((0, 16),), ((0, 16),))
+        self.expect(both, more, 'BLOCKS_LOST')
+        self.expect(more, both)
+        self.expect(both, one, 'LEG_COMPLETE', 'BLOCKS_FOUND')
+
+    def test_a_leg_that_is_dropped_has_held_them(self) -> None:
+        one = self.lacking(((0, 8),), ())
+        alone = array(one.arrays[0].legs[0], leg('nvme2n1', FAULTY))
+        self.expect(one, alone, 'LEG_FAULTY', 'BLOCKS_LOST', 'ARRAY_DEGRADED')
+        self.expect(EMPTY, alone, 'ARRAY_NEW', 'LEG_BAD_BLOCKS',
+                    'BLOCKS_LOST')
+
+    def test_broken(self) -> None:
+        broken = array(leg('nvme1n1'), leg('nvme2n1', FAULTY),
+                       array_state='broken')
+        event = self.expect(array(leg('nvme1n1'), leg('nvme2n1', FAULTY)),
+                            broken, 'ARRAY_BROKEN')[0]
+        self.assertEqual(events.FATAL, event.level)
+        self.assertIn('takes no writes', event.message)
+        self.expect(EMPTY, broken, 'ARRAY_NEW', 'ARRAY_BROKEN')

@@ -45,6 +45,14 @@ OPTS: list[cfg.Opt] = [
                  help='Seconds a replica may stay bad before a replacement '
                       'is requested, for volumes of which the provisioner '
                       'does not say it. 0: at once.'),
+    cfg.StrOpt('returning_copies', default='bitmap',
+               choices=['bitmap', 'whole'], mutable=True,
+               help='What is copied to a replica that comes back: what md has '
+                    'marked in its write-intent bitmap since it was dropped, '
+                    'or the whole of it. Set whole where a target may lose '
+                    'what it has acknowledged: where its disks, or its '
+                    'software, have a volatile write cache and may lose '
+                    'power.'),
     cfg.FloatOpt('report_repeat_interval', default=600.0, min=10.0,
                  mutable=True,
                  help='Seconds after which a replica state is reported again '

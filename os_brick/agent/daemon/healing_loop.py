@@ -195,7 +195,8 @@ class HealingLoop:
         return healing_pass.Pass(
             self._ledger.now(), decision.HealingPolicy(
                 self._conf.replacement_grace_period,
-                self._conf.report_repeat_interval),
+                self._conf.report_repeat_interval,
+                self._conf.returning_copies == 'whole'),
             frozenset(last.done), here=last.here,
             targets_wanted=last.targets_wanted, faults=faults,
             refused_before=last.refused)

@@ -34,6 +34,7 @@ State = model.ReplicaState
 _WHOLE = ('came back, and is copied whole: it was not seen in sync since this '
           'host began to write to the volume, and the write-intent bitmap may '
           'lack what another host wrote')
+_CACHE = 'came back, and is copied whole (option returning_copies)'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -211,11 +212,13 @@ class Plan:
         replica = arrival.replica
         record = self.view.records[replica.uuid]
         marked = self.view.marked(replica)
+        why = ('is assigned' if not record.joined else _WHOLE if not marked
+               else _CACHE if self.view.policy.whole else 'came back')
         return act.AddLeg(
-            'replica %s %s' % (replica.uuid, 'is assigned' if not record.joined
-                               else 'came back' if marked else _WHOLE),
+            'replica %s %s' % (replica.uuid, why),
             self.array.name, arrival.namespace.device, replica.uuid,
-            record.joined and marked, record.given_up,
+            record.joined and marked and not self.view.policy.whole,
+            record.given_up,
             custody.later(self.view.records, replica.uuid),
             self.array.instance)
 

@@ -46,14 +46,18 @@ class RequestKind(enum.Enum):
 
 @dataclasses.dataclass(frozen=True)
 class HealingPolicy:
-    """How patient healing is: seconds; see the options of these names.
+    """How patient healing is, in seconds, and how wary.
+
+    See the options of these names.
 
     :ivar grace: ``replacement_grace_period``.
     :ivar repeat: ``report_repeat_interval``.
+    :ivar whole: ``returning_copies`` is whole.
     """
 
     grace: float = 600.0
     repeat: float = 600.0
+    whole: bool = False
 
 
 @dataclasses.dataclass(frozen=True)

@@ -37,6 +37,7 @@ TITLES = {
     'not-done': '``not done``: an action was refused or failed',
     'safety-rules': 'What never happens',
     'the-host': 'A host with systemd',
+    'volatile-caches': 'A target that forgets what it has acknowledged',
     'which-releases': 'Which releases go together',
     'who-heals': 'Who heals'}
 _LABEL = re.compile(r'^\.\. _([^:\n]+):[ ]*\n', re.M)

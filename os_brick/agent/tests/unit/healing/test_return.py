@@ -75,6 +75,20 @@ class ReturnTest(base.BaseTestCase):
         self.drop()
         self.assert_waits(HOLD)
 
+    def test_it_is_copied_whole_where_targets_forget(self) -> None:
+        for option, returning in (('bitmap', True), ('whole', False)):
+            self.world.conf.set_override('returning_copies', option)
+            self.drop()
+            self.assert_waits(HOLD)
+            added = [action for action in self.world.done
+                     if isinstance(action, act.AddLeg)][-1]
+            self.assertEqual((returning, False),
+                             (added.returning, added.erase))
+            self.assertEqual(not returning, 'returning_copies'
+                             in added.reason)
+            self.world.passes(30)
+            self.assertTrue(self.world.whole)
+
     def test_S13_it_waits_for_as_long_as_its_target_does(self) -> None:
         """Its connection had a longer keep-alive time, as a leg."""
         world = self.world = scripted_world.world(self, poll=1.0)

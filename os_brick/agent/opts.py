@@ -46,36 +46,45 @@ OPTS: list[cfg.Opt] = [
                       'is requested, for volumes of which the provisioner '
                       'does not say it. 0: at once.'),
     cfg.StrOpt('returning_copies', default='bitmap',
-               choices=['bitmap', 'whole'], mutable=True,
-               help='What is copied to a replica that comes back: what md has '
-                    'marked in its write-intent bitmap since it was dropped, '
-                    'or the whole of it. Set whole where a target may lose '
-                    'what it has acknowledged: where its disks, or its '
-                    'software, have a volatile write cache and may lose '
-                    'power.'),
+               choices=[
+                   ('bitmap', 'what md has marked in its write-intent bitmap '
+                              'since it was dropped'),
+                   ('whole', 'all of it, as to a new one')], mutable=True,
+               help='What is copied to a replica that comes back. Set whole '
+                    'where a target may lose what it has acknowledged: where '
+                    'its disks, or its software, have a volatile write cache '
+                    'and may lose power.'),
     cfg.FloatOpt('report_repeat_interval', default=600.0, min=10.0,
                  mutable=True,
                  help='Seconds after which a replica state is reported again '
                       'while the provisioner lists a different one, or told '
                       'again that the replica was let go while it is '
                       'listed.'),
-    cfg.StrOpt('io_guard', default='on', choices=['on', 'observe', 'off'],
+    cfg.StrOpt('io_guard', default='on',
+               choices=[
+                   ('on', 'cuts lost targets off while another leg is in sync '
+                          'and answers'),
+                   ('observe', 'logs what it would do'),
+                   ('off', 'leaves a writer waiting until the target '
+                           'returns')],
                mutable=True,
                help='Whether the agent keeps I/O moving while a replica is '
-                    'lost: on cuts lost targets off while another leg is in '
-                    'sync and answers; observe logs what it would do; off '
-                    'leaves a writer waiting until the target returns.'),
+                    'lost.'),
     cfg.StrOpt('legs_fail_fast', default='none',
-               choices=['none', 'but-one'], mutable=True,
+               choices=[
+                   ('none', 'all wait, and the agent cuts what is lost; an '
+                            'outage of all targets costs no copy that is '
+                            'back within four seconds of the first one, and '
+                            'while the agent is dead every lost target stops '
+                            'a writer'),
+                   ('but-one', 'all but the anchor; an outage of all targets '
+                               'then costs a copy of each array that is '
+                               'written to, which is put back, and a dead '
+                               'agent lets only the loss of an anchor stop a '
+                               'writer')],
+               mutable=True,
                help='Which legs of an array fail I/O fast while their target '
-                    'is lost. none: all wait, and the agent cuts what is '
-                    'lost; an outage of all targets costs no copy that is '
-                    'back within four seconds of the first one, and while '
-                    'the agent is dead every lost target stops a writer. '
-                    'but-one: all but the anchor; an outage of all targets '
-                    'then costs a copy of each array that is written to, '
-                    'which is put back, and a dead agent lets only the loss '
-                    'of an anchor stop a writer.'),
+                    'is lost.'),
     cfg.FloatOpt('io_fail_timeout', default=1.0, min=1.0, max=600.0,
                  mutable=True,
                  help='Whole seconds after which I/O to a lost leg fails, '

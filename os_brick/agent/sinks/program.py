@@ -29,6 +29,8 @@ from os_brick.agent.model import events
 from os_brick.agent.sinks import base
 
 LEVELS = (events.INFO, events.WARN, events.FATAL)
+_MEANINGS = ('every change', 'what needs attention',
+             'I/O stands still, or data is in danger')
 _PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 _NO_NAME = re.compile('[^A-Z0-9_]')
 
@@ -46,7 +48,7 @@ class ProgramSink(base.EventSink):
                             'it in the environment (NVME_AGENT_...). A whole '
                             'path; no shell is used.'),
             cfg.StrOpt('event_exec_level', default=events.WARN,
-                       choices=LEVELS,
+                       choices=list(zip(LEVELS, _MEANINGS)),
                        help='Events of a lower level do not run event_exec.'),
             cfg.FloatOpt('event_exec_timeout', default=10.0, min=0.1,
                          max=600.0,

@@ -305,9 +305,27 @@ def remove(array: str, device: str) -> None:
                  _namespace(device))
 
 
+def _nobody_is_replaced(array: str) -> None:
+    """Have md put nothing in the place of a leg that is in use.
+
+    After a write error it takes what is added for a replacement of that leg,
+    be there an empty slot or not, and fails the leg when it is copied
+    (raid1.c, raid1_end_write_request and raid1_add_disk).  Who is replaced,
+    and when, is not md's to say.
+    """
+    folder = os.path.join(BLOCK, commands.match(_ARRAY, array, 'md array'),
+                          'md')
+    for leg in attributes.names(folder):
+        state = attributes.text(attributes.read(os.path.join(
+            folder, leg, 'state'))) if leg.startswith('dev-') else ''
+        if 'want_replacement' in state.split(','):
+            commands.write('-want_replacement', folder, leg, 'state')
+
+
 @default.entrypoint
 def add(array: str, device: str) -> None:
     """Add a namespace; md starts a recovery where a slot is empty."""
+    _nobody_is_replaced(array)
     commands.run('mdadm', '--manage', _md(array), '--add', '--failfast',
                  '/dev/' + _namespace(device))
 
@@ -315,6 +333,7 @@ def add(array: str, device: str) -> None:
 @default.entrypoint
 def re_add(array: str, device: str) -> None:
     """Put a former leg back; only what the bitmap marks is copied."""
+    _nobody_is_replaced(array)
     commands.run('mdadm', '--manage', _md(array), '--re-add',
                  '/dev/' + _namespace(device))
 

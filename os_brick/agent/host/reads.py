@@ -204,14 +204,22 @@ def superblocks(path: str) -> list[bytes]:
     """Return the blocks of a device in which md may have a superblock.
 
     Those that do not begin like one are left out: they are the business of
-    whoever uses the device.
+    whoever uses the device.  One that has a list of bad blocks is followed by
+    it.
 
     :raises OSError: they cannot be read.
     """
     with _Device(path) as device:
-        blocks = [device.read(place)
-                  for place in superblock.places(device.size)]
-    return [block for block in blocks if superblock.is_one(block)]
+        return [block + _log(device, block, place)
+                for place in superblock.places(device.size)
+                if superblock.is_one(block := device.read(place))]
+
+
+def _log(device: _Device, block: bytes, place: int) -> bytes:
+    log = superblock.log_place(block, place)
+    if log is None or not 0 <= log <= device.size - LENGTH or log % 512:
+        return b''
+    return device.read(log)
 
 
 class _Device:

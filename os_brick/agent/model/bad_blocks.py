@@ -48,10 +48,11 @@ def parse(text: str, offset: int) -> Ranges:
         found.append((first - offset, first - offset + length))
     if full:
         found.append((found[-1][1], _END))
-    return _merged(found)
+    return merged(found)
 
 
-def _merged(ranges: Iterable[tuple[int, int]]) -> Ranges:
+def merged(ranges: Iterable[tuple[int, int]]) -> Ranges:
+    """Return what any of them has."""
     found: list[tuple[int, int]] = []
     for first, end in sorted(ranges):
         if found and first <= found[-1][1]:

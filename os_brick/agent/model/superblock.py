@@ -25,6 +25,8 @@ import dataclasses
 import struct
 import uuid as uuid_lib
 
+from os_brick.agent.model import bad_blocks
+
 MAGIC = 0xa92b4efc
 #: Bytes of a block that is read: a superblock with its roles fits in.
 LENGTH = 4096
@@ -35,6 +37,11 @@ NO_PLACE = 0xfffd
 _HEADER = struct.Struct(
     '<II8x16s' '32x24x4xI' '32x32xI4x16s8x' 'QQ8xII32x')
 _CHECKSUM = slice(0xd8, 0xdc)
+_FEATURES = struct.Struct('<8xI')
+_HAS_BAD_BLOCKS = 8
+# where the data begins; bblog_shift, bblog_size, bblog_offset
+_DATA_OFFSET = struct.Struct('<128xQ')
+_LOG = struct.Struct('<185xBHi')
 _KIB = 1024
 
 
@@ -53,6 +60,8 @@ class Superblock:
     :ivar updated: when md wrote it, by the wall clock of its host.
     :ivar number: by which ``roles`` names this device.
     :ivar roles: number of a device -> its slot, of those that have one.
+    :ivar bad: the sectors of the data that this device does not hold, as far
+        as its list of them was read, too.
     """
 
     array_uuid: str
@@ -62,6 +71,7 @@ class Superblock:
     number: int
     raid_disks: int
     roles: tuple[tuple[int, int], ...]
+    bad: bad_blocks.Ranges = ()
 
     def has(self, number: int) -> bool:
         """The device of that number had a place when this was written."""
@@ -111,8 +121,35 @@ def is_one(block: bytes) -> bool:
         MAGIC.to_bytes(4, 'little'), MAGIC.to_bytes(4, 'big'))
 
 
+def log_place(block: bytes, place: int) -> int | None:
+    """Return where on the device the list of bad blocks is, if there is one.
+
+    :param place: where the block with the superblock begins.
+    """
+    if len(block) < LENGTH or not (
+            _FEATURES.unpack_from(block)[0] & _HAS_BAD_BLOCKS):
+        return None
+    _shift, size, offset = _LOG.unpack_from(block)
+    return place + offset * bad_blocks.SECTOR if size and offset else None
+
+
+def _bad(block: bytes, log: bytes) -> bad_blocks.Ranges:
+    """Read the list: 54 bits of a sector, 10 of how many (super_1_load)."""
+    offset, = _DATA_OFFSET.unpack_from(block)
+    shift = _LOG.unpack_from(block)[0]
+    found = []
+    for entry, in struct.iter_unpack('<Q', log[:len(log) // 8 * 8]):
+        if entry == (1 << 64) - 1:
+            break
+        first = ((entry >> 10) << shift) - offset
+        found.append((first, first + ((entry & 0x3ff) << shift)))
+    return bad_blocks.merged(found)
+
+
 def parse(block: bytes) -> Superblock:
     """Read a block of ``LENGTH`` bytes that begins with the magic number.
+
+    What follows it is the list of bad blocks, see ``log_place``.
 
     :raises NotUnderstood: it is of another version, cut off, or damaged.
     """
@@ -134,7 +171,7 @@ def parse(block: bytes) -> Superblock:
         events=events, updated=float(updated & (1 << 40) - 1), number=number,
         raid_disks=raid_disks, roles=tuple(
             (known, slot) for known, slot in enumerate(roles)
-            if slot < NO_PLACE))
+            if slot < NO_PLACE), bad=_bad(block, block[LENGTH:]))
 
 
 def _checksum(content: bytes) -> int:

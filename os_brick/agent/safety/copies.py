@@ -44,6 +44,7 @@ import dataclasses
 import enum
 
 from os_brick.agent import model
+from os_brick.agent.model import bad_blocks
 from os_brick.agent.model import snapshots
 from os_brick.agent.model import superblock
 
@@ -133,6 +134,13 @@ def judge_among(device: str, array: model.Array,
         return Judgement(Standing.UNKNOWN, found
                          + ': another host may be writing to it')
     return judge(device, array, contents, set_back, later)
+
+
+def holds(device: str, wanted: bad_blocks.Ranges,
+          contents: Mapping[str, superblock.Content]) -> bool:
+    """Return whether a copy may hold some of what is wanted."""
+    return any(not bad_blocks.within(wanted, copy.bad)
+               for copy in contents[device].superblocks)
 
 
 def _compare(device: str, copy: superblock.Superblock, array: model.Array,

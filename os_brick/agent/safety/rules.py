@@ -215,8 +215,8 @@ def _add(action: act.AddLeg, array: model.Array, volume: model.Volume,
             'not mark what %s lacks', array.name, action.device)
     found = copies.judge_among(action.device, array, contents, set_back,
                                action.later)
-    if array.lacks and not action.erase and (
-            found.standing is copies.Standing.BEHIND):
+    if found.standing is copies.Standing.BEHIND and not action.erase and (
+            copies.holds(action.device, array.lacks, contents)):
         return Law.S10.refuses(
             'all legs of %s that are in sync lack blocks (%s) which %s may '
             'hold, and would lose', array.name, amounts.size(bad_blocks.size(

@@ -103,6 +103,29 @@ class TestCommands(PrivilegedCase):
             call[0](*call[1:])
             self.assertEqual(command.split(), self.ran())
 
+    def test_md_does_not_choose_whose_place_it_takes(self):
+        states = {'nvme0n1': 'in_sync,write_error,want_replacement',
+                  'nvme1n1': 'in_sync', 'nvme2n1': 'want_replacement'}
+        for call in (privileged.add, privileged.re_add):
+            for device, state in states.items():
+                folder = os.path.join(self.folder, 'md127', 'md',
+                                      'dev-' + device)
+                os.makedirs(folder, exist_ok=True)
+                with open(os.path.join(folder, 'state'), 'w',
+                          encoding='ascii') as attribute:
+                    attribute.write(state + '\n')
+            with mock.patch.object(privileged, 'BLOCK', self.folder):
+                call('md127', 'nvme3n1')
+            cleared = set()
+            for device in states:
+                with open(os.path.join(
+                        self.folder, 'md127', 'md', 'dev-' + device, 'state'),
+                        encoding='ascii') as attribute:
+                    if attribute.read().startswith('-want_replacement'):
+                        cleared.add(device)
+            self.assertEqual({'nvme0n1', 'nvme2n1'}, cleared)
+            self.assertIn('/dev/nvme3n1', self.ran())
+
     def test_a_failing_programs_words_are_in_the_error(self):
         self.program('mdadm', 'echo "mdadm: Cannot open /dev/nvme1n1:"\n'
                      'echo "Device or resource busy" >&2; exit 2')

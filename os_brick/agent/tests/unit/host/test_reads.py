@@ -200,6 +200,25 @@ class ReadTest(base.BaseTestCase):
         self.write(size, *superblock.places(size))
         self.assertEqual(4, len(reads.superblocks(self.path)))
 
+    def test_the_list_of_bad_blocks_follows(self) -> None:
+        block = (b'\xfc\x4e\x2b\xa9' + bytes(4) + b'\x08' + bytes(177)
+                 + b'\x08\x00' + b'\x10\x00\x00\x00')
+        # beyond the end of the device there is none to read
+        for size, length in ((1 << 20, 2 * reads.LENGTH),
+                             (16384, 2 * reads.LENGTH),
+                             (16383 // 512 * 512, reads.LENGTH)):
+            with open(self.path, 'wb') as device:
+                device.truncate(size)
+                device.seek(4096)
+                device.write(block)
+                device.seek(4096 + 16 * 512)
+                device.write(b'bad')
+                device.truncate(size)
+            found, = reads.superblocks(self.path)
+            self.assertEqual(length, len(found))
+            self.assertEqual(b'bad' if length > reads.LENGTH else b'',
+                             found[reads.LENGTH:][:3])
+
     def test_what_is_no_superblock_is_nobodys_business(self) -> None:
         with open(self.path, 'wb') as device:
             device.write(b'secret' * 100000)

@@ -73,6 +73,42 @@ def real(name: str) -> bytes:
         superblock.LENGTH, b'\0')
 
 
+# Linux 6.1, mdadm 4.2: a leg of which md has bad_blocks "10240 32, 10288 16",
+# and the beginning of its list of them.
+LACKING = (
+    'eJz746e9kpGBgYGTAQKMOt0SRYMsuCXMrgvqNvToJeZVWpXl5+iWZBSlpjJgAo9azmwQ'
+    'zQgT+AFnMTADMQcWPSgApgCqD5d6yYuuXedum2dvm3Fk/c8VK86CVAoAxX2h9nNB1f2H'
+    'AmXOgpwGQnYzQFzOBNc18gAA3QYdBA==')
+LOG = bytes.fromhex('2000a0000000000010c0a00000000000') + b'\xff' * 4080
+
+
+class BadBlocksTest(base.BaseTestCase):
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.block = zlib.decompress(base64.b64decode(LACKING)) + bytes(3584)
+
+    def test_the_list_of_a_real_one(self) -> None:
+        # where mdadm --examine says: offset 16 sectors
+        self.assertEqual(4096 + 16 * 512,
+                         superblock.log_place(self.block, 4096))
+        copy, = superblock.read((self.block + LOG,)).superblocks
+        # the data begins at sector 2048
+        self.assertEqual(((8192, 8224), (8240, 8256)), copy.bad)
+
+    def test_one_that_was_not_read(self) -> None:
+        self.assertEqual((), superblock.parse(self.block).bad)
+        self.assertEqual(((8192, 8224),), superblock.parse(
+            self.block + LOG[:12]).bad)
+
+    def test_one_that_has_none(self) -> None:
+        self.assertIsNone(superblock.log_place(real('whole_a'), 4096))
+        self.assertIsNone(superblock.log_place(b'', 4096))
+        without = bytearray(self.block)
+        without[186:188] = bytes(2)
+        self.assertIsNone(superblock.log_place(bytes(without), 4096))
+
+
 class SuperblockTest(base.BaseTestCase):
 
     def test_it_says_what_mdadm_says(self) -> None:

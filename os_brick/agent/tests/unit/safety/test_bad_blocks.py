@@ -104,6 +104,16 @@ class BadBlocksTest(test_rules.RulesCase):
         for add in (self.add, returning):
             self.assert_refused('S10: all legs of md1 that are in sync lack '
                                 'blocks (4 KiB)', add)
+        # one that lacks them itself loses nothing by it
+        for bad in (HERE, ((0, 16),)):
+            self.contents = {'nvme2n1': superblocks.content(
+                dataclasses.replace(superblocks.of(7, 8, [0]), bad=bad))}
+            self.assert_allowed(self.add)
+            self.assert_allowed(returning)
+        self.contents = {'nvme2n1': superblocks.content(dataclasses.replace(
+            superblocks.of(7, 8, [0]), bad=((0, 4),)))}
+        self.assert_refused('S10', returning)
+        self.contents = {'nvme2n1': behind}
         # the operator has said that it is not the one
         self.assert_allowed(dataclasses.replace(self.add, erase=True))
         # what another leg holds is copied from that one

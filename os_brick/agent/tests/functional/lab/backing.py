@@ -69,7 +69,8 @@ class Backing:
     def __init__(self, name: str, size: int, slow: bool = False) -> None:
         """Create it.
 
-        :param slow: whether ``set_delay`` or ``freeze`` will be used.
+        :param slow: whether ``set_delay``, ``freeze``, ``fail`` or ``refuse``
+            will be used.
         """
         DIRECTORY.mkdir(parents=True, exist_ok=True)
         self.name = name
@@ -100,6 +101,30 @@ class Backing:
         """
         LOG.info('%s fails', self.device)
         self._replace('0 %d error' % (self.size // SECTOR))
+
+    def refuse(self, first: int, length: int) -> None:
+        """Let what is written to a range of bytes end in an error from now on.
+
+        So does what is read of it; ``mend`` finds what it held before.  (A
+        device of dm-flakey would let reads pass, and fail each flush: md
+        takes that for the end of the whole leg.)
+
+        :raises ValueError: when it was not created as a slow device, or the
+            range is not of whole sectors.
+        """
+        if (first | length) % SECTOR:
+            raise ValueError('%d bytes at %d are no sectors' % (length, first))
+        LOG.info('%s refuses %d bytes at %d', self.device, length, first)
+        start, end = first // SECTOR, (first + length) // SECTOR
+        linear = '%d %d linear ' + self.loop + ' %d'
+        self._replace('\n'.join((
+            linear % (0, start, 0), '%d %d error' % (start, end - start),
+            linear % (end, self.size // SECTOR - end, end))))
+
+    def mend(self) -> None:
+        """Fail and refuse nothing any more; what it held it holds."""
+        LOG.info('%s is mended', self.device)
+        self._replace(self._table(0))
 
     def freeze(self) -> None:
         """Let nothing end any more; the target itself goes on answering.

@@ -168,8 +168,8 @@ def _bad_blocks(old: devices.Leg | None, new: devices.Leg,
     if new.in_sync and new.bad and not lacked:
         lost = bad_blocks.size(new.bad, array.component_size)
         yield _leg('LEG_BAD_BLOCKS', WARN, array, new,
-                   'lacks %s, though md calls it in sync: writes to it have '
-                   'failed there (bad blocks)' % amounts.size(lost),
+                   'lacks %s, though md calls it in sync: that could not be '
+                   'written to it (bad blocks)' % amounts.size(lost),
                    ('lost', '%d' % lost))
     elif lacked and new.in_sync and not new.bad:
         yield _leg('LEG_COMPLETE', INFO, array, new,

@@ -194,8 +194,8 @@ def _why(view: volume_view.VolumeView, replica: model.Replica,
     if state is State.SYNCHRONIZING:
         return 'it is being synchronized' if leg is None or not (
             leg.in_sync) else (
-            'it lacks %s, though md calls it in sync: writes to it have '
-            'failed there (bad blocks)' % amounts.size(bad_blocks.size(
+            'it lacks %s, though md calls it in sync: that could not be '
+            'written to it (bad blocks)' % amounts.size(bad_blocks.size(
                 leg.bad, view.array.component_size)))
     failed = view.records[replica.uuid].failed
     if failed:

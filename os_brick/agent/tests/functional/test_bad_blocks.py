@@ -52,18 +52,17 @@ class BadBlocksTest(guard_story.GuardTestCase):
         return (self.md(volume, self.leg(volume, target)) / 'bad_blocks'
                 ).read_text()
 
-    def prepared(self, alias: str, grace: float, *more: connector.Volume,
-                 slot: int = 0) -> tuple[
-                     connector.Volume, targets.Target, targets.Target,
-                     writer_lib.Writer]:
+    def prepared(self, alias: str, grace: float, *more: connector.Volume
+                 ) -> tuple[connector.Volume, targets.Target, targets.Target,
+                            writer_lib.Writer]:
         """A volume, A, B and a writer; A has bad blocks, and it is told.
 
-        :param slot: A's.
+        A has the first slot.
         """
         volume = self.session.attach(alias, slow=True)
         first, second = sorted(
             (target for target, _ns in volume.replicas),
-            key=lambda one: self.leg(volume, one).slot != slot)
+            key=lambda one: self.leg(volume, one).slot != 0)
         self.agent = self.watched(volume, *more, grace=grace)
         # with md's failfast flag one write that fails would cost the leg
         self.wait_dealt(self.agent, volume)
@@ -157,9 +156,9 @@ class BadBlocksTest(guard_story.GuardTestCase):
     def test_s10_what_holds_the_blocks_is_not_put_back_beside_it(
             self) -> None:
         """md would mark them bad there, too, though they are not."""
-        # Linux 6.1 gives what is added the place of a leg that has refused a
-        # write (want_replacement), where that comes before the empty one
-        volume, first, second, writer = self.prepared('vol-hole', 600, slot=1)
+        # A's slot is before the empty one: md itself would put what is added
+        # in the place of a leg that has refused a write
+        volume, first, second, writer = self.prepared('vol-hole', 600)
         self.assertEqual(0, writer.stop().errors)
         good = self.leg(volume, second)
         self.agent.kill()

@@ -410,7 +410,7 @@ class TestBadBlocks(EventCase):
         event, = self.expect(array(), bad, 'LEG_BAD_BLOCKS')
         self.assertEqual(
             'leg nvme1n1 (replica %s) of array volume (md127) lacks 4 KiB, '
-            'though md calls it in sync: writes to it have failed there (bad '
+            'though md calls it in sync: that could not be written to it (bad '
             'blocks)' % A, event.message)
         self.assertIn(('lost', '4096'), event.names)
         # that it is more is in the status, and not told each time

@@ -91,6 +91,14 @@ class Arrays(fabric.Fabric):
                 del self.paths[path.name]
         self.touched()
 
+    def detach_to_return(self, name: str) -> None:
+        """os-brick stops the array; it is assembled here again."""
+        raid = self.raids.pop(name)
+        raid.write_superblocks()
+        assembly.stop(raid)
+        self.stopped[name] = raid
+        self.touched()
+
     def stop(self) -> None:
         """The host is switched off; its targets are not."""
         self.paths.clear()
@@ -139,6 +147,7 @@ class Arrays(fabric.Fabric):
         for uuid, device in sorted(self.heads.items()):
             copy = self.media[uuid].written
             if (uuid in raid.beyond or raid.would_mix(self.media[uuid])
+                    or raid.incomplete and raid.alone_has(self.media[uuid])
                     or any(write.medium.uuid == uuid for write in self.late)):
                 continue    # what udev breaks is not the agent's
             if (copy is not None and copy.array_uuid == raid.uuid

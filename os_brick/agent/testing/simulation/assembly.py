@@ -26,7 +26,7 @@ def stop(raid: md.Raid) -> None:
     for member in raid.members:
         if member.in_sync:
             member.medium.bitmap = frozenset(raid.dirty), raid.cleared
-    raid.pending, raid.busy = None, False
+    raid.pending, raid.busy, raid.broken = None, False, False
     raid.sync_speed_max, raid.by_hand = 0, None
     raid.queued.clear()
     raid.lost.clear()
@@ -54,7 +54,8 @@ def assemble(raid: md.Raid, found: list[tuple[str, md.Medium]]) -> None:
     raid.dirty, raid.cleared = set(best.bitmap[0]), best.bitmap[1]
     raid.members = [
         md.Member(device, medium, places[copy.number], {'in_sync'} | (
-            {'failfast'} if raid.failfast else set()), copy.number)
+            {'failfast'} if raid.failfast else set()), copy.number,
+            bad=dict.fromkeys(medium.bad, raid.now()))
         for device, medium, copy in copies
         if copy.number in places and copy.events >= newest.events - 1
         and (medium is best or copy.number != newest.number)
@@ -71,16 +72,17 @@ def _like(raid: md.Raid, medium: md.Medium, best: md.Medium) -> bool:
     No agent could keep it from that.  Here it takes one of them.
     """
     open_ = raid.torn | best.bitmap[0]
+    open_ |= medium.bad | best.bad
     return all(one == other or block in open_ for block, (one, other)
                in enumerate(zip(medium.blocks, best.blocks)))
 
 
 def _count_what_is_lacking(raid: md.Raid, best: md.Medium) -> None:
     """From now on that counts as acknowledged which is here."""
+    blocks = _held_by_legs(raid, best)
     raid.beyond -= {medium.uuid for medium in raid.all_media() if all(
-        held <= here for held, here in zip(medium.blocks, best.blocks))}
-    if all(held >= told for held, told in zip(best.blocks,
-                                              raid.acknowledged)):
+        held <= here for held, here in zip(medium.blocks, blocks))}
+    if all(held >= told for held, told in zip(blocks, raid.acknowledged)):
         return
     # one that has a single write by chance could be told by nobody
     raid.beyond |= {
@@ -90,14 +92,26 @@ def _count_what_is_lacking(raid: md.Raid, best: md.Medium) -> None:
         and all(held >= told for held, told in zip(
             medium.blocks, raid.acknowledged))}
     raid.acknowledged = [min(held, told) for held, told in zip(
-        best.blocks, raid.acknowledged)]
+        blocks, raid.acknowledged)]
+
+
+def _held_by_legs(raid: md.Raid, best: md.Medium) -> list[int]:
+    """What is bad in one is read from another; what all lack is owed."""
+    blocks = list(best.blocks)
+    for block in best.bad:
+        blocks[block] = max((
+            member.medium.blocks[block] for member in raid.members
+            if block not in member.bad), default=raid.acknowledged[block])
+    return blocks
 
 
 def _make_equal(raid: md.Raid, first: md.Medium) -> None:
     """What a write left half done is copied from one leg."""
+    source = next(member for member in raid.members
+                  if member.medium is first)
     for member in raid.members:
         for block in raid.torn | raid.dirty:
-            member.medium.blocks[block] = first.blocks[block]
+            raid.resync(source, member, block)
     raid.torn.clear()
     if raid.whole:
-        raid.dirty.clear()
+        raid.dirty = raid.marked_still()

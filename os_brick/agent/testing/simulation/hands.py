@@ -297,7 +297,9 @@ class Hands(effects.Effects):
         def body() -> None:
             medium = self._medium(device)
             self._judge.erase(medium)
-            medium.written = None
+            if medium.read_only:
+                raise kernels.KernelError('%s cannot be written' % device)
+            medium.written, medium.bad = None, frozenset()
         self._do('erase_superblock of %s' % device, body)
 
     def replace(self, array: str, device: str, spare: str) -> None:

@@ -56,6 +56,8 @@ class Kernel(arrays.Arrays):
         due = [write for write in self.late if write.due <= self.now]
         for write in due:
             self.late.remove(write)
+            if not write.medium.takes(write.block):
+                continue
             write.medium.blocks[write.block] = write.version
             self.told('a target executes at last what it was sent: block %d '
                       'of %s has version %d' % (
@@ -77,6 +79,9 @@ class Kernel(arrays.Arrays):
         raid.write(block)
         if first:
             self.touched()
+        if raid.noted:
+            raid.noted = False
+            self._moved()
         if raid.moved:
             self._still_until = NEVER
         if raid.pending is None and self._scanned:

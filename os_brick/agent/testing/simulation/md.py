@@ -20,6 +20,7 @@ from __future__ import annotations
 import itertools
 
 from os_brick.agent import model
+from os_brick.agent.model import bad_blocks
 from os_brick.agent.testing.simulation import media
 from os_brick.agent.testing.simulation import running
 
@@ -75,6 +76,8 @@ class Raid(running.RunningRaid):
         """Add a namespace, by its bitmap where that fits."""
         if medium.size < self.component_size + OFFSET:
             raise KernelError('mdadm: cannot add %s' % device)
+        if medium.read_only:
+            raise KernelError('mdadm: cannot write to %s' % device)
         known = self._known(medium)
         if returning and not known:
             raise KernelError('mdadm: re-add of %s refused' % device)
@@ -85,6 +88,8 @@ class Raid(running.RunningRaid):
             next(number for number in itertools.count(self.raid_disks)
                  if number not in numbers), set(range(BLOCKS)))
         free = self._free()
+        if known:
+            member.bad = dict.fromkeys(medium.bad, self.now())
         if known and free:
             member.slot, member.todo = min(free), set(self.dirty)
         member.left = self._pace / BLOCKS if member.todo else 1.0
@@ -109,13 +114,27 @@ class Raid(running.RunningRaid):
         It was in charge itself meanwhile: the bitmap of the array knows
         nothing of that.
         """
-        good = next((member.medium for member in self.members
+        good = next((member for member in self.members
                      if member.in_sync), None)
         return good is not None and self._known(medium) and bool(
             self._free()) and any(
                 one != other and block not in self.dirty
+                and block not in good.bad and block not in medium.bad
                 for block, (one, other)
-                in enumerate(zip(medium.blocks, good.blocks)))
+                in enumerate(zip(medium.blocks, good.medium.blocks)))
+
+    def alone_has(self, medium: Medium) -> set[int]:
+        """The acknowledged blocks that this copy has, and no leg in sync."""
+        return {block for block in self.lacks()
+                if medium.blocks[block] >= self.acknowledged[block] > 0
+                and block not in medium.bad}
+
+    def bad_blocks(self, member: Member) -> str:
+        """As in ``md/dev-X/bad_blocks``: sectors of the device."""
+        length = self.component_size // BLOCKS // bad_blocks.SECTOR
+        return ''.join('%d %d\n' % (
+            OFFSET // bad_blocks.SECTOR + block * length, length)
+            for block in sorted(member.bad))
 
     def array(self) -> model.Array:
         filled = {member.slot for member in self.members if member.in_sync}
@@ -123,11 +142,14 @@ class Raid(running.RunningRaid):
                       for member in self.members)
         return model.Array(
             self.name, self.alias, self.uuid, self.raid_disks,
-            self.raid_disks - len(filled), 'active',
+            self.raid_disks - len(filled),
+            'broken' if self.broken else 'active',
             'recover' if syncing else 'idle', self.component_size,
             tuple(model.Leg(member.device, member.slot,
                             frozenset(member.flags), None if member.vanished
-                            else member.medium.uuid)
+                            else member.medium.uuid, bad_blocks.parse(
+                                self.bad_blocks(member),
+                                OFFSET // bad_blocks.SECTOR))
                   for member in self.members), data_offset=OFFSET,
             instance=self.instance, written=self.written,
             sync_speed_max=self.sync_speed_max)

@@ -37,6 +37,9 @@ class Medium:
     :ivar whole: by that, it was in sync.
     :ivar bitmap: the blocks that were marked, and as of which event, when
         that was written.
+    :ivar bad: md's bad blocks, as the superblock has them.
+    :ivar refuses: the blocks that it does not let be written; True: for good.
+    :ivar read_only: it lets nothing be written, no superblock either.
     """
 
     uuid: str
@@ -46,6 +49,12 @@ class Medium:
     written: superblock.Superblock | None = None
     whole: bool = False
     bitmap: tuple[frozenset[int], int] = (frozenset(), 0)
+    bad: frozenset[int] = frozenset()
+    refuses: dict[int, bool] = dataclasses.field(default_factory=dict)
+    read_only: bool = False
+
+    def takes(self, block: int) -> bool:
+        return not self.read_only and block not in self.refuses
 
 
 @dataclasses.dataclass(eq=False)
@@ -55,6 +64,7 @@ class Member:
     :ivar number: md's own, in the superblock.
     :ivar todo: the blocks that are still to be copied to it.
     :ivar left: seconds until the next of them is.
+    :ivar bad: its bad blocks, and when each was noted.
     """
 
     device: str
@@ -65,6 +75,7 @@ class Member:
     todo: set[int] = dataclasses.field(default_factory=set)
     left: float = 0.0
     vanished: bool = False
+    bad: dict[int, float] = dataclasses.field(default_factory=dict)
 
     @property
     def faulty(self) -> bool:

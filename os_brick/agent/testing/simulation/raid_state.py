@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from collections.abc import Iterable
 import dataclasses
+import math
 
 from os_brick.agent.model import superblock
 from os_brick.agent.testing.simulation import media
@@ -59,6 +60,11 @@ class RaidState:
         the block that was written.
     :ivar sync_speed_max: KiB a second that a copy may make, 0: no limit.
     :ivar by_hand: when somebody who is not the agent has set that.
+    :ivar broken: it takes no write until it is assembled anew.
+    :ivar refused: how many writes no leg took.
+    :ivar noted: bad blocks have come or gone since the kernel has looked; it
+        does not announce that.
+    :ivar noted_at: when a medium has refused something last.
     """
 
     name: str
@@ -97,6 +103,10 @@ class RaidState:
     written: bool = False
     sync_speed_max: int = 0
     by_hand: float | None = None
+    broken: bool = False
+    refused: int = 0
+    noted: bool = False
+    noted_at: float = -math.inf
     _roles: tuple[tuple[int, int], ...] = ()
     _unwritten: bool = False
 
@@ -130,11 +140,31 @@ class RaidState:
                    if not member.faulty or 'blocked' in member.flags)
 
     def current(self, member: Member) -> bool:
-        """The copy holds every acknowledged write; the truth."""
-        for held, told in zip(member.medium.blocks, self.acknowledged):
-            if held < told:
+        """The copy holds every acknowledged write; the truth.
+
+        But for its bad blocks: see ``held``.
+        """
+        for block, (held, told) in enumerate(zip(member.medium.blocks,
+                                                 self.acknowledged)):
+            if held < told and block not in member.bad:
                 return False
         return True
+
+    def held(self, member: Member) -> set[int]:
+        """The blocks of which md can read what was acknowledged there."""
+        return {block for block, (held, told)
+                in enumerate(zip(member.medium.blocks, self.acknowledged))
+                if held >= told and block not in member.bad}
+
+    def lacks(self) -> set[int]:
+        """The blocks that no leg in sync holds."""
+        return set(range(BLOCKS)).difference(*(
+            self.held(member) for member in self.members if member.in_sync))
+
+    @property
+    def incomplete(self) -> bool:
+        """A leg has bad blocks."""
+        return any(member.bad for member in self.members)
 
     def copies(self) -> list[Member]:
         """The legs that hold all data and that md would use."""
@@ -160,7 +190,7 @@ class RaidState:
                     and member.medium.written.roles == self._roles
                     and member.medium.written.array_uuid == self.uuid):
                 continue
-            if self.io(member) == 'ok':
+            if self.io(member) == 'ok' and not member.medium.read_only:
                 self.write_superblock(member, self._roles)
             else:
                 self._unwritten = True
@@ -172,6 +202,7 @@ class RaidState:
             float(int(self.clock())), member.number, self.raid_disks, roles)
         member.medium.whole = member.in_sync
         member.medium.bitmap = frozenset(self.dirty), self.cleared
+        member.medium.bad = frozenset(member.bad)
 
     @property
     def whole(self) -> bool:

@@ -19,14 +19,14 @@ written; the last leg is never failed; a spare fills an empty slot by itself.
 from __future__ import annotations
 
 from os_brick.agent.testing.simulation import media
-from os_brick.agent.testing.simulation import raid_state
+from os_brick.agent.testing.simulation import refusing
 
 BLOCKS = media.BLOCKS
 KernelError = media.KernelError
 Member = media.Member
 
 
-class RunningRaid(raid_state.RaidState):
+class RunningRaid(refusing.RefusingRaid):
     """What happens to it."""
 
     def run(self, seconds: float) -> None:
@@ -39,6 +39,8 @@ class RunningRaid(raid_state.RaidState):
                     self.fail(member)
         if self._unwritten:
             self._write_unwritten()
+        if self._unwritten:
+            self._drop_read_only()
         if self.settled:
             return
         waiting = self.pending
@@ -53,6 +55,10 @@ class RunningRaid(raid_state.RaidState):
         self.moved = False
         if self.pending is not None:
             return
+        if self.broken:
+            self.refused += 1
+            return
+        self._partly = False
         self.pending = block
         self.written = True
         if not self.whole:
@@ -120,7 +126,7 @@ class RunningRaid(raid_state.RaidState):
             answer = self.io(member)
             waits = waits or answer == 'wait'
             if answer == 'ok' and self.pending not in member.todo:
-                member.medium.blocks[self.pending] = self.version
+                self._put(member, self.pending)
             if answer != 'error' or member.faulty:
                 continue
             if not member.in_sync or any(
@@ -135,9 +141,12 @@ class RunningRaid(raid_state.RaidState):
         if waits or any('blocked' in member.flags
                         for member in self.members):
             return
+        if not self._taken():
+            self._refuse()
+            return
         self.acknowledged[self.pending] = self.version
         self.torn.discard(self.pending)
-        if self.whole:
+        if self.whole and not self._partly:
             self.dirty.discard(self.pending)
             self.cleared = self.events
         self.pending = None
@@ -150,12 +159,17 @@ class RunningRaid(raid_state.RaidState):
         for member in self.members:
             free = [slot for slot in range(self.raid_disks)
                     if slot not in taken]
-            if 'spare' in member.flags and member.slot is None and free:
+            if 'spare' not in member.flags or member.slot is not None:
+                continue
+            wanted = self._wanted_before(free[0]) if free else None
+            if wanted is not None:
+                self._make_replacement(member, wanted)
+            elif free:
                 # what was written meanwhile did not reach it
                 member.slot, member.todo = free[0], set(range(BLOCKS))
                 taken.add(free[0])
                 self.moved = True
-            elif 'spare' in member.flags and member.slot is None:
+            else:
                 self._replace_wanted(member)
         source = next((member for member in self.members if member.in_sync
                        and self.io(member) == 'ok'), None)
@@ -174,22 +188,26 @@ class RunningRaid(raid_state.RaidState):
         member.left -= seconds
         while member.todo and member.left <= 0:
             block = min(member.todo)
+            if not self._copied(source, member, block):
+                return
             member.todo.discard(block)
-            member.medium.blocks[block] = source.medium.blocks[block]
             member.left += self._pace / BLOCKS
-        if not member.todo and self.pending is None:
+        if not member.todo and self.pending is None and not member.faulty:
             self._complete(member)
 
     def _replace_wanted(self, spare: Member) -> None:
         """A leg that wants a replacement takes any spare."""
-        for leg in self.members:
+        for leg in sorted(self.members, key=lambda leg: leg.slot or 0):
             if 'want_replacement' in leg.flags and not any(
                     other.slot == leg.slot and other is not leg
                     for other in self.members):
-                spare.slot, spare.todo = leg.slot, set(range(BLOCKS))
-                spare.flags |= {'replacement'}
-                self.moved = True
+                self._make_replacement(spare, leg)
                 return
+
+    def _make_replacement(self, spare: Member, leg: Member) -> None:
+        spare.slot, spare.todo = leg.slot, set(range(BLOCKS))
+        spare.flags |= {'replacement'}
+        self.moved = True
 
     def _complete(self, member: Member) -> None:
         if 'replacement' in member.flags:
@@ -199,7 +217,7 @@ class RunningRaid(raid_state.RaidState):
         member.flags = (member.flags | {'in_sync'}) - {'spare',
                                                        'replacement'}
         if self.whole:
-            self.dirty.clear()
+            self.dirty = self.marked_still()
             self.cleared = self.events + 1
         self.write_superblocks()
         self.changed()

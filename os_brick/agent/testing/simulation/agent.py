@@ -123,7 +123,7 @@ class Agent:
                 for uuid, record in store.records(volume).items()
                 if record.joined])
         store.owed, store.saved = self._owed, self._saved
-        store.struck = self._struck
+        store.struck, store.reported = self._struck, self._judge.reported
         self._store = store
         walled: Any = walls.Wall(store, point)
         kernel: Any = walls.Wall(self._kernel, point)

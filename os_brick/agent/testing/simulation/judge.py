@@ -84,12 +84,7 @@ class Judge(world_judge.WorldJudge):
         self.erase(medium)
         if medium.size < raid.component_size + MIB:
             raise self.broke('S2: %s is too small' % medium.uuid)
-        for block, told in enumerate(raid.acknowledged):
-            if medium.blocks[block] >= told > 0 and not any(
-                    member.in_sync and member.medium.blocks[block] >= told
-                    for member in raid.members):
-                raise self.broke('S10: %s alone holds block %d' % (
-                    medium.uuid, block))
+        self._needed(raid, medium.uuid, 'S10', truth.BLINK)
 
     def erase(self, medium: md.Medium) -> None:
         for raid in self.kernel.raids.values():
@@ -144,6 +139,11 @@ class Judge(world_judge.WorldJudge):
                           if other is not member):
             raise self.broke('S9: every leg of %s would fail fast'
                              % raid.name)
+        if on and not self.spared(raid, member, [
+                other for other in self.good(raid, lately=True)
+                if 'failfast' not in other.flags and other is not member]):
+            raise self.broke('S9: leg %s would fail fast, which holds what '
+                             'no other one does that waits' % member.device)
 
     def remove(self, raid: md.Raid, member: md.Member) -> None:
         self.heals('%s is removed' % member.device)
@@ -169,6 +169,12 @@ class Judge(world_judge.WorldJudge):
                 for other in self._just_there(raid)):
             raise self.broke('S1: %s of %s would be dropped, and no other '
                              'leg answers' % (member.device, raid.name))
+        if not self.spared(raid, member, [
+                other for other in self._just_there(raid)
+                if other is not member and self._lately(other)]):
+            raise self.broke('S1: %s of %s would be dropped, which holds '
+                             'what no other leg does' % (member.device,
+                                                         raid.name))
         if member in good and not any(
                 self.kernel.now - path.back_at <= JUST_NOW
                 for path in self.kernel.through(member.medium.uuid)):
@@ -186,12 +192,19 @@ class Judge(world_judge.WorldJudge):
         self._foreign(path)
         if seconds >= 0 and self.all_wait:
             raise self.broke('S9: %s would fail fast' % path.name)
-        for raid in self.kernel.raids.values():
-            if seconds >= 0 and self._legs(raid, path) and not any(
-                    other.tmo is None and other is not path
-                    for member in self.good(raid, lately=True)
-                    for other in self.kernel.through(member.medium.uuid)):
-                raise self.broke('S9: nobody of %s would wait' % raid.name)
+        for raid in self.kernel.raids.values() if seconds >= 0 else ():
+            waiting = [
+                member for member in self.good(raid, lately=True)
+                if any(other.tmo is None and other is not path for other
+                       in self.kernel.through(member.medium.uuid))]
+            for leg in self._legs(raid, path):
+                if not waiting:
+                    raise self.broke('S9: nobody of %s would wait'
+                                     % raid.name)
+                if not self.spared(raid, leg, waiting):
+                    raise self.broke('S9: nobody of %s would wait that holds '
+                                     'what %s does' % (raid.name,
+                                                       leg.device))
 
     def give_up(self, path: kernels.Path) -> None:
         self._foreign(path)
@@ -204,9 +217,37 @@ class Judge(world_judge.WorldJudge):
                 if (path.state == 'live' and path.lost_at is None
                         and self.kernel.now - path.back_at > JUST_NOW):
                     raise self.broke('S3: %s works' % path.name)
-                if not self.good(raid, path.name, lately=True):
+                left = self.good(raid, path.name, lately=True)
+                if not left:
                     raise self.broke('S1: %s is the last path of %s' % (
                         path.name, raid.name))
+                if not self.spared(raid, member, left):
+                    raise self.broke('S1: %s leads to what no other leg of '
+                                     '%s holds' % (path.name, raid.name))
+
+    def _needed(self, raid: md.Raid, uuid: str, law: str,
+                seconds: float) -> None:
+        """What alone holds a block must not be overwritten or given up.
+
+        :param seconds: that what was seen may be old.
+        """
+        if self.kernel.now - raid.noted_at <= seconds:
+            return
+        for block in sorted(raid.alone_has(self.kernel.media[uuid])):
+            raise self.broke('%s: %s alone holds block %d' % (law, uuid,
+                                                              block))
+
+    def reported(self, uuid: str, state: model.ReplicaState) -> None:
+        """A report was written down; a pass may be slow."""
+        for raid in self.kernel.raids.values():
+            for member in raid.members:
+                if (member.medium.uuid == uuid and member.bad
+                        and not member.faulty
+                        and state is model.ReplicaState.AVAILABLE
+                        and self.kernel.now - min(member.bad.values())
+                        > truth.LATELY):
+                    raise self.broke('S6: %s is called AVAILABLE, and has bad '
+                                     'blocks' % uuid)
 
     def _foreign(self, path: kernels.Path) -> None:
         if path.seen & self.foreign_media:
@@ -238,6 +279,7 @@ class Judge(world_judge.WorldJudge):
                     > STANDS for path in self.kernel.through(uuid)):
                 raise self.broke('S10: %s holds what %s lacks, and was given '
                                  'up' % (uuid, raid.name))
+            self._needed(raid, uuid, 'S11', truth.LATELY)
             if not any(member.medium.uuid != uuid and self._lately(member)
                        for member in raid.copies()):
                 raise self.broke('S11: %s was given up while no other copy '

@@ -107,6 +107,19 @@ class Truth:
             member for when, member in raid.lost
             if self.kernel.now - when <= BLINK)]
 
+    def spared(self, raid: md.Raid, member: md.Member,
+               others: Collection[md.Member]) -> bool:
+        """These others hold all that a leg does, or did just now."""
+        if not raid.incomplete or not member.in_sync:
+            return True
+        return raid.held(member) <= set().union(*(
+            raid.held(other) | self._just_bad(other) for other in others))
+
+    def _just_bad(self, member: md.Member) -> set[int]:
+        """What a look may not have seen yet."""
+        return {block for block, noted in member.bad.items()
+                if self.kernel.now - noted <= BLINK}
+
     def _owner(self, raid: md.Raid) -> provisioners.SimVolume:
         return next(volume for volume in self.provisioner.volumes.values()
                     if volume.alias == raid.alias)

@@ -59,19 +59,22 @@ class SimLedger(ledger.Ledger):
     """The ledger, and what it was told: reports in the order they came.
 
     :ivar owed: volume -> its reports that are still to be delivered.
-    :ivar saved: told of which replicas there is a new record; ``struck``: of
-        each report that is taken for delivered.
+    :ivar saved: told of which replicas there is a new record; ``reported``: of
+        each report that is to be delivered, ``struck``: that is taken for it.
     """
 
     DATABASE = disk.Disk
     owed: Owed
     saved: Callable[[Collection[str]], None]
+    reported: Callable[[str, model.ReplicaState], None]
     struck: Callable[[ledger.Pending], None]
 
     def save(self, volume: str, records: Any, reports: Any = (),
              durable: bool = False) -> None:
         super().save(volume, records, reports, durable)
         self.saved(records)
+        for report in reports:
+            self.reported(report.replica_uuid, report.state)
         self.owed.setdefault(volume, []).extend(
             (report.replica_uuid, report.state) for report in reports)
 

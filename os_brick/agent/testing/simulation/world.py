@@ -236,6 +236,7 @@ class World:
                     legs[0], uuid, record.divergent or 'an old copy'))
                 self.chosen += 1
                 self.raid.beyond.clear()
+                self.raid.owe_nothing_that_is_lost()
                 self.agent.choose(self.volume.uuid, legs[0])
                 return
 
@@ -249,6 +250,7 @@ class World:
             for path in self.kernel.through(member.medium.uuid))]
         goal = volume.count or len(volume.replicas)
         return {
+            'complete': not raid.incomplete and not raid.broken,
             'whole': len(legs) == raid.raid_disks == len(raid.members),
             'listed': legs == set(volume.replicas),
             'as many as meant': len(legs) >= goal,

@@ -21,6 +21,9 @@ from os_brick.agent.testing.simulation import truth
 REACTION = truth.REACTION
 #: Seconds for which a writer may wait for a lost leg, guarded as it is.
 STANDS = 30.0
+#: Seconds within which a bad block is seen, which the kernel does not
+#: announce: the guard finds it when it looks at the host anew.
+NOTICED = 10.0
 
 
 class WorldJudge(truth.Truth):
@@ -37,12 +40,19 @@ class WorldJudge(truth.Truth):
         self._standing = 0.0
         self._here: frozenset[str] = frozenset()
         self._gone_at: dict[str, float] = {}
+        self._readable: dict[str, set[int]] = {}
 
     def stands(self, raid: md.Raid, seconds: float) -> None:
-        """Take in that time has passed; writes must not wait for ever."""
-        if (raid.pending is None or not self.guarded or not any(
-                member.in_sync and raid.io(member) == 'ok'
-                for member in raid.members)):
+        """Take in that time has passed; writes must not wait for ever.
+
+        But for a leg that alone holds some blocks they do.
+        """
+        answering = [member for member in raid.members if member.in_sync
+                     and raid.io(member) == 'ok']
+        if (raid.pending is None or not self.guarded or not answering
+                or not all(self.spared(raid, member, answering)
+                           for member in raid.members
+                           if raid.io(member) == 'wait')):
             self._standing = 0.0
             return
         self._standing += seconds
@@ -71,6 +81,28 @@ class WorldJudge(truth.Truth):
             for raid in self.kernel.raids.values()
             if raid.name not in self.foreign_raids)
 
+    def _can_be_read(self, raid: md.Raid) -> None:
+        """What could be read still can, but for what a medium has refused.
+
+        Where the leg that had it was lost, the agent had its time.
+        """
+        now = ({block for block, told in enumerate(raid.acknowledged) if told}
+               - raid.lacks()) if raid.incomplete else None
+        before = self._readable.pop(raid.name, None)
+        if now is not None:
+            self._readable[raid.name] = now
+        # a look at a world in which little happens comes late
+        lost_at = raid.lost[-1][0] if raid.lost else self.kernel.now
+        if (before is None or now is None or not self.guarded
+                or lost_at <= self.excused_until
+                or lost_at - raid.noted_at <= NOTICED
+                or self._two_at_once()):
+            return
+        for block in sorted(before - now):
+            if raid.acknowledged[block]:
+                raise self.broke('S9: block %d of %s can be read no more' % (
+                    block, raid.name))
+
     def _gone(self, alias: str) -> float:
         """Seconds since its array was last here."""
         return self.kernel.now - self._gone_at.get(alias, -float('inf'))
@@ -91,6 +123,7 @@ class WorldJudge(truth.Truth):
                         and not self._two_at_once()):
                     raise self.broke('S9: I/O error on %s' % raid.name)
             in_sync = [member for member in raid.members if member.in_sync]
+            self._can_be_read(raid)
             self._joined |= {member.medium.uuid for member in in_sync}
             if self.idle and raid.name not in self.foreign_raids:
                 continue
@@ -103,7 +136,8 @@ class WorldJudge(truth.Truth):
             for block in range(md.BLOCKS):
                 if block == raid.pending or block in raid.torn:
                     continue
-                if any(other[block] != first[block] for other in others):
+                if len({member.medium.blocks[block] for member in in_sync
+                        if block not in member.bad}) > 1:
                     raise self.broke('legs of %s that are in sync differ in '
                                      'block %d' % (raid.name, block))
         if (self.foreign_raids <= self.kernel.raids.keys()

@@ -25,6 +25,7 @@ import time
 
 from os_brick.agent.host import effects
 from os_brick.agent.testing.simulation import agent as agents
+from os_brick.agent.testing.simulation import bad_media
 from os_brick.agent.testing.simulation import faults
 from os_brick.agent.testing.simulation import harder
 from os_brick.agent.testing.simulation import history
@@ -36,7 +37,8 @@ from os_brick.agent.testing.simulation import paths
 #: Seconds between two lines of progress.
 PROGRESS = 10.0
 KINDS = {**faults.FAULTS, **harder.FAULTS, **hosts.FAULTS,
-         **migration.FAULTS, **homecoming.FAULTS, **paths.FAULTS}
+         **migration.FAULTS, **homecoming.FAULTS, **paths.FAULTS,
+         **bad_media.FAULTS}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -66,7 +68,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error('there is no fault %s' % ', '.join(unknown))
     seed = options.seed
     if seed is None:
-        seed = random.SystemRandom().randrange(2 * history.PATHS_FROM)
+        seed = random.SystemRandom().randrange(
+            2 * history.BAD_MEDIA_FROM)
     logging.disable(logging.CRITICAL)
     return _play(seed, options, kinds)
 

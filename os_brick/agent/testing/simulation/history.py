@@ -29,6 +29,7 @@ from oslo_config import cfg
 
 from os_brick.agent import model
 from os_brick.agent.testing.simulation import agent as agents
+from os_brick.agent.testing.simulation import bad_media
 from os_brick.agent.testing.simulation import disk
 from os_brick.agent.testing.simulation import faults
 from os_brick.agent.testing.simulation import harder
@@ -58,12 +59,16 @@ LIMITED_FROM = 3 << 40
 RETURNING_FROM = 1 << 42
 #: And from here on all targets have two portals, and each dies for itself.
 PATHS_FROM = 1 << 43
+#: And from here on media refuse writes; no volume is migrated alive there:
+#: what two hosts note of the same copies each for itself, md itself mixes.
+BAD_MEDIA_FROM = 1 << 44
 #: How likely a fault of theirs is one that the others do not have.
 HARDER = 0.2
 #: Two hosts have so much to do with one another that it is one in five.
 _MIGRATIONS = [*migration.FAULTS] * 3
 _RETURNS = [*homecoming.FAULTS] * 3
 _PATHS = [*paths.FAULTS] * 5
+_BAD_MEDIA = [*bad_media.FAULTS] * 4
 #: Seconds after the last fault within which everything has to be healed.
 HEALED_WITHIN = 3600.0
 
@@ -85,7 +90,8 @@ class Outcome:
 
 
 _ALL = {**faults.FAULTS, **harder.FAULTS, **hosts.FAULTS,
-        **migration.FAULTS, **homecoming.FAULTS, **paths.FAULTS}
+        **migration.FAULTS, **homecoming.FAULTS, **paths.FAULTS,
+        **bad_media.FAULTS}
 
 
 def play(seed: int, conf: cfg.ConfigOpts | None = None, steps: int = STEPS,
@@ -122,10 +128,22 @@ def play(seed: int, conf: cfg.ConfigOpts | None = None, steps: int = STEPS,
 
 def _shape(seed: int, kinds: Sequence[str]) -> shape.Shape | None:
     """Return what the world begins with where that is not left to it."""
-    if seed < PATHS_FROM and paths.FAULTS.keys().isdisjoint(kinds):
+    if paths.FAULTS.keys().isdisjoint(kinds) and (
+            seed < PATHS_FROM or seed >= BAD_MEDIA_FROM):
         return None
     return dataclasses.replace(
         shape.drawn(random.Random('shape of %d' % seed)), portals=2)
+
+
+def _harder(seed: int) -> list[str]:
+    """The faults that the histories of low seeds do not have."""
+    if seed >= BAD_MEDIA_FROM:
+        return [*harder.FAULTS, *hosts.FAULTS, *_BAD_MEDIA]
+    return [*harder.FAULTS, *(
+        hosts.FAULTS if seed >= MOVING_FROM else ()), *(
+        _MIGRATIONS if seed >= MIGRATING_FROM else ()), *(
+        _RETURNS if seed >= RETURNING_FROM else ()), *(
+        _PATHS if seed >= PATHS_FROM else ())]
 
 
 def _run(world: worlds.World, seed: int, steps: int,
@@ -139,11 +157,7 @@ def _run(world: worlds.World, seed: int, steps: int,
         if world.more is not None and not kinds:
             more = random.Random('%d, step %d' % (seed, number))
             if more.random() < HARDER:
-                name = more.choice([*harder.FAULTS, *(
-                    hosts.FAULTS if seed >= MOVING_FROM else ()), *(
-                    _MIGRATIONS if seed >= MIGRATING_FROM else ()), *(
-                    _RETURNS if seed >= RETURNING_FROM else ()), *(
-                    _PATHS if seed >= PATHS_FROM else ())])
+                name = more.choice(_harder(seed))
         if number in without:
             continue
         seen[name] = seen.get(name, 0) + 1
@@ -183,6 +197,7 @@ def _heal(world: worlds.World) -> None:
             state is not model.ReplicaState.TERMINATING
             for state in world.volume.replicas.values()))
     world.kernel.mend()
+    bad_media.end(world)
     for uuid in world.volume.spares:
         medium = world.kernel.media[uuid]
         medium.size = max(medium.size,
@@ -199,6 +214,7 @@ def _heal(world: worlds.World) -> None:
         vendor.fill(world.volume)
         world.live(10.0)
         world.choose()
+        bad_media.put_right(world)
         if world.baton.now > end:
             raise world.judge.broke('liveness: not healed after %g s: %s' % (
                 HEALED_WITHIN, ', '.join(
@@ -218,7 +234,12 @@ def _for_good(world: worlds.World) -> kernels.Target | None:
             or len([copy for copy in copies
                     if world.raid.io(copy) == 'ok']) < 2):
         return None
-    target = world.kernel.home(world.dice.choice(copies).medium.uuid)
+    copy = world.dice.choice(copies)
+    if not world.judge.spared(world.raid, copy, [
+            other for other in copies if other is not copy
+            and world.raid.io(other) == 'ok']):
+        return None    # nobody could heal that
+    target = world.kernel.home(copy.medium.uuid)
     world.tell('target %s has died for good' % target.nqn)
     world.kernel.lose(target)
     return target

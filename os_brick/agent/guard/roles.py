@@ -244,11 +244,20 @@ def _anchor(array: model.Array, snapshot: snapshots.HostSnapshot,
 
 def _irreplaceable(array: model.Array, anchor: str,
                    snapshot: snapshots.HostSnapshot) -> list[str]:
-    """Legs beside the anchor which hold what no other good one does."""
-    return [leg.device for leg in array.legs
-            if leg.device != anchor and snapshot.good(leg)
-            and rules.other_good(array, leg, snapshot)
-            and not rules.spared(array, leg, snapshot)]
+    """Legs beside the anchor which hold what the others that wait do not.
+
+    Together with it they hold all that any good leg does.
+    """
+    good = [leg for leg in array.legs if snapshot.good(leg)]
+    waiting = [leg for leg in good if leg.device == anchor]
+    if not waiting:
+        return []    # nobody is good
+    others = sorted(good, key=lambda leg: (
+        bool(leg.bad), leg.failfast, not connections.waits(leg, snapshot)))
+    for leg in others:
+        if not model.held_by(leg, waiting):
+            waiting.append(leg)
+    return [leg.device for leg in waiting[1:]]
 
 
 def _wait(arrays: list[model.Array], anchors: dict[str, str],

@@ -18,8 +18,8 @@ MUTANTS: dict[str, tuple[str, str, str]] = {
     'S1: the last good leg may be failed': (
         'safety/rules.py',
         '    if not other_good(array, leg, snapshot):\n'
-        '        return _no_other_good()\n    if connections',
-        '    if connections'),
+        '        return _no_other_good()\n    if not spared',
+        '    if not spared'),
     'S2: a namespace that is too small may be added': (
         'safety/rules.py', 'if namespace.size < room_needed(array):',
         'if namespace.size < 0:'),
@@ -64,8 +64,9 @@ MUTANTS: dict[str, tuple[str, str, str]] = {
         'without)\n', '                    True\n'),
     'S11: a copy is given up unasked': (
         'daemon/telling.py',
-        '        return farewell.giving_up(replica, array, snapshot, '
-        'answered)\n', '        return None\n'),
+        '        return farewell.giving_up(replica, one.volume, array, '
+        'snapshot,\n                                  answered)\n',
+        '        return None\n'),
     'S5: removal is confirmed at once': (
         'healing/decision.py',
         '        if view.leg(replica) is not None:\n            continue\n'
@@ -113,10 +114,26 @@ MUTANTS: dict[str, tuple[str, str, str]] = {
         'store/database.py', '            if durable:\n',
         '            if False:\n'),
     'S1: the last path of an array may be given up': (
-        'safety/connections.py',
-        '        if not any(snapshot.good(other) and not _only_through(\n'
-        '                other, names, snapshot) for other in array.legs):\n',
+        'safety/connections.py', '        if not others:\n',
         '        if False:\n'),
+    'S1: a connection on what no other leg holds may be given up': (
+        'safety/connections.py',
+        '        if not leg.faulty and not model.held_by(leg, others):\n',
+        '        if False:\n'),
+    'S1: a leg is cut off whatever it alone holds': (
+        'guard/vouching.py',
+        '        return rules.spared(array, leg, self.snapshot)\n',
+        '        return True\n'),
+    'S6: a leg that lacks blocks is AVAILABLE': (
+        'healing/volume_view.py',
+        'return State.AVAILABLE if leg.complete else',
+        'return State.AVAILABLE if leg.in_sync else'),
+    'S9: only the anchor waits, whatever blocks it lacks': (
+        'guard/roles.py', '        if not model.held_by(leg, waiting):\n',
+        '        if False:\n'),
+    'S10: a copy is put in beside legs that lack what it holds': (
+        'safety/rules.py', '    if array.lacks and not action.erase and (\n',
+        '    if False and (\n'),
     'S1: nobody has to answer before an action': (
         'safety/farewell.py', '    if witnesses.heard(answered):\n',
         '    if True:\n'),
@@ -170,8 +187,7 @@ MUTANTS: dict[str, tuple[str, str, str]] = {
         '            record.joined, '),
     'S11: a copy is given up while the array is not whole': (
         'safety/farewell.py',
-        '        _not_whole(array) if not array.whole and namespace is not '
-        'None\n',
+        '        _not_whole(array) if namespace is not None\n',
         '        _not_whole(array) if False and namespace is not None\n'),
     'S12: a host that is to observe heals': (
         'healing/decision.py', '    if volume.observe:\n',

@@ -124,7 +124,7 @@ class Telling:
                       == one.volume.uuid), None)
         if array is None:
             return None if replace else farewell.giving_up(
-                replica, None, snapshot, ())
+                replica, one.volume, None, snapshot, ())
         try:
             why = self._beyond(one, array, snapshot, replica, replace)
             if why or replace:
@@ -134,7 +134,8 @@ class Telling:
                         else frozenset[str]())
         except execute.NotDone as error:
             return str(error)
-        return farewell.giving_up(replica, array, snapshot, answered)
+        return farewell.giving_up(replica, one.volume, array, snapshot,
+                                  answered)
 
     def _beyond(self, one: outbox.Served, array: model.Array,
                 snapshot: snapshots.HostSnapshot, replica: str,

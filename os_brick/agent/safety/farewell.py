@@ -58,8 +58,8 @@ class Witnesses:
             not self.one_of or not self.one_of.isdisjoint(answered))
 
 
-def giving_up(replica_uuid: str, array: model.Array | None,
-              snapshot: snapshots.HostSnapshot,
+def giving_up(replica_uuid: str, volume: model.Volume,
+              array: model.Array | None, snapshot: snapshots.HostSnapshot,
               answered: Collection[str]) -> str | None:
     """Return why a copy must not be retired or confirmed now.
 
@@ -79,8 +79,21 @@ def giving_up(replica_uuid: str, array: model.Array | None,
                                array.name)
     namespace = snapshot.namespace_of(replica_uuid)
     return silent(legs, answered, array) or (
-        _not_whole(array) if not array.whole and namespace is not None
-        and snapshot.reachable(namespace) else None)
+        _not_whole(array) if namespace is not None
+        and snapshot.reachable(namespace)
+        and not _whole_but_for_who_leaves(array, volume) else None)
+
+
+def _whole_but_for_who_leaves(array: model.Array,
+                              volume: model.Volume) -> bool:
+    """Bad blocks of a leg that is to leave keep nobody else.
+
+    It may have to wait for that one to be let go of first.
+    """
+    return array.whole or array.filled and all(
+        leg.complete or (replica := volume.replica(leg.replica_uuid))
+        is not None and replica.state is State.TERMINATING
+        for leg in array.in_sync)
 
 
 def have_to_answer(replica_uuid: str, array: model.Array) -> frozenset[str]:

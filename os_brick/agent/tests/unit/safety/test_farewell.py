@@ -17,6 +17,7 @@ import dataclasses
 
 from os_brick.agent import model
 from os_brick.agent.model import actions as act
+from os_brick.agent.safety import farewell
 from os_brick.agent.tests.unit.safety import test_rules
 
 State = model.ReplicaState
@@ -121,3 +122,30 @@ class FarewellTest(test_rules.RulesCase):
         self.silent = frozenset(['nvme1n1'])
         self.assert_refused('S11', shrink)
         self.assert_allowed(grow)
+
+
+class BadBlocksTest(test_rules.RulesCase):
+    """C is let go of, which is here; A is to leave, and is there still."""
+
+    def why(self) -> str | None:
+        snapshot = self.snapshot()
+        return farewell.giving_up(C, self.volume, snapshot.arrays[0],
+                                  snapshot, ['nvme0n1', 'nvme1n1'])
+
+    def test_S11_the_array_has_to_be_whole(self) -> None:
+        self.assertIsNone(self.why())
+        for number in range(2):
+            self.legs = [test_rules.leg(0), test_rules.leg(1)]
+            self.legs[number] = dataclasses.replace(
+                self.legs[number], bad=((0, 8),))
+            self.assertIn('not whole', self.why() or '')
+
+    def test_S11_bad_blocks_of_what_is_to_leave_keep_nobody(self) -> None:
+        """It may go only when C has: see ``fail_working``."""
+        self.mark(A, State.TERMINATING)
+        self.legs[0] = dataclasses.replace(self.legs[0], bad=((0, 8),))
+        self.assertIsNone(self.why())
+        self.legs[1] = dataclasses.replace(self.legs[1], bad=((8, 16),))
+        self.assertIn('not whole', self.why() or '')
+        self.legs[1] = dataclasses.replace(self.legs[1], bad=((0, 16),))
+        self.assertIn('it may hold', self.why() or '')

@@ -71,14 +71,18 @@ class RulesCase(base.BaseTestCase):
         self.known = frozenset[str]()
         self.silent = frozenset[str]()
 
-    def refusal(self, action: act.Action,
-                ours: tuple[str, ...] = ('md1',)) -> str | None:
+    def snapshot(self) -> snapshots.HostSnapshot:
         array = model.Array(
             'md1', 'v', None, self.raid_disks, 0, self.array_state, 'idle',
             32 * MIB, tuple(self.legs), data_offset=MIB,
             written=self.written, sync_speed_max=self.speed)
-        snapshot = snapshots.HostSnapshot(
+        return snapshots.HostSnapshot(
             tuple(self.controllers), tuple(self.namespaces), (array,))
+
+    def refusal(self, action: act.Action,
+                ours: tuple[str, ...] = ('md1',)) -> str | None:
+        snapshot = self.snapshot()
+        array = snapshot.arrays[0]
         contents = {**superblocks.contents(snapshot, array), **self.contents}
         return rules.refusal(action, self.volume, snapshot,
                              ownership.Owned(frozenset(ours), self.known),

@@ -304,7 +304,13 @@ class VolumeView:
                   if self.local(other) is State.AVAILABLE]
         return (self.local(replica) is State.MISSING
                 and self.volume.replica_count is not None
-                and len(others) >= self.volume.replica_count)
+                and len(others) >= self.volume.replica_count
+                and not any(map(self.incomplete, self._replaced_by(replica))))
+
+    def _replaced_by(self, heir: model.Replica) -> list[model.Replica]:
+        """Those in whose place it was assigned."""
+        return [replica for replica in self.leaving
+                if heir in self.heirs(replica)]
 
     def superseded(self, replica: model.Replica) -> bool:
         """What was assigned in its place is listed and in sync."""

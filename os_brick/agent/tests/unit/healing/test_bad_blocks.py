@@ -1,0 +1,51 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""A leg that lacks blocks is replaced, whatever md calls it."""
+
+from __future__ import annotations
+
+from oslotest import base
+
+from os_brick.agent.testing.simulation import md
+from os_brick.agent.tests.unit import scripted_world
+
+A, B, C, D, E = (scripted_world.uuid_of(number) for number in range(5))
+
+
+class BadBlocksTest(base.BaseTestCase):
+
+    def refuse(self, world: scripted_world.World, leg: md.Member) -> None:
+        leg.medium.refuses[0] = True
+        world.kernel.write(world.raid, 0)
+        world.kernel.touched()
+        self.assertTrue(leg.bad)
+
+    def test_it_is_replaced_where_there_is_a_spare(self) -> None:
+        world = scripted_world.world(self)
+        world.let_wait(True)
+        world.passes(2)
+        self.refuse(world, world.raid.members[1])
+        world.passes(60)
+        self.assertEqual({A, C}, set(world.volume.replicas))
+        self.assertFalse(world.raid.incomplete)
+        self.assertIn(('report SYNCHRONIZING', B), world.vendor.log)
+
+    def test_what_comes_for_it_is_not_surplus(self) -> None:
+        """The volume has all its copies, and this one beside them."""
+        world = scripted_world.world(self, replicas=3, count=2)
+        world.let_wait(True)
+        world.passes(2)
+        self.refuse(world, world.raid.members[2])
+        world.passes(60)
+        self.assertIn(('replace', C), world.vendor.log)
+        self.assertNotIn(C, world.volume.replicas)
+        self.assertFalse(world.raid.incomplete)

@@ -270,10 +270,15 @@ def _farewells(view: volume_view.VolumeView,
 
     A provisioner that goes on listing what it was told of has forgotten it:
     it was restored from a backup, say.  It is told again.
+
+    What came for a leg that lacks blocks may have taken another place: the leg
+    leaves the array once it is TERMINATING.
     """
     for replica in view.volume.replicas:
         record = view.records[replica.uuid]
-        if view.leg(replica) is not None:
+        if view.leg(replica) is not None and (
+                replica.state is State.TERMINATING
+                or not view.incomplete(replica)):
             continue
         forgotten = view.now >= record.farewell_at + view.policy.repeat
         if replica.state is State.TERMINATING:

@@ -81,19 +81,21 @@ def giving_up(replica_uuid: str, volume: model.Volume,
     return silent(legs, answered, array) or (
         _not_whole(array) if namespace is not None
         and snapshot.reachable(namespace)
-        and not _whole_but_for_who_leaves(array, volume) else None)
+        and not _whole_but_for(replica_uuid, array, volume) else None)
 
 
-def _whole_but_for_who_leaves(array: model.Array,
-                              volume: model.Volume) -> bool:
-    """Bad blocks of a leg that is to leave keep nobody else.
+def _whole_but_for(replica_uuid: str, array: model.Array,
+                   volume: model.Volume) -> bool:
+    """Bad blocks of its own leg keep no replica.
 
-    It may have to wait for that one to be let go of first.
+    Nor do those of another one that is to leave: that may have to wait for
+    this one to be let go of first.
     """
+    leaving = {replica_uuid, *(
+        replica.uuid for replica in volume.replicas
+        if replica.state is State.TERMINATING)}
     return array.whole or array.filled and all(
-        leg.complete or (replica := volume.replica(leg.replica_uuid))
-        is not None and replica.state is State.TERMINATING
-        for leg in array.in_sync)
+        leg.complete or leg.replica_uuid in leaving for leg in array.in_sync)
 
 
 def have_to_answer(replica_uuid: str, array: model.Array) -> frozenset[str]:

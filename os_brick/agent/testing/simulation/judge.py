@@ -260,7 +260,9 @@ class Judge(world_judge.WorldJudge):
         self.heals('%s is given up' % uuid)
         for raid in self.kernel.raids.values():
             if (confirmed or raid.name not in self.foreign_raids) and any(
-                    member.medium.uuid == uuid for member in raid.members):
+                    member.medium.uuid == uuid
+                    and (confirmed or not (member.in_sync and member.bad))
+                    for member in raid.members):
                 raise self.broke('S5: %s is still a leg of %s' % (
                     uuid, raid.name))
         for volume in self.provisioner.volumes.values():

@@ -13,9 +13,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from oslotest import base
 
+from os_brick.agent.healing import decision
 from os_brick.agent.testing.simulation import md
+from os_brick.agent.tests.unit.healing import test_observing
 from os_brick.agent.tests.unit import scripted_world
 
 A, B, C, D, E = (scripted_world.uuid_of(number) for number in range(5))
@@ -49,3 +53,27 @@ class BadBlocksTest(base.BaseTestCase):
         self.assertIn(('replace', C), world.vendor.log)
         self.assertNotIn(C, world.volume.replicas)
         self.assertFalse(world.raid.incomplete)
+
+    def test_what_has_come_for_it_may_have_taken_another_place(self) -> None:
+        """B came for C, which is still a leg: C is asked to be let go of."""
+        world = scripted_world.world(self, replicas=3, count=2)
+        world.let_wait(True)
+        world.passes(2)
+        for member in world.raid.members:
+            self.assertEqual([], self.asked(world))
+            if member.medium.uuid == C:
+                self.refuse(world, member)
+        self.assertEqual([('retire', C)], self.asked(world))
+        world.vendor.terminate(world.volume, C)
+        self.assertEqual([], self.asked(world))
+
+    def asked(self, world: scripted_world.World) -> list[tuple[str, str]]:
+        record = decision.ReplicaRecord(joined=True, current=True)
+        view = test_observing.view(world, {
+            A: record, B: record, C: dataclasses.replace(
+                record, successor=B, requested_at=1.0, retry_at=1e9,
+                bad_since=0.0, down=1e6, counted_at=world.kernel.now)})
+        return [(request.ask.value, request.replica_uuid)
+                for request in decision.decide(
+                    view.volume, view.array, view.snapshot, view.records,
+                    view.now, view.policy, frozenset()).requests]

@@ -149,3 +149,13 @@ class BadBlocksTest(test_rules.RulesCase):
         self.assertIn('not whole', self.why() or '')
         self.legs[1] = dataclasses.replace(self.legs[1], bad=((0, 16),))
         self.assertIn('it may hold', self.why() or '')
+
+    def test_S11_nor_do_its_own(self) -> None:
+        """What was assigned in its place has taken another one."""
+        self.legs = [test_rules.leg(number) for number in range(3)]
+        self.namespaces[2] = test_rules.namespace(2)
+        self.raid_disks = 3
+        self.legs[2] = dataclasses.replace(self.legs[2], bad=((0, 8),))
+        self.assertIsNone(self.why())
+        self.legs[1] = dataclasses.replace(self.legs[1], bad=((8, 16),))
+        self.assertIn('not whole', self.why() or '')

@@ -108,7 +108,9 @@ def disk_takes_no_writes(world: worlds.World, dice: random.Random) -> None:
         return
     medium = dice.choice(legs)
     world.tell('%s takes no writes at all' % medium.uuid)
+    # as if its target were lost: md drops the leg
     world.judge.excuse()
+    world.kernel.losses.append((world.kernel.now, medium.uuid))
     medium.read_only = True
     world.live(dice.choice((2.0, 10.0, 40.0)))
     if dice.random() < 0.7:

@@ -220,7 +220,7 @@ class World:
                 self.judge.after()
         if self.judge.broken:
             raise judges.Violation(self.judge.broken)
-        if self.vendor.asked:
+        if self.vendor.asked or self.vendor.noted:
             healed = {member.medium.uuid for member
                       in self.raid.members if member.in_sync}
             self.vendor.asked -= healed

@@ -13,6 +13,8 @@
 
 from __future__ import annotations
 
+import math
+
 from os_brick.agent.testing.simulation import kernel as kernels
 from os_brick.agent.testing.simulation import md
 from os_brick.agent.testing.simulation import provisioner as provisioners
@@ -40,6 +42,7 @@ class WorldJudge(truth.Truth):
         self._standing = 0.0
         self._here: frozenset[str] = frozenset()
         self._gone_at: dict[str, float] = {}
+        self._excused_at: dict[str, float] = {}
         self._readable: dict[str, set[int]] = {}
 
     def stands(self, raid: md.Raid, seconds: float) -> None:
@@ -81,6 +84,14 @@ class WorldJudge(truth.Truth):
             for raid in self.kernel.raids.values()
             if raid.name not in self.foreign_raids)
 
+    def _goes_on(self, raid: md.Raid) -> bool:
+        """A disk has refused writes while no other leg was there.
+
+        The errors, excused at first, go on until one is there again.
+        """
+        return (raid.noted_at > -math.inf and self.kernel.now
+                - self._excused_at.get(raid.name, -math.inf) <= STANDS)
+
     def _can_be_read(self, raid: md.Raid) -> None:
         """What could be read still can, but for what a medium has refused.
 
@@ -120,8 +131,10 @@ class WorldJudge(truth.Truth):
             if len(raid.errors) > self._errors.get(raid.name, 0):
                 self._errors[raid.name] = len(raid.errors)
                 if (self.kernel.now > self.excused_until
-                        and not self._two_at_once()):
+                        and not self._two_at_once()
+                        and not self._goes_on(raid)):
                     raise self.broke('S9: I/O error on %s' % raid.name)
+                self._excused_at[raid.name] = self.kernel.now
             in_sync = [member for member in raid.members if member.in_sync]
             self._can_be_read(raid)
             self._joined |= {member.medium.uuid for member in in_sync}

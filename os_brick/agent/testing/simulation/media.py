@@ -64,7 +64,8 @@ class Member:
     :ivar number: md's own, in the superblock.
     :ivar todo: the blocks that are still to be copied to it.
     :ivar left: seconds until the next of them is.
-    :ivar bad: its bad blocks, and when each was noted.
+    :ivar bad: its bad blocks, and when each was noted; ``struck``: and when
+        one was struck out last.
     """
 
     device: str
@@ -76,6 +77,7 @@ class Member:
     left: float = 0.0
     vanished: bool = False
     bad: dict[int, float] = dataclasses.field(default_factory=dict)
+    struck: dict[int, float] = dataclasses.field(default_factory=dict)
 
     @property
     def faulty(self) -> bool:

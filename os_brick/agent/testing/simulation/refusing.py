@@ -90,6 +90,7 @@ class RefusingRaid(raid_state.RaidState):
     def _strike_out(self, member: Member, block: int) -> None:
         if member.bad.pop(block, None) is not None:
             self.moved = self.noted = True
+            member.struck[block] = self.now()
             self.write_superblocks()
 
     def _owe_no_more(self, block: int) -> None:

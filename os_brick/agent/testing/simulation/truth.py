@@ -17,6 +17,7 @@ By the kernel's truth and the provisioner's; ``rules`` is never asked.
 from __future__ import annotations
 
 from collections.abc import Collection
+from collections.abc import Mapping
 
 from os_brick.agent.testing.simulation import kernel as kernels
 from os_brick.agent.testing.simulation import md
@@ -112,13 +113,15 @@ class Truth:
         """These others hold all that a leg does, or did just now."""
         if not raid.incomplete or not member.in_sync:
             return True
-        return raid.held(member) <= set().union(*(
-            raid.held(other) | self._just_bad(other) for other in others))
+        holds = {block for block in raid.held(member)
+                 if raid.acknowledged[block]}
+        return holds - self._just(member.struck) <= set().union(*(
+            raid.held(other) | self._just(other.bad) for other in others))
 
-    def _just_bad(self, member: md.Member) -> set[int]:
+    def _just(self, since: Mapping[int, float]) -> set[int]:
         """What a look may not have seen yet."""
-        return {block for block, noted in member.bad.items()
-                if self.kernel.now - noted <= BLINK}
+        return {block for block, moment in since.items()
+                if self.kernel.now - moment <= BLINK}
 
     def _owner(self, raid: md.Raid) -> provisioners.SimVolume:
         return next(volume for volume in self.provisioner.volumes.values()

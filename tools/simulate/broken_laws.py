@@ -69,8 +69,9 @@ MUTANTS: dict[str, tuple[str, str, str]] = {
         '        return None\n'),
     'S5: removal is confirmed at once': (
         'healing/decision.py',
-        '        if view.leg(replica) is not None:\n            continue\n'
-        '        forgotten', '        forgotten'),
+        '                or not view.incomplete(replica)):\n'
+        '            continue\n', '                or True):\n'
+        '            pass\n'),
     'S13: a leg that was cut may return at once': (
         'safety/late_writes.py',
         'else max(0.0, left + hold(keep_alive) - now)', 'else 0.0'),

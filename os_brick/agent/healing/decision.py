@@ -38,6 +38,7 @@ from os_brick.agent.healing import volume_view
 from os_brick.agent import model
 from os_brick.agent.model import actions as act
 from os_brick.agent.model import snapshots
+from os_brick.agent.safety import farewell
 from os_brick.agent.safety import ownership
 
 State = model.ReplicaState
@@ -288,7 +289,8 @@ def _farewells(view: volume_view.VolumeView,
                               'it has left the array')
         elif record.retired and not forgotten:
             continue
-        elif view.array.whole and (
+        elif farewell.whole_but_for(
+                replica.uuid, view.array, view.volume) and (
                 view.doomed(replica) and view.succeeded(replica)
                 or view.due(replica) and view.surplus(replica)):
             yield Request(RequestKind.RETIRE, replica.uuid,

@@ -81,11 +81,11 @@ def giving_up(replica_uuid: str, volume: model.Volume,
     return silent(legs, answered, array) or (
         _not_whole(array) if namespace is not None
         and snapshot.reachable(namespace)
-        and not _whole_but_for(replica_uuid, array, volume) else None)
+        and not whole_but_for(replica_uuid, array, volume) else None)
 
 
-def _whole_but_for(replica_uuid: str, array: model.Array,
-                   volume: model.Volume) -> bool:
+def whole_but_for(replica_uuid: str, array: model.Array,
+                  volume: model.Volume) -> bool:
     """Bad blocks of its own leg keep no replica.
 
     Nor do those of another one that is to leave: that may have to wait for

@@ -261,7 +261,7 @@ class Judge(world_judge.WorldJudge):
         for raid in self.kernel.raids.values():
             if (confirmed or raid.name not in self.foreign_raids) and any(
                     member.medium.uuid == uuid
-                    and (confirmed or not (member.in_sync and member.bad))
+                    and (confirmed or not member.bad)
                     for member in raid.members):
                 raise self.broke('S5: %s is still a leg of %s' % (
                     uuid, raid.name))

@@ -18,6 +18,7 @@ import dataclasses
 from oslotest import base
 
 from os_brick.agent.healing import decision
+from os_brick.agent.healing import volume_view
 from os_brick.agent.testing.simulation import md
 from os_brick.agent.tests.unit.healing import test_observing
 from os_brick.agent.tests.unit import scripted_world
@@ -67,12 +68,34 @@ class BadBlocksTest(base.BaseTestCase):
         world.vendor.terminate(world.volume, C)
         self.assertEqual([], self.asked(world))
 
+    def test_one_that_leaves_keeps_nobody(self) -> None:
+        """D was replaced by B before it came, and C, to leave, lacks blocks.
+
+        C may go only when D has.
+        """
+        world = scripted_world.world(self, replicas=3, count=None)
+        world.let_wait(True)
+        world.passes(2)
+        self.refuse(world, world.raid.members[2])
+        world.vendor.terminate(world.volume, C)
+        world.vendor.give(world.volume)
+        view = test_observing.view(world, {
+            **dict.fromkeys((A, B, C), decision.ReplicaRecord(
+                joined=True, current=True)),
+            D: decision.ReplicaRecord(successor=B, requested_at=1.0,
+                                      retry_at=1e9)})
+        self.assertEqual([('retire', D)], self.requests(view))
+
     def asked(self, world: scripted_world.World) -> list[tuple[str, str]]:
         record = decision.ReplicaRecord(joined=True, current=True)
         view = test_observing.view(world, {
             A: record, B: record, C: dataclasses.replace(
                 record, successor=B, requested_at=1.0, retry_at=1e9,
                 bad_since=0.0, down=1e6, counted_at=world.kernel.now)})
+        return self.requests(view)
+
+    def requests(self, view: volume_view.VolumeView
+                 ) -> list[tuple[str, str]]:
         return [(request.ask.value, request.replica_uuid)
                 for request in decision.decide(
                     view.volume, view.array, view.snapshot, view.records,

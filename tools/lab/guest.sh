@@ -43,6 +43,15 @@ cache_files() {
     }
 }
 
+# What is behind the targets stands for the disks of other machines: udev here
+# must not assemble an array of them when the real one has just been stopped.
+hide_disks() {
+    mkdir -p /run/udev/rules.d
+    printf '%s, %s\n' 'SUBSYSTEM=="block", KERNEL=="dm-*|loop*"' \
+        'ENV{ANACONDA}="lab"' >/run/udev/rules.d/62-lab.rules
+    udevadm control --reload 2>/dev/null || :
+}
+
 make_user() {
     grep -q '^nvme-agent:' /etc/passwd && return
     echo 'nvme-agent:x:990:990::/nonexistent:/usr/sbin/nologin' >>/etc/passwd
@@ -55,6 +64,7 @@ set_up() {
     mkdir -p "$state/tmp"
     chmod 1777 "$state/tmp"
     make_user
+    hide_disks
     # virtme-ng's own sudoers may be in the way of the tests' narrow one.
     printf 'Defaults !requiretty\nroot ALL = (ALL) NOPASSWD: ALL\n%s\n' \
         '@includedir /etc/sudoers.d' >/etc/sudoers

@@ -128,7 +128,7 @@ class BadBlocksTest(test_rules.RulesCase):
                      for number, one in enumerate(bad))
         array = model.Array('md1', 'v', None, len(legs), 0, 'active', 'idle',
                             1 << 20, legs)
-        return farewell.giving_up(C, array, snapshots.HostSnapshot(
+        return farewell.giving_up(C, self.volume, array, snapshots.HostSnapshot(
             tuple(map(test_rules.controller, range(3))),
             tuple(self.namespaces), (array,)), {'nvme0n1', 'nvme1n1'})
 

@@ -128,9 +128,11 @@ class BadBlocksTest(test_rules.RulesCase):
                      for number, one in enumerate(bad))
         array = model.Array('md1', 'v', None, len(legs), 0, 'active', 'idle',
                             1 << 20, legs)
-        return farewell.giving_up(C, self.volume, array, snapshots.HostSnapshot(
+        snapshot = snapshots.HostSnapshot(
             tuple(map(test_rules.controller, range(3))),
-            tuple(self.namespaces), (array,)), {'nvme0n1', 'nvme1n1'})
+            tuple(self.namespaces), (array,))
+        return farewell.giving_up(C, self.volume, array, snapshot,
+                                  {'nvme0n1', 'nvme1n1'})
 
     def test_S11_a_copy_is_not_let_go_for_those_that_lack_blocks(
             self) -> None:

@@ -133,8 +133,8 @@ MUTANTS: dict[str, tuple[str, str, str]] = {
         'guard/roles.py', '        if not model.held_by(leg, waiting):\n',
         '        if False:\n'),
     'S10: a copy is put in beside legs that lack what it holds': (
-        'safety/rules.py', '    if array.lacks and not action.erase and (\n',
-        '    if False and (\n'),
+        'safety/rules.py', '            copies.holds(action.device, '
+        'array.lacks, contents)):\n', '            False):\n'),
     'S1: nobody has to answer before an action': (
         'safety/farewell.py', '    if witnesses.heard(answered):\n',
         '    if True:\n'),
@@ -184,8 +184,8 @@ MUTANTS: dict[str, tuple[str, str, str]] = {
         '    if record is None or record.out_at is None:\n',
         '    if True:\n'),
     'S10: a leg comes back by a bitmap that lacks writes': (
-        'healing/planning.py', '            record.joined and marked, ',
-        '            record.joined, '),
+        'healing/planning.py', '            record.joined and marked and ',
+        '            record.joined and '),
     'S11: a copy is given up while the array is not whole': (
         'safety/farewell.py',
         '        _not_whole(array) if namespace is not None\n',

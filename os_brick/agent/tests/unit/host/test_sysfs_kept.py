@@ -421,7 +421,7 @@ class TestKept(KeptCase):
             counts.add(open_below(self.host.root))
         (count,) = counts
         # per controller, namespace and leg, and of the array
-        self.assertEqual(2 * 2 + 2 + 2 * 2 + 7, count)
+        self.assertEqual(2 * 2 + 2 + 2 * 3 + 7, count)
         for name in ('nvme1', 'nvme2'):
             self.host.lose_namespace(name + 'n1')
             self.host.remove('sys/class/nvme-fabrics/ctl/' + name)

@@ -231,22 +231,24 @@ class Plan:
                 self.array.name, leg.device, spare.device)
             for leg, spare in zip(self._doomed_legs(), self._successors())
             if 'want_replacement' not in leg.flags
-            and rules.other_good(self.array, leg, self.snapshot)]
+            and rules.spared(self.array, leg, self.snapshot)]
         return steps[:1]
 
     # the number of legs
 
     def _grow(self) -> list[act.Action]:
         doomed = self._doomed_legs()
-        # the only leg is never exchanged: another one comes beside it first
+        # who alone holds something is never exchanged: another one comes
+        # beside it first
         only = bool(doomed) and not any(
-            rules.other_good(self.array, leg, self.snapshot)
+            rules.spared(self.array, leg, self.snapshot)
             for leg in doomed)
         if (self._settled() and self._successors() and (only or not doomed)
                 and self.array.raid_disks < self.view.goal + only):
             return [act.Resize(
                 'the volume has %d replicas' % self.view.goal + (
-                    ', and its only leg is to leave' if only else ''),
+                    ', and a leg is to leave that no other one makes up for'
+                    if only else ''),
                 self.array.name, self.array.raid_disks + 1)]
         return []
 

@@ -232,7 +232,7 @@ def _make_leg(device: str, slot: bytes | None, state: bytes,
         flags=frozenset(word for word in attributes.text(state).split(',')
                         if word), replica_uuid=replica_uuid,
         bad=bad_blocks.parse(attributes.text(bad), int(
-            attributes.text(offset) or 0)))
+            attributes.text(offset)) if offset else None))
 
 
 def _make_array(name: str, boot: str, alias: str | None,

@@ -21,6 +21,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from os_brick.agent.model import amounts
+
 SECTOR = 512
 #: A page of sysfs, less the longest line: what fills it may have been cut.
 _FULL = 4096 - 64
@@ -30,24 +32,27 @@ _END = 1 << 62
 Ranges = tuple[tuple[int, int], ...]
 
 
-def parse(text: str, offset: int) -> Ranges:
+def parse(text: str, offset: int | None) -> Ranges:
     """Return what ``md/dev-X/bad_blocks`` says: ``10240 512`` lines.
 
     The kernel cuts the list where a page is full.  What would follow is not
     known, and taken to be bad.
 
-    :param offset: sector of the device at which the array's data begins.
+    :param offset: sector of the device at which the array's data begins;
+        None: not known, and so is what of it is bad.
     :raises ValueError: it is no such list.
     """
     lines = text.splitlines()
-    if full := len(text) >= _FULL:
+    if offset is None:
+        return ((0, _END),) if lines else ()
+    if full := len(text) >= _FULL and len(lines) > 1:
         lines.pop()     # perhaps half a line
     found: list[tuple[int, int]] = []
     for line in lines:
         first, length = map(int, line.split())
         found.append((first - offset, first - offset + length))
     if full:
-        found.append((found[-1][1], _END))
+        found.append((max(end for _first, end in found), _END))
     return merged(found)
 
 
@@ -55,7 +60,10 @@ def merged(ranges: Iterable[tuple[int, int]]) -> Ranges:
     """Return what any of them has."""
     found: list[tuple[int, int]] = []
     for first, end in sorted(ranges):
-        if found and first <= found[-1][1]:
+        if first == end:
+            continue
+        # what was cut off stays a range of its own, see ``sure``
+        if found and first <= found[-1][1] and end < _END:
             found[-1] = (found[-1][0], max(end, found[-1][1]))
         else:
             found.append((first, end))
@@ -89,9 +97,18 @@ def within(ranges: Ranges, others: Ranges) -> bool:
     return _both(ranges, others) == ranges
 
 
-def size(ranges: Ranges, most: int) -> int:
-    """Return how many bytes they are.
+def sure(ranges: Ranges) -> Ranges:
+    """Return those that the kernel has listed, without what it cut off."""
+    return tuple(one for one in ranges if one[1] < _END)
 
-    :param most: bytes of the array, which is all that can be bad.
-    """
-    return min(sum(end - first for first, end in ranges) * SECTOR, most)
+
+def size(ranges: Ranges) -> int:
+    """Return how many bytes are listed; more than none where there is one."""
+    listed = sum(end - first for first, end in sure(ranges))
+    return max(listed, min(1, len(ranges))) * SECTOR
+
+
+def words(ranges: Ranges) -> str:
+    """Return the same for an operator."""
+    return '%s%s' % ('' if sure(ranges) == ranges else 'at least ',
+                     amounts.size(size(ranges)))

@@ -162,7 +162,8 @@ class Leg:
 def held_by(leg: Leg, others: Collection[Leg]) -> bool:
     """Return whether these others, at least one, hold all that a leg does."""
     return bool(others) and (not leg.in_sync or bad_blocks.within(
-        bad_blocks.common(other.bad for other in others), leg.bad))
+        bad_blocks.common(other.bad for other in others),
+        bad_blocks.sure(leg.bad)))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -166,10 +166,10 @@ def _bad_blocks(old: devices.Leg | None, new: devices.Leg,
     """A leg that is in sync lacks blocks, or no longer; told once each."""
     lacked = old is not None and old.in_sync and bool(old.bad)
     if new.in_sync and new.bad and not lacked:
-        lost = bad_blocks.size(new.bad, array.component_size)
+        lost = bad_blocks.size(new.bad)
         yield _leg('LEG_BAD_BLOCKS', WARN, array, new,
                    'lacks %s, though md calls it in sync: that could not be '
-                   'written to it (bad blocks)' % amounts.size(lost),
+                   'written to it (bad blocks)' % bad_blocks.words(new.bad),
                    ('lost', '%d' % lost))
     elif lacked and new.in_sync and not new.bad:
         yield _leg('LEG_COMPLETE', INFO, array, new,
@@ -181,11 +181,11 @@ def _lacking(was: devices.Array | None,
     """No leg in sync holds some blocks; more of them is told, too."""
     before = was.lacks if was is not None else ()
     if now.lacks and not bad_blocks.within(now.lacks, before):
-        lost = bad_blocks.size(now.lacks, now.component_size)
+        lost = bad_blocks.size(now.lacks)
         yield _array(
             'BLOCKS_LOST', FATAL, now,
             'has no leg in sync that holds %s of its data (bad blocks): '
-            'reading them ends with an error' % amounts.size(lost),
+            'reading them ends with an error' % bad_blocks.words(now.lacks),
             ('lost', '%d' % lost))
     elif before and not now.lacks and now.in_sync:
         yield _array('BLOCKS_FOUND', INFO, now,

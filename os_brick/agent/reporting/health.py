@@ -246,7 +246,7 @@ def _of_volume(volume: Mapping[str, Any],
     missed = [replica for replica in replicas
               if replica['requested_at'] is not None
               and replica['successor'] is None
-              and replica['here'] == 'MISSING'
+              and (replica['here'] == 'MISSING' or _lacks(replica))
               and (not replica['accepted']
                    or wall - replica['requested_at'] > PATIENCE)]
     if missed:
@@ -291,8 +291,12 @@ def _bad_blocks(volume: Mapping[str, Any]) -> Iterator[Finding]:
     bad = tuple('replica %s: %s lacks %s' % (
         replica['uuid'], replica['leg']['device'],
         amounts.size(replica['leg']['bad'])) for replica
-        in volume['replicas'] if replica['leg'] and
-        replica['leg'].get('bad') and 'in_sync' in replica['leg']['flags'])
+        in volume['replicas'] if _lacks(replica))
     if bad:
         yield found('BAD_BLOCKS', '%d of its legs in sync lack blocks that '
                     'could not be written' % len(bad), alias, bad, len(bad))
+
+
+def _lacks(replica: Mapping[str, Any]) -> bool:
+    leg = replica['leg']
+    return bool(leg and leg.get('bad') and 'in_sync' in leg['flags'])

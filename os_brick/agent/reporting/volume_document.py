@@ -24,7 +24,6 @@ from os_brick.agent.healing import custody
 from os_brick.agent.healing import replica_record
 from os_brick.agent.healing import volume_view
 from os_brick.agent import model
-from os_brick.agent.model import amounts
 from os_brick.agent.model import bad_blocks
 from os_brick.agent.model import snapshots
 
@@ -99,7 +98,7 @@ def build(known: Known, snapshot: snapshots.HostSnapshot,
                       **_refused(known.refused.get(replica.uuid), wall_of)}
                      for replica in volume.replicas],
         'other_legs': [{'replica': leg.replica_uuid, **_leg(
-            leg, array, known.anchor, snapshot)} for leg in array.legs
+            leg, known.anchor, snapshot)} for leg in array.legs
             if leg.device not in legs]}
 
 
@@ -129,9 +128,9 @@ def _array(array: model.Array, rate: float | None) -> dict[str, Any]:
 def _lost_blocks(array: model.Array,
                  good: list[model.Leg]) -> dict[str, int]:
     """Return how many bytes no leg in sync holds, and none that answers."""
-    return {'lost': bad_blocks.size(array.lacks, array.component_size),
+    return {'lost': bad_blocks.size(array.lacks),
             'lost_here': bad_blocks.size(bad_blocks.common(
-                leg.bad for leg in good), array.component_size)}
+                leg.bad for leg in good))}
 
 
 def _replica(view: volume_view.VolumeView, replica: model.Replica,
@@ -148,8 +147,7 @@ def _replica(view: volume_view.VolumeView, replica: model.Replica,
         else wall_of(record.bad_since),
         'why': _why(view, replica, leg, namespace),
         'device': leg.device if leg else record.device or None,
-        'leg': None if leg is None else _leg(
-            leg, view.array, anchor, view.snapshot),
+        'leg': None if leg is None else _leg(leg, anchor, view.snapshot),
         'was_leg': record.joined,
         'paths': [] if namespace is None else [
             {'controller': path.name, 'nqn': path.nqn,
@@ -165,10 +163,10 @@ def _replica(view: volume_view.VolumeView, replica: model.Replica,
         'successor': record.successor}
 
 
-def _leg(leg: model.Leg, array: model.Array, anchor: str,
+def _leg(leg: model.Leg, anchor: str,
          snapshot: snapshots.HostSnapshot) -> dict[str, Any]:
     return {'device': leg.device, 'flags': sorted(leg.flags),
-            'bad': bad_blocks.size(leg.bad, array.component_size),
+            'bad': bad_blocks.size(leg.bad),
             'role': _role(leg, anchor, snapshot)}
 
 
@@ -195,8 +193,7 @@ def _why(view: volume_view.VolumeView, replica: model.Replica,
         return 'it is being synchronized' if leg is None or not (
             leg.in_sync) else (
             'it lacks %s, though md calls it in sync: that could not be '
-            'written to it (bad blocks)' % amounts.size(bad_blocks.size(
-                leg.bad, view.array.component_size)))
+            'written to it (bad blocks)' % bad_blocks.words(leg.bad))
     failed = view.records[replica.uuid].failed
     if failed:
         return failed

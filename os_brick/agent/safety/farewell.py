@@ -28,6 +28,7 @@ import dataclasses
 
 from os_brick.agent import model
 from os_brick.agent.model import actions as act
+from os_brick.agent.model import bad_blocks
 from os_brick.agent.model import snapshots
 from os_brick.agent.safety import laws
 from os_brick.agent.safety import ownership
@@ -74,9 +75,13 @@ def giving_up(replica_uuid: str, volume: model.Volume,
     legs = have_to_answer(replica_uuid, array)
     if not legs:
         return Law.S11.refuses('no other leg of %s is in sync', array.name)
-    if array.lacks:
-        return Law.S11.refuses('all legs of %s lack blocks that it may hold',
-                               array.name)
+    lacking = bad_blocks.common(leg.bad for leg in array.in_sync
+                                if leg.replica_uuid != replica_uuid)
+    own = array.leg_of(replica_uuid)
+    if lacking and not (own is not None and own.in_sync and bad_blocks.within(
+            lacking, bad_blocks.sure(own.bad))):
+        return Law.S11.refuses(
+            'all other legs of %s lack blocks that it may hold', array.name)
     namespace = snapshot.namespace_of(replica_uuid)
     return silent(legs, answered, array) or (
         _not_whole(array) if namespace is not None

@@ -26,7 +26,6 @@ from collections.abc import Mapping
 
 from os_brick.agent import model
 from os_brick.agent.model import actions as act
-from os_brick.agent.model import amounts
 from os_brick.agent.model import bad_blocks
 from os_brick.agent.model import snapshots
 from os_brick.agent.model import superblock
@@ -160,11 +159,9 @@ def _fail(action: act.FailLeg, array: model.Array, volume: model.Volume,
     leg = array.leg(action.device)
     if leg is None:
         return _LEG_GONE
-    if not other_good(array, leg, snapshot):
-        return _no_other_good()
-    if not spared(array, leg, snapshot):
-        return Law.S1.refuses('the other legs of the array that are in sync '
-                              'and live lack blocks that this one holds')
+    why = _needed(array, leg, snapshot)
+    if why is not None:
+        return why
     if connections.waits(leg, snapshot) and not any(
             snapshot.good(other) and connections.waits(other, snapshot)
             for other in array.legs if other.device != leg.device):
@@ -219,8 +216,8 @@ def _add(action: act.AddLeg, array: model.Array, volume: model.Volume,
             copies.holds(action.device, array.lacks, contents)):
         return Law.S10.refuses(
             'all legs of %s that are in sync lack blocks (%s) which %s may '
-            'hold, and would lose', array.name, amounts.size(bad_blocks.size(
-                array.lacks, array.component_size)), action.device)
+            'hold, and would lose', array.name,
+            bad_blocks.words(array.lacks), action.device)
     if found.usable or (action.erase and found.standing
                         is copies.Standing.DIVERGENT):
         return None
@@ -236,8 +233,9 @@ def _replace(action: act.ReplaceLeg, array: model.Array,
     leg = array.leg(action.device)
     if leg is None:
         return _LEG_GONE
-    if not other_good(array, leg, snapshot):
-        return _no_other_good()
+    why = _needed(array, leg, snapshot)
+    if why is not None:
+        return why
     spare = array.leg(action.spare)
     if (spare is None or spare.faulty or spare.in_sync
             or spare.slot is not None):
@@ -273,8 +271,15 @@ ENDED = frozenset((_ARRAY_GONE, _LEG_GONE, connections.GONE,
                    connections.THERE))
 
 
-def _no_other_good() -> str:
-    return Law.S1.refuses('no other leg of the array is in sync and live')
+def _needed(array: model.Array, leg: model.Leg,
+            snapshot: snapshots.HostSnapshot) -> str | None:
+    """Why the array cannot do without a leg."""
+    if not other_good(array, leg, snapshot):
+        return Law.S1.refuses('no other leg of the array is in sync and live')
+    if not spared(array, leg, snapshot):
+        return Law.S1.refuses('the other legs of the array that are in sync '
+                              'and live lack blocks that this one holds')
+    return None
 
 
 def other_good(array: model.Array, leg: model.Leg,

@@ -241,8 +241,10 @@ class Hands(effects.Effects):
         for device in devices:
             uuid = self._kernel.uuid_behind(device)
             if uuid is not None and self._kernel.answer(device) == 'ok':
-                copy = self._kernel.media[uuid].written
-                found[device] = [md.block_of(copy)] if copy else []
+                medium = self._kernel.media[uuid]
+                found[device] = [] if medium.written is None else [
+                    md.block_of(medium.written) + md.log_of(
+                        medium, self._kernel.raids.values())]
         if len(found) < len(devices):
             self._baton.wait(milliseconds / 1000)
         return found
@@ -291,6 +293,9 @@ class Hands(effects.Effects):
             raise kernels.KernelError('%s is busy' % device)
         if self._kernel.answer(device) != 'ok':
             raise kernels.KernelError('%s cannot be read' % device)
+        for member in raid.members:
+            # privileged.add: md is not to choose whose place it takes
+            member.flags.discard('want_replacement')
         raid.join(device, medium, returning)
 
     def erase_superblock(self, device: str) -> None:
@@ -299,6 +304,9 @@ class Hands(effects.Effects):
             self._judge.erase(medium)
             if medium.read_only:
                 raise kernels.KernelError('%s cannot be written' % device)
+            for block in medium.bad:
+                # nobody can tell any more whether that is what it should be
+                medium.blocks[block] = 0
             medium.written, medium.bad = None, frozenset()
         self._do('erase_superblock of %s' % device, body)
 

@@ -17,10 +17,12 @@ comes back by the write-intent bitmap.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 import itertools
 
 from os_brick.agent import model
 from os_brick.agent.model import bad_blocks
+from os_brick.agent.model import superblock
 from os_brick.agent.testing.simulation import media
 from os_brick.agent.testing.simulation import running
 
@@ -31,6 +33,24 @@ Member = media.Member
 MIB = media.MIB
 OFFSET = media.OFFSET
 block_of = media.block_of
+#: Sectors that one entry of md's list of bad blocks has at most.
+_MOST = 512
+
+
+def log_of(medium: Medium, raids: Iterable[Raid]) -> bytes:
+    """Return the list of bad blocks that follows a copy's superblock.
+
+    The block with the superblock says that its data begins at sector 0.
+    """
+    length = next((raid.block_length for raid in raids if medium.written
+                   and raid.uuid == medium.written.array_uuid), 0)
+    if not medium.bad or not length:
+        return b''
+    found = b''.join(
+        (first << 10 | min(_MOST, length)).to_bytes(8, 'little')
+        for block in sorted(medium.bad)
+        for first in range(block * length, (block + 1) * length, _MOST))
+    return found.ljust(superblock.LENGTH, b'\xff')
 
 
 class Raid(running.RunningRaid):
@@ -129,9 +149,14 @@ class Raid(running.RunningRaid):
                 if medium.blocks[block] >= self.acknowledged[block] > 0
                 and block not in medium.bad}
 
+    @property
+    def block_length(self) -> int:
+        """Sectors of a block."""
+        return self.component_size // BLOCKS // bad_blocks.SECTOR
+
     def bad_blocks(self, member: Member) -> str:
         """As in ``md/dev-X/bad_blocks``: sectors of the device."""
-        length = self.component_size // BLOCKS // bad_blocks.SECTOR
+        length = self.block_length
         return ''.join('%d %d\n' % (
             OFFSET // bad_blocks.SECTOR + block * length, length)
             for block in sorted(member.bad))

@@ -44,6 +44,25 @@ class BadBlocksTest(base.BaseTestCase):
         self.assertFalse(world.raid.incomplete)
         self.assertIn(('report SYNCHRONIZING', B), world.vendor.log)
 
+    def test_who_alone_holds_a_block_is_not_exchanged(self) -> None:
+        """A is to leave, B lacks a block, and C's pool is full, too."""
+        for refuses in (True, False):
+            world = scripted_world.world(self)
+            world.let_wait(True)
+            world.passes(2)
+            self.refuse(world, world.raid.members[1])
+            world.vendor.terminate(world.volume, A)
+            world.vendor.give(world.volume)
+            for _pass in range(60):
+                if refuses:
+                    for uuid in (C, D, E):
+                        if uuid in world.kernel.media:
+                            world.kernel.media[uuid].refuses[0] = True
+                # the judge looks whether the block can be read
+                world.passes(1)
+            self.assertEqual(refuses, A in world.volume.replicas)
+            self.assertEqual(refuses, world.raid.incomplete)
+
     def test_what_comes_for_it_is_not_surplus(self) -> None:
         """The volume has all its copies, and this one beside them."""
         world = scripted_world.world(self, replicas=3, count=2)

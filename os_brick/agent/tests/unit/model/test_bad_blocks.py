@@ -49,6 +49,13 @@ class BadBlocksTest(unittest.TestCase):
             '10240 32\n11048 1', 2048))
         self.assertEqual((), bad_blocks.parse('', 2048))
 
+    def test_where_the_data_begins_is_not_known(self) -> None:
+        self.assertEqual((), bad_blocks.parse('', None))
+        found = bad_blocks.parse('10240 32', None)
+        unknown, known = leg('a', found), leg('b', ((0, 8),))
+        self.assertFalse(model.held_by(known, [unknown]))
+        self.assertFalse(model.held_by(unknown, [known]))
+
     def test_neighbours_are_one(self) -> None:
         # md notes at most 512 sectors in a line
         self.assertEqual(((0, 1024),), bad_blocks.parse('0 512\n512 512', 0))
@@ -63,16 +70,29 @@ class BadBlocksTest(unittest.TestCase):
             # whatever may have followed is bad
             self.assertGreater(found[-1][1], 1 << 60)
             self.assertLessEqual(found[-1][0], 10 ** 9 + 16 * shown)
+            # nobody knows that, and what is listed is all that is sure
+            listed = len(bad_blocks.sure(found))
+            self.assertIn(listed, (shown - 1, shown))
+            self.assertEqual('at least', bad_blocks.words(found)[:8])
+            self.assertEqual(listed * 8 * 512, bad_blocks.size(found))
+            cut = leg('a', found)
+            self.assertFalse(model.held_by(cut, [leg('b', found)]))
+            beyond = ((10 ** 9 + 16 * 399, 10 ** 9 + 16 * 399 + 1),)
+            self.assertFalse(model.held_by(cut, [leg('b', beyond)]))
+            self.assertTrue(model.held_by(cut, [leg('b', found[:9])]))
         whole = ''.join(lines.splitlines(True)[:200])
         self.assertEqual(200, len(bad_blocks.parse(whole, 0)))
 
     def test_nonsense(self) -> None:
-        for text in ('10240', 'a b', '1 2 3'):
+        for text in ('10240', 'a b', '1 2 3', '1' * 4096):
             self.assertRaises(ValueError, bad_blocks.parse, text, 0)
 
-    def test_no_more_than_there_is(self) -> None:
-        self.assertEqual(1024, bad_blocks.size(((0, 2),), 4096))
-        self.assertEqual(4096, bad_blocks.size(((0, 1 << 62),), 4096))
+    def test_how_much_that_is(self) -> None:
+        self.assertEqual(1024, bad_blocks.size(((0, 2),)))
+        self.assertEqual('1 KiB', bad_blocks.words(((0, 2),)))
+        self.assertEqual(512, bad_blocks.size(((0, 1 << 62),)))
+        self.assertEqual(0, bad_blocks.size(()))
+        self.assertEqual((), bad_blocks.parse('5 0', 0))
 
     @hypothesis.given(st.lists(ranges(), min_size=1, max_size=4))
     def test_common(self, several: list[bad_blocks.Ranges]) -> None:

@@ -76,6 +76,15 @@ class BadBlocksTest(test_shown.ShownCase):
         self.turn()
         self.assertEqual(set(), self.codes())
 
+    def test_a_replacement_that_is_missed(self) -> None:
+        self.bad[B] = HERE
+        self.turn()
+        shown = self.shown()
+        shown['volumes'][0]['replicas'][1].update(requested_at=1.0,
+                                                  accepted=False)
+        found = {one.code: one for one in health.findings(shown)}
+        self.assertIn(B, found['NO_SPARE'].details[0])
+
     def test_no_leg_holds_them(self) -> None:
         self.bad[A] = self.bad[B] = HERE
         self.turn()

@@ -77,6 +77,17 @@ class BadBlocksTest(test_rules.RulesCase):
         self.legs[0] = test_rules.leg(0, test_rules.FAULTY)
         self.assert_allowed(close)
 
+    def test_S1_who_alone_holds_some_is_not_exchanged(self) -> None:
+        """md would let go of it, whatever the spare has refused meanwhile."""
+        self.controllers[0] = test_rules.controller(0)
+        self.legs.append(test_rules.leg(2, test_rules.SPARE, None))
+        self.namespaces[2] = test_rules.namespace(2)
+        exchange = act.ReplaceLeg('', 'md1', 'nvme0n1', 'nvme2n1')
+        self.assert_allowed(exchange)
+        self.lacks(1, HERE)
+        self.assert_refused('S1: the other legs', exchange)
+        self.assert_allowed(act.ReplaceLeg('', 'md1', 'nvme1n1', 'nvme2n1'))
+
     def test_S11_no_working_leg_goes_for_one_that_lacks_blocks(self) -> None:
         self.controllers[0] = test_rules.controller(0)
         self.mark(A, State.TERMINATING)
@@ -122,7 +133,9 @@ class BadBlocksTest(test_rules.RulesCase):
             superblocks.of(7, 8, [0, 1]))
         self.assert_allowed(returning)
 
-    def giving_up(self, *bad: tuple[tuple[int, int], ...]) -> str | None:
+    def giving_up(self, *bad: tuple[tuple[int, int], ...],
+                  answered: tuple[str, ...] = ('nvme0n1', 'nvme1n1')
+                  ) -> str | None:
         """Why C must not be let go beside legs that lack these."""
         legs = tuple(dataclasses.replace(test_rules.leg(number), bad=one)
                      for number, one in enumerate(bad))
@@ -132,7 +145,7 @@ class BadBlocksTest(test_rules.RulesCase):
             tuple(map(test_rules.controller, range(3))),
             tuple(self.namespaces), (array,))
         return farewell.giving_up(C, self.volume, array, snapshot,
-                                  {'nvme0n1', 'nvme1n1'})
+                                  answered)
 
     def test_S11_a_copy_is_not_let_go_for_those_that_lack_blocks(
             self) -> None:
@@ -140,3 +153,7 @@ class BadBlocksTest(test_rules.RulesCase):
         self.assertIn('lack blocks', self.giving_up(HERE, HERE) or '')
         for bad in ((HERE, THERE), (HERE, ()), ((), HERE)):
             self.assertIn('is not whole', self.giving_up(*bad) or '')
+        # nor a leg that alone holds some
+        self.assertIn('lack blocks', self.giving_up(
+            HERE, HERE, (), answered=('nvme0n1', 'nvme1n1')) or '')
+        self.assertIsNone(self.giving_up((), (), HERE))

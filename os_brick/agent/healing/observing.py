@@ -76,7 +76,8 @@ def _looked_at(view: volume_view.VolumeView) -> ReplicaRecords:
             record = replica_record.seen(
                 record, view.local(replica), leg.device if leg else None,
                 view.now, view.healthy and not view.excused(replica),
-                view.bad(replica))
+                view.bad(replica), leg is not None and leg.in_sync
+                and bool(leg.bad))
         record = replica_record.noted(
             record, marked_by=_marked_by(view, replica, record),
             observed=record.observed or bool(view.volume.observe),

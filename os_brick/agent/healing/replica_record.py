@@ -166,7 +166,8 @@ def noted(record: ReplicaRecord, **fields: Any) -> ReplicaRecord:
 
 
 def seen(record: ReplicaRecord, state: State, device: str | None, now: float,
-         counting: bool, bad: bool | None = None) -> ReplicaRecord:
+         counting: bool, bad: bool | None = None, lacking: bool = False
+         ) -> ReplicaRecord:
     """Return the record after a look at the replica.
 
     :param state: as this host sees it.
@@ -174,6 +175,8 @@ def seen(record: ReplicaRecord, state: State, device: str | None, now: float,
     :param counting: whether the grace period may run: a leg is good.
     :param bad: whether it is to be replaced if that stays so; None: it is if
         it is MISSING.
+    :param lacking: it is in sync, and lacks blocks, be it that no leg has
+        them.
     """
     if device is not None:
         record = noted(_joined(record, now), device=device, out_at=None)
@@ -189,6 +192,8 @@ def seen(record: ReplicaRecord, state: State, device: str | None, now: float,
             record, down=down, counted_at=now if counting else None,
             bad_since=now if record.bad_since is None else record.bad_since)
     record = noted(record, counted_at=None, failed='')
+    if lacking and record.bad_since is None:
+        record = dataclasses.replace(record, bad_since=now)
     if state is State.AVAILABLE:
         record = noted(record, bad_since=None, down=0.0, retired=False)
         if record.fruitless and record.good_since is None:

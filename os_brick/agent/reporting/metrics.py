@@ -48,7 +48,7 @@ METRICS = {
         'When a certificate ends.',
     'event_sink_waiting': 'Events that wait for an event sink.',
     'event_sink_lost_total': 'Events that an event sink has not taken.',
-    'volume_copies_good': 'Copies in sync whose target answers.',
+    'volume_copies_good': 'Complete copies whose target answers.',
     'volume_copies_wanted': 'Copies that the volume is meant to have.',
     'volume_degraded_seconds':
         'For how long a copy has been missing; 0: none is.',

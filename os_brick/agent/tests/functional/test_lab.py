@@ -202,7 +202,13 @@ class LabTest(base.LabTestCase):
         writer = self.session.write(volume)
         for target, _namespace in volume.replicas:
             target.kill()
-        writer.wait_for_stall(1.0)
+
+        def over() -> bool:
+            status = writer.status()
+            return bool(status.errors) or status.under_way >= 1.0
+        # a write that the last target ends with an error as it dies makes
+        # the array broken: then none hangs, and all fail
+        waiting.wait_until(over, 'a write hangs, or fails')
         self.assertNotEqual([], host.leftovers())
         began = time.monotonic()
         self.session.close()

@@ -103,6 +103,8 @@ class BadBlocksTest(base.BaseTestCase):
         self.world.passes(60)
         self.assertEqual([], self.told('replace'))
         self.assertEqual({A, B}, set(self.told('report SYNCHRONIZING')))
+        self.assertNotIn(None, [self.world.records[uuid].bad_since
+                                for uuid in (A, B)])
         # one of them lacks more than the other
         self.bad[A] = (*HERE, *THERE)
         self.world.passes(30)

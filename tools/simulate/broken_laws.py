@@ -17,9 +17,8 @@ from __future__ import annotations
 MUTANTS: dict[str, tuple[str, str, str]] = {
     'S1: the last good leg may be failed': (
         'safety/rules.py',
-        '    if not other_good(array, leg, snapshot):\n'
-        '        return _no_other_good()\n    if not spared',
-        '    if not spared'),
+        '    why = _needed(array, leg, snapshot)\n    if why is not None:\n'
+        '        return why\n    if connections', '    if connections'),
     'S2: a namespace that is too small may be added': (
         'safety/rules.py', 'if namespace.size < room_needed(array):',
         'if namespace.size < 0:'),

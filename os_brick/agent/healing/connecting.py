@@ -82,8 +82,8 @@ def wanted(view: volume_view.VolumeView) -> list[model.Replica]:
     bring it back; a copy that is back is worth more than one that is not
     there yet.
     """
-    if view.array.whole or len(view.array.in_sync) >= (
-            view.array.raid_disks) and not view.array.lacks:
+    if (len(view.array.in_sync) >= view.array.raid_disks
+            and not view.array.lacks):
         return [*view.members]
     return [*view.members, *(replica for replica in view.last_resorts
                              if view.records[replica.uuid].joined)]

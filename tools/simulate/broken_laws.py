@@ -82,8 +82,7 @@ MUTANTS: dict[str, tuple[str, str, str]] = {
         'if copy.events > newest + 1000:'),
     'S10: a copy that was alone in charge may be put in': (
         'safety/copies.py',
-        '    if not any(copy.has(leg.number) for leg in beside\n',
-        '    if not any(True for leg in beside\n'),
+        '    if not knows_them:\n', '    if False:\n'),
     'S10: the copy that is put in is not read': (
         'safety/rules.py', '    if found.usable or (action.erase and',
         '    if True or (action.erase and'),
@@ -180,7 +179,7 @@ MUTANTS: dict[str, tuple[str, str, str]] = {
         'healing/decision.py', '    if alarm:\n', '    if False:\n'),
     'S10: whoever came after it had left does not count': (
         'healing/custody.py',
-        '    if record is None or record.out_at is None:\n',
+        '    if record is None:\n',
         '    if True:\n'),
     'S10: a leg comes back by a bitmap that lacks writes': (
         'healing/planning.py', '            record.joined and marked and ',

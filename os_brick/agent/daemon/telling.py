@@ -150,7 +150,8 @@ class Telling:
         found = superfluous.judged(
             replica, array, snapshot, self._executor.superblocks(
                 superfluous.to_be_read(replica, array, snapshot)),
-            self._ledger.set_back(), decision.later(one.records, replica))
+            self._ledger.set_back(), decision.departure(
+                one.records, replica, array))
         if found.standing is copies.Standing.DIVERGENT:
             # the next pass raises the alarm
             self._ledger.save(one.volume.uuid, {

@@ -118,7 +118,7 @@ def disconnect(view: volume_view.VolumeView, staying: frozenset[str],
     return [act.Disconnect(
         'replica %s was let go' % replica.uuid, controller,
         view.records[replica.uuid].given_up,
-        custody.later(view.records, replica.uuid))
+        custody.departure(view.records, replica.uuid, view.array))
         for replica in view.leaving
         if replica.state is State.TERMINATING
         for controller in needless(view, replica, staying, owned)]

@@ -33,6 +33,7 @@ from __future__ import annotations
 from os_brick.agent.healing import replica_record
 from os_brick.agent.healing import volume_view
 from os_brick.agent import model
+from os_brick.agent.model import actions as act
 
 State = model.ReplicaState
 
@@ -119,20 +120,32 @@ def _noted(record: replica_record.ReplicaRecord, leg: bool, current: bool,
     return replica_record.noted(record, current=current)
 
 
-def later(records: replica_record.ReplicaRecords,
-          replica_uuid: str) -> frozenset[str]:
-    """Return the replicas that became legs after this one was the last time.
+def departure(records: replica_record.ReplicaRecords, replica_uuid: str,
+              array: model.Array) -> act.Departure:
+    """Return how this replica left the array, as far as it is known (S10).
 
-    md gives numbers away again: what its superblock says of theirs is of
-    others (S10).  Those that the very first look found are not among them,
-    be it at the moment at which agent time begins: 0.
+    md gives numbers away again: what its superblock says of those that became
+    legs later is of others.  Those that the very first look found are not
+    among them, be it at the moment at which agent time begins: 0.  Nor need it
+    list those that were not in sync when it left.  That they are no witnesses
+    is to its advantage where it left this very instance, and only there.
     """
     record = records.get(replica_uuid)
-    if record is None or record.out_at is None:
-        return frozenset()
-    return frozenset(uuid for uuid, other in records.items()
-                     if 0.0 < other.joined_at >= record.out_at
-                     and uuid != replica_uuid)
+    if record is None:
+        return act.Departure()
+    here = record.leg_in == replica_record.instance_of(array)
+    return act.Departure(frozenset(
+        uuid for uuid, other in records.items()
+        if record.out_at is not None and uuid != replica_uuid
+        and _since(other, here, record.out_at)), here)
+
+
+def _since(other: replica_record.ReplicaRecord, here: bool,
+           out_at: float) -> bool:
+    """Whether it became a leg, or in sync, after another one had left."""
+    if not here:
+        return 0.0 < other.joined_at >= out_at
+    return other.in_at is None or 0.0 < other.in_at >= out_at
 
 
 def alarm(view: volume_view.VolumeView) -> str:

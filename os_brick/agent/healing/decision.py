@@ -53,7 +53,7 @@ diverged = replica_record.diverged
 chosen = replica_record.chosen
 detached = replica_record.detached
 put_in = replica_record.put_in
-later = custody.later
+departure = custody.departure
 anew = replica_record.anew
 unmarked = replica_record.unmarked
 

@@ -90,7 +90,24 @@ def _looked_at(view: volume_view.VolumeView) -> ReplicaRecords:
             # it is not to blame for being kept out
             records[replica.uuid] = dataclasses.replace(record,
                                                         counted_at=None)
-    return records
+    # and those that are not listed just now
+    return {uuid: _in_or_out(view, uuid, record)
+            for uuid, record in records.items()}
+
+
+def _in_or_out(view: volume_view.VolumeView, uuid: str,
+               record: ReplicaRecord) -> ReplicaRecord:
+    """Take in since when md writes to it, or does not, and where it did."""
+    leg = view.array.leg_of(uuid)
+    since = view.now if record.in_at is None else record.in_at
+    record = replica_record.noted(
+        record, leg_in=_leg_in(view, leg, record),
+        in_at=since if leg is not None and leg.in_sync else None)
+    if leg is not None and not leg.faulty:
+        return replica_record.noted(record, out_at=None)
+    if record.joined and record.out_at is None:
+        return dataclasses.replace(record, out_at=view.now)
+    return record
 
 
 def _left(view: volume_view.VolumeView,
@@ -124,14 +141,30 @@ def _marked_by(view: volume_view.VolumeView, replica: model.Replica,
     is in sync then, and leaves later, lacks what is marked here and no more.
     No count of events tells as much: each host counts for itself.
     """
+    leg = view.array.leg_of(replica.uuid)
+    return _instance(view, leg if view.array.written else None,
+                     record.marked_by)
+
+
+def _leg_in(view: volume_view.VolumeView, leg: model.Leg | None,
+            record: ReplicaRecord) -> str:
+    """Return where it was last in sync, '' where another host may have it.
+
+    While md has an array in hand, whoever leaves is behind those who stay,
+    and these are behind nobody.
+    """
+    return _instance(view, leg, record.leg_in)
+
+
+def _instance(view: volume_view.VolumeView, leg: model.Leg | None,
+              noted: str) -> str:
     if view.volume.observe:
         return ''
-    leg = view.array.leg_of(replica.uuid)
-    if leg is not None and leg.in_sync and view.array.written:
+    if leg is not None and leg.in_sync:
         return view.instance
-    if record.marked_by == replica_record.UNNUMBERED and view.attached:
+    if noted == replica_record.UNNUMBERED and view.attached:
         return ''    # perhaps it was put together anew since
-    return record.marked_by
+    return noted
 
 
 def _listed(view: volume_view.VolumeView,
@@ -141,8 +174,9 @@ def _listed(view: volume_view.VolumeView,
     record = view.records.get(replica.uuid)
     if record is None:
         # all that the very first look finds were there before the agent
-        record = ReplicaRecord(joined=not view.records and not _elsewhere(
-            view, replica), seen_at=view.now)
+        record = ReplicaRecord(
+            joined=not view.records and not _elsewhere(view, replica),
+            in_at=None if view.records else 0.0, seen_at=view.now)
     if record.confirmed and view.array.leg_of(replica.uuid) is not None:
         # a leg once more: the operator chose it, or udev put it back
         record = dataclasses.replace(record, confirmed=False)
@@ -152,7 +186,7 @@ def _listed(view: volume_view.VolumeView,
     if record.confirmed and not terminating:
         # let go, wiped for all we know, and assigned once more
         record = ReplicaRecord(seen_at=view.now, left_at=record.left_at,
-                               out_at=record.out_at)
+                               in_at=None, out_at=record.out_at)
     return replica_record.noted(record, terminating=terminating)
 
 

@@ -67,8 +67,11 @@ class ReplicaRecord:
     :ivar joined: it has been a leg of the array.
     :ivar joined_at: agent time at which it was first a leg; 0: before that was
         noted.
-    :ivar out_at: agent time since which it is no leg, None while it is one;
-        unlike ``left_at`` it stays what it is when the array comes up.
+    :ivar in_at: agent time since which it is in sync, None while it is not;
+        0: before that was noted.
+    :ivar out_at: agent time since which it is no leg, or a faulty one, None
+        while it is one; unlike ``left_at`` it stays what it is when the array
+        comes up.
     :ivar device: the device it last was a leg on; md goes on listing that
         name when the device has vanished and with it the UUID.
     :ivar reported: the state last put into the queue to the provisioner.
@@ -108,11 +111,15 @@ class ReplicaRecord:
         write-intent bitmap marks all that it lacks: it was in sync there when
         the volume was already written to there, and no other host had it that
         is known of; '' where there is none.
+    :ivar leg_in: the instance of the array, see ``Array.instance``, in which
+        it was last in sync, and no other host had it that is known of; ''
+        where there is none.
     :ivar observed: another host healed when it was last looked at.
     """
 
     joined: bool = False
     joined_at: float = 0.0
+    in_at: float | None = 0.0
     out_at: float | None = None
     device: str = ''
     reported: State | None = None
@@ -143,6 +150,7 @@ class ReplicaRecord:
     target: model.Target | None = None
     keep_alive: float = 0.0
     marked_by: str = ''
+    leg_in: str = ''
     observed: bool = False
 
     @property
@@ -152,6 +160,11 @@ class ReplicaRecord:
 
 
 ReplicaRecords = Mapping[str, ReplicaRecord]
+
+
+def instance_of(array: model.Array) -> str:
+    """Return the instance of the array; one that the kernel numbers not."""
+    return array.instance or UNNUMBERED
 
 
 def noted(record: ReplicaRecord, **fields: Any) -> ReplicaRecord:
@@ -179,9 +192,7 @@ def seen(record: ReplicaRecord, state: State, device: str | None, now: float,
         them.
     """
     if device is not None:
-        record = noted(_joined(record, now), device=device, out_at=None)
-    elif record.joined and record.out_at is None:
-        record = dataclasses.replace(record, out_at=now)
+        record = noted(_joined(record, now), device=device)
     if bad or (bad is None and state is State.MISSING):
         if record.good_since is not None:
             record = _judged(record, now)
@@ -292,7 +303,7 @@ def diverged(record: ReplicaRecord, why: str) -> ReplicaRecord:
 
 def unmarked(records: ReplicaRecords) -> ReplicaRecords:
     """Return the records where another host may write to the volume."""
-    return {uuid: noted(record, marked_by='')
+    return {uuid: noted(record, marked_by='', leg_in='')
             for uuid, record in records.items()}
 
 
@@ -309,7 +320,8 @@ def detached(records: ReplicaRecords, now: float) -> ReplicaRecords:
     return {uuid: dataclasses.replace(
         _unasked(record), device='', reported=None, reported_at=0.0,
         bad_since=None, down=0.0, counted_at=None, failed='', target=None,
-        marked_by='', detached_at=now) for uuid, record in records.items()}
+        marked_by='', leg_in='', detached_at=now)
+        for uuid, record in records.items()}
 
 
 def _unasked(record: ReplicaRecord) -> ReplicaRecord:

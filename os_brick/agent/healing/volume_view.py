@@ -141,7 +141,7 @@ class VolumeView:
     @property
     def instance(self) -> str:
         """The instance of the array; one that the kernel does not number."""
-        return self.array.instance or replica_record.UNNUMBERED
+        return replica_record.instance_of(self.array)
 
     def marked(self, replica: model.Replica) -> bool:
         """Whether md's bitmap here marks all that a former leg lacks."""

@@ -47,16 +47,31 @@ class Connect(Action):
 
 
 @dataclasses.dataclass(frozen=True)
+class Departure:
+    """What is remembered of how a copy left its array (S10).
+
+    :ivar later: replicas that became legs after it had left, or, if ``here``,
+        in sync.
+    :ivar here: it was in sync in this very instance of the array, see
+        ``Array.instance``, and no other host has had it since that is known
+        of.
+    """
+
+    later: frozenset[str] = frozenset()
+    here: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
 class Disconnect(Action):
     """Disconnect a controller; I/O queued on it ends with an error.
 
     :ivar given_up: the operator gave up what is behind it.
-    :ivar later: replicas that became legs after what is behind it had left.
+    :ivar left: how what is behind it left its array.
     """
 
     controller: str
     given_up: bool = False
-    later: frozenset[str] = frozenset()
+    left: Departure = Departure()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -171,7 +186,7 @@ class AddLeg(Action):
         before: mdadm would go by the bitmap again.
     :ivar erase: the operator gave up what it holds beyond the array: its
         superblock is erased before.
-    :ivar later: replicas that became legs after it had left.
+    :ivar left: how it left the array.
     :ivar instance: that of the array whose bitmap is meant.
     """
 
@@ -180,7 +195,7 @@ class AddLeg(Action):
     replica_uuid: str
     returning: bool
     erase: bool = False
-    later: frozenset[str] = frozenset()
+    left: Departure = Departure()
     instance: str = ''
 
 
@@ -221,7 +236,7 @@ def words(action: Action) -> str:
     fields = ' '.join('%s=%s' % (field.name, getattr(
         getattr(action, field.name), 'nqn', getattr(action, field.name)))
         for field in dataclasses.fields(action)
-        if field.name not in ('reason', 'portals', 'later', 'instance')
+        if field.name not in ('reason', 'portals', 'left', 'instance')
         # what is as ever is not said
         and getattr(action, field.name) != field.default)
     return '%s %s (%s)' % (type(action).__name__, fields, action.reason)

@@ -27,7 +27,10 @@ Three things in a superblock do tell:
   that was dropped by the array was last written while they were in it.  md
   lists legs by number, and gives the number of one that was removed to the
   next that is added (md.c, bind_rdev_to_array): of a leg that was put in since
-  the copy left, it can tell nothing;
+  the copy left, it can tell nothing. All legs may have been put in, or back,
+  since.  Where the agent saw it in sync in this very instance of the array,
+  that instance dropped it, and it is enough that it lists anybody but itself:
+  one that was in charge elsewhere would have gone on alone;
 * it was written later than the array itself. Times are of the wall clock of
   whoever wrote them: where this host's was set back since, a copy of before
   that is none, and has fewer events than the array. The agent notes the time
@@ -44,6 +47,7 @@ import dataclasses
 import enum
 
 from os_brick.agent import model
+from os_brick.agent.model import actions as act
 from os_brick.agent.model import bad_blocks
 from os_brick.agent.model import snapshots
 from os_brick.agent.model import superblock
@@ -90,14 +94,14 @@ def to_be_read(device: str, array: model.Array,
 def judge(device: str, array: model.Array,
           contents: Mapping[str, superblock.Content],
           set_back: float | None = None,
-          later: Collection[str] = ()) -> Judgement:
+          left: act.Departure = act.Departure()) -> Judgement:
     """Return what the copy on a namespace is to an array.
 
     :param contents: device -> what was just read from it, or that it cannot
         be; one that did not answer is not in it.
     :param set_back: the latest time that this host's wall clock was set back
         from, None where it was not.
-    :param later: the replicas that became legs after the copy had left.
+    :param left: how it left the array.
     """
     content = contents.get(device)
     if content is None:
@@ -113,12 +117,12 @@ def judge(device: str, array: model.Array,
     if not content.superblocks:
         return Judgement(Standing.BLANK)
     legs = _of_legs(array, contents)
-    beside = _of_legs(array, contents, later)
     if not legs:
         return Judgement(Standing.UNKNOWN, 'the superblock of no leg of %s '
                          'could be read' % array.name)
     for copy in content.superblocks:
-        found = _compare(device, copy, array, legs, beside, set_back)
+        found = _compare(device, copy, array, legs, set_back, _knows_them(
+            copy, _of_legs(array, contents, left.later), left))
         if not found.usable:
             return found
     return Judgement(Standing.BEHIND)
@@ -127,13 +131,13 @@ def judge(device: str, array: model.Array,
 def judge_among(device: str, array: model.Array,
                 contents: Mapping[str, superblock.Content],
                 set_back: float | None = None,
-                later: Collection[str] = ()) -> Judgement:
+                left: act.Departure = act.Departure()) -> Judgement:
     """Return the same, and UNKNOWN where the legs contradict each other."""
     found = intruder(array, contents)
     if found is not None:
         return Judgement(Standing.UNKNOWN, found
                          + ': another host may be writing to it')
-    return judge(device, array, contents, set_back, later)
+    return judge(device, array, contents, set_back, left)
 
 
 def holds(device: str, wanted: bad_blocks.Ranges,
@@ -145,9 +149,7 @@ def holds(device: str, wanted: bad_blocks.Ranges,
 
 def _compare(device: str, copy: superblock.Superblock, array: model.Array,
              legs: Collection[superblock.Superblock],
-             beside: Collection[superblock.Superblock],
-             set_back: float | None) -> Judgement:
-    """:param beside: those of the legs that were legs before it left."""
+             set_back: float | None, knows_them: bool) -> Judgement:
     if copy.array_uuid not in {leg.array_uuid for leg in legs}:
         return Judgement(Standing.FOREIGN, '%s carries the superblock of '
                          'another array, %s' % (device, copy.array_uuid))
@@ -156,10 +158,7 @@ def _compare(device: str, copy: superblock.Superblock, array: model.Array,
         return Judgement(Standing.DIVERGENT, '%s is ahead of %s: %d changes '
                          'against %d' % (device, array.name, copy.events,
                                          newest))
-    # md gives the number of a removed device away: its own says nothing
-    if not any(copy.has(leg.number) for leg in beside
-               if leg.number != copy.number
-               or leg.device_uuid == copy.device_uuid):
+    if not knows_them:
         return Judgement(Standing.DIVERGENT, '%s was in charge without any '
                          'of the legs that %s has now' % (device, array.name))
     if copy.updated > max(leg.updated for leg in legs) and not (
@@ -170,6 +169,21 @@ def _compare(device: str, copy: superblock.Superblock, array: model.Array,
                          'clock was set back that the agent does not know of'
                          % (device, array.name))
     return Judgement(Standing.BEHIND)
+
+
+def _knows_them(copy: superblock.Superblock,
+                beside: Collection[superblock.Superblock],
+                left: act.Departure) -> bool:
+    """Return whether it was last written while others were in charge, too.
+
+    :param beside: the legs that were legs before it left.
+    """
+    if left.here and not beside:
+        return any(number != copy.number for number, _slot in copy.roles)
+    # md gives the number of a removed device away: its own says nothing
+    return any(copy.has(leg.number) for leg in beside
+               if leg.number != copy.number
+               or leg.device_uuid == copy.device_uuid)
 
 
 def _of_legs(array: model.Array,

@@ -61,13 +61,13 @@ def judged(action: act.Action, volume: model.Volume,
             if array is None:
                 return {}
             return {action.replica_uuid: copies.judge_among(
-                action.device, array, contents, set_back, action.later)}
+                action.device, array, contents, set_back, action.left)}
         case act.Disconnect() if not action.given_up:
             array = farewell.array_of(volume, snapshot, owned)
             if array is None:
                 return {}
             return {uuid: superfluous.judged(uuid, array, snapshot, contents,
-                                             set_back, action.later)
+                                             set_back, action.left)
                     for uuid in sorted(farewell.released(
                         action.controller, volume, snapshot))}
         case _:

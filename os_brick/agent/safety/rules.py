@@ -211,7 +211,7 @@ def _add(action: act.AddLeg, array: model.Array, volume: model.Volume,
             '%s was put together anew since it was looked at: its bitmap need '
             'not mark what %s lacks', array.name, action.device)
     found = copies.judge_among(action.device, array, contents, set_back,
-                               action.later)
+                               action.left)
     if found.standing is copies.Standing.BEHIND and not action.erase and (
             copies.holds(action.device, array.lacks, contents)):
         return Law.S10.refuses(

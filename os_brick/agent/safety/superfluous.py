@@ -21,10 +21,10 @@ that takes its time is waited for: a busy target is no broken disk.
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from collections.abc import Mapping
 
 from os_brick.agent import model
+from os_brick.agent.model import actions as act
 from os_brick.agent.model import snapshots
 from os_brick.agent.model import superblock
 from os_brick.agent.safety import copies
@@ -51,16 +51,16 @@ def judged(replica_uuid: str, array: model.Array,
            snapshot: snapshots.HostSnapshot,
            contents: Mapping[str, superblock.Content],
            set_back: float | None = None,
-           later: Collection[str] = ()) -> copies.Judgement:
+           left: act.Departure = act.Departure()) -> copies.Judgement:
     """Return what the copy is to the array, UNREADABLE where reads fail.
 
     :param contents: namespace -> what was read from it just now.
-    :param set_back: see ``copies.judge``; ``later``, too.
+    :param set_back: see ``copies.judge``; ``left``, too.
     """
     device = _device(replica_uuid, array, snapshot)
     if device is None:
         return _NOTHING_FOUND
-    return copies.judge_among(device, array, contents, set_back, later)
+    return copies.judge_among(device, array, contents, set_back, left)
 
 
 def objection(found: copies.Judgement, asked: bool = False,

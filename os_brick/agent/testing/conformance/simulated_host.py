@@ -70,6 +70,7 @@ class SimulatedHost:
         self._baton = batons.Baton(self._dice, self._advance)
         self._clock = batons.Clock(self._baton)
         self.kernel = kernels.Kernel()
+        self.kernel.number_disks()
         self.kernel.wall = self._clock.wall
         driver = side.started()
         self._attach(self._listed(driver))

@@ -166,6 +166,7 @@ def volume_is_extended(world: worlds.World, dice: random.Random) -> None:
         raid.component_size = min(
             member.medium.size for member in raid.members
             if not member.faulty) - md.OFFSET
+        raid.grown_at = world.kernel.now
         world.tell('its array has %d bytes' % raid.component_size)
         raid.write_superblocks()
         kernel.touched()

@@ -65,6 +65,7 @@ class RaidState:
     :ivar noted: bad blocks have come or gone since the kernel has looked; it
         does not announce that.
     :ivar noted_at: when a medium has refused something last.
+    :ivar grown_at: when it was made larger last.
     """
 
     name: str
@@ -107,6 +108,7 @@ class RaidState:
     refused: int = 0
     noted: bool = False
     noted_at: float = -math.inf
+    grown_at: float = -math.inf
     _roles: tuple[tuple[int, int], ...] = ()
     _unwritten: bool = False
 

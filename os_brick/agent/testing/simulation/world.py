@@ -21,6 +21,7 @@ import random
 
 from oslo_config import cfg
 
+from os_brick.agent.healing import replica_record
 from os_brick.agent import model
 from os_brick.agent.testing.simulation import agent as agents
 from os_brick.agent.testing.simulation import baton as batons
@@ -234,11 +235,30 @@ class World:
                     record.divergent or record.stale and uuid in legs):
                 self.tell('the operator chooses %s, because of %s: %s' % (
                     legs[0], uuid, record.divergent or 'an old copy'))
+                self._in_doubt_for_a_reason(uuid, record)
                 self.chosen += 1
                 self.raid.beyond.clear()
                 self.raid.owe_nothing_that_is_lost()
                 self.agent.choose(self.volume.uuid, legs[0])
                 return
+
+    def _in_doubt_for_a_reason(
+            self, uuid: str, record: replica_record.ReplicaRecord) -> None:
+        """A copy that this array has dropped is not ahead of it.
+
+        Of one that was left out when the array was put together, nobody here
+        knows; nor where the kernel does not number arrays, or another host
+        has the volume as well.
+        """
+        copy = self.kernel.media.get(uuid)
+        if (record.divergent and record.leg_in == self.raid.instance
+                and self.raid.instance and not self.kernel.peers
+                and copy is not None and uuid not in self.raid.beyond
+                and all(held <= max(member.medium.blocks[block] for member
+                                    in self.judge.good(self.raid))
+                        for block, held in enumerate(copy.blocks))):
+            raise judges.Violation('S10: %s is said to be ahead, and is not: '
+                                   '%s' % (uuid, record.divergent))
 
     def facts(self) -> dict[str, bool]:
         """What is true of a volume that is whole, and told so."""

@@ -271,10 +271,10 @@ class TestSuperfluous(CycleCase):
         self.turn(20)
         self.assertEqual(2, len(self.gone()))
 
-    def without_a(self, number: int) -> None:
-        """Say that B carries a superblock that lists this one, and not A."""
+    def without_a(self, *numbers: int) -> None:
+        """Say that B carries a superblock that lists these, and not A."""
         self.host.written[self.host.name(1, 'B') + 'n1'] = (
-            superblocks.content(superblocks.of(5, 9, (number,),
+            superblocks.content(superblocks.of(5, 9, numbers,
                                                array='md-uuid-1')))
 
     def c_is_there(self) -> None:
@@ -308,7 +308,7 @@ class TestSuperfluous(CycleCase):
                           if isinstance(action, act.Disconnect)])
         self.assertTrue(self.lines('its copies', 'No copy of it'))
 
-    def test_S10_nor_is_it_when_the_copy_would_be_put_in(self):
+    def a_is_lost_when_c_is_there(self) -> None:
         self.turn()
         self.host.legs[1].pop('B')
         self.turn()
@@ -316,6 +316,29 @@ class TestSuperfluous(CycleCase):
         self.turn()
         self.host.legs[1].pop('A')
         self.host.live[self.host.name(1, 'A')] = False
+
+    def test_S10_nor_is_it_when_the_copy_would_be_put_in(self):
+        self.a_is_lost_when_c_is_there()
+        self.without_a()
+        self.turn(20)
+        self.assertFalse([action for action in self.host.did
+                          if isinstance(action, act.AddLeg)])
+        self.assertTrue(self.lines('its copies', 'No copy of it'))
+
+    def test_S10_whom_this_array_dropped_comes_back_when_all_others_left(
+            self):
+        self.a_is_lost_when_c_is_there()
+        self.without_a(0)    # which was the number of A
+        self.turn(20)
+        added, = [action for action in self.host.did
+                  if isinstance(action, act.AddLeg)]
+        self.assertEqual(small_world.uuid(1, 'b'), added.replica_uuid)
+        self.assertFalse(self.lines('its copies', 'No copy of it'))
+
+    def test_S10_nor_does_it_once_another_array_was_put_together(self):
+        self.host.instance = 'boot/1'
+        self.a_is_lost_when_c_is_there()
+        self.host.instance = 'boot/2'
         self.without_a(0)
         self.turn(20)
         self.assertFalse([action for action in self.host.did

@@ -26,6 +26,7 @@ from oslotest import base
 from os_brick.agent.healing import custody
 from os_brick.agent.healing import replica_record
 from os_brick.agent import model
+from os_brick.agent.model import actions as act
 from os_brick.agent.safety import copies
 from os_brick.agent.tests.unit.healing import test_custody
 from os_brick.agent.tests.unit.safety import test_copies
@@ -52,6 +53,8 @@ class Copy:
 class Md:
     """:ivar legs: the copies in charge.
 
+    :ivar here: those that were since it was started; what the agent has seen.
+    :ivar came: in which step each became a leg the last time, ``went``: left.
     :ivar before: those that were when it was stopped the last time.
     :ivar forked: it came up without a write that was acknowledged.
     :ivar parted: it came up without any that was in charge before.
@@ -62,7 +65,10 @@ class Md:
         self.copies = {number: Copy() for number in NUMBERS}
         self.legs = frozenset(NUMBERS)
         self.time = 1000.0
-        self.writes = 0
+        self.writes = self.steps = 0
+        self.here = frozenset(NUMBERS)
+        self.came = dict.fromkeys(NUMBERS, 0)
+        self.went = dict.fromkeys(NUMBERS, 0)
         self.forked = self.parted = False
 
     def superblocks(self, step: int = 1) -> None:
@@ -90,6 +96,7 @@ class Md:
     def drop(self, leg: int) -> None:
         if leg in self.legs and len(self.legs) > 1:
             self.legs -= {leg}
+            self.went[leg] = self.steps
             self.superblocks()
 
     def restart(self, here: frozenset[int]) -> None:
@@ -106,14 +113,26 @@ class Md:
                  for write in copy.writes}
         self.forked |= not every <= self.copies[newest].writes
         self.parted |= self.legs.isdisjoint(self.before)
+        self.here = self.legs
         self.superblocks()
 
     def judge(self, number: int) -> copies.Judgement:
         contents = {'nvme%dn1' % one: superblocks.content(superblocks.of(
             one, copy.events, copy.members - {one}, copy.updated))
             for one, copy in self.copies.items()}
-        return copies.judge('nvme%dn1' % number,
-                            test_copies.array(*sorted(self.legs)), contents)
+        array = test_copies.array(*sorted(self.legs))
+        array = dataclasses.replace(array, legs=tuple(
+            dataclasses.replace(leg, replica_uuid=leg.device)
+            for leg in array.legs))
+        return copies.judge('nvme%dn1' % number, array, contents,
+                            left=self.left(number))
+
+    def left(self, number: int) -> act.Departure:
+        """Return what the agent knows that looks in each step."""
+        here = number in self.here
+        return act.Departure(frozenset(
+            'nvme%dn1' % one for one in NUMBERS
+            if here and self.came[one] > self.went[number]), here)
 
     def lacks(self, number: int) -> bool:
         """The array lacks an acknowledged write that the copy holds."""
@@ -126,6 +145,8 @@ class Md:
         source = self.copies[min(self.legs)]
         self.copies[number] = dataclasses.replace(source)
         self.legs |= {number}
+        self.here |= {number}
+        self.came[number] = self.steps
         self.superblocks()
 
 
@@ -147,6 +168,7 @@ class JudgeTest(base.BaseTestCase):
             self, steps: list[tuple[object, ...]]) -> None:
         md = Md()
         for name, *words in steps:
+            md.steps += 1
             if name != 'add':
                 getattr(md, str(name))(*words)
             elif words[0] not in md.legs:
@@ -155,11 +177,14 @@ class JudgeTest(base.BaseTestCase):
                 if found.usable:
                     self.assertFalse(md.lacks(number), steps)
                     md.add(number)
-                elif not md.parted:
+                else:
+                    # who was dropped by this array comes back into it
+                    self.assertNotIn(number, md.here, str((found.why, steps)))
                     # who only left and comes back is kept out only where
                     # all that it knew have left, too: it looks the same
-                    self.assertTrue(md.copies[number].members.isdisjoint(
-                        md.legs), (found.why, steps))
+                    self.assertTrue(
+                        md.parted or md.copies[number].members.isdisjoint(
+                            md.legs), (found.why, steps))
 
 
 class CustodyTest(base.BaseTestCase):

@@ -29,6 +29,7 @@ A, B, C = (scripted_world.uuid_of(number) for number in range(3))
 
 def view(world: scripted_world.World,
          records: replica_record.ReplicaRecords) -> volume_view.VolumeView:
+    world.kernel.touched()
     snapshot = world.kernel.scan()
     array = snapshot.array('md1')
     assert array is not None
@@ -36,6 +37,12 @@ def view(world: scripted_world.World,
         world.listed(), array, snapshot,
         types.MappingProxyType(dict(records)), world.kernel.now,
         replica_record.HealingPolicy(60.0, 60.0))
+
+
+def later(world: scripted_world.World,
+          records: replica_record.ReplicaRecords, uuid: str
+          ) -> frozenset[str]:
+    return custody.departure(records, uuid, view(world, records).array).later
 
 
 class TestObserve(base.BaseTestCase):
@@ -93,14 +100,14 @@ class TestObserve(base.BaseTestCase):
         self.assertEqual((0.0, None), (records[A].joined_at,
                                        records[A].out_at))
         world.raid.fault(world.raid.members[0])
-        world.raid.members.pop(0)
+        gone = world.raid.members.pop(0)
         world.kernel.advance(5.0)
         left = world.kernel.now
         records = dict(observing.observe(view(world, records)))
         world.kernel.advance(5.0)
         world.vendor.give(world.volume)
         records = dict(observing.observe(view(world, records)))
-        self.assertEqual(set(), custody.later(records, A))
+        self.assertNotIn(B, later(world, records, A))
         # killed as soon as it was put in, and the host boots
         records[C] = replica_record.put_in(records[C], world.kernel.now)
         world.kernel.advance(5.0)
@@ -108,13 +115,58 @@ class TestObserve(base.BaseTestCase):
             view(world, records), attached=True)))
         self.assertEqual((left, world.kernel.now), (
             records[A].out_at, records[A].left_at))
-        self.assertEqual({C}, custody.later(records, A))
-        self.assertEqual(set(), custody.later(records, B))
+        self.assertEqual({C}, later(world, records, A))
+        self.assertEqual(set(), later(world, records, B))
         # it is a leg again
-        records[A] = replica_record.seen(
-            records[A], model.ReplicaState.SYNCHRONIZING, 'nvme0n1',
-            world.kernel.now, True)
-        self.assertEqual(set(), custody.later(records, A))
+        gone.flags.discard('faulty')
+        world.raid.members.insert(0, gone)
+        records = dict(observing.observe(view(world, records)))
+        self.assertEqual(set(), later(world, records, A))
+
+    def test_S10_in_which_instance_it_was_a_leg(self) -> None:
+        world = scripted_world.world(self)
+
+        def here(uuid: str = A, **changes: object) -> bool:
+            one = dataclasses.replace(
+                view(world, records), **changes)    # type: ignore[arg-type]
+            records.update(observing.observe(one))
+            return custody.departure(records, uuid, one.array).here
+        records: dict[str, replica_record.ReplicaRecord] = {}
+        self.assertTrue(here())
+        gone = world.raid.members.pop(0)
+        self.assertTrue(here())
+        self.assertFalse(here(attached=True))    # the kernel numbers it not
+        gone.flags.discard('in_sync')
+        world.raid.members.insert(0, gone)
+        self.assertFalse(here())
+        gone.flags.add('in_sync')
+        self.assertTrue(here())
+        self.assertFalse(here(volume=dataclasses.replace(
+            world.listed(), observe='another host heals')))
+        self.assertTrue(here())
+        records = dict(replica_record.unmarked(records))
+        self.assertFalse(custody.departure(
+            records, A, view(world, records).array).here)
+
+    def test_S10_who_is_a_leg_again_is_no_witness_where_it_left_here(
+            self) -> None:
+        """B was out when A was dropped: it is not in what A wrote last."""
+        for listed in (True, False):
+            world = scripted_world.world(self)
+            records = dict(observing.observe(view(world, {})))
+            if not listed:
+                del world.volume.replicas[A]
+            for leg, out in ((1, True), (0, True), (1, False)):
+                world.kernel.advance(5.0)
+                flags = world.raid.members[leg].flags
+                flags ^= {'faulty'}
+                self.assertEqual(out, 'faulty' in flags)
+                records = dict(observing.observe(view(world, records)))
+            self.assertEqual({B}, later(world, records, A))
+            self.assertEqual(set(), later(world, records, B))
+            self.assertEqual(set(), later(world, {
+                uuid: replica_record.noted(record, leg_in='')
+                for uuid, record in records.items()}, A))
 
     def test_one_that_is_listed_later_is_new(self) -> None:
         world = scripted_world.world(self)

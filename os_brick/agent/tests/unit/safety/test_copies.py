@@ -18,6 +18,7 @@ import dataclasses
 from oslotest import base
 
 from os_brick.agent import model
+from os_brick.agent.model import actions as act
 from os_brick.agent.model import superblock
 from os_brick.agent.safety import copies
 from os_brick.agent.tests.unit.model import test_superblock
@@ -88,7 +89,28 @@ class CopiesTest(base.BaseTestCase):
                                 ({'nvme3n1'}, Standing.DIVERGENT),
                                 ({'nvme2n1', 'nvme3n1'}, Standing.DIVERGENT)):
             self.assertIs(expected, copies.judge(
-                'nvme9n1', two, legs, later=later).standing, str(later))
+                'nvme9n1', two, legs, left=act.Departure(frozenset(later))
+            ).standing, str(later))
+
+    def test_S10_all_legs_came_after_it_had_left(self) -> None:
+        """A was dropped, C copied from B, B lost: A names none but B."""
+        for here, others, later, expected in (
+                (True, [1], ['c'], Standing.BEHIND),
+                # nothing tells that it was dropped by this array
+                (False, [1], ['c'], Standing.DIVERGENT),
+                # it went on alone
+                (True, [], ['c'], Standing.DIVERGENT),
+                # C was there before, and is not in what it wrote last
+                (True, [1], [], Standing.DIVERGENT),
+                (True, [2], [], Standing.BEHIND)):
+            only = array(2)
+            only = dataclasses.replace(only, legs=(dataclasses.replace(
+                only.legs[0], replica_uuid='c'),))
+            self.assertIs(expected, copies.judge('nvme9n1', only, {
+                'nvme2n1': superblocks.content(of(2, 30)),
+                'nvme9n1': superblocks.content(of(0, 8, others, 900.0))},
+                left=act.Departure(frozenset(later), here)).standing,
+                str((here, others, later)))
 
     def test_S10_one_leg_that_it_knows_is_enough(self) -> None:
         """The other one was exchanged meanwhile."""

@@ -142,10 +142,13 @@ def attach_anew(world: worlds.World, dice: random.Random) -> None:
     world.tell('the volume is detached, and attached again')
     world.hands.brick = True
     world.kernel.detach_to_return(world.raid.name)
-    world.vendor.asked.clear()
-    world.vendor.noted.clear()
     world.judge.excuse()
     world.live(dice.choice((1.0, 6.0)))
+    # what it has noticed of that it may ask again
+    for uuid, record in world.agent.records(world.volume.uuid).items():
+        if record.requested_at is None:
+            world.vendor.asked.discard(uuid)
+            world.vendor.noted.discard(uuid)
     harder.attach(world, dice)
     world.judge.excuse()
 
@@ -174,5 +177,8 @@ def put_right(world: worlds.World) -> None:
         for member in raid.members:
             member.medium.refuses.clear()
         # md does not try them again as it is
-        if raid.settled and (raid.broken or not raid.would_try()):
+        at_work = raid.pending is not None or any(
+            member.slot is not None and not member.in_sync
+            and not member.faulty for member in raid.members)
+        if not at_work and (raid.broken or not raid.would_try()):
             attach_anew(world, world.dice)

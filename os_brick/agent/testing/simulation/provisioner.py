@@ -241,6 +241,10 @@ class Provisioner(base.ProvisionerDriver):
             for uuid in sorted((volume.ever - self.confirmed).union(legs)):
                 volume.replicas.setdefault(uuid, State.MISSING)
                 volume.given.add(uuid)
+            # what it had accepted it does not know of any more
+            self.owed += sorted(
+                uuid for uuid in self.asked & volume.replicas.keys()
+                if uuid not in self.owed and uuid not in volume.successors)
 
     def fill(self, volume: SimVolume) -> None:
         """Give what is missing, as the provisioner itself counts."""

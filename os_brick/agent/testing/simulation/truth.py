@@ -109,12 +109,16 @@ class Truth:
             if self.kernel.now - when <= BLINK)]
 
     def spared(self, raid: md.Raid, member: md.Member,
-               others: Collection[md.Member]) -> bool:
-        """These others hold all that a leg does, or did just now."""
+               others: Collection[md.Member],
+               written: bool = True) -> bool:
+        """These others hold all that a leg does, or did just now.
+
+        :param written: blocks that nobody has written to do not count.
+        """
         if not raid.incomplete or not member.in_sync:
             return True
         holds = {block for block in raid.held(member)
-                 if raid.acknowledged[block]}
+                 if raid.acknowledged[block] or not written}
         return holds - self._just(member.struck) <= set().union(*(
             raid.held(other) | self._just(other.bad) for other in others))
 

@@ -222,8 +222,8 @@ class World:
         if self.judge.broken:
             raise judges.Violation(self.judge.broken)
         if self.vendor.asked or self.vendor.noted:
-            healed = {member.medium.uuid for member
-                      in self.raid.members if member.in_sync}
+            healed = {member.medium.uuid for member in self.raid.members
+                      if member.in_sync and not member.bad}
             self.vendor.asked -= healed
             self.vendor.noted -= healed
 

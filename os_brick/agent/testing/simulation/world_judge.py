@@ -48,12 +48,17 @@ class WorldJudge(truth.Truth):
     def stands(self, raid: md.Raid, seconds: float) -> None:
         """Take in that time has passed; writes must not wait for ever.
 
-        But for a leg that alone holds some blocks they do.
+        But for a leg that alone holds some blocks they do, whether they were
+        ever written to or not: md does not tell.  So they do where nobody has
+        told this host whose array it is.
         """
         answering = [member for member in raid.members if member.in_sync
                      and raid.io(member) == 'ok']
+        told = self.provisioner.shown.keys() & {
+            member.medium.uuid for member in raid.members}
         if (raid.pending is None or not self.guarded or not answering
-                or not all(self.spared(raid, member, answering)
+                or not told
+                or not all(self.spared(raid, member, answering, False)
                            for member in raid.members
                            if raid.io(member) == 'wait')):
             self._standing = 0.0

@@ -63,8 +63,9 @@ MUTANTS: dict[str, tuple[str, str, str]] = {
         'without)\n', '                    True\n'),
     'S11: a copy is given up unasked': (
         'daemon/telling.py',
-        '        return farewell.giving_up(replica, one.volume, array, '
-        'snapshot,\n                                  answered)\n',
+        '        return farewell.giving_up(\n            replica, one.volume, '
+        'array, snapshot, answered,\n            found.standing is '
+        'copies.Standing.BLANK)\n',
         '        return None\n'),
     'S5: removal is confirmed at once': (
         'healing/decision.py',
@@ -186,8 +187,8 @@ MUTANTS: dict[str, tuple[str, str, str]] = {
         '            record.joined and '),
     'S11: a copy is given up while the array is not whole': (
         'safety/farewell.py',
-        '        _not_whole(array) if namespace is not None\n',
-        '        _not_whole(array) if False and namespace is not None\n'),
+        '        _not_whole(array) if namespace is not None and not blank\n',
+        '        _not_whole(array) if False\n'),
     'S12: a host that is to observe heals': (
         'healing/decision.py', '    if volume.observe:\n',
         '    if False:\n'),

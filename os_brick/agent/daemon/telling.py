@@ -126,7 +126,9 @@ class Telling:
             return None if replace else farewell.giving_up(
                 replica, one.volume, None, snapshot, ())
         try:
-            why = self._beyond(one, array, snapshot, replica, replace)
+            found = self._judged(one, array, snapshot, replica)
+            why = superfluous.objection(found, replace,
+                                        one.records[replica].joined)
             if why or replace:
                 return why
             wanted = farewell.have_to_answer(replica, array)
@@ -134,19 +136,20 @@ class Telling:
                         else frozenset[str]())
         except execute.NotDone as error:
             return str(error)
-        return farewell.giving_up(replica, one.volume, array, snapshot,
-                                  answered)
+        return farewell.giving_up(
+            replica, one.volume, array, snapshot, answered,
+            found.standing is copies.Standing.BLANK)
 
-    def _beyond(self, one: outbox.Served, array: model.Array,
-                snapshot: snapshots.HostSnapshot, replica: str,
-                replace: bool) -> str | None:
-        """Return why the copy is to stay: it holds what the array lacks.
+    def _judged(self, one: outbox.Served, array: model.Array,
+                snapshot: snapshots.HostSnapshot,
+                replica: str) -> copies.Judgement:
+        """Return what the copy is to the array, by what is read just now.
 
         :raises execute.NotDone: it could not be read.
         """
         record = one.records[replica]
         if record.given_up:
-            return None
+            return superfluous.NOTHING_FOUND
         found = superfluous.judged(
             replica, array, snapshot, self._executor.superblocks(
                 superfluous.to_be_read(replica, array, snapshot)),
@@ -156,4 +159,4 @@ class Telling:
             # the next pass raises the alarm
             self._ledger.save(one.volume.uuid, {
                 replica: decision.diverged(record, found.why)})
-        return superfluous.objection(found, replace, record.joined)
+        return found

@@ -140,6 +140,12 @@ def judge_among(device: str, array: model.Array,
     return judge(device, array, contents, set_back, left)
 
 
+def blank(found: Mapping[str, Judgement]) -> frozenset[str]:
+    """Return those of them that md has never written to."""
+    return frozenset(replica for replica, judgement in found.items()
+                     if judgement.standing is Standing.BLANK)
+
+
 def holds(device: str, wanted: bad_blocks.Ranges,
           contents: Mapping[str, superblock.Content]) -> bool:
     """Return whether a copy may hold some of what is wanted."""

@@ -61,7 +61,7 @@ class Witnesses:
 
 def giving_up(replica_uuid: str, volume: model.Volume,
               array: model.Array | None, snapshot: snapshots.HostSnapshot,
-              answered: Collection[str]) -> str | None:
+              answered: Collection[str], blank: bool = False) -> str | None:
     """Return why a copy must not be retired or confirmed now.
 
     That is for ever.  One that is reachable could still be fallen back on,
@@ -69,6 +69,7 @@ def giving_up(replica_uuid: str, volume: model.Volume,
 
     :param answered: devices that have answered a read within seconds; see
         ``have_to_answer``.
+    :param blank: md has never written to it: it is no copy.
     """
     if array is None:
         return Law.S11.refuses('the array is gone')
@@ -84,7 +85,7 @@ def giving_up(replica_uuid: str, volume: model.Volume,
             'all other legs of %s lack blocks that it may hold', array.name)
     namespace = snapshot.namespace_of(replica_uuid)
     return silent(legs, answered, array) or (
-        _not_whole(array) if namespace is not None
+        _not_whole(array) if namespace is not None and not blank
         and snapshot.reachable(namespace)
         and not whole_but_for(replica_uuid, array, volume) else None)
 
@@ -198,14 +199,19 @@ def fail_working(array: model.Array, volume: model.Volume,
 
 def disconnect(action: act.Disconnect, volume: model.Volume,
                snapshot: snapshots.HostSnapshot, owned: ownership.Owned,
-               answered: Collection[str]) -> str | None:
-    """Return why the live connection of a released replica is to stay."""
-    if not released(action.controller, volume, snapshot):
+               answered: Collection[str],
+               blank: Collection[str] = ()) -> str | None:
+    """Return why the live connection of a released replica is to stay.
+
+    :param blank: the replicas that md has never written to.
+    """
+    leads_to = released(action.controller, volume, snapshot)
+    if not leads_to:
         return None
     array = array_of(volume, snapshot, owned)
     if array is None:
         return Law.S11.refuses('the array is gone')
-    if not array.whole:
+    if not array.whole and not leads_to.issubset(blank):
         return _not_whole(array)
     return silent([leg.device for leg in array.in_sync], answered, array)
 

@@ -64,10 +64,11 @@ def refusal(action: act.Action, volume: model.Volume,
         case act.Disconnect():
             why = connections.disconnect(frozenset([action.controller]),
                                          snapshot, owned)
+            found = reading.judged(action, volume, snapshot, owned, contents,
+                                   set_back)
             why = why or farewell.disconnect(action, volume, snapshot, owned,
-                                             answered)
-            return why or superfluous.objections(reading.judged(
-                action, volume, snapshot, owned, contents, set_back))
+                                             answered, copies.blank(found))
+            return why or superfluous.objections(found)
         case act.ResetConnection():
             return connections.give_up(action, snapshot, owned)
         case act.SetFastIoFail():

@@ -32,7 +32,8 @@ from os_brick.agent.safety import laws
 
 Law = laws.Law
 Standing = copies.Standing
-_NOTHING_FOUND = copies.Judgement(Standing.BEHIND)
+#: Of one that is lost or given up.
+NOTHING_FOUND = copies.Judgement(Standing.BEHIND)
 
 
 def to_be_read(replica_uuid: str, array: model.Array,
@@ -59,7 +60,7 @@ def judged(replica_uuid: str, array: model.Array,
     """
     device = _device(replica_uuid, array, snapshot)
     if device is None:
-        return _NOTHING_FOUND
+        return NOTHING_FOUND
     return copies.judge_among(device, array, contents, set_back, left)
 
 

@@ -17,8 +17,10 @@ import dataclasses
 
 from os_brick.agent import model
 from os_brick.agent.model import actions as act
+from os_brick.agent.model import superblock
 from os_brick.agent.safety import farewell
 from os_brick.agent.tests.unit.safety import test_rules
+from os_brick.agent.tests.unit import superblocks
 
 State = model.ReplicaState
 A, B, C = test_rules.A, test_rules.B, test_rules.C
@@ -95,9 +97,30 @@ class FarewellTest(test_rules.RulesCase):
             self) -> None:
         self.legs_of(1, 2)
         self.legs[1] = test_rules.leg(2, test_rules.FAULTY, None)
+        self.contents = {'nvme0n1': superblocks.content(superblocks.of(
+            0, 8, (1, 2)))}
         self.assert_refused('S11', act.Disconnect('', 'nvme0'))
         self.assertIn('whole', self.refusal(act.Disconnect(
             '', 'nvme0')) or '')
+
+    def test_S11_what_md_has_never_written_to_is_no_copy(self) -> None:
+        """It was too small, say; another one may come once it has gone."""
+        self.legs_of(1, 2)
+        self.legs[1] = test_rules.leg(2, test_rules.FAULTY, None)
+        self.contents = {'nvme0n1': superblock.Content()}
+        close = act.Disconnect('', 'nvme0')
+        self.assert_allowed(close)
+        self.silent = frozenset(['nvme1n1'])
+        self.assert_refused('S11', close)
+        self.silent = frozenset()
+        # something else on the same connection is one
+        self.namespaces.append(dataclasses.replace(
+            test_rules.namespace(3, ''), controllers=('nvme0',)))
+        self.volume = dataclasses.replace(self.volume, replicas=(
+            *self.volume.replicas, model.Replica(
+                self.namespaces[-1].uuid or '', State.TERMINATING)))
+        self.contents['nvme3n1'] = superblocks.content(superblocks.of(3))
+        self.assert_refused('S11', close)
 
     def test_S11_a_live_connection_stays_where_the_array_is_not_seen(
             self) -> None:
@@ -149,6 +172,14 @@ class BadBlocksTest(test_rules.RulesCase):
         self.assertIn('not whole', self.why() or '')
         self.legs[1] = dataclasses.replace(self.legs[1], bad=((0, 16),))
         self.assertIn('it may hold', self.why() or '')
+
+    def test_S11_nor_one_that_md_has_never_written_to(self) -> None:
+        self.legs[1] = dataclasses.replace(self.legs[1], bad=((0, 8),))
+        snapshot = self.snapshot()
+        for blank in (False, True):
+            why = farewell.giving_up(C, self.volume, snapshot.arrays[0],
+                                     snapshot, ['nvme0n1', 'nvme1n1'], blank)
+            self.assertEqual(not blank, why is not None)
 
     def test_S11_nor_do_its_own(self) -> None:
         """What was assigned in its place has taken another one."""

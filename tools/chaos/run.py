@@ -14,6 +14,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import json
 import pathlib
@@ -24,6 +25,7 @@ import time
 import traceback
 
 import arguments
+import footprint
 import report
 import rig as rig_lib
 import series
@@ -64,6 +66,7 @@ class Run:
         self._begun: list[float] = []
         self._first = time.monotonic()
         self.rows: list[report.Row] = []
+        self.footprints: list[footprint.Footprint] = []
 
     def strike(self) -> None:
         """Let one fault after the other begin.
@@ -73,6 +76,7 @@ class Run:
         for fault in self._faults:
             if fault.settled:
                 self._rig.settle()
+                self._measure()
                 self._rig.timeline.sleep(fault.after)
             else:
                 self._sleep_until(self._begun[-1] + fault.after)
@@ -83,6 +87,15 @@ class Run:
                 fault.number, len(self._faults),
                 self._begun[-1] - self._first, fault))
         self._rig.settle()
+
+    def _measure(self) -> None:
+        """Note what the agent takes up, if it lives just now."""
+        agent = self._rig.agent
+        if agent.running():
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                self.footprints.append(footprint.take(
+                    time.monotonic() - self._first, agent.pid,
+                    agent.helper_pid(), agent.state_dir, agent.log_path))
 
     def note(self, final: bool = False) -> None:
         """Make the rows of all faults of which the last late write ended."""
@@ -112,10 +125,12 @@ class Run:
         pauses = {}
         for name, load in self._rig.loads.items():
             self._writes[name] += load.finished()
-            writes = list(self._writes[name])
+            # what ended before is no later fault's, either
+            writes = self._writes[name] = [
+                write for write in self._writes[name] if write[1] > begin]
             if under_way := load.writer.status().under_way:
                 now = time.monotonic()
-                writes.append((now - under_way, now))
+                writes = [*writes, (now - under_way, now)]
             pauses[name] = report.pause(writes, begin, end)
         return report.Row(fault.number, fault.kind, str(fault),
                           begin - self._first, fault.settled,
@@ -200,6 +215,12 @@ def main() -> int:
         except RuntimeError as problem:
             outcome = dataclasses.replace(
                 outcome, problems=(*outcome.problems, str(problem)))
+    footprints = run.footprints if run else []
+    outcome = dataclasses.replace(outcome, problems=(
+        *outcome.problems, *footprint.leaks(footprints)))
+    say('what the agent took up while all was whole, by the agent that lived '
+        'longest:')
+    say(footprint.table(footprints))
     return told(options, outcome, run.rows if run else [],
                 rig.notes if rig else [], log)
 

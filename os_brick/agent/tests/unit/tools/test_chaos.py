@@ -18,9 +18,14 @@ verdict that is too kind would hide what it did.
 from __future__ import annotations
 
 import importlib
+import os
+import pathlib
 import sys
 from types import ModuleType
+from typing import Any
 from unittest import mock
+
+import fixtures
 
 from os_brick.agent.tests.functional.lab import targets
 from os_brick.agent.tests.unit.packaging import wheelhouse
@@ -195,3 +200,58 @@ class PatientTest(ChaosTestCase):
         self.target.delay.assert_called_once_with(0.5, ['b'])
         self.one.end(1)
         self.target.delay.assert_called_with(0.5, ['a'])
+
+
+class FootprintTest(ChaosTestCase):
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.footprint = self.module('footprint')
+
+    def taken(self, grows: str = '', each: float = 0.0, count: int = 40,
+              pid: int = 1) -> list[Any]:
+        """Return so many, in which something grows by so much each time."""
+        usual = dict(memory=40000, helper_memory=20000, descriptors=30,
+                     helper_descriptors=12, threads=5, helper_threads=9,
+                     ledger=90000, log=1000)
+        return [self.footprint.Footprint(60.0 * number, pid, **{
+            name: int(value + (each * number if name == grows else 0))
+            for name, value in usual.items()}) for number in range(count)]
+
+    def test_what_stays_is_no_leak(self) -> None:
+        self.assertEqual([], self.footprint.leaks(self.taken('log', 500)))
+        self.assertEqual([], self.footprint.leaks([]))
+        warming = [*self.taken('memory', 900, 10), *self.taken(count=30)]
+        self.assertEqual([], self.footprint.leaks(warming))
+
+    def test_what_grows_is_one(self) -> None:
+        for name in self.footprint.SLACK:
+            each = 0.5 if name.endswith(('ors', 'ads')) else 9000
+            found = self.footprint.leaks(self.taken(name, each))
+            self.assertEqual(1, len(found), name)
+            self.assertIn(name.replace('_', ' '), found[0])
+
+    def test_an_agent_that_was_killed_begins_anew(self) -> None:
+        both = self.taken('threads', 1, 30) + self.taken(pid=2)
+        self.assertEqual([], self.footprint.leaks(both))
+        self.assertIn('40 times in 0.7 hours',
+                      self.footprint.table(both))
+        self.assertEqual('nothing was measured', self.footprint.table([]))
+
+    def test_a_process_is_measured(self) -> None:
+        folder = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
+        (folder / 'agent.sqlite').write_bytes(bytes(100))
+        (folder / 'agent.sqlite-wal').write_bytes(bytes(20))
+        log = folder.parent / (folder.name + '.log')
+        log.write_bytes(bytes(7))
+        self.addCleanup(log.unlink)
+        pid = os.getpid()
+        before = self.footprint.take(1.0, pid, pid, folder, log)
+        self.assertEqual((120, 7, before.threads), (
+            before.ledger, before.log, before.helper_threads))
+        held = bytearray(64 << 20)
+        with open(log, 'rb'), open(log, 'rb'):
+            after = self.footprint.take(2.0, pid, pid, folder, log)
+        self.assertEqual(before.descriptors + 2, after.descriptors)
+        self.assertGreaterEqual(after.memory, before.memory
+                                + len(held) // 1024 // 2)

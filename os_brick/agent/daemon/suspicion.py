@@ -37,7 +37,8 @@ def suspect(kept: guard_kept.Kept, conf: cfg.ConfigOpts,
         many seconds.
     """
     timeout = conf.io_stall_timeout
-    if not kept.io_history.standing:
+    at_work = giving_up.at_work(kept.snapshot, kept.guarded.arrays)
+    if not (kept.io_history.standing or at_work):
         # no I/O is under way
         kept.symptoms = roles.Symptoms(answered=kept.answered(now))
         return float(conf.connection_check_interval)
@@ -45,7 +46,8 @@ def suspect(kept: guard_kept.Kept, conf: cfg.ConfigOpts,
     busy = frozenset(name for name, io in kept.activity.counters.items()
                      if io.under_way)
     quiet: Mapping[model.Portal, float] = {}
-    if standing or giving_up.several_paths(kept.snapshot, busy):
+    if (standing or at_work
+            or giving_up.several_paths(kept.snapshot, busy)):
         quiet = stall.with_zones(unanswered(), (
             one.portal for one in kept.snapshot.controllers
             if one.portal is not None))

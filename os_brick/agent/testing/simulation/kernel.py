@@ -257,6 +257,6 @@ class Kernel(arrays.Arrays):
         return activity.Activity(
             {path.name: path.state for path in self.paths.values()},
             {raid.name: model.IoCounters(
-                raid.ended, 0 if raid.pending is None else 1)
+                raid.ended, 0 if raid.pending is None or raid.barred else 1)
              for raid in self.raids.values()
              if raid.name in arrays})   # type: ignore[operator]

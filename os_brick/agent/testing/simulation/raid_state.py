@@ -129,6 +129,13 @@ class RaidState:
                 return False
         return True
 
+    @property
+    def barred(self) -> bool:
+        """What is copied hangs: a write that waits for that is not counted."""
+        return any(member.todo and not member.faulty
+                   and member.slot is not None and self.io(member) == 'wait'
+                   for member in self.members)
+
     def _last(self, member: Member) -> bool:
         return member.in_sync and not any(
             other.in_sync for other in self.members if other is not member)

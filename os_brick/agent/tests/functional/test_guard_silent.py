@@ -81,6 +81,29 @@ class SilentTest(guard_story.GuardTestCase):
         self.wait_whole(volume, silent, other)
         self.assert_nothing_lost(writer, volume)
 
+    def test_a_leg_falls_silent_while_it_is_copied_to(self) -> None:
+        """A write that waits for the copy is counted nowhere as I/O."""
+        volume, agent, back, other = self.guarded('vol-copied')
+        writer = self.session.write(volume)
+        writer.wait_for_writes(20)
+        back.kill()
+        agent.wait_for_log(story.LOST_LEG, story.LONG)
+        self.slow_down(volume)
+        back.revive()
+        waiting.wait_until(
+            lambda: self.array(volume).sync_action == 'recover',
+            'md copies to the leg', story.LONG)
+        agent.skip_log()
+        back.lose_power()
+        agent.wait_for_log(GIVEN_UP + '|done: FailLeg|is faulty', story.LONG)
+        # and not the kernel, many seconds later
+        self.assertIn(GIVEN_UP, agent.log())
+        self.assertIn('waits for what md does (recover)', agent.log())
+        self.goes_on(writer)
+        back.restore_power()
+        self.wait_whole(volume, back, other)
+        self.assert_nothing_lost(writer, volume)
+
     def _read_on(self, array: str) -> None:
         """Read the disk itself, from one end to the other and again."""
         reader = subprocess.Popen(

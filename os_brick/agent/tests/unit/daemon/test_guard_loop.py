@@ -621,6 +621,30 @@ class TestSilent(GuardianCase):
         self.assertEqual(small_world.portal(1, 'A'), getattr(
             self.did(act.ResetConnection)[0], 'portal'))
 
+    def test_a_leg_that_md_copies_to_falls_silent(self) -> None:
+        """What waits for the copy is not counted as under way."""
+        self.host.legs[1]['B'] = (1, {'spare'})
+        self.looks(40.0)
+        self.quiet[small_world.portal(1, 'B')] = self.time
+        self.answering.discard('nvme11n1')
+        self.looks(1.0)
+        self.assertEqual([], self.did(act.ResetConnection))
+        self.looks(1.0)
+        self.assertEqual(['nvme11'], [
+            getattr(action, 'controller') for action
+            in self.did(act.ResetConnection)])
+        self.assertIn('waits for what md does (recover)', self.log.output)
+
+    def test_a_leg_that_md_copies_from_falls_silent(self) -> None:
+        """There is no other one that holds the data."""
+        self.host.legs[1]['B'] = (1, {'spare'})
+        self.looks(40.0)
+        self.quiet[small_world.portal(1, 'A')] = self.time
+        self.answering.discard('nvme10n1')
+        self.looks(60.0)
+        self.assertEqual([], self.did(act.ResetConnection))
+        self.assertEqual([], self.did(act.FailLeg))
+
     def test_one_that_was_refused_is_asked_for_again(self) -> None:
         """A refusal is no request that the kernel has heard."""
         tries: list[float] = []

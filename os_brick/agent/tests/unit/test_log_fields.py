@@ -27,7 +27,7 @@ from oslotest import base
 from os_brick.agent.host import not_done
 from os_brick.agent import log_fields
 from os_brick.agent.model import actions as act
-from os_brick.agent.tests.unit.daemon import test_healing_loop
+from os_brick.agent.tests.unit.daemon import healing_loop_case
 from os_brick.agent.tests.unit import small_world
 from os_brick.cmd import journal
 
@@ -50,7 +50,7 @@ class Kept(logging.Handler):
                 if (extra := line['extra']).get('event') == event]
 
 
-class JsonTest(test_healing_loop.CycleCase):
+class JsonTest(healing_loop_case.CycleCase):
     """Leg B is lost, and replaced in the end."""
 
     def setUp(self) -> None:

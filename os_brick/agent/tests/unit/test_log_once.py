@@ -19,7 +19,7 @@ import fixtures
 from oslotest import base
 
 from os_brick.agent import log_once
-from os_brick.agent.tests.unit.daemon import test_healing_loop
+from os_brick.agent.tests.unit.daemon import healing_loop_case
 
 
 class TogetherTest(base.BaseTestCase):
@@ -78,7 +78,7 @@ class TogetherTest(base.BaseTestCase):
         self.assertEqual(2, self.log.output.count('WARNING'))
 
 
-class TargetDiesTest(test_healing_loop.CycleCase):
+class TargetDiesTest(healing_loop_case.CycleCase):
     """Each of ten volumes has its leg B on it."""
 
     volumes = 10

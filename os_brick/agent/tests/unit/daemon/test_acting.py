@@ -18,7 +18,7 @@ import sys
 
 from os_brick.agent.host import not_done
 from os_brick.agent.model import actions as act
-from os_brick.agent.tests.unit.daemon import test_healing_loop
+from os_brick.agent.tests.unit.daemon import healing_loop_case
 
 
 class Handled(logging.Handler):
@@ -32,7 +32,7 @@ class Handled(logging.Handler):
         self.found.append(sys.exc_info()[0])
 
 
-class NotDoneTest(test_healing_loop.CycleCase):
+class NotDoneTest(healing_loop_case.CycleCase):
     """Leg B was dropped, and is to be removed."""
 
     def fails(self, error: not_done.NotDone) -> Handled:

@@ -18,7 +18,7 @@ import dataclasses
 from os_brick.agent.healing import replica_record
 from os_brick.agent import model
 from os_brick.agent.model import snapshots
-from os_brick.agent.tests.unit.daemon import test_healing_loop
+from os_brick.agent.tests.unit.daemon import healing_loop_case
 from os_brick.agent.tests.unit import small_world
 from os_brick.agent.vendors import base
 
@@ -27,7 +27,7 @@ WEEK = 7 * 86400.0
 B = small_world.uuid(1, 'b')
 
 
-class DetachCase(test_healing_loop.CycleCase):
+class DetachCase(healing_loop_case.CycleCase):
     """The grace period is 40 s, a report is repeated after 600 s."""
 
     def setUp(self) -> None:

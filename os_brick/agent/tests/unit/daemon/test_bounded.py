@@ -24,7 +24,7 @@ from os_brick.agent.host import execute
 from os_brick.agent import model
 from os_brick.agent.model import actions as act
 from os_brick.agent.safety import ownership
-from os_brick.agent.tests.unit.daemon import test_healing_loop
+from os_brick.agent.tests.unit.daemon import healing_loop_case
 from os_brick.agent.tests.unit import small_world
 
 DEAD = model.Target('nqn.2024-01.test:dead', (
@@ -53,7 +53,7 @@ class Reach(effects.Effects):
         return lambda: None
 
 
-class BoundedCase(test_healing_loop.CycleCase):
+class BoundedCase(healing_loop_case.CycleCase):
     volumes = 60
 
     def setUp(self) -> None:

@@ -22,7 +22,7 @@ from os_brick.agent.daemon import copying
 from os_brick.agent.daemon import healing_loop
 from os_brick.agent.model import copied
 from os_brick.agent.model import snapshots
-from os_brick.agent.tests.unit.daemon import test_healing_loop
+from os_brick.agent.tests.unit.daemon import healing_loop_case
 from os_brick.agent.tests.unit.model import test_copied
 from os_brick.agent.tests.unit import small_world
 from os_brick.agent.tests.unit import test_log_fields
@@ -70,7 +70,7 @@ class CopyingTest(base.BaseTestCase):
         self.assertEqual(3, len(self.asked))
 
 
-class LoopTest(test_healing_loop.CycleCase):
+class LoopTest(healing_loop_case.CycleCase):
     """Leg B is lost, and C takes its place."""
 
     def test_the_log_says_how_much(self) -> None:

@@ -17,13 +17,13 @@ import dataclasses
 
 from os_brick.agent import model
 from os_brick.agent.model import actions as act
-from os_brick.agent.tests.unit.daemon import test_healing_loop
+from os_brick.agent.tests.unit.daemon import healing_loop_case
 from os_brick.agent.tests.unit import small_world
 
 State = model.ReplicaState
 
 
-class UnheardTest(test_healing_loop.CycleCase):
+class UnheardTest(healing_loop_case.CycleCase):
     """It was on another host, for all that is known, and is here again."""
 
     def setUp(self) -> None:
@@ -65,7 +65,7 @@ class UnheardTest(test_healing_loop.CycleCase):
         self.assertEqual(act.RemoveLeg, type(self.host.did[0]))
 
 
-class ReturnTest(test_healing_loop.CycleCase):
+class ReturnTest(healing_loop_case.CycleCase):
     """B is out, and comes back; what the other host did nobody says."""
 
     def setUp(self) -> None:
@@ -119,7 +119,7 @@ class ReturnTest(test_healing_loop.CycleCase):
         self.assertFalse(self.returned().returning)
 
 
-class LiveMigrationTest(test_healing_loop.CycleCase):
+class LiveMigrationTest(healing_loop_case.CycleCase):
     """The volume is on the source, which heals it, and here, too."""
 
     def setUp(self) -> None:
@@ -185,7 +185,7 @@ class LiveMigrationTest(test_healing_loop.CycleCase):
                           'v', observe=True)
 
 
-class EvacuationTest(test_healing_loop.CycleCase):
+class EvacuationTest(healing_loop_case.CycleCase):
     """Nova took this host for dead; its volume runs elsewhere by now."""
 
     def test_nothing_is_asked_for_or_connected_again(self):

@@ -34,7 +34,7 @@ from os_brick.agent.model import actions as act
 from os_brick.agent.model import pauses
 from os_brick.agent.model import snapshots
 from os_brick.agent.testing.simulation import hands
-from os_brick.agent.tests.unit.daemon import test_healing_loop
+from os_brick.agent.tests.unit.daemon import healing_loop_case
 from os_brick.agent.tests.unit import scripted_world
 from os_brick.agent.tests.unit import small_world
 
@@ -316,7 +316,7 @@ class UnguardedTest(BackLaterTest):
     guarded = False
 
 
-class OrderTest(test_healing_loop.CycleCase):
+class OrderTest(healing_loop_case.CycleCase):
     """A of volume 1 lacks a path, and volume 2 has lost a leg."""
 
     volumes = 2

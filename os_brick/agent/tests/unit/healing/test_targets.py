@@ -20,13 +20,13 @@ from os_brick.agent.healing import targets
 from os_brick.agent import model
 from os_brick.agent.model import actions as act
 from os_brick.agent.store import encoding
-from os_brick.agent.tests.unit.daemon import test_healing_loop
+from os_brick.agent.tests.unit.daemon import healing_loop_case
 from os_brick.agent.tests.unit import small_world
 
 A, B = (small_world.uuid(1, letter) for letter in 'ab')
 
 
-class AwayTest(test_healing_loop.CycleCase):
+class AwayTest(healing_loop_case.CycleCase):
     """The guard has cut B off; what B holds is behind what A holds."""
 
     def setUp(self) -> None:
@@ -101,7 +101,7 @@ class AwayTest(test_healing_loop.CycleCase):
         return self.book.records(self.driver.volumes[1].uuid)[B]
 
 
-class ReachedTest(test_healing_loop.CycleCase):
+class ReachedTest(healing_loop_case.CycleCase):
 
     def reached(self, **controller: object) -> model.Target | None:
         snapshot = self.host.scan()

@@ -25,7 +25,7 @@ from os_brick.agent.daemon import outlets
 from os_brick.agent import model
 from os_brick.agent.reporting import metrics
 from os_brick.agent.sinks import base as sinks
-from os_brick.agent.tests.unit.reporting import test_shown
+from os_brick.agent.tests.unit.reporting import shown_case
 from os_brick.agent.tests.unit import small_world
 
 HOST = model.Host('nqn.2014-08.org.example:host', None, 'compute', '1.0')
@@ -192,7 +192,7 @@ class ChoosingTest(base.BaseTestCase):
         self.assertEqual(['acme'], [one['name'] for one in made.state()])
 
 
-class ShownTest(test_shown.ShownCase):
+class ShownTest(shown_case.ShownCase):
     """In the passes: what is sent, and what is shown of it."""
 
     def restart(self) -> None:

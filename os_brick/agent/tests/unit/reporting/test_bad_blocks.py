@@ -18,13 +18,13 @@ import dataclasses
 from os_brick.agent.model import bad_blocks
 from os_brick.agent.model import snapshots
 from os_brick.agent.reporting import health
-from os_brick.agent.tests.unit.reporting import test_shown
+from os_brick.agent.tests.unit.reporting import shown_case
 
-A, B = test_shown.A, test_shown.B
+A, B = shown_case.A, shown_case.B
 HERE = ((0, 8),)
 
 
-class BadBlocksTest(test_shown.ShownCase):
+class BadBlocksTest(shown_case.ShownCase):
     """:ivar bad: what md says that the leg of a replica lacks.
 
     :ivar state: the array's, where it is not what it would be.

@@ -18,13 +18,13 @@ from os_brick.agent import model
 from os_brick.agent.reporting import health
 from os_brick.agent.reporting import metrics
 from os_brick.agent.reporting import mutes
-from os_brick.agent.tests.unit.reporting import test_shown
+from os_brick.agent.tests.unit.reporting import shown_case
 from os_brick.agent.vendors import base
 
 DAY = 86400.0
 
 
-class CertificatesTest(test_shown.ShownCase):
+class CertificatesTest(shown_case.ShownCase):
 
     def setUp(self) -> None:
         super().setUp()

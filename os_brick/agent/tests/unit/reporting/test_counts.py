@@ -20,7 +20,7 @@ from prometheus_client import parser
 from os_brick.agent.daemon import showing
 from os_brick.agent.model import tallies
 from os_brick.agent.reporting import metrics
-from os_brick.agent.tests.unit.reporting import test_shown
+from os_brick.agent.tests.unit.reporting import shown_case
 from os_brick.agent.vendors import base
 
 
@@ -41,7 +41,7 @@ class TallyTest(test_base.BaseTestCase):
         self.assertEqual({}, tally.only({'a'}).pauses)
 
 
-class CountsTest(test_shown.ShownCase):
+class CountsTest(shown_case.ShownCase):
 
     def counted(self) -> dict[str, float]:
         return {'%s %s' % (one.name, ' '.join(one.labels.values())): one.value

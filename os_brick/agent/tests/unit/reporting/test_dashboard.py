@@ -34,7 +34,7 @@ from os_brick.agent import model
 from os_brick.agent.reporting import health
 from os_brick.agent.reporting import metrics
 from os_brick.agent.tests.unit.cmd import command_case
-from os_brick.agent.tests.unit.reporting import test_shown
+from os_brick.agent.tests.unit.reporting import shown_case
 
 LONG = 60
 #: Prometheus' own.
@@ -87,7 +87,7 @@ class TreeCase(base.BaseTestCase):
         self.assertEqual(0, ended.returncode, ended.stdout + ended.stderr)
 
 
-class TableTest(test_shown.ShownCase):
+class TableTest(shown_case.ShownCase):
 
     def test_the_labels_are_those_of_the_table(self) -> None:
         self.lose()

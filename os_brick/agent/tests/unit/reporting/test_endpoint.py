@@ -31,7 +31,7 @@ from os_brick.agent.daemon import endpoint
 from os_brick.agent.model import tallies
 from os_brick.agent.reporting import metrics
 from os_brick.agent.tests.unit.cmd import command_case
-from os_brick.agent.tests.unit.reporting import test_shown
+from os_brick.agent.tests.unit.reporting import shown_case
 
 LONG = 60
 
@@ -41,7 +41,7 @@ def free_port() -> int:
         return int(one.getsockname()[1])
 
 
-class EndpointTest(test_shown.ShownCase):
+class EndpointTest(shown_case.ShownCase):
 
     def setUp(self) -> None:
         super().setUp()

@@ -16,11 +16,11 @@ from __future__ import annotations
 from os_brick.agent.model import pauses
 from os_brick.agent.reporting import metrics
 from os_brick.agent.reporting import verdict
-from os_brick.agent.tests.unit.reporting import test_shown
+from os_brick.agent.tests.unit.reporting import shown_case
 from os_brick.agent.tests.unit import small_world
 
 
-class HeldBackTest(test_shown.ShownCase):
+class HeldBackTest(shown_case.ShownCase):
 
     volumes = 2
 

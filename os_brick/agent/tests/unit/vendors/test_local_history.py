@@ -26,14 +26,14 @@ from oslo_config import cfg
 import yaml
 
 from os_brick.agent import model
-from os_brick.agent.tests.unit.vendors import test_local
+from os_brick.agent.tests.unit.vendors import local_case
 from os_brick.agent.vendors import base as vendor
 from os_brick.agent.vendors import local
 
 State = model.ReplicaState
 LETTERS = 'abcdef'
 _SILENT = logging.NullHandler()
-VOLUMES = (test_local.VOLUME, test_local.OTHER)
+VOLUMES = (local_case.VOLUME, local_case.OTHER)
 
 
 class History(stateful.RuleBasedStateMachine):
@@ -76,10 +76,10 @@ class History(stateful.RuleBasedStateMachine):
         with open(self.path + '.new', 'w') as stream:
             yaml.safe_dump({
                 'volumes': [
-                    test_local.volume(*letters, uuid=uuid,
+                    local_case.volume(*letters, uuid=uuid,
                                       alias='v' + uuid[-1])
                     for uuid, letters in self.wanted.items()],
-                'spares': [test_local.spare(letter, returned=count)
+                'spares': [local_case.spare(letter, returned=count)
                            for letter, count in self.spares.items()]}, stream)
         os.utime(self.path + '.new', (1e9, 1e9))
         os.rename(self.path + '.new', self.path)
@@ -124,7 +124,7 @@ class History(stateful.RuleBasedStateMachine):
 
     def volumes(self):
         return {one.uuid: one for one in self.driver.get_volumes(
-            test_local.HOST, (), ())}
+            local_case.HOST, (), ())}
 
     def pick(self, number):
         pairs = [(one, replica) for one in self.volumes().values()
@@ -262,7 +262,7 @@ getattr(driver, call)(volume, volume.replicas[0])
 """
 
 
-class KilledTestCase(test_local.LocalTestCase):
+class KilledTestCase(local_case.LocalTestCase):
     """SIGKILL in the middle of a transaction leaves nothing of it."""
 
     def killed(self, call, method, count):
@@ -276,8 +276,8 @@ class KilledTestCase(test_local.LocalTestCase):
         self.driver.set_up()
 
     def test_request(self):
-        self.start(test_local.volume('a', 'b'),
-                   spares=[test_local.spare('c'), test_local.spare('d')])
+        self.start(local_case.volume('a', 'b'),
+                   spares=[local_case.spare('c'), local_case.spare('d')])
         for count in (1, 2):
             self.killed('request_replacement', 'put', count)
             self.assertEqual({'a', 'b'}, set(self.listed()))
@@ -285,8 +285,8 @@ class KilledTestCase(test_local.LocalTestCase):
         self.assertEqual({'a', 'b', 'c'}, set(self.listed()))
 
     def test_confirm(self):
-        self.start(test_local.volume('a', 'b'),
-                   spares=[test_local.spare('c')])
+        self.start(local_case.volume('a', 'b'),
+                   spares=[local_case.spare('c')])
         self.request('a')
         self.retire('a')
         for method in ('count_use', 'put'):
@@ -294,4 +294,4 @@ class KilledTestCase(test_local.LocalTestCase):
             self.assertEqual('TERMINATING', self.listed()['a'])
             self.assertEqual({}, self.driver._ledger.used())
         self.confirm('a')
-        self.assertEqual({test_local.ns('a'): 1}, self.driver._ledger.used())
+        self.assertEqual({local_case.ns('a'): 1}, self.driver._ledger.used())

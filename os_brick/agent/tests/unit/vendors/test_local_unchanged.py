@@ -18,22 +18,22 @@ import sqlite3
 from unittest import mock
 
 from os_brick.agent import model
-from os_brick.agent.tests.unit.vendors import test_local
+from os_brick.agent.tests.unit.vendors import local_case
 from os_brick.agent.vendors import base as vendor
 from os_brick.agent.vendors.inventory import assignments
 
 State = model.ReplicaState
 
 
-class UnchangedTest(test_local.LocalTestCase):
+class UnchangedTest(local_case.LocalTestCase):
 
     def setUp(self):
         super().setUp()
-        self.start(test_local.volume('a', 'b'),
-                   spares=[test_local.spare('c')])
+        self.start(local_case.volume('a', 'b'),
+                   spares=[local_case.spare('c')])
 
     def answer(self):
-        return self.driver.get_volumes(test_local.HOST, (), ())
+        return self.driver.get_volumes(local_case.HOST, (), ())
 
     def test_the_same_values(self):
         self.answer()
@@ -49,14 +49,14 @@ class UnchangedTest(test_local.LocalTestCase):
 
     def test_an_edit_is_seen(self):
         self.answer()
-        self.write(test_local.volume('a', 'b', 'd'))
+        self.write(local_case.volume('a', 'b', 'd'))
         self.assertIn('d', self.listed())
 
     def test_what_another_connection_wrote_is_seen(self):
         self.answer()
         with sqlite3.connect(self.sqlite) as other:
             other.execute("UPDATE replica SET state='MISSING' "
-                          "WHERE uuid=?", (test_local.ns('b'),))
+                          "WHERE uuid=?", (local_case.ns('b'),))
         other.close()
         self.assertEqual('MISSING', self.listed()['b'])
 

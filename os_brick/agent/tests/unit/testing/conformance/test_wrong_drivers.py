@@ -17,11 +17,11 @@ import unittest
 from oslotest import base
 
 from os_brick.agent.testing.conformance import suite
+from os_brick.agent.tests.unit.testing.conformance import entering
 from os_brick.agent.tests.unit.testing.conformance import shelf
 from os_brick.agent.tests.unit.testing.conformance import wrong_drivers
-from os_brick.agent.tests.unit.testing.conformance import wrong_resyncs
 
-WRONG = {**wrong_drivers.WRONG, **wrong_resyncs.WRONG}
+WRONG = wrong_drivers.WRONG
 STORIES = ('test_stories_of_faults_end_well',
            'test_stories_with_the_whole_agent_end_well')
 
@@ -88,8 +88,8 @@ class TestWrongDrivers(base.BaseTestCase):
         self.assertEqual({}, surprises)
 
     def let_go(self):
-        while wrong_drivers.HELD:
-            os.close(wrong_drivers.HELD.pop())
+        while entering.HELD:
+            os.close(entering.HELD.pop())
 
     def test_the_story_finds_what_no_single_case_does(self):
         for story in STORIES:

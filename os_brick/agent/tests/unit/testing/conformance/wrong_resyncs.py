@@ -9,16 +9,13 @@
 #    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 #    License for the specific language governing permissions and limitations
 #    under the License.
-"""Drivers that are wrong about the copies that wait.
+"""Drivers that are wrong about the copies that wait."""
 
-They are in ``wrong_drivers.WRONG`` with the others.
-"""
-
+from os_brick.agent.tests.unit.testing.conformance import entering
 from os_brick.agent.tests.unit.testing.conformance import shelf
-from os_brick.agent.tests.unit.testing.conformance import wrong_drivers
 
 Right = shelf.PerfectDriver
-wrong, WRONG = wrong_drivers.wrong, wrong_drivers.WRONG
+wrong = entering.wrong
 
 
 @wrong('resyncs_that_wait_are_named')

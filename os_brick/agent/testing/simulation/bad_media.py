@@ -142,6 +142,7 @@ def attach_anew(world: worlds.World, dice: random.Random) -> None:
     world.tell('the volume is detached, and attached again')
     world.hands.brick = True
     world.kernel.detach_to_return(world.raid.name)
+    world.agent.knows_no_more()
     world.judge.excuse()
     world.live(dice.choice((1.0, 6.0)))
     # what it has noticed of that it may ask again

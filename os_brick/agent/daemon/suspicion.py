@@ -37,17 +37,19 @@ def suspect(kept: guard_kept.Kept, conf: cfg.ConfigOpts,
         many seconds.
     """
     timeout = conf.io_stall_timeout
-    at_work = giving_up.at_work(kept.snapshot, kept.guarded.arrays)
-    if not (kept.io_history.standing or at_work):
+    waiting = kept.io_history.waiting(now, {
+        array.name for array in kept.snapshot.arrays
+        if array.at_work and array.name in kept.guarded.arrays})
+    if not (kept.io_history.standing or waiting):
         # no I/O is under way
         kept.symptoms = roles.Symptoms(answered=kept.answered(now))
         return float(conf.connection_check_interval)
-    standing = kept.io_history.stalled(now, min(stall.MOMENT, timeout))
+    counted = kept.io_history.stalled(now, min(stall.MOMENT, timeout))
+    standing = counted | waiting
     busy = frozenset(name for name, io in kept.activity.counters.items()
                      if io.under_way)
     quiet: Mapping[model.Portal, float] = {}
-    if (standing or at_work
-            or giving_up.several_paths(kept.snapshot, busy)):
+    if standing or giving_up.several_paths(kept.snapshot, busy):
         quiet = stall.with_zones(unanswered(), (
             one.portal for one in kept.snapshot.controllers
             if one.portal is not None))
@@ -56,7 +58,7 @@ def suspect(kept: guard_kept.Kept, conf: cfg.ConfigOpts,
         kept.io_history.stalled(now, timeout),
         stall.silent(quiet, timeout / 2), stall.silent(quiet, timeout),
         kept.answered(now))
-    if standing:
+    if counted:
         return min(ALERT, stall.silent_in(quiet, timeout))
     pause = min(float(conf.connection_check_interval),
                 stall.silent_in(quiet, timeout))

@@ -16,9 +16,6 @@ The laws:
 * Only when the array stands still, and whatever the connection carries has a
   substitute: another leg that has answered a read, or another path that is
   live.
-* A write that waits for what md copies or compares is not counted as under
-  way.  While md is at work on an array, a leg whose target is silent is given
-  up as if the array stood still: what was sent to it is what md waits for.
 * Where I/O goes over several paths in turn, an array need not stand still for
   what is sent over one of them to hang: beside a path that answers, a silent
   one is given up while there is I/O.
@@ -59,13 +56,6 @@ def without_silent(snapshot: snapshots.HostSnapshot,
         for controller in snapshot.controllers))
 
 
-def at_work(snapshot: snapshots.HostSnapshot,
-            arrays: Collection[str]) -> bool:
-    """Whether md is at work on one of these arrays."""
-    return any(array.at_work for array in snapshot.arrays
-               if array.name in arrays)
-
-
 def several_paths(snapshot: snapshots.HostSnapshot,
                   arrays: Collection[str]) -> bool:
     """Whether I/O to a leg of one of these may take several paths."""
@@ -98,21 +88,22 @@ class GivingUp:
                 paths: tuple[model.Controller, ...]) -> list[act.Action]:
         """Have the kernel notice what it would notice much later."""
         actions: list[act.Action] = []
-        waits = array.name in self._symptoms.standing or array.at_work
-        if not waits and array.name not in self._symptoms.busy:
+        standing = array.name in self._symptoms.standing
+        if not standing and array.name not in self._symptoms.busy:
             return actions
         # what goes on to another path of these comes too late for it
         for path in sorted(paths, key=lambda path: path.portal
                            in self._symptoms.doubted):
             if not self._doubted(array, leg, path) or not (
-                    waits or self._beside_another(path, paths)):
+                    standing or self._beside_another(path, paths)):
                 continue
             if path.name in self.resets:
                 self.again.append(self.resets[path.name] + RESET_AGAIN)
                 continue
             action = self._reset(path, (
                 'I/O of %s %s, %s does not answer, and another %s' % (
-                    array.name, self._how(array), path.portal,
+                    array.name, 'stands still' if standing else
+                    'may hang in part', path.portal,
                     'path is live' if self._beside_another(path, paths)
                     else 'leg does')))
             if action is not None:
@@ -123,11 +114,6 @@ class GivingUp:
                 # whether it answers itself is the question
                 self._vouching.probe.add(leg.device)
         return actions
-
-    def _how(self, array: model.Array) -> str:
-        return ('stands still' if array.name in self._symptoms.standing else
-                'waits for what md does (%s)' % array.sync_action
-                if array.at_work else 'may hang in part')
 
     def _beside_another(self, path: model.Controller,
                         paths: tuple[model.Controller, ...]) -> bool:

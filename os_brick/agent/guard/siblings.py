@@ -17,9 +17,8 @@ keep-alive command, too, whose time-out the kernel then waits for (``stall``).
 
 The laws:
 
-* While one path to a leg of an array that stands still, or that md is at work
-  on, is doubted, the portals of its other live paths are asked whether anybody
-  listens there.
+* While one path to a leg of an array that stands still is doubted, the portals
+  of its other live paths are asked whether anybody listens there.
 * Where nobody does, such a path counts as silent together with the first one,
   and not before.
 """
@@ -84,7 +83,7 @@ def _pairs(arrays: Iterable[model.Array], snapshot: snapshots.HostSnapshot,
     """Yield a portal in doubt, and one of another path to the same leg."""
     doubtful = symptoms.doubted | symptoms.silent
     for array in arrays:
-        if array.name not in symptoms.standing and not array.at_work:
+        if array.name not in symptoms.standing:
             continue
         for leg in array.legs:
             portals = [path.portal for path in snapshot.paths_to(leg)

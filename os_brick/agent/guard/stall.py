@@ -18,6 +18,11 @@ The laws:
   ``io_stall_timeout`` it is *stalled*.  Reads go on from a leg that is well
   while every write waits for the other one.  A look that comes late proves
   nothing: the agent itself, or all of the virtual machine, was paused.
+* A write that waits for what md copies, or compares, is not counted as under
+  way (Linux 6.1, raid1.c: ``wait_barrier`` comes first).  Where md is at work
+  on an array of which I/O has ended a moment ago, and none does any more, it
+  stands still as well.  One that had none is not in a hurry: what is copied is
+  not begun anew for a silence that nobody waits for.
 * A target is *silent* when what was sent to it has been unacknowledged, and
   sent again in vain, for ``io_stall_timeout`` by the kernel's own count.  A
   slow target is not silent: its TCP acknowledges at once what its disks take
@@ -35,9 +40,11 @@ nvme_stop_keep_alive).
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from collections.abc import Iterable
 from collections.abc import Mapping
 import dataclasses
+import math
 
 from os_brick.agent import model
 
@@ -49,6 +56,9 @@ LATE = 1.5
 UNCOUNTED = 0.2
 #: Seconds after which an array stands still, and is looked at more often.
 MOMENT = 0.25
+#: Seconds for which an array on which md is at work counts as in use after
+#: the last of its I/O has ended: the kernel's keep-alive takes no longer.
+IN_USE = 10.0
 #: Seconds of standing still that are told of.
 PAUSE = 0.5
 #: An array, and 'read' or 'write'.
@@ -62,11 +72,24 @@ class IoHistory:
     :ivar standing: array, and what of it stands still -> (I/Os ended so far,
         since when it does).
     :ivar looked_at: when the last look was.
+    :ivar ended: array -> (I/Os ended so far, when one last has; never, where
+        that has not been seen).
     """
 
     standing: Mapping[Flow, tuple[int, float]] = dataclasses.field(
         default_factory=dict)
     looked_at: float = 0.0
+    ended: Mapping[str, tuple[int, float]] = dataclasses.field(
+        default_factory=dict)
+
+    def waiting(self, now: float, at_work: Collection[str]) -> frozenset[str]:
+        """Return those that are in use, and of which no I/O ends.
+
+        :param at_work: the arrays on which md itself is at work.
+        """
+        return frozenset(
+            name for name, (_ended, when) in self.ended.items()
+            if name in at_work and MOMENT <= now - when <= IN_USE)
 
     def since(self) -> dict[str, float]:
         """Return since when each array stands still."""
@@ -94,7 +117,17 @@ def look(before: IoHistory, counters: Mapping[str, model.IoCounters],
             if late or then != ended:
                 since = now
             standing[name, kind] = (ended, since)
-    return IoHistory(standing, now)
+    return IoHistory(standing, now, {
+        name: _last(before.ended.get(name), io.ended, now)
+        for name, io in counters.items()})
+
+
+def _last(before: tuple[int, float] | None, ended: int,
+          now: float) -> tuple[int, float]:
+    """Return how many have ended, and when the last one has."""
+    if before is None:
+        return ended, -math.inf
+    return before if before[0] == ended else (ended, now)
 
 
 def pauses(before: IoHistory, after: IoHistory) -> dict[str, float]:

@@ -98,7 +98,6 @@ class SilentTest(guard_story.GuardTestCase):
         agent.wait_for_log(GIVEN_UP + '|done: FailLeg|is faulty', story.LONG)
         # and not the kernel, many seconds later
         self.assertIn(GIVEN_UP, agent.log())
-        self.assertIn('waits for what md does (recover)', agent.log())
         self.goes_on(writer)
         back.restore_power()
         self.wait_whole(volume, back, other)

@@ -621,26 +621,36 @@ class TestSilent(GuardianCase):
         self.assertEqual(small_world.portal(1, 'A'), getattr(
             self.did(act.ResetConnection)[0], 'portal'))
 
-    def test_a_leg_that_md_copies_to_falls_silent(self) -> None:
-        """What waits for the copy is not counted as under way."""
+    def copied_to_and_silent(self, letter: str, used: bool = True) -> None:
+        """B is copied to; what waits for that is not counted as under way."""
         self.host.legs[1]['B'] = (1, {'spare'})
         self.looks(40.0)
-        self.quiet[small_world.portal(1, 'B')] = self.time
-        self.answering.discard('nvme11n1')
-        self.looks(1.0)
+        if used:
+            self.flow = model.IoCounters(5, 0)
+        self.looks(0.5)
+        self.quiet[small_world.portal(1, letter)] = self.time
+        self.answering.discard(self.host.name(1, letter) + 'n1')
+
+    def test_a_leg_that_md_copies_to_falls_silent(self) -> None:
+        self.copied_to_and_silent('B')
+        self.looks(0.7)
         self.assertEqual([], self.did(act.ResetConnection))
         self.looks(1.0)
         self.assertEqual(['nvme11'], [
             getattr(action, 'controller') for action
             in self.did(act.ResetConnection)])
-        self.assertIn('waits for what md does (recover)', self.log.output)
+
+    def test_nobody_waits_for_what_md_copies(self) -> None:
+        """It is not begun anew for a silence of some seconds."""
+        self.copied_to_and_silent('B', used=False)
+        with mock.patch.object(self.guardian._looker, '_unanswered',
+                               side_effect=AssertionError):
+            self.looks(60.0)
+        self.assertEqual([], self.did(act.ResetConnection))
 
     def test_a_leg_that_md_copies_from_falls_silent(self) -> None:
         """There is no other one that holds the data."""
-        self.host.legs[1]['B'] = (1, {'spare'})
-        self.looks(40.0)
-        self.quiet[small_world.portal(1, 'A')] = self.time
-        self.answering.discard('nvme10n1')
+        self.copied_to_and_silent('A')
         self.looks(60.0)
         self.assertEqual([], self.did(act.ResetConnection))
         self.assertEqual([], self.did(act.FailLeg))

@@ -261,17 +261,14 @@ class PropertyTest(unittest.TestCase):
                    sight: roles.Symptoms) -> None:
         """Only a silent connection, of an array that can spare it.
 
-        Its I/O stands still, or waits for what md does, or goes to another
-        path of the same leg.
+        Its I/O stands still, or goes to another path of the same leg.
         """
         controller = snapshot.controller(action.controller)
         assert controller is not None and controller.portal is not None
         if controller.portal.transport == 'tcp':
-            one = snapshot.array(name)
             self.assertTrue(
-                name in sight.standing or one is not None and one.at_work
-                or name in sight.busy and self._beside_a_live_one(
-                    controller, snapshot, sight))
+                name in sight.standing or name in sight.busy
+                and self._beside_a_live_one(controller, snapshot, sight))
             self.assertTrue(controller.portal in sight.silent
                             or self._deaf_beside_a_silent_one(
                                 controller, snapshot, sight))

@@ -88,13 +88,6 @@ class SiblingsTest(base.BaseTestCase):
         self.assertEqual({IDLE}, found.ask)
         self.assertEqual(frozenset(), found.silent)
 
-    def test_md_is_at_work_and_nothing_stands_still(self) -> None:
-        snapshot = host()
-        snapshot = dataclasses.replace(snapshot, arrays=(dataclasses.replace(
-            snapshot.arrays[0], sync_action='recover'),))
-        self.assertEqual({IDLE}, self.look(symptoms(standing=frozenset()),
-                                           snapshot=snapshot).ask)
-
     def test_nobody_is_asked_for_nothing(self) -> None:
         for seen in (symptoms(doubted=()), symptoms(standing=frozenset()),
                      symptoms([USED, IDLE])):

@@ -54,6 +54,20 @@ class ZonesTest(base.BaseTestCase):
 
 class StallTest(base.BaseTestCase):
 
+    def test_what_waits_for_md_is_not_counted(self) -> None:
+        """An I/O ends at 10.0; from then on nothing is under way."""
+        watched = stall.IoHistory()
+        for now in (9.0, 9.5, 10.0, 10.2):
+            watched = stall.look(watched, {
+                'md0': model.IoCounters(7 if now >= 10.0 else 6, 0),
+                'md1': model.IoCounters(7, 0)}, now)
+        for now, expected in ((10.2, set()), (10.3, {'md0'}),
+                              (10.0 + stall.IN_USE, {'md0'}),
+                              (10.1 + stall.IN_USE, set())):
+            self.assertEqual(expected, watched.waiting(now, ['md0', 'md1']))
+        self.assertEqual(set(), watched.waiting(10.3, ['md1']))
+        self.assertEqual({}, watched.standing)
+
     def test_io_under_way_and_none_ends(self) -> None:
         watched = looks([(0.5, model.IoCounters(7, 1))] * 3)
         self.assertEqual({'md0'}, watched.stalled(1001.5, 1.0))

@@ -65,8 +65,8 @@ MUTANTS: dict[str, tuple[str, str, str]] = {
         'daemon/telling.py',
         '        return farewell.giving_up(\n            replica, one.volume, '
         'array, snapshot, answered,\n            found.standing is '
-        'copies.Standing.BLANK)\n',
-        '        return None\n'),
+        'copies.Standing.BLANK\n            and not one.records[replica]'
+        '.was_leg)\n', '        return None\n'),
     'S5: removal is confirmed at once': (
         'healing/decision.py',
         '                or not view.incomplete(replica)):\n'
@@ -92,8 +92,8 @@ MUTANTS: dict[str, tuple[str, str, str]] = {
         '    if found.usable or found.standing is Standing.UNREADABLE:\n',
         '    if True:\n'),
     'S10: a connection is closed on a copy that was not read': (
-        'safety/reading.py', '            if array is None or action.given_up:'
-        '\n', '            if True:\n'),
+        'safety/reading.py', '            return frozenset().union(*(\n',
+        '            return frozenset() and frozenset().union(*(\n'),
     'S8: a list that lacks whoever was in charge is believed': (
         'healing/custody.py', 'legs if here and not kept and not owing else',
         'legs if not kept else'),

@@ -82,13 +82,14 @@ class Serving:
     def serve(self, this: healing_pass.Pass, volume: model.Volume,
               array: model.Array) -> outbox.Served:
         """Do what is due for a volume; return what is left to be told."""
+        # given to another host, perhaps, and its array was not stopped
+        elsewhere = this.fresh and not self._knowledge.listed(volume.uuid)
         kept = self._settled.get(volume, array, this.snapshot, this.policy)
-        if kept is not None:
+        if kept is not None and not elsewhere:
             return kept
         before = self._ledger.records(volume.uuid)
         remembered: decision.ReplicaRecords = before
-        if this.fresh and not self._knowledge.listed(volume.uuid):
-            # given to another host, perhaps, and its array was not stopped
+        if elsewhere:
             remembered = decision.unmarked(before)
         sought = volume if this.fresh else targets.remembered(
             volume, array, this.snapshot, before)
@@ -99,7 +100,7 @@ class Serving:
         decided = decision.decide(
             sought, array, this.snapshot, remembered, this.now, this.policy,
             this.staying, this.owned, volume.uuid in this.attached,
-            volume.uuid in this.owing, faults)
+            volume.uuid in this.owing, faults, elsewhere)
         decided = self._held_back(this, volume, decided)
         records = dict(decided.records)
         self._sound(volume, array, 'COPIES_IN_DOUBT', 'its copies',

@@ -138,7 +138,8 @@ class Telling:
             return str(error)
         return farewell.giving_up(
             replica, one.volume, array, snapshot, answered,
-            found.standing is copies.Standing.BLANK)
+            found.standing is copies.Standing.BLANK
+            and not one.records[replica].was_leg)
 
     def _judged(self, one: outbox.Served, array: model.Array,
                 snapshot: snapshots.HostSnapshot,
@@ -154,7 +155,7 @@ class Telling:
             replica, array, snapshot, self._executor.superblocks(
                 superfluous.to_be_read(replica, array, snapshot)),
             self._ledger.set_back(), decision.departure(
-                one.records, replica, array))
+                one.records, replica))
         if found.standing is copies.Standing.DIVERGENT:
             # the next pass raises the alarm
             self._ledger.save(one.volume.uuid, {

@@ -115,10 +115,11 @@ def release(view: volume_view.VolumeView,
 def disconnect(view: volume_view.VolumeView, staying: frozenset[str],
                owned: ownership.Owned) -> list[act.Action]:
     """Give up the connections of replicas that were let go."""
-    return [act.Disconnect(
-        'replica %s was let go' % replica.uuid, controller,
-        view.records[replica.uuid].given_up,
-        custody.departure(view.records, replica.uuid, view.array))
+    left = tuple((replica.uuid, custody.departure(view.records, replica.uuid))
+                 for replica in view.volume.replicas)
+    return [
+        act.Disconnect('replica %s was let go' % replica.uuid, controller,
+                       left)
         for replica in view.leaving
         if replica.state is State.TERMINATING
         for controller in needless(view, replica, staying, owned)]

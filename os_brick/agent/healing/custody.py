@@ -120,30 +120,33 @@ def _noted(record: replica_record.ReplicaRecord, leg: bool, current: bool,
     return replica_record.noted(record, current=current)
 
 
-def departure(records: replica_record.ReplicaRecords, replica_uuid: str,
-              array: model.Array) -> act.Departure:
+def departure(records: replica_record.ReplicaRecords,
+              replica_uuid: str) -> act.Departure:
     """Return how this replica left the array, as far as it is known (S10).
 
     md gives numbers away again: what its superblock says of those that became
     legs later is of others.  Those that the very first look found are not
     among them, be it at the moment at which agent time begins: 0.  Nor need it
     list those that were not in sync when it left.  That they are no witnesses
-    is to its advantage where it left this very instance, and only there.
+    is to its advantage where it left this very instance, and only there; that
+    it is the same one can be told only where the kernel numbers it.
     """
     record = records.get(replica_uuid)
     if record is None:
         return act.Departure()
-    here = record.leg_in == replica_record.instance_of(array)
+    instance = ('' if record.marked_by == replica_record.UNNUMBERED
+                else record.marked_by)
     return act.Departure(frozenset(
         uuid for uuid, other in records.items()
         if record.out_at is not None and uuid != replica_uuid
-        and _since(other, here, record.out_at)), here)
+        and _since(other, bool(instance), record.out_at)), instance,
+        record.was_leg, record.given_up)
 
 
-def _since(other: replica_record.ReplicaRecord, here: bool,
+def _since(other: replica_record.ReplicaRecord, in_sync: bool,
            out_at: float) -> bool:
     """Whether it became a leg, or in sync, after another one had left."""
-    if not here:
+    if not in_sync:
         return 0.0 < other.joined_at >= out_at
     return other.in_at is None or 0.0 < other.in_at >= out_at
 

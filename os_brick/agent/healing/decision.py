@@ -111,7 +111,8 @@ def decide(volume: model.Volume, array: model.Array,
            now: float, policy: HealingPolicy, staying: frozenset[str],
            owned: ownership.Owned = ownership.Owned(),
            attached: bool = False, owing: bool = False,
-           faults: blame.HostFaults = blame.NONE) -> HealingDecision:
+           faults: blame.HostFaults = blame.NONE,
+           elsewhere: bool = False) -> HealingDecision:
     """Return the next steps for one volume.
 
     :param now: agent time, which goes on across restarts and never back.
@@ -121,9 +122,10 @@ def decide(volume: model.Volume, array: model.Array,
     :param attached: the array has come up since the last decision.
     :param owing: reports of the volume are still to be sent.
     :param faults: what is known to be wrong with this host.
+    :param elsewhere: it is not listed for this host: another one may have it.
     """
     view = volume_view.VolumeView(volume, array, snapshot, records, now,
-                                  policy, attached, faults)
+                                  policy, attached, faults, elsewhere)
     view = view.with_records(observing.observe(view))
     if volume.observe:
         return HealingDecision(

@@ -97,12 +97,11 @@ def _looked_at(view: volume_view.VolumeView) -> ReplicaRecords:
 
 def _in_or_out(view: volume_view.VolumeView, uuid: str,
                record: ReplicaRecord) -> ReplicaRecord:
-    """Take in since when md writes to it, or does not, and where it did."""
+    """Take in since when md writes to it, or does not."""
     leg = view.array.leg_of(uuid)
     since = view.now if record.in_at is None else record.in_at
     record = replica_record.noted(
-        record, leg_in=_leg_in(view, leg, record),
-        in_at=since if leg is not None and leg.in_sync else None)
+        record, in_at=since if leg is not None and leg.in_sync else None)
     if leg is not None and not leg.faulty:
         return replica_record.noted(record, out_at=None)
     if record.joined and record.out_at is None:
@@ -141,30 +140,14 @@ def _marked_by(view: volume_view.VolumeView, replica: model.Replica,
     is in sync then, and leaves later, lacks what is marked here and no more.
     No count of events tells as much: each host counts for itself.
     """
-    leg = view.array.leg_of(replica.uuid)
-    return _instance(view, leg if view.array.written else None,
-                     record.marked_by)
-
-
-def _leg_in(view: volume_view.VolumeView, leg: model.Leg | None,
-            record: ReplicaRecord) -> str:
-    """Return where it was last in sync, '' where another host may have it.
-
-    While md has an array in hand, whoever leaves is behind those who stay,
-    and these are behind nobody.
-    """
-    return _instance(view, leg, record.leg_in)
-
-
-def _instance(view: volume_view.VolumeView, leg: model.Leg | None,
-              noted: str) -> str:
-    if view.volume.observe:
+    if view.volume.observe or view.elsewhere:
         return ''
-    if leg is not None and leg.in_sync:
+    leg = view.array.leg_of(replica.uuid)
+    if leg is not None and leg.in_sync and view.array.written:
         return view.instance
-    if noted == replica_record.UNNUMBERED and view.attached:
+    if record.marked_by == replica_record.UNNUMBERED and view.attached:
         return ''    # perhaps it was put together anew since
-    return noted
+    return record.marked_by
 
 
 def _listed(view: volume_view.VolumeView,

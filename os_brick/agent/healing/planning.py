@@ -219,7 +219,7 @@ class Plan:
             self.array.name, arrival.namespace.device, replica.uuid,
             record.joined and marked and not self.view.policy.whole,
             record.given_up,
-            custody.departure(self.view.records, replica.uuid, self.array),
+            custody.departure(self.view.records, replica.uuid),
             self.array.instance)
 
     def _exchange(self) -> list[act.Action]:

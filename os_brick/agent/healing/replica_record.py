@@ -111,9 +111,6 @@ class ReplicaRecord:
         write-intent bitmap marks all that it lacks: it was in sync there when
         the volume was already written to there, and no other host had it that
         is known of; '' where there is none.
-    :ivar leg_in: the instance of the array, see ``Array.instance``, in which
-        it was last in sync, and no other host had it that is known of; ''
-        where there is none.
     :ivar observed: another host healed when it was last looked at.
     """
 
@@ -150,7 +147,6 @@ class ReplicaRecord:
     target: model.Target | None = None
     keep_alive: float = 0.0
     marked_by: str = ''
-    leg_in: str = ''
     observed: bool = False
 
     @property
@@ -303,7 +299,7 @@ def diverged(record: ReplicaRecord, why: str) -> ReplicaRecord:
 
 def unmarked(records: ReplicaRecords) -> ReplicaRecords:
     """Return the records where another host may write to the volume."""
-    return {uuid: noted(record, marked_by='', leg_in='')
+    return {uuid: noted(record, marked_by='')
             for uuid, record in records.items()}
 
 
@@ -320,8 +316,7 @@ def detached(records: ReplicaRecords, now: float) -> ReplicaRecords:
     return {uuid: dataclasses.replace(
         _unasked(record), device='', reported=None, reported_at=0.0,
         bad_since=None, down=0.0, counted_at=None, failed='', target=None,
-        marked_by='', leg_in='', detached_at=now)
-        for uuid, record in records.items()}
+        marked_by='', detached_at=now) for uuid, record in records.items()}
 
 
 def _unasked(record: ReplicaRecord) -> ReplicaRecord:

@@ -54,6 +54,7 @@ class VolumeView:
     :ivar now: agent time, which goes on across restarts and never back.
     :ivar attached: the array has come up since the last view.
     :ivar faults: what is known to be wrong with this host.
+    :ivar elsewhere: another host may have it: it is not listed for this one.
     """
 
     volume: model.Volume
@@ -64,6 +65,7 @@ class VolumeView:
     policy: replica_record.HealingPolicy
     attached: bool = False
     faults: blame.HostFaults = blame.NONE
+    elsewhere: bool = False
 
     def with_records(self, records: replica_record.ReplicaRecords
                      ) -> VolumeView:

@@ -50,28 +50,32 @@ class Connect(Action):
 class Departure:
     """What is remembered of how a copy left its array (S10).
 
-    :ivar later: replicas that became legs after it had left, or, if ``here``,
-        in sync.
-    :ivar here: it was in sync in this very instance of the array, see
-        ``Array.instance``, and no other host has had it since that is known
-        of.
+    :ivar later: replicas that became legs after it had left, or, where there
+        is an ``instance``, in sync.
+    :ivar instance: that of the array, see ``Array.instance``, in which it was
+        in sync when this host had written to the volume, and no other host
+        has had it since that is known of; '' where there is none, or the
+        kernel does not number it.
+    :ivar was_leg: it has been a leg, be it in another instance.
+    :ivar given_up: the operator said that another copy is the one.
     """
 
     later: frozenset[str] = frozenset()
-    here: bool = False
+    instance: str = ''
+    was_leg: bool = False
+    given_up: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
 class Disconnect(Action):
     """Disconnect a controller; I/O queued on it ends with an error.
 
-    :ivar given_up: the operator gave up what is behind it.
-    :ivar left: how what is behind it left its array.
+    :ivar left: of the volume's replicas, which may be behind it: how each
+        left its array.
     """
 
     controller: str
-    given_up: bool = False
-    left: Departure = Departure()
+    left: tuple[tuple[str, Departure], ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)

@@ -28,9 +28,10 @@ Three things in a superblock do tell:
   lists legs by number, and gives the number of one that was removed to the
   next that is added (md.c, bind_rdev_to_array): of a leg that was put in since
   the copy left, it can tell nothing. All legs may have been put in, or back,
-  since.  Where the agent saw it in sync in this very instance of the array,
-  that instance dropped it, and it is enough that it lists anybody but itself:
-  one that was in charge elsewhere would have gone on alone;
+  since.  Where the agent saw it in sync in this very instance of the array
+  when this host had written to it, and knows of no other host that has had
+  the volume since, that instance dropped it, and it is enough that it lists
+  anybody but itself: one that went on elsewhere has likely gone on alone;
 * it was written later than the array itself. Times are of the wall clock of
   whoever wrote them: where this host's was set back since, a copy of before
   that is none, and has fewer events than the array. The agent notes the time
@@ -122,7 +123,7 @@ def judge(device: str, array: model.Array,
                          'could be read' % array.name)
     for copy in content.superblocks:
         found = _compare(device, copy, array, legs, set_back, _knows_them(
-            copy, _of_legs(array, contents, left.later), left))
+            copy, _of_legs(array, contents, left.later), array, left))
         if not found.usable:
             return found
     return Judgement(Standing.BEHIND)
@@ -178,13 +179,13 @@ def _compare(device: str, copy: superblock.Superblock, array: model.Array,
 
 
 def _knows_them(copy: superblock.Superblock,
-                beside: Collection[superblock.Superblock],
+                beside: Collection[superblock.Superblock], array: model.Array,
                 left: act.Departure) -> bool:
     """Return whether it was last written while others were in charge, too.
 
     :param beside: the legs that were legs before it left.
     """
-    if left.here and not beside:
+    if not beside and left.instance and left.instance == array.instance:
         return any(number != copy.number for number, _slot in copy.roles)
     # md gives the number of a removed device away: its own says nothing
     return any(copy.has(leg.number) for leg in beside

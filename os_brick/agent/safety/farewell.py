@@ -69,7 +69,8 @@ def giving_up(replica_uuid: str, volume: model.Volume,
 
     :param answered: devices that have answered a read within seconds; see
         ``have_to_answer``.
-    :param blank: md has never written to it: it is no copy.
+    :param blank: it was never a leg, and nothing of md's is on it: it is no
+        copy.
     """
     if array is None:
         return Law.S11.refuses('the array is gone')
@@ -79,8 +80,9 @@ def giving_up(replica_uuid: str, volume: model.Volume,
     lacking = bad_blocks.common(leg.bad for leg in array.in_sync
                                 if leg.replica_uuid != replica_uuid)
     own = array.leg_of(replica_uuid)
-    if lacking and not (own is not None and own.in_sync and bad_blocks.within(
-            lacking, bad_blocks.sure(own.bad))):
+    if lacking and not blank and not (
+            own is not None and own.in_sync and bad_blocks.within(
+                lacking, bad_blocks.sure(own.bad))):
         return Law.S11.refuses(
             'all other legs of %s lack blocks that it may hold', array.name)
     namespace = snapshot.namespace_of(replica_uuid)
@@ -203,7 +205,7 @@ def disconnect(action: act.Disconnect, volume: model.Volume,
                blank: Collection[str] = ()) -> str | None:
     """Return why the live connection of a released replica is to stay.
 
-    :param blank: the replicas that md has never written to.
+    :param blank: the replicas that are no copies, as in ``giving_up``.
     """
     leads_to = released(action.controller, volume, snapshot)
     if not leads_to:

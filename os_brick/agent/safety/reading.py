@@ -37,12 +37,11 @@ def to_be_read(action: act.Action, volume: model.Volume,
             return copies.to_be_read(action.device, array, snapshot)
         case act.Disconnect():
             array = farewell.array_of(volume, snapshot, owned)
-            if array is None or action.given_up:
+            if array is None:
                 return frozenset()
             return frozenset().union(*(
                 superfluous.to_be_read(uuid, array, snapshot)
-                for uuid in farewell.released(action.controller, volume,
-                                              snapshot)))
+                for uuid in _let_go(action, volume, snapshot)))
         case _:
             return frozenset()
 
@@ -62,13 +61,36 @@ def judged(action: act.Action, volume: model.Volume,
                 return {}
             return {action.replica_uuid: copies.judge_among(
                 action.device, array, contents, set_back, action.left)}
-        case act.Disconnect() if not action.given_up:
+        case act.Disconnect():
             array = farewell.array_of(volume, snapshot, owned)
             if array is None:
                 return {}
             return {uuid: superfluous.judged(uuid, array, snapshot, contents,
-                                             set_back, action.left)
-                    for uuid in sorted(farewell.released(
-                        action.controller, volume, snapshot))}
+                                             set_back, left)
+                    for uuid, left in _let_go(action, volume,
+                                              snapshot).items()}
         case _:
             return {}
+
+
+def never_copies(action: act.Disconnect,
+                 found: Mapping[str, copies.Judgement]) -> frozenset[str]:
+    """Return the replicas that md has never written to: they are no copies.
+
+    That nothing of md's is on one that was a leg says something else: it was
+    wiped, or its target shows something else for now.
+    """
+    return copies.blank(found) - {
+        uuid for uuid, left in action.left if left.was_leg}
+
+
+def _let_go(action: act.Disconnect, volume: model.Volume,
+            snapshot: snapshots.HostSnapshot) -> dict[str, act.Departure]:
+    """The replicas behind a live connection that the operator did not give up.
+
+    With how each left its array.
+    """
+    left = dict(action.left)
+    return {uuid: left.get(uuid, act.Departure()) for uuid in sorted(
+        farewell.released(action.controller, volume, snapshot))
+        if not left.get(uuid, act.Departure()).given_up}

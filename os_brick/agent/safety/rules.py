@@ -67,7 +67,9 @@ def refusal(action: act.Action, volume: model.Volume,
             found = reading.judged(action, volume, snapshot, owned, contents,
                                    set_back)
             why = why or farewell.disconnect(action, volume, snapshot, owned,
-                                             answered, copies.blank(found))
+                                             answered,
+                                             reading.never_copies(action,
+                                                                  found))
             return why or superfluous.objections(found)
         case act.ResetConnection():
             return connections.give_up(action, snapshot, owned)

@@ -101,10 +101,12 @@ class SimulatedHost:
         for volume in volumes:
             for replica in volume.replicas:
                 self.show(replica)
-            self.kernel.attach(
+            raid = self.kernel.attach(
                 self._side.arrays[volume.alias].name, volume.alias,
                 *(replica.uuid for replica in volume.replicas),
                 failfast=False, sync_time=SYNC_TIME)
+            # its virtual machine has run for a while
+            raid.written = True
 
     def show(self, replica: model.Replica) -> None:
         """Let its namespace be there, at the target that was named."""

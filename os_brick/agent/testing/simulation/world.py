@@ -251,7 +251,7 @@ class World:
         has the volume as well.
         """
         copy = self.kernel.media.get(uuid)
-        if (record.divergent and record.leg_in == self.raid.instance
+        if (record.divergent and record.marked_by == self.raid.instance
                 and self.raid.instance and not self.kernel.peers
                 and copy is not None and uuid not in self.raid.beyond
                 and all(held <= max(member.medium.blocks[block] for member

@@ -167,6 +167,7 @@ class TestSuperfluous(healing_loop_case.CycleCase):
 
     def test_S10_whom_this_array_dropped_comes_back_when_all_others_left(
             self):
+        self.host.instance = 'boot/1'
         self.a_is_lost_when_c_is_there()
         self.without_a(0)    # which was the number of A
         self.turn(20)

@@ -14,11 +14,13 @@
 from __future__ import annotations
 
 import dataclasses
+from unittest import mock
 
 from os_brick.agent import model
 from os_brick.agent.model import actions as act
 from os_brick.agent.tests.unit.daemon import healing_loop_case
 from os_brick.agent.tests.unit import small_world
+from os_brick.agent.tests.unit import superblocks
 
 State = model.ReplicaState
 
@@ -205,3 +207,100 @@ class EvacuationTest(healing_loop_case.CycleCase):
                               if not isinstance(action, act.FailLeg)])
         for name in ('replace', 'retire', 'confirm'):
             self.assertEqual([], self.said(name))
+
+
+class ReplacedTest(healing_loop_case.CycleCase):
+    """A was dropped, C copied from B; now A, or B, is here again."""
+
+    INSTANCE = ''
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.host.instance = self.INSTANCE
+        self.turn()
+        self.volume = self.driver.volumes[1]
+        self.host.legs[1].pop('A')
+        self.host.live[self.host.name(1, 'A')] = False
+        self.listed('abc', max_replica_down_time=0)
+
+    def listed(self, letters: str, **words: object) -> None:
+        self.driver.volumes[1] = dataclasses.replace(
+            self.volume, replicas=tuple(
+                model.Replica(small_world.uuid(1, letter),
+                              State.AVAILABLE if letter in 'bc'
+                              else State.UNKNOWN)
+                for letter in letters), **words)    # type: ignore[arg-type]
+        self.turn(6)
+
+    def only_a_is_attached(self) -> None:
+        self.host.legs[1] = {'A': (0, {'in_sync'})}
+        for letter in 'ABC':
+            self.host.live[self.host.name(1, letter)] = letter == 'A'
+
+    def b_is_back(self) -> None:
+        """It went on with C, whose number is 2."""
+        self.host.written[self.host.name(1, 'B') + 'n1'] = (
+            superblocks.content(superblocks.of(1, 9, (2,),
+                                               array='md-uuid-1')))
+        self.host.live[self.host.name(1, 'B')] = True
+        self.host.did.clear()
+        self.turn(10)
+
+    def added(self) -> list[act.AddLeg]:
+        return [action for action in self.host.did
+                if isinstance(action, act.AddLeg)]
+
+    def test_S10_it_came_up_on_the_old_one_between_two_looks(self) -> None:
+        """Whether the kernel numbers its disks or not."""
+        self.only_a_is_attached()
+        self.host.instance = self.INSTANCE and 'boot/2'
+        self.turn(4)
+        self.b_is_back()
+        self.assertEqual([], self.added())
+        self.assertTrue(self.lines('its copies', 'No copy of it'))
+
+    def test_S10_nor_where_the_first_look_failed(self) -> None:
+        self.only_a_is_attached()
+        self.host.instance = self.INSTANCE and 'boot/2'
+        self.restart()
+        with mock.patch.object(self.host, 'offline', side_effect=ValueError):
+            self.turn()
+        self.turn(4)
+        self.b_is_back()
+        self.assertEqual([], self.added())
+        self.assertTrue(self.lines('its copies', 'No copy of it'))
+
+
+class NotListedTest(ReplacedTest):
+    """It was not listed for a while, and its array was not stopped.
+
+    Another host may have had it.
+    """
+
+    INSTANCE = 'boot/1'
+
+    def comes_back(self, letter: str, letters: str) -> act.AddLeg:
+        self.listed('bc', replica_count=2)
+        del self.driver.volumes[1]
+        self.turn(6)
+        self.host.legs[1].pop('C')
+        self.host.live[self.host.name(1, 'C')] = letter == 'C'
+        self.host.live[self.host.name(1, letter)] = True
+        self.host.did.clear()
+        self.listed(letters, replica_count=2)
+        added, = self.added()
+        self.assertEqual(small_world.uuid(1, letter.lower()),
+                         added.replica_uuid)
+        return added
+
+    def test_S10_another_host_may_have_had_it_while_nothing_changed_here(
+            self) -> None:
+        added = self.comes_back('A', 'ba')
+        self.assertFalse(added.returning)
+        self.assertEqual('', added.left.instance)
+
+    def test_S10_what_was_in_sync_meanwhile_is_not_marked_here_alone(
+            self) -> None:
+        added = self.comes_back('C', 'bc')
+        self.assertFalse(added.returning)
+        self.assertEqual('', added.left.instance)

@@ -121,7 +121,7 @@ class Md:
             one, copy.events, copy.members - {one}, copy.updated))
             for one, copy in self.copies.items()}
         array = test_copies.array(*sorted(self.legs))
-        array = dataclasses.replace(array, legs=tuple(
+        array = dataclasses.replace(array, instance='boot/1', legs=tuple(
             dataclasses.replace(leg, replica_uuid=leg.device)
             for leg in array.legs))
         return copies.judge('nvme%dn1' % number, array, contents,
@@ -132,7 +132,8 @@ class Md:
         here = number in self.here
         return act.Departure(frozenset(
             'nvme%dn1' % one for one in NUMBERS
-            if here and self.came[one] > self.went[number]), here)
+            if here and self.came[one] > self.went[number]),
+            'boot/1' if here else '')
 
     def lacks(self, number: int) -> bool:
         """The array lacks an acknowledged write that the copy holds."""

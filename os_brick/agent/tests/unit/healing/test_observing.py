@@ -39,10 +39,9 @@ def view(world: scripted_world.World,
         replica_record.HealingPolicy(60.0, 60.0))
 
 
-def later(world: scripted_world.World,
-          records: replica_record.ReplicaRecords, uuid: str
-          ) -> frozenset[str]:
-    return custody.departure(records, uuid, view(world, records).array).later
+def later(records: replica_record.ReplicaRecords,
+          uuid: str) -> frozenset[str]:
+    return custody.departure(records, uuid).later
 
 
 class TestObserve(base.BaseTestCase):
@@ -107,7 +106,7 @@ class TestObserve(base.BaseTestCase):
         world.kernel.advance(5.0)
         world.vendor.give(world.volume)
         records = dict(observing.observe(view(world, records)))
-        self.assertNotIn(B, later(world, records, A))
+        self.assertNotIn(B, later(records, A))
         # killed as soon as it was put in, and the host boots
         records[C] = replica_record.put_in(records[C], world.kernel.now)
         world.kernel.advance(5.0)
@@ -115,44 +114,34 @@ class TestObserve(base.BaseTestCase):
             view(world, records), attached=True)))
         self.assertEqual((left, world.kernel.now), (
             records[A].out_at, records[A].left_at))
-        self.assertEqual({C}, later(world, records, A))
-        self.assertEqual(set(), later(world, records, B))
+        self.assertEqual({C}, later(records, A))
+        self.assertEqual(set(), later(records, B))
         # it is a leg again
         gone.flags.discard('faulty')
         world.raid.members.insert(0, gone)
         records = dict(observing.observe(view(world, records)))
-        self.assertEqual(set(), later(world, records, A))
+        self.assertEqual(set(), later(records, A))
 
-    def test_S10_in_which_instance_it_was_a_leg(self) -> None:
+    def test_S10_only_an_instance_that_has_a_number_is_told_from_the_next(
+            self) -> None:
         world = scripted_world.world(self)
-
-        def here(uuid: str = A, **changes: object) -> bool:
-            one = dataclasses.replace(
-                view(world, records), **changes)    # type: ignore[arg-type]
-            records.update(observing.observe(one))
-            return custody.departure(records, uuid, one.array).here
-        records: dict[str, replica_record.ReplicaRecord] = {}
-        self.assertTrue(here())
-        gone = world.raid.members.pop(0)
-        self.assertTrue(here())
-        self.assertFalse(here(attached=True))    # the kernel numbers it not
-        gone.flags.discard('in_sync')
-        world.raid.members.insert(0, gone)
-        self.assertFalse(here())
-        gone.flags.add('in_sync')
-        self.assertTrue(here())
-        self.assertFalse(here(volume=dataclasses.replace(
-            world.listed(), observe='another host heals')))
-        self.assertTrue(here())
-        records = dict(replica_record.unmarked(records))
-        self.assertFalse(custody.departure(
-            records, A, view(world, records).array).here)
+        for numbered in (False, True):
+            if numbered:
+                world.kernel.number_disks()
+            world.kernel.write(world.raid, 0)
+            records = observing.observe(view(world, {}))
+            left = custody.departure(records, A)
+            self.assertEqual(numbered, bool(left.instance))
+            self.assertTrue(left.was_leg)
+        self.assertEqual(view(world, records).array.instance, left.instance)
 
     def test_S10_who_is_a_leg_again_is_no_witness_where_it_left_here(
             self) -> None:
         """B was out when A was dropped: it is not in what A wrote last."""
         for listed in (True, False):
             world = scripted_world.world(self)
+            world.kernel.number_disks()
+            world.kernel.write(world.raid, 0)
             records = dict(observing.observe(view(world, {})))
             if not listed:
                 del world.volume.replicas[A]
@@ -162,11 +151,12 @@ class TestObserve(base.BaseTestCase):
                 flags ^= {'faulty'}
                 self.assertEqual(out, 'faulty' in flags)
                 records = dict(observing.observe(view(world, records)))
-            self.assertEqual({B}, later(world, records, A))
-            self.assertEqual(set(), later(world, records, B))
-            self.assertEqual(set(), later(world, {
-                uuid: replica_record.noted(record, leg_in='')
-                for uuid, record in records.items()}, A))
+            self.assertEqual({B}, later(records, A))
+            self.assertEqual(set(), later(records, B))
+            for marked_by in ('', replica_record.UNNUMBERED):
+                self.assertEqual(set(), later({
+                    uuid: replica_record.noted(record, marked_by=marked_by)
+                    for uuid, record in records.items()}, A))
 
     def test_one_that_is_listed_later_is_new(self) -> None:
         world = scripted_world.world(self)

@@ -36,6 +36,6 @@ class TestActions(base.BaseTestCase):
 
     def test_an_operator_does_not_read_what_only_a_rule_needs(self) -> None:
         action = act.AddLeg('it came back', 'md1', 'nvme1n1', 'uuid', True,
-                            left=act.Departure(frozenset(['another']), True))
+                            left=act.Departure(frozenset(['another']), 'x'))
         self.assertEqual('AddLeg array=md1 device=nvme1n1 replica_uuid=uuid '
                          'returning=True (it came back)', act.words(action))

@@ -95,17 +95,19 @@ class CopiesTest(base.BaseTestCase):
     def test_S10_all_legs_came_after_it_had_left(self) -> None:
         """A was dropped, C copied from B, B lost: A names none but B."""
         for here, others, later, expected in (
-                (True, [1], ['c'], Standing.BEHIND),
+                ('boot/1', [1], ['c'], Standing.BEHIND),
                 # nothing tells that it was dropped by this array
-                (False, [1], ['c'], Standing.DIVERGENT),
+                ('', [1], ['c'], Standing.DIVERGENT),
+                ('boot/0', [1], ['c'], Standing.DIVERGENT),
                 # it went on alone
-                (True, [], ['c'], Standing.DIVERGENT),
+                ('boot/1', [], ['c'], Standing.DIVERGENT),
                 # C was there before, and is not in what it wrote last
-                (True, [1], [], Standing.DIVERGENT),
-                (True, [2], [], Standing.BEHIND)):
+                ('boot/1', [1], [], Standing.DIVERGENT),
+                ('boot/1', [2], [], Standing.BEHIND)):
             only = array(2)
-            only = dataclasses.replace(only, legs=(dataclasses.replace(
-                only.legs[0], replica_uuid='c'),))
+            only = dataclasses.replace(
+                only, instance='boot/1', legs=(dataclasses.replace(
+                    only.legs[0], replica_uuid='c'),))
             self.assertIs(expected, copies.judge('nvme9n1', only, {
                 'nvme2n1': superblocks.content(of(2, 30)),
                 'nvme9n1': superblocks.content(of(0, 8, others, 900.0))},

@@ -113,6 +113,9 @@ class FarewellTest(test_rules.RulesCase):
         self.silent = frozenset(['nvme1n1'])
         self.assert_refused('S11', close)
         self.silent = frozenset()
+        # one that was a leg was wiped, or does not show it for now
+        self.assert_refused('S11', dataclasses.replace(close, left=(
+            (A, act.Departure(was_leg=True)),)))
         # something else on the same connection is one
         self.namespaces.append(dataclasses.replace(
             test_rules.namespace(3, ''), controllers=('nvme0',)))
@@ -121,6 +124,34 @@ class FarewellTest(test_rules.RulesCase):
                 self.namespaces[-1].uuid or '', State.TERMINATING)))
         self.contents['nvme3n1'] = superblocks.content(superblocks.of(3))
         self.assert_refused('S11', close)
+
+    def test_S10_each_behind_a_connection_is_judged_by_its_own_past(
+            self) -> None:
+        """A went on elsewhere; B, which the array dropped, is beside it."""
+        self.legs = [test_rules.leg(3, slot=0), test_rules.leg(2)]
+        self.namespaces = [dataclasses.replace(
+            test_rules.namespace(number, ''), controllers=('nvme0',))
+            for number in (0, 1)] + [test_rules.namespace(number)
+                                     for number in (2, 3)]
+        self.volume = dataclasses.replace(self.volume, replicas=tuple(
+            model.Replica(uuid, State.TERMINATING) for uuid in (A, B)) + tuple(
+            model.Replica(uuid, State.AVAILABLE)
+            for uuid in (C, test_rules.X)))
+        for number, content in ((0, (0, 8, (7,), 900.0)),
+                                (1, (1, 8, (9,), 900.0)),
+                                (2, (2, 30, (3,))), (3, (3, 30, (2,)))):
+            self.contents['nvme%dn1' % number] = superblocks.content(
+                superblocks.of(*content))
+        self.instance = 'boot/1'
+        dropped = act.Departure(frozenset([C, test_rules.X]), 'boot/1', True)
+        close = act.Disconnect('', 'nvme0', ((B, dropped),))
+        self.assert_refused('S10', close)
+        self.assert_refused('S10', dataclasses.replace(
+            close, left=((A, dropped),)))
+        self.assert_allowed(dataclasses.replace(
+            close, left=((A, dropped), (B, dropped))))
+        self.assert_allowed(dataclasses.replace(close, left=(
+            (A, act.Departure(given_up=True)), (B, dropped))))
 
     def test_S11_a_live_connection_stays_where_the_array_is_not_seen(
             self) -> None:

@@ -70,12 +70,14 @@ class RulesCase(base.BaseTestCase):
         self.contents: dict[str, superblock.Content] = {}
         self.known = frozenset[str]()
         self.silent = frozenset[str]()
+        self.instance = ''
 
     def snapshot(self) -> snapshots.HostSnapshot:
         array = model.Array(
             'md1', 'v', None, self.raid_disks, 0, self.array_state, 'idle',
             32 * MIB, tuple(self.legs), data_offset=MIB,
-            written=self.written, sync_speed_max=self.speed)
+            written=self.written, sync_speed_max=self.speed,
+            instance=self.instance)
         return snapshots.HostSnapshot(
             tuple(self.controllers), tuple(self.namespaces), (array,))
 

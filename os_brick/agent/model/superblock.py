@@ -38,10 +38,12 @@ _HEADER = struct.Struct(
     '<II8x16s' '32x24x4xI' '32x32xI4x16s8x' 'QQ8xII32x')
 _CHECKSUM = slice(0xd8, 0xdc)
 _FEATURES = struct.Struct('<8xI')
-_HAS_BAD_BLOCKS = 8
+_HAS_BITMAP, _HAS_BAD_BLOCKS = 1, 8
 # where the data begins; bblog_shift, bblog_size, bblog_offset
 _DATA_OFFSET = struct.Struct('<128xQ')
 _LOG = struct.Struct('<185xBHi')
+# where the bitmap is, in sectors from the superblock
+_BITMAP_OFFSET = struct.Struct('<96xi')
 _KIB = 1024
 
 
@@ -131,6 +133,23 @@ def log_place(block: bytes, place: int) -> int | None:
         return None
     _shift, size, offset = _LOG.unpack_from(block)
     return place + offset * bad_blocks.SECTOR if size and offset else None
+
+
+def bitmap_place(block: bytes, place: int) -> int | None:
+    """Return where on the device the write-intent bitmap is, if it is there.
+
+    :param place: where the block with the superblock begins.
+    """
+    if len(block) < LENGTH or not (
+            _FEATURES.unpack_from(block)[0] & _HAS_BITMAP):
+        return None
+    offset, = _BITMAP_OFFSET.unpack_from(block)
+    return place + offset * bad_blocks.SECTOR if offset else None
+
+
+def minor(place: int) -> int:
+    """Return which version 1.x has its superblock there."""
+    return {0: 1, 4 * _KIB: 2}.get(place, 0)
 
 
 def _bad(block: bytes, log: bytes) -> bad_blocks.Ranges:

@@ -17,6 +17,7 @@ from collections.abc import Collection
 import uuid as uuid_lib
 
 from os_brick.agent import model
+from os_brick.agent.model import intent_bitmap
 from os_brick.agent.model import snapshots
 from os_brick.agent.model import superblock
 from os_brick.agent.testing.simulation import md
@@ -54,3 +55,22 @@ def contents(snapshot: snapshots.HostSnapshot, array: model.Array | None
             number, others=range(len(legs)),
             array=array.uuid or ARRAY if array else ARRAY))
     return found
+
+
+def bitmap(array: str, chunks: Collection[int], of_chunks: int,
+           chunk: int = 1 << 20, **fields: int) -> bytes:
+    """Return md's write-intent bitmap, which marks some of all chunks.
+
+    :param fields: of its header, where they are others than usual.
+    """
+    names = {'magic': intent_bitmap.MAGIC, 'version': 4, 'events': 9,
+             'events_cleared': 9, 'sync_size': of_chunks * chunk // 512,
+             'state': 0, 'chunksize': chunk, 'daemon_sleep': 5,
+             'write_behind': 0, 'sectors_reserved': 0, 'nodes': 0, **fields}
+    magic, version, *others = names.values()
+    header = intent_bitmap._FIELDS.pack(
+        magic, version, uuid_lib.UUID(array).bytes, *others)
+    bits = sum(1 << one for one in chunks)
+    return header.ljust(intent_bitmap.HEADER, b'\0') + bits.to_bytes(
+        max(1, -(-(max(chunks, default=0) + 1) // 8), -(-of_chunks // 8)),
+        'little')

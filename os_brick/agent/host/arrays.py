@@ -35,7 +35,7 @@ _WHOLE_NAMESPACE = re.compile(r'nvme\d+n\d+\Z')
 #: The attributes of an array, as ``_make_array`` takes them.
 _ATTRIBUTES = ('uuid', 'raid_disks', 'degraded', 'array_state',
                'component_size', '../ro',
-               '../diskseq', 'sync_speed_max')
+               '../diskseq', 'sync_speed_max', 'bitmap/time_base')
 #: Of ``stat``: sectors written by what uses the array, not by md (stat.rst).
 _WRITTEN = 6
 
@@ -241,7 +241,7 @@ def _make_array(name: str, boot: str, alias: str | None,
                 progress: bytes | None, written: bool, *attribute: bytes | None
                 ) -> model.Array:
     (uuid, raid_disks, degraded, state, size, read_only, sequence,
-     speed) = map(attributes.text, attribute)
+     speed, delay) = map(attributes.text, attribute)
     if None in (attribute[1], attribute[3], attribute[4]):
         raise FileNotFoundError(name)
     done, total = _progress(attributes.text(progress))
@@ -256,7 +256,8 @@ def _make_array(name: str, boot: str, alias: str | None,
             attributes.text, offsets) if offset), default=0) * SECTOR,
         locked=read_only == '1', instance='%s/%s/%s' % (
             boot, sequence, uuid) if boot and sequence else '',
-        written=written, sync_speed_max=_speed(speed))
+        written=written, sync_speed_max=_speed(speed),
+        bitmap_delay=_seconds(delay))
 
 
 def _speed(text: str) -> int | None:
@@ -265,6 +266,11 @@ def _speed(text: str) -> int | None:
     if whose == '(system)':
         return 0
     return int(number) if whose == '(local)' else None
+
+
+def _seconds(text: str) -> float | None:
+    """Parse time_base: ``5``, or ``0.500``."""
+    return float(text) if text.replace('.', '', 1).isdecimal() else None
 
 
 def _progress(text: str) -> tuple[int | None, int | None]:

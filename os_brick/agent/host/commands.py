@@ -35,6 +35,8 @@ HANGS = 'it hangs'
 _OF_THIS_HOST = (
     'must be super-user', 'Cannot allocate memory', 'Too many open files',
     'failed to open nvme-fabrics device', '/dev/nvme-fabrics: No such file')
+#: Characters of what was written that are said.
+_SHOWN = 60
 PROGRAMS = '/usr/sbin:/usr/bin:/sbin:/bin'
 
 
@@ -165,6 +167,13 @@ def begin_write(text: str, *parts: str) -> Write:
         return one
 
 
+def hangs(*parts: str) -> bool:
+    """Whether a write to an attribute is under way, of whatever text."""
+    path = os.path.join(*parts)
+    with _lock:
+        return any(path == place for place, _text in _hanging)
+
+
 class Write:
     """One write of an attribute, which may never end."""
 
@@ -183,8 +192,10 @@ class Write:
         self._thread.join(max(0.0, seconds))
         error = HANGS if self._thread.is_alive() else self._error
         if error is not None:
+            text = self._text if len(self._text) < _SHOWN else (
+                self._text[:_SHOWN] + '...')
             raise CommandFailed('writing %s to %s failed: %s' % (
-                self._text, self._path, error)) from None
+                text, self._path, error)) from None
 
     def _run(self) -> None:
         try:

@@ -71,6 +71,9 @@ class Effects:
     def set_sync_speed_max(self, array: str, kib_per_s: int) -> None:
         privileged.set_sync_speed_max(array, kib_per_s)
 
+    def set_bitmap_delay(self, array: str, seconds: int) -> None:
+        privileged.set_bitmap_delay(array, seconds)
+
     def close_connections(self, address: str, port: int) -> int:
         return int(privileged.close_connections(address, port))
 
@@ -91,6 +94,10 @@ class Effects:
     def fail_all(self, legs: Sequence[Sequence[str]],
                  milliseconds: int) -> list[str]:
         return list(privileged.fail_all(legs, milliseconds))
+
+    def keep_marked(self, array: str, device: str,
+                    milliseconds: int) -> int:
+        return int(privileged.keep_marked(array, device, milliseconds))
 
     def remove(self, array: str, device: str) -> None:
         privileged.remove(array, device)

@@ -52,6 +52,8 @@ from os_brick.agent.safety import rules
 LOG = logging.getLogger(__name__)
 # Milliseconds.  The kernel adds up to a second of its own.
 GIVE_UP_AFTER = 1000
+#: Milliseconds that md is given to keep what it marks.
+KEEP_WITHIN = 500
 _NOBODY: frozenset[str] = frozenset()
 _UNREAD: Mapping[str, superblock.Content] = {}
 _OF_NO_USE = (copies.Standing.FOREIGN, copies.Standing.UNREADABLE)
@@ -292,8 +294,15 @@ class Executor:
             case act.SetSyncSpeedMax():
                 self._effects.set_sync_speed_max(action.array,
                                                  action.kib_per_s)
+            case act.SetBitmapDelay():
+                self._effects.set_bitmap_delay(action.array,
+                                               round(action.seconds))
             case act.FailLeg():
                 self._effects.fail(action.array, action.device)
+            case act.KeepMarked():
+                kept = self._effects.keep_marked(
+                    action.array, action.device, KEEP_WITHIN)
+                LOG.debug('%s: %s chunks stay marked', action.array, kept)
             case act.RemoveLeg():
                 self._effects.remove(action.array, action.device)
             case act.AddLeg():

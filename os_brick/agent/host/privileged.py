@@ -35,6 +35,7 @@ from os_brick.agent.host import admin
 from os_brick.agent.host import attributes
 from os_brick.agent.host import commands
 from os_brick.agent.host import helper
+from os_brick.agent.host import marks
 from os_brick.agent.host import memory
 from os_brick.agent.host import reads
 from os_brick.agent.host import sockets
@@ -224,6 +225,17 @@ def set_sync_speed_max(array: str, kib_per_s: int) -> None:
 
 
 @_no_program
+def set_bitmap_delay(array: str, seconds: int) -> None:
+    """Set after how long md looks what its bitmap need mark no longer.
+
+    It takes no lock of md's (Linux drivers/md/md-bitmap.c, timeout_store).
+    """
+    commands.write(str(commands.number(seconds, 1, 3600, 'bitmap delay')),
+                   BLOCK, commands.match(_ARRAY, array, 'md array'), 'md',
+                   'bitmap', 'time_base')
+
+
+@_no_program
 def close_connections(address: str, port: int) -> int:
     """End the kernel's connections to a portal as if it had reset them.
 
@@ -295,6 +307,20 @@ def fail_all(legs: Sequence[Sequence[str]], milliseconds: int) -> list[str]:
     """
     return commands.write_all(
         'faulty', [_state(array, device) for array, device in legs],
+        _seconds(milliseconds))
+
+
+@_no_program
+def keep_marked(array: str, device: str, milliseconds: int) -> int:
+    """Have md keep what its bitmap marks until a leg is put back.
+
+    By itself it forgets a write that has ended some seconds later.
+
+    :param device: a leg that is in sync, from which the bitmap is read.
+    :returns: how many chunks it marks.
+    """
+    return marks.keep(os.path.join(BLOCK, commands.match(
+        _ARRAY, array, 'md array')), _namespace(device),
         _seconds(milliseconds))
 
 

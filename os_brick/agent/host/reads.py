@@ -28,6 +28,7 @@ import time
 from typing import Generic
 from typing import TypeVar
 
+from os_brick.agent.model import intent_bitmap
 from os_brick.agent.model import superblock
 
 T = TypeVar('T')
@@ -220,6 +221,34 @@ def _log(device: _Device, block: bytes, place: int) -> bytes:
     if log is None or not 0 <= log <= device.size - LENGTH or log % 512:
         return b''
     return device.read(log)
+
+
+def bitmaps(path: str) -> dict[int, tuple[bytes, bytes]]:
+    """Return the minor version of each superblock -> its block, and a bitmap.
+
+    That is read as far as its header is understood; b'' where there is none.
+
+    :raises OSError: they cannot be read.
+    """
+    with _Device(path) as device:
+        return {superblock.minor(place): (block, _bitmap(device, block, place))
+                for place in superblock.places(device.size)
+                if superblock.is_one(block := device.read(place))}
+
+
+def _bitmap(device: _Device, block: bytes, place: int) -> bytes:
+    begin = superblock.bitmap_place(block, place)
+    if begin is None or not 0 <= begin <= device.size - LENGTH or begin % 512:
+        return b''
+    content = device.read(begin)
+    try:
+        length = intent_bitmap.header(content).length
+    except intent_bitmap.NotUnderstood:
+        return content
+    while content and len(content) < length and (
+            more := device.read(begin + len(content))):
+        content += more
+    return content
 
 
 class _Device:

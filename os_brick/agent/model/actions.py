@@ -166,8 +166,31 @@ class SetSyncSpeedMax(Action):
 
 
 @dataclasses.dataclass(frozen=True)
+class SetBitmapDelay(Action):
+    """Set how often md forgets what its bitmap marks and need not mark.
+
+    :ivar seconds: whole ones; a mark goes about two to four times as long
+        after its write.
+    """
+
+    array: str
+    seconds: float
+
+
+@dataclasses.dataclass(frozen=True)
 class FailLeg(Action):
     """Make md drop a leg."""
+
+    array: str
+    device: str
+
+
+@dataclasses.dataclass(frozen=True)
+class KeepMarked(Action):
+    """Have md keep what its bitmap marks until a leg is put back.
+
+    :ivar device: a leg that is in sync, from which the bitmap is read.
+    """
 
     array: str
     device: str
@@ -221,8 +244,8 @@ class Resize(Action):
 
 
 #: What is done to an array by its name.
-ArrayAction = (SetFailfast | SetSyncSpeedMax | FailLeg | RemoveLeg | AddLeg
-               | ReplaceLeg | Resize)
+ArrayAction = (SetFailfast | SetSyncSpeedMax | SetBitmapDelay | FailLeg
+               | KeepMarked | RemoveLeg | AddLeg | ReplaceLeg | Resize)
 #: All kinds of them.  What treats each kind in its own way ends in ``never``,
 #: so that mypy finds what a new kind is missing.
 AnyAction = (Connect | Disconnect | SetFastIoFail | SetKeepAlive

@@ -183,6 +183,8 @@ class Array:
     :ivar sync_speed_max: KiB a second that md copies at most, where that was
         set for this array; 0: the limit of all arrays counts; None: not
         known.
+    :ivar bitmap_delay: seconds after which md looks what its bitmap need mark
+        no longer, None where not known.
     """
 
     name: str
@@ -201,6 +203,7 @@ class Array:
     instance: str = ''
     written: bool = False
     sync_speed_max: int | None = None
+    bitmap_delay: float | None = None
 
     @property
     def read_only(self) -> str:

@@ -39,9 +39,11 @@ from os_brick.agent.safety import laws
 def waits(action: act.Action, array: model.Array) -> str | None:
     """Return why an action waits for the first write, None where it may go.
 
-    What is dropped, removed or shrunk need not wait.
+    What is dropped, removed or shrunk need not wait.  What another host has
+    marked on the legs is not this one's to keep.
     """
-    puts_in = isinstance(action, act.AddLeg | act.ReplaceLeg) or (
+    puts_in = isinstance(action, act.AddLeg | act.ReplaceLeg
+                         | act.KeepMarked) or (
         isinstance(action, act.Resize)
         and action.raid_disks > array.raid_disks)
     if puts_in and array.unwritten:

@@ -79,7 +79,8 @@ def refusal(action: act.Action, volume: model.Volume,
             return connections.tune(action, snapshot, owned)
         case act.SetIoPolicy():
             return connections.spread(action, snapshot, owned)
-        case (act.SetFailfast() | act.SetSyncSpeedMax() | act.FailLeg()
+        case (act.SetFailfast() | act.SetSyncSpeedMax()
+              | act.SetBitmapDelay() | act.FailLeg() | act.KeepMarked()
               | act.RemoveLeg() | act.AddLeg() | act.ReplaceLeg()
               | act.Resize()):
             why = _array_refusal(action, volume, snapshot, owned, contents,
@@ -109,8 +110,12 @@ def _array_refusal(action: act.ArrayAction, volume: model.Volume,
             return _failfast(action, array, snapshot)
         case act.SetSyncSpeedMax():
             return _speed(action, array)
+        case act.SetBitmapDelay():
+            return None
         case act.FailLeg():
             return _fail(action, array, volume, snapshot)
+        case act.KeepMarked():
+            return _keep(action, array, volume, snapshot)
         case act.RemoveLeg():
             return _remove(action, array)
         case act.AddLeg():
@@ -176,6 +181,21 @@ def _fail(action: act.FailLeg, array: model.Array, volume: model.Volume,
         return farewell.fail_working(array, volume, snapshot)
     return Law.S3.refuses(
         'the leg is in sync, live, and not marked TERMINATING')
+
+
+def _keep(action: act.KeepMarked, array: model.Array, volume: model.Volume,
+          snapshot: snapshots.HostSnapshot) -> str | None:
+    if volume.observe:
+        return 'another host heals it'
+    hangs = _md_would_wait(array, snapshot)
+    if hangs is not None:
+        return hangs
+    leg = array.leg(action.device)
+    if leg is None:
+        return _LEG_GONE
+    if not snapshot.good(leg):
+        return 'the leg is not in sync and live'
+    return array.read_only or array.broken or None
 
 
 def _remove(action: act.RemoveLeg, array: model.Array) -> str | None:

@@ -29,6 +29,7 @@ def stop(raid: md.Raid) -> None:
     raid.pending, raid.busy, raid.broken = None, False, False
     raid.sync_speed_max, raid.by_hand = 0, None
     raid.queued.clear()
+    raid.fading.clear()
     raid.lost.clear()
     raid.members = []
 

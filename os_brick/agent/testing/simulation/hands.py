@@ -198,6 +198,15 @@ class Hands(effects.Effects):
         # md takes no lock for it
         self._do('set_sync_speed_max of %s to %d' % (array, kib_per_s), body)
 
+    def set_bitmap_delay(self, array: str, seconds: int) -> None:
+        def body() -> None:
+            raid = self._kernel.raids[array]
+            self._judge.array(raid)
+            raid.bitmap_delay = float(seconds)
+            raid.delayed_at = self._kernel.now
+        # md takes no lock for it
+        self._do('set_bitmap_delay of %s to %d' % (array, seconds), body)
+
     def close_connections(self, address: str, port: int) -> int:
         paths = [path for path in self._kernel.paths.values()
                  if (path.portal.address, path.portal.port)
@@ -261,6 +270,15 @@ class Hands(effects.Effects):
             else:
                 raid.fail(member)
         self._do('fail %s of %s' % (device, array), body)
+
+    def keep_marked(self, array: str, device: str,
+                    milliseconds: int) -> int:
+        kept: list[int] = []
+        self._md(array, 'keep_marked of %s from %s' % (array, device),
+                 lambda raid: self._judge.keep(raid, raid.member(device)),
+                 lambda raid: kept.append(raid.keep_marked(
+                     raid.member(device))), milliseconds / 1000)
+        return kept[0]
 
     def remove(self, array: str, device: str) -> None:
         def member(raid: md.Raid) -> md.Member:

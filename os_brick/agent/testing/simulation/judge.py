@@ -147,6 +147,18 @@ class Judge(world_judge.WorldJudge):
             raise self.broke('S9: leg %s would fail fast, which holds what '
                              'no other one does that waits' % member.device)
 
+    def keep(self, raid: md.Raid, member: md.Member) -> None:
+        """md writes its bitmap to the legs, and may compare them.
+
+        That another host heals the guard knows as of the last pass.
+        """
+        if not member.in_sync:
+            raise self.broke('%s, whose bitmap is kept, is not in sync'
+                             % member.device)
+        if not raid.written:
+            raise self.broke('S15: what %s marks is kept, and nobody has '
+                             'written to it here' % raid.name)
+
     def remove(self, raid: md.Raid, member: md.Member) -> None:
         self.heals('%s is removed' % member.device)
         if member in self.good(raid):

@@ -84,6 +84,13 @@ class Raid(running.RunningRaid):
             member.slot = slot
         self.write_superblocks()
 
+    def keep_marked(self, member: Member) -> int:
+        """What is written to bitmap_set_bits: that of the bitmap of a leg."""
+        if self.io(member) != 'ok':
+            raise KernelError('%s cannot be read' % member.device)
+        self.dirty |= self.marked
+        return len(self.dirty)
+
     def replace(self, member: Member, spare: Member) -> None:
         if spare.slot is not None or 'spare' not in spare.flags:
             raise KernelError('%s is no spare' % spare.device)
@@ -177,4 +184,5 @@ class Raid(running.RunningRaid):
                                 OFFSET // bad_blocks.SECTOR))
                   for member in self.members), data_offset=OFFSET,
             instance=self.instance, written=self.written,
-            sync_speed_max=self.sync_speed_max)
+            sync_speed_max=self.sync_speed_max,
+            bitmap_delay=self.bitmap_delay)

@@ -36,7 +36,11 @@ class RaidState:
     :ivar clock: the wall clock, for superblocks.
     :ivar acknowledged: of each block, the last write that the application
         was told is done.
-    :ivar dirty: the blocks that the write-intent bitmap marks.
+    :ivar dirty: the blocks that the write-intent bitmap marks as needed.
+    :ivar fading: those of writes that have ended on all legs -> until when
+        they are marked, at least.
+    :ivar bitmap_delay: after how many seconds md looks at its marks;
+        ``delayed_at``: since when.
     :ivar pending: the block that is being written, None where none is.
     :ivar width: to how many legs it was sent; only where there were several
         does md send it so that it fails fast.
@@ -81,6 +85,9 @@ class RaidState:
     acknowledged: list[int] = dataclasses.field(
         default_factory=lambda: [0] * BLOCKS)
     dirty: set[int] = dataclasses.field(default_factory=set)
+    fading: dict[int, float] = dataclasses.field(default_factory=dict)
+    bitmap_delay: float = 5.0
+    delayed_at: float = -math.inf
     events: int = 10
     cleared: int = 10
     version: int = 0
@@ -210,8 +217,15 @@ class RaidState:
             self.uuid, member.medium.uuid, self.events,
             float(int(self.clock())), member.number, self.raid_disks, roles)
         member.medium.whole = member.in_sync
+        member.medium.unflushed.clear()
         member.medium.bitmap = frozenset(self.dirty), self.cleared
         member.medium.bad = frozenset(member.bad)
+
+    @property
+    def marked(self) -> set[int]:
+        """The blocks that the bitmap on the legs marks."""
+        return self.dirty | {block for block, end in self.fading.items()
+                             if end > self.now()}
 
     @property
     def whole(self) -> bool:

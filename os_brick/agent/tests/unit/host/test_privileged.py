@@ -253,6 +253,17 @@ class TestCommands(PrivilegedCase):
             self.assertRaises(commands.BadArgument,
                               privileged.set_sync_speed_max, array, number)
 
+    def test_how_long_md_marks(self):
+        path = pathlib.Path(self.folder, 'md127', 'md', 'bitmap')
+        path.mkdir(parents=True)
+        with mock.patch.object(privileged, 'BLOCK', self.folder):
+            privileged.set_bitmap_delay('md127', 25)
+        self.assertEqual('25', path.joinpath('time_base').read_text())
+        for array, seconds in (('md127', 0), ('md127', 3601), ('md127', 2.0),
+                               ('../md127', 7), ('sda', 7)):
+            self.assertRaises(commands.BadArgument,
+                              privileged.set_bitmap_delay, array, seconds)
+
     def test_a_controller_is_told_to_go(self):
         os.mkdir(os.path.join(self.folder, 'nvme12'))
         path = os.path.join(self.folder, 'nvme12', 'delete_controller')

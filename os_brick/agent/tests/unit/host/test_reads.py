@@ -23,9 +23,12 @@ from unittest import mock
 from oslotest import base
 
 from os_brick.agent.host import reads
+from os_brick.agent.model import intent_bitmap
 from os_brick.agent.model import superblock
+from os_brick.agent.tests.unit import superblocks
 
 PATIENCE = 30.0
+UUID = '0d5a1d3e-0000-4000-8000-00000000a44a'
 
 
 class ReadsTest(base.BaseTestCase):
@@ -187,7 +190,7 @@ class ReadTest(base.BaseTestCase):
             self.assertEqual(whole, reads.first_block(self.path))
 
     def test_what_is_not_there(self) -> None:
-        for body in (reads.first_block, reads.superblocks):
+        for body in (reads.first_block, reads.superblocks, reads.bitmaps):
             self.assertRaises(FileNotFoundError, body, self.path)
 
     def test_superblocks_wherever_md_puts_one(self) -> None:
@@ -218,6 +221,42 @@ class ReadTest(base.BaseTestCase):
             self.assertEqual(length, len(found))
             self.assertEqual(b'bad' if length > reads.LENGTH else b'',
                              found[reads.LENGTH:][:3])
+
+    def bitmap(self, chunks: int, place: int = 4096, offset: int = 8,
+               size: int = 1 << 20) -> bytes:
+        """Write one behind a superblock; return what is read of it."""
+        begin = place + offset * 512
+        with open(self.path, 'wb') as device:
+            device.truncate(size)
+            device.seek(place)
+            device.write(b'\xfc\x4e\x2b\xa9' + bytes(4) + b'\x01' + bytes(87)
+                         + offset.to_bytes(4, 'little', signed=True))
+            if offset and 0 <= begin < size:
+                device.seek(begin)
+                device.write(superblocks.bitmap(UUID, {chunks - 1}, chunks))
+            device.truncate(size)
+        found = reads.bitmaps(self.path)
+        self.assertEqual({superblock.minor(place)}, found.keys())
+        return found[superblock.minor(place)][1]
+
+    def test_the_bitmap_is_read_as_far_as_it_goes(self) -> None:
+        for chunks, length in ((9, 4096), (30720, 4096), (30721, 8192),
+                               (600000, 77824)):
+            content = self.bitmap(chunks)
+            self.assertEqual(length, len(content))
+            self.assertEqual(((chunks - 1, chunks - 1),),
+                             intent_bitmap.marked(content))
+        # where the others are: at the beginning, and at the end
+        self.assertTrue(self.bitmap(9, 0))
+        self.assertTrue(self.bitmap(9, (1 << 20) - 8192, -16))
+
+    def test_a_bitmap_that_is_not_on_the_device(self) -> None:
+        for offset in (-9, 1 << 20, 0):
+            self.assertEqual(b'', self.bitmap(9, offset=offset))
+        # it ends too early
+        size = 4096 * 3
+        self.assertEqual(4096, len(self.bitmap(30721, size=size)))
+        self.assertEqual(b'', self.bitmap(30721, size=size - 512))
 
     def test_what_is_no_superblock_is_nobodys_business(self) -> None:
         with open(self.path, 'wb') as device:

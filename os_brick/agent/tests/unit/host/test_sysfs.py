@@ -180,6 +180,15 @@ class TestScan(ScanCase):
             self.host.set_array('md127', sync_speed_max=text)
             self.assertEqual(found, scanner.scan().arrays[0].sync_speed_max)
 
+    def test_how_long_md_marks(self) -> None:
+        """md-bitmap.c, timeout_show."""
+        self.assertIsNone(self.array().bitmap_delay)
+        scanner = sysfs.Scanner(self.host.root)
+        for text, found in (('5\n', 5.0), ('0.500\n', 0.5), ('', None),
+                            ('none\n', None)):
+            self.host.set_array('md127', **{'bitmap/time_base': text})
+            self.assertEqual(found, scanner.scan().arrays[0].bitmap_delay)
+
     def test_an_array_that_is_read_only(self) -> None:
         self.assertEqual('', self.array().read_only)
         for state, locked, words in (

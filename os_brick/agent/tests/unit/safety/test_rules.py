@@ -396,6 +396,12 @@ class RulesTest(RulesCase):
         self.controllers[1] = controller(1, 'connecting')
         self.assert_allowed(limit)
 
+    def test_how_long_md_marks_is_no_matter_of_its_legs(self) -> None:
+        delay = act.SetBitmapDelay('', 'md1', 25.0)
+        self.controllers[1] = controller(1, 'connecting')
+        self.assert_allowed(delay)
+        self.assert_refused('S4', delay, ours=())
+
     def test_S9_the_last_path_that_waits_is_not_disconnected(self) -> None:
         """It leads to a lost leg, and is a good one's patient path too."""
         self.legs.append(leg(2))
@@ -468,6 +474,35 @@ class RulesTest(RulesCase):
                 self.assert_refused('md would wait for nvme1n1', change)
         self.legs[1] = leg(1, FAULTY)
         self.assert_allowed(changes[0])
+
+    def test_what_is_marked_is_kept_of_a_good_leg(self) -> None:
+        keep = act.KeepMarked('', 'md1', 'nvme0n1')
+        self.legs[1] = leg(1, FAULTY)
+        self.assert_allowed(keep)
+        self.assert_refused('S4', keep, ours=())
+        self.assert_refused('the leg is not in sync',
+                            act.KeepMarked('', 'md1', 'nvme1n1'))
+        self.assert_refused('the leg is gone',
+                            act.KeepMarked('', 'md1', 'nvme2n1'))
+        for self.array_state, why in (('readonly', 'it is set read-only'),
+                                      ('broken', 'a write to its last leg')):
+            self.assert_refused(why, keep)
+        self.array_state = 'active'
+        # a write to it is still under way
+        self.legs[1] = leg(1, FAULTY | {'blocked'})
+        self.controllers[1] = controller(1, 'connecting')
+        self.assert_refused('md would wait for nvme1n1', keep)
+        self.legs[1] = leg(1, FAULTY)
+        self.controllers[0] = controller(0, 'connecting')
+        self.assert_refused('', keep)
+
+    def test_another_hosts_marks_are_not_kept(self) -> None:
+        keep = act.KeepMarked('', 'md1', 'nvme0n1')
+        self.written = False
+        self.assert_refused('S15', keep)
+        self.written = True
+        self.volume = dataclasses.replace(self.volume, observe='not here')
+        self.assert_refused('another host heals it', keep)
 
     def test_an_action_without_a_rule_is_refused(self) -> None:
         @dataclasses.dataclass(frozen=True)

@@ -42,6 +42,10 @@ MUTANTS: dict[str, tuple[str, str, str]] = {
     'a lost leg is never cut off': (
         'guard/roles.py', '    actions = first + cut.actions + later\n',
         '    actions = first + later\n'),
+    'what a leg may lack that has left is forgotten': (
+        'daemon/guard_look.py',
+        '[*decision.actions, *self._keep(this.now),\n',
+        '[*decision.actions,\n'),
     'targets are not asked for': (
         'daemon/healing_loop.py',
         '        this.targets_wanted = frozenset[str]().union(\n'

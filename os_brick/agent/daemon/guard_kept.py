@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 import dataclasses
 
+from os_brick.agent.guard import keeping
 from os_brick.agent.guard import roles
 from os_brick.agent.guard import settings
 from os_brick.agent.guard import sight
@@ -63,6 +64,7 @@ class Kept:
     :ivar answers: leg -> when it was asked for a read that it answered.
     :ivar memory: what the guard remembers of its decisions.
     :ivar settings: what it remembers of what it has set while all was calm.
+    :ivar keeping: what it remembers of legs that have left.
     :ivar failed: what could not be done, for the log.
     :ivar tally: what was done so far, for whoever counts.
     :ivar unseen: something has changed that no scan has seen yet.
@@ -80,6 +82,7 @@ class Kept:
     answers: Mapping[str, float] = dataclasses.field(default_factory=dict)
     memory: roles.GuardMemory = roles.GuardMemory()
     settings: settings.SettingsMemory = settings.SettingsMemory()
+    keeping: keeping.KeepMemory = keeping.KeepMemory()
     failed: frozenset[str] = frozenset()
     tally: tallies.Tally = tallies.Tally()
     unseen: bool = False
@@ -101,8 +104,10 @@ class Look:
     :ivar now: seconds that never step.
     :ivar mode: ``io_guard``.
     :ivar failed: what could not be done in it, for the log.
+    :ivar put_off: something was for which the next look must not be late.
     """
 
     now: float
     mode: str
     failed: set[str] = dataclasses.field(default_factory=set)
+    put_off: bool = False

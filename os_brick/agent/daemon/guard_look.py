@@ -23,6 +23,7 @@ from oslo_config import cfg
 
 from os_brick.agent.daemon import guard_kept
 from os_brick.agent.daemon import suspicion
+from os_brick.agent.guard import keeping
 from os_brick.agent.guard import roles
 from os_brick.agent.guard import settings
 from os_brick.agent.guard import spreading
@@ -143,7 +144,7 @@ class Looker:
         kept.undecided = bool(decision.probe
                               or decision.again_at is not None)
         calm = not (kept.undecided or kept.symptoms.standing)
-        self._act(this, [*decision.actions,
+        self._act(this, [*decision.actions, *self._keep(this.now),
                          *(self._settings() if calm else ())])
         self._settle(this)
         if decision.probe:
@@ -152,11 +153,23 @@ class Looker:
             kept.due = min(kept.due, decision.again_at)
         self._log_once.fine('io_guard')
 
+    def _keep(self, now: float) -> list[tuple[str, act.Action]]:
+        """What md is to keep of its bitmaps, for legs that have left."""
+        kept = self.kept
+        kept.keeping = keeping.look([
+            array for array in kept.snapshot.arrays
+            if array.name in kept.guarded.arrays
+            and not kept.guarded.volume(array.name).observe],
+            kept.keeping, now, kept.guarded.known.leaving)
+        return keeping.decide(kept.snapshot, kept.keeping,
+                              kept.symptoms.answered)
+
     def _settings(self) -> list[tuple[str, act.Action]]:
         """What is set of connections and targets while nothing is wrong."""
         kept = self.kept
-        return settings.decide(kept.snapshot, kept.guarded.owned,
-                               self._spread(), kept.settings, self._wanted())
+        return [*settings.decide(
+            kept.snapshot, kept.guarded.owned, self._spread(), kept.settings,
+            self._wanted()), *keeping.settings(kept.snapshot, kept.keeping)]
 
     def _spread(self) -> spreading.Subsystems:
         """How the kernel spreads I/O, where that is of interest."""
@@ -176,8 +189,11 @@ class Looker:
         for subject in kept.failed - this.failed:
             self._log_once.forget(subject)
         kept.failed = frozenset(this.failed)
-        if this.failed and this.mode == 'on':
-            kept.due = this.now + (AGAIN if kept.symptoms.stalled else LATER)
+        pending = kept.keeping.pending(this.now)
+        if this.mode == 'on' and (this.failed or pending):
+            kept.due = this.now + (
+                suspicion.ALERT if this.put_off else AGAIN
+                if kept.symptoms.stalled or pending else LATER)
 
     def _decide(self, now: float,
                 listening: Mapping[model.Portal, bool] = _UNASKED
@@ -236,11 +252,19 @@ class Looker:
                 self._say(this, step, outcome)
                 if outcome is not None:
                     self._ask_again(step.action)
-            self.kept.settings = settings.after(
-                self.kept.snapshot, self.kept.settings, [
+            tried = [step.action for step, outcome in zip(steps, outcomes)
+                     if not isinstance(outcome, not_done.Refused
+                                       | not_done.PutOff)]
+            self.kept.keeping = keeping.after(
+                self.kept.snapshot, self.kept.keeping, [
                     step.action for step, outcome in zip(steps, outcomes)
-                    if not isinstance(outcome, not_done.Refused
-                                      | not_done.PutOff)])
+                    if outcome is None], tried)
+            this.put_off = any(
+                isinstance(step.action, act.KeepMarked)
+                and isinstance(outcome, not_done.PutOff)
+                for step, outcome in zip(steps, outcomes))
+            self.kept.settings = settings.after(
+                self.kept.snapshot, self.kept.settings, tried)
             return
         for step in steps:
             subject = _subject(step)

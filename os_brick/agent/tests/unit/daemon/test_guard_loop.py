@@ -23,6 +23,7 @@ import fixtures
 from os_brick.agent.daemon import guard_loop
 from os_brick.agent.daemon import observer
 from os_brick.agent.guard import cutoff
+from os_brick.agent.guard import keeping
 from os_brick.agent.guard import roles
 from os_brick.agent.guard import stall
 from os_brick.agent.host import activity
@@ -204,10 +205,57 @@ class TestLost(GuardianCase):
         self.flow = model.IoCounters(0, 1)
         self.lose('A')
         self.looks(1.1)
-        self.assertEqual(['FailLeg', 'Disconnect'],
+        self.assertEqual(['FailLeg', 'Disconnect', 'KeepMarked'],
                          [type(action).__name__ for action
-                          in self.host.did[-2:]])
+                          in self.host.did[-3:]])
         self.assertIsNone(self.fast['nvme11'])
+
+    def keeps(self) -> int:
+        return len(self.did(act.KeepMarked))
+
+    def test_what_is_marked_is_kept_once(self) -> None:
+        self.looks(1.0)
+        self.host.legs[1]['A'] = (None, {'faulty'})
+        self.guardian.wake()
+        self.looks(60.0)
+        action, = self.did(act.KeepMarked)
+        self.assertEqual('nvme11n1', getattr(action, 'device'))
+
+    def failing(self, error: Exception) -> list[float]:
+        """Return when it is tried, where it fails each time."""
+        tried: list[float] = []
+
+        def fail(action: act.Action) -> None:
+            if isinstance(action, act.KeepMarked):
+                tried.append(self.time)
+                raise error
+
+        self.looks(1.0)
+        self.host.broken = fail
+        self.host.legs[1]['A'] = (None, {'faulty'})
+        self.guardian.wake()
+        self.looks(60.0)
+        return tried
+
+    def test_what_cannot_be_kept_is_said_once_and_left(self) -> None:
+        tried = self.failing(execute.NotDone('no write-intent bitmap'))
+        self.assertLessEqual(10, len(tried))
+        self.assertLessEqual(tried[-1] - tried[0], keeping.LIFE)
+        self.assertEqual(1, self.log.output.count('no write-intent bitmap'))
+
+    def test_what_was_put_off_is_not_late(self) -> None:
+        tried = self.failing(not_done.PutOff('what is urgent comes first'))
+        self.assertLess(tried[1] - tried[0], 0.3)
+
+    def test_another_host_keeps_it(self) -> None:
+        self.guardian.publish(ownership.KnownVolumes({
+            volume.uuid: dataclasses.replace(volume, observe='not here')
+            for volume in self.driver.volumes.values()}))
+        self.looks(1.0)
+        self.host.legs[1]['A'] = (None, {'faulty'})
+        self.guardian.wake()
+        self.looks(60.0)
+        self.assertEqual(0, self.keeps())
 
     def test_passes_wait_until_a_lost_leg_is_cut_off(self) -> None:
         self.looks(1.0)

@@ -96,8 +96,8 @@ class StoryTest(base.BaseTestCase):
         world.passes(2)
         world.kernel.lose(world.targets[0])
         self.assertEqual(
-            ['FailLeg', 'Disconnect', 'RemoveLeg', 'Connect', 'AddLeg'],
-            kinds(world.passes(60)))
+            ['FailLeg', 'Disconnect', 'KeepMarked', 'RemoveLeg', 'Connect',
+             'AddLeg'], kinds(world.passes(60)))
 
     def test_without_a_grace_period_one_replacement_is_requested(self) -> None:
         """The one that was assigned is given the time to arrive."""
@@ -496,6 +496,6 @@ class StoryTest(base.BaseTestCase):
         world.kernel.lose(world.targets[1])
         world.passes(3)
         world.kernel.restore(world.targets[1])
-        world.passes(6)
+        world.passes(12)
         self.assertEqual({B, C}, {member.medium.uuid for member
                                   in world.judge.good(world.raid)})

@@ -106,7 +106,7 @@ class HistoryTest(base.BaseTestCase):
     def test_what_another_host_wrote_is_seen(self) -> None:
         """With its own bitmap, the destination lacks it."""
         def broken() -> str:
-            return history.play(5000000053, steps=20, kinds=(
+            return history.play(5000000060, steps=20, kinds=(
                 'volume_is_migrated', 'leg_dies', 'target_returns',
                 'time_passes', 'all_targets_return',
                 'connection_breaks')).broken

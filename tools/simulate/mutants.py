@@ -68,7 +68,7 @@ def _play(path: str, old: str, new: str, histories: int) -> str:
         if text.count(old) != 1:
             return 'NOT MADE: its text is there %d times' % text.count(old)
         mutant.write_text(text.replace(old, new), encoding='utf-8')
-        seed, played = random.SystemRandom().randrange(1 << 45), 0
+        seed, played = random.SystemRandom().randrange(1 << 46), 0
         while played < histories:
             output = _histories(folder, seed, histories - played)
             broken = re.search(r'BROKEN, seed (\d+): (.*)', output)

@@ -27,6 +27,7 @@ from os_brick.agent.host import effects
 from os_brick.agent.testing.simulation import agent as agents
 from os_brick.agent.testing.simulation import bad_media
 from os_brick.agent.testing.simulation import faults
+from os_brick.agent.testing.simulation import forgetting
 from os_brick.agent.testing.simulation import harder
 from os_brick.agent.testing.simulation import history
 from os_brick.agent.testing.simulation import homecoming
@@ -38,7 +39,7 @@ from os_brick.agent.testing.simulation import paths
 PROGRESS = 10.0
 KINDS = {**faults.FAULTS, **harder.FAULTS, **hosts.FAULTS,
          **migration.FAULTS, **homecoming.FAULTS, **paths.FAULTS,
-         **bad_media.FAULTS}
+         **bad_media.FAULTS, **forgetting.FAULTS}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -69,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     seed = options.seed
     if seed is None:
         seed = random.SystemRandom().randrange(
-            2 * history.BAD_MEDIA_FROM)
+            2 * history.FORGETTING_FROM)
     logging.disable(logging.CRITICAL)
     return _play(seed, options, kinds)
 

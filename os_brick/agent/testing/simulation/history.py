@@ -32,6 +32,7 @@ from os_brick.agent.testing.simulation import agent as agents
 from os_brick.agent.testing.simulation import bad_media
 from os_brick.agent.testing.simulation import disk
 from os_brick.agent.testing.simulation import faults
+from os_brick.agent.testing.simulation import forgetting
 from os_brick.agent.testing.simulation import harder
 from os_brick.agent.testing.simulation import homecoming
 from os_brick.agent.testing.simulation import hosts
@@ -62,6 +63,9 @@ PATHS_FROM = 1 << 43
 #: And from here on media refuse writes; no volume is migrated alive there:
 #: what two hosts note of the same copies each for itself, md itself mixes.
 BAD_MEDIA_FROM = 1 << 44
+#: And from here on targets lose what they acknowledged lately; media refuse
+#: nothing there.
+FORGETTING_FROM = 1 << 45
 #: How likely a fault of theirs is one that the others do not have.
 HARDER = 0.2
 #: Two hosts have so much to do with one another that it is one in five.
@@ -69,6 +73,7 @@ _MIGRATIONS = [*migration.FAULTS] * 3
 _RETURNS = [*homecoming.FAULTS] * 3
 _PATHS = [*paths.FAULTS] * 5
 _BAD_MEDIA = [*bad_media.FAULTS] * 4
+_FORGETTING = [*forgetting.FAULTS] * 8
 #: Seconds after the last fault within which everything has to be healed.
 HEALED_WITHIN = 3600.0
 
@@ -91,7 +96,7 @@ class Outcome:
 
 _ALL = {**faults.FAULTS, **harder.FAULTS, **hosts.FAULTS,
         **migration.FAULTS, **homecoming.FAULTS, **paths.FAULTS,
-        **bad_media.FAULTS}
+        **bad_media.FAULTS, **forgetting.FAULTS}
 
 
 def play(seed: int, conf: cfg.ConfigOpts | None = None, steps: int = STEPS,
@@ -137,6 +142,8 @@ def _shape(seed: int, kinds: Sequence[str]) -> shape.Shape | None:
 
 def _harder(seed: int) -> list[str]:
     """The faults that the histories of low seeds do not have."""
+    if seed >= FORGETTING_FROM:
+        return [*harder.FAULTS, *hosts.FAULTS, *_FORGETTING]
     if seed >= BAD_MEDIA_FROM:
         return [*harder.FAULTS, *hosts.FAULTS, *_BAD_MEDIA]
     return [*harder.FAULTS, *(

@@ -40,6 +40,10 @@ class Medium:
     :ivar bad: md's bad blocks, as the superblock has them.
     :ivar refuses: the blocks that it does not let be written; True: for good.
     :ivar read_only: it lets nothing be written, no superblock either.
+    :ivar unflushed: when it took which block of the application's, and what
+        that held before; a superblock that is written flushes it all.
+    :ivar forgetful: it has lost of that what it had acknowledged, and md has
+        not dropped it yet.
     """
 
     uuid: str
@@ -52,6 +56,20 @@ class Medium:
     bad: frozenset[int] = frozenset()
     refuses: dict[int, bool] = dataclasses.field(default_factory=dict)
     read_only: bool = False
+    unflushed: list[tuple[float, int, int]] = dataclasses.field(
+        default_factory=list)
+    forgetful: bool = False
+
+    def forget(self, since: float) -> dict[int, int]:
+        """Lose what it took since then; return the blocks as they were."""
+        held: dict[int, int] = {}
+        while self.unflushed and self.unflushed[-1][0] >= since:
+            _when, block, before = self.unflushed.pop()
+            held.setdefault(block, self.blocks[block])
+            self.blocks[block] = before
+        self.unflushed.clear()
+        self.forgetful = bool(held)
+        return held
 
     def takes(self, block: int) -> bool:
         return not self.read_only and block not in self.refuses

@@ -43,6 +43,9 @@ class RefusingRaid(raid_state.RaidState):
         if block in member.bad and 'write_error' in member.flags:
             return
         if member.medium.takes(block):
+            if member.medium.blocks[block] != self.version:
+                member.medium.unflushed.append((
+                    self.now(), block, member.medium.blocks[block]))
             member.medium.blocks[block] = self.version
             self._strike_out(member, block)
             return

@@ -148,6 +148,9 @@ class WorldJudge(truth.Truth):
             if not any(map(raid.current, in_sync)):
                 raise self.broke('S1: %s has lost what was acknowledged'
                                  % raid.name)
+            # that its target has died, and forgotten, md does not know yet
+            in_sync = [member for member in in_sync
+                       if not member.medium.forgetful]
             first, *others = [member.medium.blocks for member in in_sync]
             if all(other == first for other in others):
                 continue

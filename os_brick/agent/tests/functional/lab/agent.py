@@ -42,7 +42,7 @@ LOG = logging.getLogger(__name__)
 
 DIRECTORY = pathlib.Path('/run/nvme-agent-lab/agent')
 CONTEXT = 'os_brick.agent.host.privileged.default'
-SUDOERS = pathlib.Path('/etc/sudoers.d/nvme-agent-lab')
+SUDOERS = pathlib.Path('/etc/sudoers.d')
 STARTED = r'starts on host'
 
 
@@ -77,6 +77,7 @@ class Agent:
         self.config_path = self.directory / 'agent.conf'
         self.log_path = self.directory / 'agent.log'
         self.inventory_path = self.directory / 'volumes.yaml'
+        self._sudoers = SUDOERS / ('nvme-agent-lab-' + name)
         user = pwd.getpwnam(connector.USER)
         connector.prepare_locks()
         self.directory.mkdir(parents=True)
@@ -223,7 +224,7 @@ class Agent:
         # Nothing of it may hold a device when the arrays are stopped.
         for pid in helpers(self.config_path):
             process.attempt(os.kill, pid, signal.SIGKILL)
-        SUDOERS.unlink(missing_ok=True)
+        self._sudoers.unlink(missing_ok=True)
 
     def _signal(self, number: signal.Signals, limit: float) -> int:
         if self._child is None:
@@ -252,13 +253,13 @@ class Agent:
         """Let its user start its privsep helper, and nothing else."""
         # The same one command that the project's own sudoers file allows;
         # the places differ.
-        SUDOERS.write_text(
+        self._sudoers.write_text(
             '%s ALL = (root) NOPASSWD: %s --config-file %s --log-file\\= '
             '--log-dir\\= --privsep_context %s --privsep_sock_path '
             '%s/tmp????????/privsep.sock\n' % (
                 connector.USER, self._helper(), self.config_path, CONTEXT,
                 os.environ.get('TMPDIR', '/tmp')))
-        SUDOERS.chmod(0o440)
+        self._sudoers.chmod(0o440)
 
 
 def _as_user() -> list[str]:

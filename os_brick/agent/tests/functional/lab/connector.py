@@ -40,17 +40,23 @@ USER = 'nvme-agent'
 
 @dataclasses.dataclass
 class Volume:
-    """A replicated volume: one namespace on each of several targets."""
+    """A replicated volume: one namespace on each of several targets.
+
+    :ivar host_nqn: as which host it is attached; '': as this one.
+    """
 
     alias: str
     replicas: list[tuple[targets_lib.Target, targets_lib.Namespace]]
     uuid: str = dataclasses.field(
         default_factory=lambda: str(uuid_lib.uuid4()))
+    host_nqn: str = ''
 
     @classmethod
-    def on(cls, alias: str, *replicas: targets_lib.Target) -> Volume:
+    def on(cls, alias: str, *replicas: targets_lib.Target,
+           host_nqn: str = '') -> Volume:
         """Make a volume of the first namespace of each target."""
-        return cls(alias, [(one, one.namespace) for one in replicas])
+        return cls(alias, [(one, one.namespace) for one in replicas],
+                   host_nqn=host_nqn)
 
     @property
     def path(self) -> str:
@@ -66,7 +72,8 @@ class Volume:
             'replica_count': len(self.replicas),
             'volume_replicas': [
                 {'vol_uuid': namespace.uuid, 'target_nqn': target.nqn,
-                 'portals': target.portals}
+                 'portals': target.portals,
+                 **({'host_nqn': self.host_nqn} if self.host_nqn else {})}
                 for target, namespace in self.replicas]}
 
 

@@ -84,12 +84,16 @@ class Array:
 
 @dataclasses.dataclass(frozen=True)
 class Controller:
-    """One NVMe-oF connection."""
+    """One NVMe-oF connection.
+
+    :ivar host_nqn: as which host it was made.
+    """
 
     name: str
     nqn: str
     address: str
     state: str
+    host_nqn: str = ''
 
     def set(self, attribute: str, value: int | str) -> None:
         """Write one of its sysfs attributes, as ``reconnect_delay``."""
@@ -171,7 +175,7 @@ def controllers(nqn: str | None = None) -> list[Controller]:
                                 _text(path / 'address') or '')
             found.append(Controller(path.name, name,
                                     address.group(1) if address else '',
-                                    state))
+                                    state, _text(path / 'hostnqn') or ''))
     return found
 
 

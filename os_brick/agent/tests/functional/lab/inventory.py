@@ -25,13 +25,14 @@ from os_brick.agent.tests.functional.lab import targets
 
 def text(volumes: Iterable[connector.Volume],
          spares: Iterable[targets.Target] = (),
-         spare_size: int | None = None) -> str:
+         spare_size: int | None = None, own_spares: bool = True) -> str:
     """Return the file's text; JSON is YAML.
 
     :param spare_size: bytes to claim for every spare; its true size if None.
+    :param own_spares: they are this host's; else every host may take them.
     """
     return json.dumps({
-        'host': socket.gethostname(),
+        **({'host': socket.gethostname()} if own_spares else {}),
         'volumes': [
             {'uuid': volume.uuid, 'alias': volume.alias,
              'replicas': [_backing(target, namespace)
@@ -46,7 +47,7 @@ def text(volumes: Iterable[connector.Volume],
 def _backing(target: targets.Target,
              namespace: targets.Namespace) -> dict[str, Any]:
     return {'uuid': namespace.uuid, 'nqn': target.nqn,
-            'failure_domain': target.name,
+            'failure_domain': target.shelf,
             'portals': [{'address': _spelt_otherwise(address), 'port': port,
                          'transport': transport}
                         for address, port, transport in target.portals]}

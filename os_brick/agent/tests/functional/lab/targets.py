@@ -73,23 +73,29 @@ class Target:
     """An NVMe subsystem and the addresses on which it is served."""
 
     def __init__(self, name: str, portals: dict[str, int],
-                 network: network_lib.Network, transport: str) -> None:
+                 network: network_lib.Network, transport: str,
+                 shelf: str = '') -> None:
         """Create a subsystem that any host may connect to.
 
-        :param portals: address to the number of its nvmet port.
+        :param portals: address to the number of its nvmet port, which may
+            be that of another target.
         :param transport: tcp or rdma.
+        :param shelf: what it fails together with; '': with nothing else.
         """
         self._transport = transport
         self.name = name
+        self.shelf = shelf or name
         self.nqn = 'nqn.2024-01.org.example.lab:' + name
         self.namespaces: list[Namespace] = []
-        self._portals = portals
+        self.numbers = portals
         self._network = network
         self._path = NVMET / 'subsystems' / self.nqn
         self._path.mkdir()
         (self._path / 'attr_allow_any_host').write_text('1')
         for address, number in portals.items():
             port = NVMET / 'ports' / str(number)
+            if port.exists():
+                continue
             port.mkdir()
             for attribute, value in (
                     ('addr_trtype', transport),
@@ -100,13 +106,13 @@ class Target:
     @property
     def addresses(self) -> list[str]:
         """Where it listens."""
-        return list(self._portals)
+        return list(self.numbers)
 
     @property
     def portals(self) -> list[tuple[str, int, str]]:
         """The portals as os-brick's connection properties want them."""
         return [(address, PORT, self._transport)
-                for address in self._portals]
+                for address in self.numbers]
 
     @property
     def namespace(self) -> Namespace:
@@ -162,8 +168,8 @@ class Target:
     def remove(self) -> None:
         """Take all of it away, whatever state it is in."""
         process.attempt(self.kill)
-        for number in self._portals.values():
-            process.attempt((NVMET / 'ports' / str(number)).rmdir)
+        for number in self.numbers.values():
+            process.attempt(_remove_port, NVMET / 'ports' / str(number))
         for namespace in self.namespaces:
             if namespace.path.exists():
                 process.attempt(namespace.remove)
@@ -173,11 +179,17 @@ class Target:
             process.attempt(self._path.rmdir)
 
     def _link(self, address: str) -> pathlib.Path:
-        return (NVMET / 'ports' / str(self._portals[address]) / 'subsystems'
+        return (NVMET / 'ports' / str(self.numbers[address]) / 'subsystems'
                 / self.nqn)
 
     def _chosen(self, addresses: Sequence[str] | None) -> list[str]:
         return self.addresses if addresses is None else list(addresses)
+
+
+def _remove_port(port: pathlib.Path) -> None:
+    # the last target of a shelf takes it away
+    if not any((port / 'subsystems').iterdir()):
+        port.rmdir()
 
 
 class TargetRack:
@@ -197,19 +209,22 @@ class TargetRack:
 
     def add(self, namespaces: int = 1, portals: int = 1, size: int = SIZE,
             slow: bool = False, uuid: str | None = None,
-            transport: str = 'tcp') -> Target:
+            transport: str = 'tcp', beside: Target | None = None) -> Target:
         """Start a target that serves at once.
 
         :param size: bytes of each namespace.
         :param uuid: the NVMe UUID of the first namespace; default: a new one.
         :param transport: tcp, or rdma over soft RoCE.
+        :param beside: one on the same shelf, whose portals it has.
         """
         numbers = list(itertools.islice(self._numbers, portals))
         network = self._network_of(transport)
         target = Target(
             '%s%d' % (self._prefix, numbers[0]),
-            {self._address(transport, number): number for number in numbers},
-            network, transport)
+            beside.numbers if beside else {
+                self._address(transport, number): number
+                for number in numbers},
+            network, transport, beside.shelf if beside else '')
         self.targets.append(target)
         for index in range(namespaces):
             target.add_namespace(size, uuid if index == 0 else None, slow)

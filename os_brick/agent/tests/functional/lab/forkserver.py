@@ -42,7 +42,8 @@ from typing import Any
 
 #: What the programs need, and what they would import as they start.
 MODULES = ('os_brick.cmd.agent', 'os_brick.agent.vendors.local',
-           'os_brick.agent.vendors.kioxia', 'oslo_privsep.daemon',
+           'os_brick.agent.vendors.kioxia', 'os_brick.agent.vendors.etcd',
+           'etcd3gw', 'oslo_privsep.daemon',
            'oslo_service.backend._threading')
 #: Console script -> the module and function that it calls.
 PROGRAMS = {'nvme-agent': ('os_brick.cmd.agent', 'main'),

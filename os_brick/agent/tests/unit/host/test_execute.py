@@ -248,7 +248,8 @@ class TestRules(ActionsCase):
         self.assertEqual(C, error.replica)
         self.assertIn('nvme3n1 was in charge', str(error))
         self.privileged.disconnect.assert_not_called()
-        self.do(dataclasses.replace(action, given_up=True))
+        self.do(dataclasses.replace(action, left=(
+            (C, act.Departure(given_up=True)),)))
         self.carry(superblocks.of(5, 1, [0, 1], array=legs))
         self.do(action)
         self.assertEqual([mock.call('nvme3')] * 2,

@@ -13,6 +13,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 from typing import Any
 
@@ -34,6 +35,8 @@ LOST_LEG = r'done: FailLeg|is faulty|leg \S+ .* was removed'
 LONG = 300.0
 #: KiB/s: an exchange then lasts for some passes, on any machine.
 SPEED = 16 * 1024
+#: Bytes that are written at once.
+BLOCK = 4096
 
 
 class StoryTestCase(base.LabTestCase):
@@ -97,6 +100,21 @@ class StoryTestCase(base.LabTestCase):
         result = writer.verify(alias=volume.alias)
         self.assertTrue(result.ok, str(result))
         self.assertGreaterEqual(len(result.compared), 3)
+
+    def write_block(self, volume: connector.Volume, place: int,
+                    words: bytes) -> None:
+        """Write one block; it is acknowledged when this returns."""
+        with mmap.mmap(-1, BLOCK) as block:
+            block.write(words.ljust(BLOCK, b'.'))
+            disk = os.open(volume.path, os.O_WRONLY | os.O_DIRECT)
+            try:
+                os.pwritev(disk, [block], place)
+            finally:
+                os.close(disk)
+
+    def on_a_leg(self, volume: connector.Volume, place: int) -> int:
+        """Return where that place of the array is on a replica's device."""
+        return self.array(volume).legs[0].data_offset + place
 
     def slow_down(self, volume: connector.Volume) -> None:
         """Let md take some seconds for what it copies."""

@@ -13,8 +13,6 @@
 
 from __future__ import annotations
 
-import mmap
-import os
 import re
 
 from os_brick.agent.tests.functional import guard_story
@@ -27,7 +25,7 @@ from os_brick.agent.tests.functional import story
 
 #: Where on the array the write is that is forgotten: behind what the writer
 #: writes, in a chunk of the bitmap that is its own.
-PLACE, BLOCK = 40 * targets.MIB, 4096
+PLACE = 40 * targets.MIB
 SPAN = 8 * targets.MIB
 
 
@@ -53,20 +51,10 @@ class ForgettingTest(guard_story.GuardTestCase):
         assert said is not None
         return int(said[1])
 
-    def write(self, volume: connector.Volume, words: bytes) -> None:
-        """Write one block; it is acknowledged when this returns."""
-        with mmap.mmap(-1, BLOCK) as blocks:
-            blocks.write(words.ljust(BLOCK, b'.'))
-            disk = os.open(volume.path, os.O_WRONLY | os.O_DIRECT)
-            try:
-                os.pwritev(disk, [blocks], PLACE)
-            finally:
-                os.close(disk)
-
     def test_what_it_has_lost_is_copied_to_it_again(self) -> None:
         volume, agent, forgets, stays = self.prepared('vol-forgets')
         writer = self.session.write(volume, span=SPAN)
-        self.write(volume, b'acknowledged')
+        self.write_block(volume, PLACE, b'acknowledged')
         self.forgets(volume, forgets)
         forgets.kill()
         agent.wait_for_log('done: FailLeg', story.LONG)
@@ -82,7 +70,7 @@ class ForgettingTest(guard_story.GuardTestCase):
     def test_it_falls_silent_and_nothing_is_written(self) -> None:
         """Its loss is noticed by the kernel's keep-alive."""
         volume, agent, forgets, _stays = self.prepared('vol-silent')
-        self.write(volume, b'acknowledged')
+        self.write_block(volume, PLACE, b'acknowledged')
         self.forgets(volume, forgets)
         forgets.lose_power()
         agent.wait_for_log('done: FailLeg', story.LONG)
@@ -93,7 +81,7 @@ class ForgettingTest(guard_story.GuardTestCase):
     def test_one_of_three(self) -> None:
         """The two that stay are in sync all the while."""
         volume, agent, forgets, stays = self.prepared('vol-three', 3)
-        self.write(volume, b'acknowledged')
+        self.write_block(volume, PLACE, b'acknowledged')
         self.forgets(volume, forgets)
         forgets.kill()
         agent.wait_for_log('done: KeepMarked', story.LONG)
@@ -112,22 +100,19 @@ class ForgettingTest(guard_story.GuardTestCase):
         forgets, stays, *_more = [target for target, _ns in volume.replicas]
         return volume, agent, forgets, stays
 
-    def place(self, volume: connector.Volume) -> int:
-        return self.array(volume).legs[0].data_offset + PLACE
-
     def forgets(self, volume: connector.Volume,
                 target: targets.Target) -> None:
         """Let its disk not have what it has acknowledged."""
-        backing, place = target.namespace.backing, self.place(volume)
+        backing, place = target.namespace.backing, self.on_a_leg(volume, PLACE)
         self.assertEqual(b'acknowledged', backing.read(place, 12))
-        backing.spoil(place, bytes(BLOCK))
+        backing.spoil(place, bytes(story.BLOCK))
 
     def is_equal_again(self, volume: connector.Volume,
                        agent: agent_lib.Agent,
                        target: targets.Target) -> None:
         self.wait_whole(volume, *(one for one, _ns in volume.replicas))
         self.assertEqual(b'acknowledged', target.namespace.backing.read(
-            self.place(volume), 12))
+            self.on_a_leg(volume, PLACE), 12))
         # what it costs is not all of the volume
         copied = agent.wait_for_log(
             r'at most ([0-9.]+) MiB of .* were copied', story.LONG)

@@ -13,8 +13,6 @@
 
 from __future__ import annotations
 
-import mmap
-import os
 import pathlib
 import sys
 
@@ -27,7 +25,6 @@ from os_brick.agent.tests.functional.lab import targets
 from os_brick.agent.tests.functional.lab import waiting
 from os_brick.agent.tests.functional import story
 
-BLOCK = 4096
 PLACE = 8 << 20
 RULES = pathlib.Path('/etc/udev/rules.d')
 SHIPPED = pathlib.Path(sys.prefix, 'share/os-brick-nvme-agent/udev/rules.d',
@@ -35,22 +32,6 @@ SHIPPED = pathlib.Path(sys.prefix, 'share/os-brick-nvme-agent/udev/rules.d',
 
 
 class LateWriteTest(story.StoryTestCase):
-
-    def write(self, volume: connector.Volume, words: bytes) -> None:
-        """Write one block; it is acknowledged when this returns."""
-        blocks = mmap.mmap(-1, BLOCK)
-        blocks.write(words.ljust(BLOCK, b'.'))
-        disk = os.open(volume.path, os.O_WRONLY | os.O_DIRECT)
-        try:
-            os.pwritev(disk, [blocks], PLACE)
-        finally:
-            os.close(disk)
-
-    def place(self, volume: connector.Volume) -> int:
-        """Return where the block is on a replica's device."""
-        array = host.array(volume.alias)
-        assert array is not None
-        return array.legs[0].data_offset + PLACE
 
     def test_s13_a_write_that_is_executed_late(self) -> None:
         """It must not replace what was written since.
@@ -63,12 +44,12 @@ class LateWriteTest(story.StoryTestCase):
         agent = self.watched(volume, grace=600, start=False)
         del agent.shortened[shortened.HOLD]
         agent.start()
-        self.write(volume, b'old')
-        place = self.place(volume)
-        old = late.backing.read(place, BLOCK)
+        self.write_block(volume, PLACE, b'old')
+        place = self.on_a_leg(volume, PLACE)
+        old = late.backing.read(place, story.BLOCK)
         self.assertEqual(b'old.', old[:4])
         first.kill()
-        self.write(volume, b'newer')
+        self.write_block(volume, PLACE, b'newer')
         waiting.wait_until(lambda: self.legs(volume) == {self.uuid(second)},
                            'the leg is cut', story.LONG)
         first.revive()
@@ -97,7 +78,7 @@ class LateWriteTest(story.StoryTestCase):
         self.addCleanup(process.run, 'udevadm', 'control',
                         '--start-exec-queue')
         first.kill()
-        self.write(volume, b'now')
+        self.write_block(volume, PLACE, b'now')
         agent.wait_for_log('done: RemoveLeg', story.LONG)
         first.revive()
         self.wait_whole(volume, first, second)

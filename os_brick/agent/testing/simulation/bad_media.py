@@ -178,8 +178,6 @@ def put_right(world: worlds.World) -> None:
         for member in raid.members:
             member.medium.refuses.clear()
         # md does not try them again as it is
-        at_work = raid.pending is not None or any(
-            member.slot is not None and not member.in_sync
-            and not member.faulty for member in raid.members)
-        if not at_work and (raid.broken or not raid.would_try()):
+        if raid.pending is None and not raid.syncing and (
+                raid.broken or not raid.would_try()):
             attach_anew(world, world.dice)

@@ -170,13 +170,11 @@ class Raid(running.RunningRaid):
 
     def array(self) -> model.Array:
         filled = {member.slot for member in self.members if member.in_sync}
-        syncing = any('spare' in member.flags and member.slot is not None
-                      for member in self.members)
         return model.Array(
             self.name, self.alias, self.uuid, self.raid_disks,
             self.raid_disks - len(filled),
             'broken' if self.broken else 'active',
-            'recover' if syncing else 'idle', self.component_size,
+            'recover' if self.syncing else 'idle', self.component_size,
             tuple(model.Leg(member.device, member.slot,
                             frozenset(member.flags), None if member.vanished
                             else member.medium.uuid, bad_blocks.parse(

@@ -137,6 +137,12 @@ class RaidState:
         return True
 
     @property
+    def syncing(self) -> bool:
+        """A leg that has a place is being brought up to date."""
+        return any('spare' in member.flags and member.slot is not None
+                   for member in self.members)
+
+    @property
     def barred(self) -> bool:
         """What is copied hangs: a write that waits for that is not counted."""
         return any(member.todo and not member.faulty

@@ -54,10 +54,9 @@ class WorldJudge(truth.Truth):
         """
         answering = [member for member in raid.members if member.in_sync
                      and raid.io(member) == 'ok']
-        told = self.provisioner.shown.keys() & {
-            member.medium.uuid for member in raid.members}
         if (raid.pending is None or not self.guarded or not answering
-                or not told
+                or self.provisioner.shown.keys().isdisjoint(
+                    member.medium.uuid for member in raid.members)
                 or not all(self.spared(raid, member, answering, False)
                            for member in raid.members
                            if raid.io(member) == 'wait')):

@@ -64,9 +64,8 @@ MUTANTS: dict[str, tuple[str, str, str]] = {
     'S11: a copy is given up unasked': (
         'daemon/telling.py',
         '        return farewell.giving_up(\n            replica, one.volume, '
-        'array, snapshot, answered,\n            found.standing is '
-        'copies.Standing.BLANK\n            and not one.records[replica]'
-        '.was_leg)\n', '        return None\n'),
+        'array, snapshot, answered,\n            copies.never_one(found, '
+        'one.records[replica].was_leg))\n', '        return None\n'),
     'S5: removal is confirmed at once': (
         'healing/decision.py',
         '                or not view.incomplete(replica)):\n'

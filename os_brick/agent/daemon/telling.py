@@ -138,8 +138,7 @@ class Telling:
             return str(error)
         return farewell.giving_up(
             replica, one.volume, array, snapshot, answered,
-            found.standing is copies.Standing.BLANK
-            and not one.records[replica].was_leg)
+            copies.never_one(found, one.records[replica].was_leg))
 
     def _judged(self, one: outbox.Served, array: model.Array,
                 snapshot: snapshots.HostSnapshot,

@@ -63,7 +63,7 @@ Key = tuple[str, str]
 
 
 @dataclasses.dataclass(frozen=True)
-class Kept:
+class SeenArray:
     """What is remembered of an array.
 
     :ivar in_sync: device and replica of each leg that was in sync when it was
@@ -82,7 +82,7 @@ class Kept:
 class KeepMemory:
     """What is remembered of arrays."""
 
-    arrays: Mapping[Key, Kept] = dataclasses.field(default_factory=dict)
+    arrays: Mapping[Key, SeenArray] = dataclasses.field(default_factory=dict)
 
     def pending(self, now: float) -> bool:
         """Something is still to be done: it must not take long."""
@@ -103,8 +103,8 @@ def look(arrays: Iterable[model.Array], memory: KeepMemory, now: float,
         for array in arrays})
 
 
-def _seen(array: model.Array, before: Kept | None, now: float,
-          leaving: Collection[str]) -> Kept:
+def _seen(array: model.Array, before: SeenArray | None, now: float,
+          leaving: Collection[str]) -> SeenArray:
     in_sync = {leg.device: leg.replica_uuid for leg in array.in_sync}
     if before is None:
         since = now if len(in_sync) == 1 else None
@@ -116,7 +116,7 @@ def _seen(array: model.Array, before: Kept | None, now: float,
     if array.filled or not array.written or (
             since is not None and now - since > LIFE):
         since = None
-    return Kept(in_sync, since, before is not None and before.delayed)
+    return SeenArray(in_sync, since, before is not None and before.delayed)
 
 
 def decide(snapshot: snapshots.HostSnapshot, memory: KeepMemory,

@@ -158,11 +158,6 @@ class ReplicaRecord:
 ReplicaRecords = Mapping[str, ReplicaRecord]
 
 
-def instance_of(array: model.Array) -> str:
-    """Return the instance of the array; one that the kernel numbers not."""
-    return array.instance or UNNUMBERED
-
-
 def noted(record: ReplicaRecord, **fields: Any) -> ReplicaRecord:
     """Return the record with these fields; itself where it has them.
 

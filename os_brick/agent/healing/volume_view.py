@@ -143,7 +143,7 @@ class VolumeView:
     @property
     def instance(self) -> str:
         """The instance of the array; one that the kernel does not number."""
-        return replica_record.instance_of(self.array)
+        return self.array.instance or replica_record.UNNUMBERED
 
     def marked(self, replica: model.Replica) -> bool:
         """Whether md's bitmap here marks all that a former leg lacks."""

@@ -118,12 +118,13 @@ def judge(device: str, array: model.Array,
     if not content.superblocks:
         return Judgement(Standing.BLANK)
     legs = _of_legs(array, contents)
+    beside = _of_legs(array, contents, left.later)
     if not legs:
         return Judgement(Standing.UNKNOWN, 'the superblock of no leg of %s '
                          'could be read' % array.name)
     for copy in content.superblocks:
-        found = _compare(device, copy, array, legs, set_back, _knows_them(
-            copy, _of_legs(array, contents, left.later), array, left))
+        found = _compare(device, copy, array, legs, set_back,
+                         _knows_them(copy, beside, array, left))
         if not found.usable:
             return found
     return Judgement(Standing.BEHIND)
@@ -141,10 +142,13 @@ def judge_among(device: str, array: model.Array,
     return judge(device, array, contents, set_back, left)
 
 
-def blank(found: Mapping[str, Judgement]) -> frozenset[str]:
-    """Return those of them that md has never written to."""
-    return frozenset(replica for replica, judgement in found.items()
-                     if judgement.standing is Standing.BLANK)
+def never_one(found: Judgement, was_leg: bool) -> bool:
+    """Return whether it is no copy, and has never been one.
+
+    That nothing of md's is on one that was a leg says something else: it was
+    wiped, or its target shows something else for now.
+    """
+    return found.standing is Standing.BLANK and not was_leg
 
 
 def holds(device: str, wanted: bad_blocks.Ranges,

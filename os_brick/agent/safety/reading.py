@@ -75,13 +75,12 @@ def judged(action: act.Action, volume: model.Volume,
 
 def never_copies(action: act.Disconnect,
                  found: Mapping[str, copies.Judgement]) -> frozenset[str]:
-    """Return the replicas that md has never written to: they are no copies.
-
-    That nothing of md's is on one that was a leg says something else: it was
-    wiped, or its target shows something else for now.
-    """
-    return copies.blank(found) - {
-        uuid for uuid, left in action.left if left.was_leg}
+    """Return those that are no copies, and have never been."""
+    left = dict(action.left)
+    return frozenset(
+        uuid for uuid, judgement in found.items()
+        if copies.never_one(judgement,
+                            left.get(uuid, act.Departure()).was_leg))
 
 
 def _let_go(action: act.Disconnect, volume: model.Volume,

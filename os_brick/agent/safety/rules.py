@@ -64,13 +64,14 @@ def refusal(action: act.Action, volume: model.Volume,
         case act.Disconnect():
             why = connections.disconnect(frozenset([action.controller]),
                                          snapshot, owned)
+            if why is not None:
+                return why
             found = reading.judged(action, volume, snapshot, owned, contents,
                                    set_back)
-            why = why or farewell.disconnect(action, volume, snapshot, owned,
-                                             answered,
-                                             reading.never_copies(action,
-                                                                  found))
-            return why or superfluous.objections(found)
+            return farewell.disconnect(
+                action, volume, snapshot, owned, answered,
+                reading.never_copies(action, found)) or (
+                    superfluous.objections(found))
         case act.ResetConnection():
             return connections.give_up(action, snapshot, owned)
         case act.SetFastIoFail():

@@ -15,12 +15,16 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+from unittest import mock
 
 import fixtures
 
+from os_brick.agent.healing import replica_record
 from os_brick.agent.host import execute
 from os_brick.agent import model
 from os_brick.agent.model import actions as act
+from os_brick.agent.model import superblock
+from os_brick.agent.safety import rules
 from os_brick.agent.tests.unit.daemon import healing_loop_case
 from os_brick.agent.tests.unit import small_world
 from os_brick.agent.tests.unit import superblocks
@@ -185,6 +189,63 @@ class TestSuperfluous(healing_loop_case.CycleCase):
         self.assertFalse([action for action in self.host.did
                           if isinstance(action, act.AddLeg)])
         self.assertTrue(self.lines('its copies', 'No copy of it'))
+
+    def blank_and_to_leave(self, letter: str) -> None:
+        """The array lacks a leg; nothing of md's is on what is to leave."""
+        self.turn()
+        self.host.legs[1].pop('B')
+        name = self.host.name(1, letter.upper())
+        self.host.live[name] = True
+        self.host.written[name + 'n1'] = superblock.Content()
+        self.driver.volumes[1] = dataclasses.replace(
+            self.driver.volumes[1], replicas=(
+                model.Replica(small_world.uuid(1, 'a'), State.AVAILABLE),
+                model.Replica(small_world.uuid(1, letter),
+                              State.TERMINATING)))
+        self.turn(20)
+
+    def test_S11_what_never_was_a_copy_goes_while_a_leg_is_missing(self):
+        self.blank_and_to_leave('c')
+        self.assertEqual(1, len(self.gone()))
+        self.assertEqual([], self.lines('letting go of', 'put off'))
+
+    def test_S11_a_former_leg_that_reads_blank_stays(self):
+        self.blank_and_to_leave('b')
+        self.assertEqual([], self.gone())
+        self.assertTrue(self.lines('S11', 'is not whole without it'))
+
+    def superseded(self, was_leg: bool) -> None:
+        """C is of no use, D in its place in sync; A and B are lost."""
+        c, d = (small_world.uuid(1, letter) for letter in 'cd')
+        self.turn()
+        self.host.legs[1] = {'D': (1, {'in_sync'})}
+        self.lose('A')
+        self.lose()
+        for letter in 'CD':
+            self.host.live[self.host.name(1, letter)] = True
+        self.host.written[self.host.name(1, 'C') + 'n1'] = (
+            superblock.Content())
+        self.driver.volumes[1] = dataclasses.replace(
+            self.driver.volumes[1], replicas=tuple(
+                model.Replica(uuid, State.AVAILABLE) for uuid in (c, d)))
+        now = self.book.now()
+        self.book.save(self.driver.volumes[1].uuid, {
+            c: replica_record.ReplicaRecord(
+                joined=was_leg, bad_since=now, down=1e6, requested_at=now,
+                retry_at=float('inf'), successor=d, failed='too small'),
+            d: replica_record.ReplicaRecord(joined=True)})
+        with mock.patch.object(rules, 'unusable', return_value='too small'):
+            self.turn(4)
+
+    def test_S11_what_never_was_a_copy_is_retired_while_a_leg_is_missing(
+            self):
+        self.superseded(was_leg=False)
+        self.assertEqual(1, len(self.said('retire')))
+
+    def test_S11_a_former_leg_that_reads_blank_is_not_retired(self):
+        self.superseded(was_leg=True)
+        self.assertEqual([], self.said('retire'))
+        self.assertTrue(self.lines('letting go of', 'put off', 'S11'))
 
     def test_S10_nor_is_another_one_asked_for_in_its_place(self):
         """It is too small, in use, or whatever else keeps it out."""

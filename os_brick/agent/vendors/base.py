@@ -213,9 +213,9 @@ class ProvisionerDriver(abc.ABC):
                        replica: model.Replica) -> None:
         """Say that a replica has been replaced and may be marked for removal.
 
-        Called when its successor is in sync.  Idempotent: called again every
-        ``report_repeat_interval`` seconds until the provisioner lists the
-        replica as TERMINATING, or no longer.
+        Called when its successor is in sync and has been reported so.
+        Idempotent: called again every ``report_repeat_interval`` seconds
+        until the provisioner lists the replica as TERMINATING, or no longer.
         """
 
     @abc.abstractmethod

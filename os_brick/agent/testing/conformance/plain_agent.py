@@ -79,8 +79,13 @@ class PlainAgent:
             return
         self.volume = listed[0]
         self._look()
-        for replica in self.volume.replicas:
-            self._serve(replica)
+        # as the agent does: nothing is asked before all is reported
+        if all([self._report(replica) for replica in self.volume.replicas]):
+            for replica in self.volume.replicas:
+                self._serve(replica)
+            for uuid, state in self.legs.items():
+                if state is State.SYNCHRONIZING:
+                    self._side.see(self.volume, uuid, State.AVAILABLE)
 
     def _look(self) -> None:
         """Judge the answer."""
@@ -98,6 +103,15 @@ class PlainAgent:
             self.successors[old] = uuid
             self._side.see(self.volume, uuid, State.SYNCHRONIZING)
 
+    def _report(self, replica: model.Replica) -> bool:
+        """Say what this host sees of it; False where that was not taken."""
+        uuid, local = replica.uuid, self.legs.get(replica.uuid)
+        if (replica.state is State.TERMINATING or uuid in self.successors
+                or local is None):
+            return True
+        return local is replica.state or self._tell(
+            'report_replica_state', replica, local)
+
     def _serve(self, replica: model.Replica) -> None:
         uuid, local = replica.uuid, self.legs.get(replica.uuid)
         if replica.state is State.TERMINATING:
@@ -111,11 +125,6 @@ class PlainAgent:
                 self._side.see(self.volume, uuid, None)
                 self._tell('retire_replica', replica)
             return
-        if local is not None and local is not replica.state:
-            if not self._tell('report_replica_state', replica, local):
-                return
-        if local is State.SYNCHRONIZING:
-            self._side.see(self.volume, uuid, State.AVAILABLE)
         self._bad_for[uuid] = (self._bad_for.get(uuid, 0) + 1
                                if local is State.MISSING else 0)
         if self._bad_for[uuid] > _GRACE and not self._under_way():

@@ -21,6 +21,7 @@ from oslo_config import cfg
 
 from os_brick.agent import log_once
 from os_brick.agent import model
+from os_brick.agent.testing.conformance import bench
 from os_brick.agent.testing.conformance import hooks
 from os_brick.agent.testing.conformance import suite
 from os_brick.agent.vendors import base
@@ -218,8 +219,12 @@ class PerfectDriver(base.ProvisionerDriver):
 
     def retire_replica(self, volume, replica):
         kept = self.kept(volume, replica)
-        if kept is not None:
-            kept.state = State.TERMINATING
+        if kept is None:
+            return
+        if not any(other.state is State.AVAILABLE and other is not kept
+                   for other in self.shelf.volumes[volume.uuid].values()):
+            raise base.Rejected('%s is the last one' % replica.uuid)
+        kept.state = State.TERMINATING
 
     def confirm_replica_removed(self, volume, replica):
         kept = self.kept(volume, replica)
@@ -230,13 +235,12 @@ class PerfectDriver(base.ProvisionerDriver):
         del self.shelf.volumes[volume.uuid][replica.uuid]
 
 
-class ShelfConformance(suite.DriverConformance, unittest.TestCase):
-    """The kit over the shelf: nothing is missing."""
+class OnShelf(bench.Bench):
+    """A bench of the kit whose drivers' back end is the shelf."""
 
     vendor = 'shelf'
     aliases = ('vol-1', 'vol-2')
     driver: type[base.ProvisionerDriver] = PerfectDriver
-    story_examples = 30
 
     def setUp(self):
         super().setUp()
@@ -247,6 +251,12 @@ class ShelfConformance(suite.DriverConformance, unittest.TestCase):
     def make_driver(self):
         return self.driver(self.configure(
             self.driver, shelf_url=self.url, shelf_token=SECRET))
+
+
+class ShelfConformance(OnShelf, suite.DriverConformance, unittest.TestCase):
+    """The kit over the shelf: nothing is missing."""
+
+    story_examples = 30
 
     def secrets(self):
         return [SECRET]

@@ -154,6 +154,8 @@ class HealingLoop:
         # a volume's own reports are all that serving it adds to these
         this.owing = self._ledger.owing()
         self._attachments.begin(this)
+        with self._log_once.sheltered('arrays that are new'):
+            self._serving.begin(this)
         served = self._serve_all(this)
         busy = False
         # a provisioner that does not answer costs one time-out, not one for

@@ -79,6 +79,16 @@ class Serving:
         self._tried: dict[str, float] = {}
         self._settled = settled.SettledVolumes[outbox.Served]()
 
+    def begin(self, this: healing_pass.Pass) -> None:
+        """Note of the arrays what can be seen of them only at first."""
+        subject = 'the superblocks of arrays that are new'
+        try:
+            self._executor.note_origins(this.snapshot)
+        except execute.NotDone as error:
+            self._log_once.trouble(subject, 'not read: %s' % error)
+        else:
+            self._log_once.fine(subject)
+
     def serve(self, this: healing_pass.Pass, volume: model.Volume,
               array: model.Array) -> outbox.Served:
         """Do what is due for a volume; return what is left to be told."""

@@ -152,8 +152,8 @@ class Telling:
             return superfluous.NOTHING_FOUND
         found = superfluous.judged(
             replica, array, snapshot, self._executor.superblocks(
-                superfluous.to_be_read(replica, array, snapshot)),
-            self._ledger.set_back(), decision.departure(
+                superfluous.to_be_read(replica, array, one.volume, snapshot)),
+            self._executor.past(), decision.departure(
                 one.records, replica))
         if found.standing is copies.Standing.DIVERGENT:
             # the next pass raises the alarm

@@ -35,6 +35,7 @@ from os_brick.agent.host import commands
 from os_brick.agent.host import effects as host_effects
 from os_brick.agent.host import evidence
 from os_brick.agent.host import not_done
+from os_brick.agent.host import origins
 from os_brick.agent.host import portals
 from os_brick.agent.host import reconnects
 from os_brick.agent.host import routes
@@ -45,6 +46,7 @@ from os_brick.agent.model import snapshots
 from os_brick.agent.model import superblock
 from os_brick.agent.safety import copies
 from os_brick.agent.safety import farewell
+from os_brick.agent.safety import origin
 from os_brick.agent.safety import ownership
 from os_brick.agent.safety import reading
 from os_brick.agent.safety import rules
@@ -91,6 +93,7 @@ class Executor:
         self._portals = portals.PortalHealth(
             lambda wanted: self._effects.probe_all(wanted), clock)
         self._evidence = evidence.Evidence(self._scan, self._effects)
+        self._origins = origins.Origins(self._evidence)
         self._reconnects = reconnects.Reconnects(self._scan, self._evidence,
                                                  clock)
         self._lock = brick_lock.BrickLock(conf, stopping, self._effects,
@@ -110,6 +113,10 @@ class Executor:
         with self._lock.held(urgent=False):
             snapshot, _began = batch.fresh_look(self._scan, self._clock)
             contents = self._last_look(action, volume, snapshot, owned)
+            if isinstance(action, act.AddLeg):
+                array = snapshot.array(action.array)
+                if array is not None:
+                    self._origins.put_in(array, action.replica_uuid)
             try:
                 self._attempt(action, contents)
             except not_done.NotDone:
@@ -181,19 +188,19 @@ class Executor:
         contents = self.superblocks(reading.to_be_read(
             action, volume, snapshot, owned))
         asked = farewell.to_answer(action, volume, snapshot, owned)
-        back = self._set_back()
+        past = self.past()
         why = rules.refusal(action, volume, snapshot, owned, contents,
-                            asked.devices, back)
+                            asked.devices, past)
         if why is None and not asked.heard(heard):
             why = rules.refusal(
                 action, volume, snapshot, owned, contents,
-                self.answering_patiently(asked.devices), back)
+                self.answering_patiently(asked.devices), past)
         if why is None:
             return contents
         if why in rules.ENDED and not isinstance(action, act.AddLeg):
             raise not_done.Ended(why)
         for uuid, found in reading.judged(action, volume, snapshot, owned,
-                                          contents, back).items():
+                                          contents, past).items():
             given_up = isinstance(action, act.AddLeg) and action.erase
             if found.standing is copies.Standing.DIVERGENT and not given_up:
                 raise Divergent(found.why, uuid)
@@ -202,6 +209,14 @@ class Executor:
                 # that will not change by itself: it is of no use
                 raise NotDone(why)
         raise Refused(why)
+
+    def note_origins(self, snapshot: snapshots.HostSnapshot) -> None:
+        """As ``origins.Origins.look`` has it."""
+        self._origins.look(snapshot)
+
+    def past(self) -> origin.Background:
+        """Return what is known of the past of the copies."""
+        return origin.Background(self._set_back(), self._origins.found)
 
     def superblocks(self, devices: Collection[str]
                     ) -> dict[str, superblock.Content]:

@@ -37,6 +37,14 @@ Three things in a superblock do tell:
   that is none, and has fewer events than the array. The agent notes the time
   with each pass: what md wrote a little later is of before that, too.
 
+Each of the three fades: an array goes on, and overtakes the count and the time
+of a copy that was in charge before it came up here on an older one; and its
+number may be another's in that copy's list.  So the agent notes the count with
+which it first saw this host write to the array: a copy that has not been a leg
+since has no higher one, unless it was written elsewhere.  And where another
+copy that is here has carried a number as lately as the one that lists it, it
+is that one's.
+
 None of them is enough to call a copy good; each is enough not to touch it.
 """
 
@@ -52,6 +60,7 @@ from os_brick.agent.model import actions as act
 from os_brick.agent.model import bad_blocks
 from os_brick.agent.model import snapshots
 from os_brick.agent.model import superblock
+from os_brick.agent.safety import origin
 
 
 #: Seconds after the last note of the time in which its clock was set back: a
@@ -85,24 +94,29 @@ class Judgement:
         return self.standing in (Standing.BLANK, Standing.BEHIND)
 
 
-def to_be_read(device: str, array: model.Array,
+def to_be_read(device: str, array: model.Array, volume: model.Volume,
                snapshot: snapshots.HostSnapshot) -> frozenset[str]:
     """Return the namespaces on which ``judge`` rests."""
+    others = (snapshot.namespace_of(replica.uuid)
+              for replica in volume.replicas
+              if array.leg_of(replica.uuid) is None)
     return frozenset([device, *(leg.device for leg in array.in_sync
-                                if snapshot.good(leg))])
+                                if snapshot.good(leg)), *(
+        other.device for other in others
+        if other is not None and snapshot.reachable(other))])
 
 
 def judge(device: str, array: model.Array,
           contents: Mapping[str, superblock.Content],
-          set_back: float | None = None,
-          left: act.Departure = act.Departure()) -> Judgement:
+          past: origin.Background = origin.Background(),
+          left: act.Departure = act.Departure(),
+          replica_uuid: str = '') -> Judgement:
     """Return what the copy on a namespace is to an array.
 
     :param contents: device -> what was just read from it, or that it cannot
         be; one that did not answer is not in it.
-    :param set_back: the latest time that this host's wall clock was set back
-        from, None where it was not.
     :param left: how it left the array.
+    :param replica_uuid: of that namespace.
     """
     content = contents.get(device)
     if content is None:
@@ -122,9 +136,11 @@ def judge(device: str, array: model.Array,
     if not legs:
         return Judgement(Standing.UNKNOWN, 'the superblock of no leg of %s '
                          'could be read' % array.name)
+    others = _beside(device, array, contents)
     for copy in content.superblocks:
-        found = _compare(device, copy, array, legs, set_back,
-                         _knows_them(copy, beside, array, left))
+        found = _compare(device, copy, array, legs, past.set_back,
+                         _knows_them(copy, beside, others, array, left),
+                         past.came_up_with(array, replica_uuid))
         if not found.usable:
             return found
     return Judgement(Standing.BEHIND)
@@ -132,14 +148,15 @@ def judge(device: str, array: model.Array,
 
 def judge_among(device: str, array: model.Array,
                 contents: Mapping[str, superblock.Content],
-                set_back: float | None = None,
-                left: act.Departure = act.Departure()) -> Judgement:
+                past: origin.Background = origin.Background(),
+                left: act.Departure = act.Departure(),
+                replica_uuid: str = '') -> Judgement:
     """Return the same, and UNKNOWN where the legs contradict each other."""
     found = intruder(array, contents)
     if found is not None:
         return Judgement(Standing.UNKNOWN, found
                          + ': another host may be writing to it')
-    return judge(device, array, contents, set_back, left)
+    return judge(device, array, contents, past, left, replica_uuid)
 
 
 def never_one(found: Judgement, was_leg: bool) -> bool:
@@ -160,7 +177,8 @@ def holds(device: str, wanted: bad_blocks.Ranges,
 
 def _compare(device: str, copy: superblock.Superblock, array: model.Array,
              legs: Collection[superblock.Superblock],
-             set_back: float | None, knows_them: bool) -> Judgement:
+             set_back: float | None, knows_them: bool,
+             came_up_with: int | None) -> Judgement:
     if copy.array_uuid not in {leg.array_uuid for leg in legs}:
         return Judgement(Standing.FOREIGN, '%s carries the superblock of '
                          'another array, %s' % (device, copy.array_uuid))
@@ -169,6 +187,11 @@ def _compare(device: str, copy: superblock.Superblock, array: model.Array,
         return Judgement(Standing.DIVERGENT, '%s is ahead of %s: %d changes '
                          'against %d' % (device, array.name, copy.events,
                                          newest))
+    if came_up_with is not None and copy.events > came_up_with + 1:
+        return Judgement(Standing.DIVERGENT, '%s is ahead of what %s was when '
+                         'this host began to write to it: %d changes against '
+                         '%d' % (device, array.name, copy.events,
+                                 came_up_with))
     if not knows_them:
         return Judgement(Standing.DIVERGENT, '%s was in charge without any '
                          'of the legs that %s has now' % (device, array.name))
@@ -183,18 +206,25 @@ def _compare(device: str, copy: superblock.Superblock, array: model.Array,
 
 
 def _knows_them(copy: superblock.Superblock,
-                beside: Collection[superblock.Superblock], array: model.Array,
-                left: act.Departure) -> bool:
+                beside: Collection[superblock.Superblock],
+                others: Collection[superblock.Superblock],
+                array: model.Array, left: act.Departure) -> bool:
     """Return whether it was last written while others were in charge, too.
 
     :param beside: the legs that were legs before it left.
+    :param others: further copies, which are no legs.
     """
     if not beside and left.instance and left.instance == array.instance:
         return any(number != copy.number for number, _slot in copy.roles)
-    # md gives the number of a removed device away: its own says nothing
+    # md gives the number of a removed device away: its own says nothing, nor
+    # does one that another copy had when this one was written
     return any(copy.has(leg.number) for leg in beside
-               if leg.number != copy.number
-               or leg.device_uuid == copy.device_uuid)
+               if (leg.number != copy.number
+                   or leg.device_uuid == copy.device_uuid)
+               and not any(other.number == leg.number
+                           and other.device_uuid != leg.device_uuid
+                           and other.events + 1 >= copy.events
+                           for other in others))
 
 
 def _of_legs(array: model.Array,
@@ -206,6 +236,16 @@ def _of_legs(array: model.Array,
     """
     return [copy for leg in array.in_sync if leg.replica_uuid not in without
             if (content := contents.get(leg.device)) is not None
+            for copy in _own(content, array)]
+
+
+def _beside(device: str, array: model.Array,
+            contents: Mapping[str, superblock.Content]
+            ) -> list[superblock.Superblock]:
+    """The array's superblocks on what is neither that copy nor a leg."""
+    legs = {leg.device for leg in array.in_sync}
+    return [copy for other, content in contents.items()
+            if other != device and other not in legs
             for copy in _own(content, array)]
 
 

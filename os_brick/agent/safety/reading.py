@@ -21,6 +21,7 @@ from os_brick.agent.model import snapshots
 from os_brick.agent.model import superblock
 from os_brick.agent.safety import copies
 from os_brick.agent.safety import farewell
+from os_brick.agent.safety import origin
 from os_brick.agent.safety import ownership
 from os_brick.agent.safety import superfluous
 
@@ -34,13 +35,13 @@ def to_be_read(action: act.Action, volume: model.Volume,
             array = snapshot.array(action.array)
             if array is None:
                 return frozenset()
-            return copies.to_be_read(action.device, array, snapshot)
+            return copies.to_be_read(action.device, array, volume, snapshot)
         case act.Disconnect():
             array = farewell.array_of(volume, snapshot, owned)
             if array is None:
                 return frozenset()
             return frozenset().union(*(
-                superfluous.to_be_read(uuid, array, snapshot)
+                superfluous.to_be_read(uuid, array, volume, snapshot)
                 for uuid in _let_go(action, volume, snapshot)))
         case _:
             return frozenset()
@@ -49,7 +50,8 @@ def to_be_read(action: act.Action, volume: model.Volume,
 def judged(action: act.Action, volume: model.Volume,
            snapshot: snapshots.HostSnapshot, owned: ownership.Owned,
            contents: Mapping[str, superblock.Content],
-           set_back: float | None = None) -> dict[str, copies.Judgement]:
+           past: origin.Background = origin.Background()
+           ) -> dict[str, copies.Judgement]:
     """Return replica -> what its copy is to the array.
 
     Those which the action puts in or lets go, and nothing else.
@@ -60,13 +62,14 @@ def judged(action: act.Action, volume: model.Volume,
             if array is None:
                 return {}
             return {action.replica_uuid: copies.judge_among(
-                action.device, array, contents, set_back, action.left)}
+                action.device, array, contents, past, action.left,
+                action.replica_uuid)}
         case act.Disconnect():
             array = farewell.array_of(volume, snapshot, owned)
             if array is None:
                 return {}
             return {uuid: superfluous.judged(uuid, array, snapshot, contents,
-                                             set_back, left)
+                                             past, left)
                     for uuid, left in _let_go(action, volume,
                                               snapshot).items()}
         case _:

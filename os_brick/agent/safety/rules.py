@@ -34,6 +34,7 @@ from os_brick.agent.safety import copies
 from os_brick.agent.safety import farewell
 from os_brick.agent.safety import first_write
 from os_brick.agent.safety import laws
+from os_brick.agent.safety import origin
 from os_brick.agent.safety import ownership
 from os_brick.agent.safety import reading
 from os_brick.agent.safety import superfluous
@@ -46,14 +47,14 @@ def refusal(action: act.Action, volume: model.Volume,
             snapshot: snapshots.HostSnapshot, owned: ownership.Owned,
             contents: Mapping[str, superblock.Content] = _NOTHING_READ,
             answered: Collection[str] = frozenset(),
-            set_back: float | None = None) -> str | None:
+            past: origin.Background = origin.Background()) -> str | None:
     """Return why an action must not be done, None where it may.
 
     :param contents: namespace -> what was read from it just now; see
         ``reading.to_be_read``.
     :param answered: the namespaces that answered a read just now; see
         ``farewell.to_answer``.
-    :param set_back: see ``copies.judge``.
+    :param past: see ``copies.judge``.
     """
     if not isinstance(action, act.AnyAction):
         return 'no rule allows an action of this kind'
@@ -67,7 +68,7 @@ def refusal(action: act.Action, volume: model.Volume,
             if why is not None:
                 return why
             found = reading.judged(action, volume, snapshot, owned, contents,
-                                   set_back)
+                                   past)
             return farewell.disconnect(
                 action, volume, snapshot, owned, answered,
                 reading.never_copies(action, found)) or (
@@ -85,7 +86,7 @@ def refusal(action: act.Action, volume: model.Volume,
               | act.RemoveLeg() | act.AddLeg() | act.ReplaceLeg()
               | act.Resize()):
             why = _array_refusal(action, volume, snapshot, owned, contents,
-                                 set_back)
+                                 past)
             return why or farewell.unheard(action, volume, snapshot, owned,
                                            answered)
         case _:
@@ -95,7 +96,7 @@ def refusal(action: act.Action, volume: model.Volume,
 def _array_refusal(action: act.ArrayAction, volume: model.Volume,
                    snapshot: snapshots.HostSnapshot, owned: ownership.Owned,
                    contents: Mapping[str, superblock.Content],
-                   set_back: float | None) -> str | None:
+                   past: origin.Background) -> str | None:
     array = snapshot.array(action.array)
     if array is None:
         return _ARRAY_GONE
@@ -120,7 +121,7 @@ def _array_refusal(action: act.ArrayAction, volume: model.Volume,
         case act.RemoveLeg():
             return _remove(action, array)
         case act.AddLeg():
-            return _add(action, array, volume, snapshot, contents, set_back)
+            return _add(action, array, volume, snapshot, contents, past)
         case act.ReplaceLeg():
             return _replace(action, array, volume, snapshot)
         case act.Resize():
@@ -211,7 +212,7 @@ def _remove(action: act.RemoveLeg, array: model.Array) -> str | None:
 def _add(action: act.AddLeg, array: model.Array, volume: model.Volume,
          snapshot: snapshots.HostSnapshot,
          contents: Mapping[str, superblock.Content],
-         set_back: float | None) -> str | None:
+         past: origin.Background) -> str | None:
     hangs = _md_would_wait(array, snapshot)
     if hangs is not None:
         return hangs
@@ -234,8 +235,8 @@ def _add(action: act.AddLeg, array: model.Array, volume: model.Volume,
         return Law.S10.refuses(
             '%s was put together anew since it was looked at: its bitmap need '
             'not mark what %s lacks', array.name, action.device)
-    found = copies.judge_among(action.device, array, contents, set_back,
-                               action.left)
+    found = copies.judge_among(action.device, array, contents, past,
+                               action.left, action.replica_uuid)
     if found.standing is copies.Standing.BEHIND and not action.erase and (
             copies.holds(action.device, array.lacks, contents)):
         return Law.S10.refuses(

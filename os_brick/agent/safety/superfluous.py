@@ -29,6 +29,7 @@ from os_brick.agent.model import snapshots
 from os_brick.agent.model import superblock
 from os_brick.agent.safety import copies
 from os_brick.agent.safety import laws
+from os_brick.agent.safety import origin
 
 Law = laws.Law
 Standing = copies.Standing
@@ -36,7 +37,7 @@ Standing = copies.Standing
 NOTHING_FOUND = copies.Judgement(Standing.BEHIND)
 
 
-def to_be_read(replica_uuid: str, array: model.Array,
+def to_be_read(replica_uuid: str, array: model.Array, volume: model.Volume,
                snapshot: snapshots.HostSnapshot) -> frozenset[str]:
     """Return the namespaces whose superblocks tell what the copy holds.
 
@@ -45,23 +46,24 @@ def to_be_read(replica_uuid: str, array: model.Array,
     device = _device(replica_uuid, array, snapshot)
     if device is None:
         return frozenset()
-    return copies.to_be_read(device, array, snapshot)
+    return copies.to_be_read(device, array, volume, snapshot)
 
 
 def judged(replica_uuid: str, array: model.Array,
            snapshot: snapshots.HostSnapshot,
            contents: Mapping[str, superblock.Content],
-           set_back: float | None = None,
+           past: origin.Background = origin.Background(),
            left: act.Departure = act.Departure()) -> copies.Judgement:
     """Return what the copy is to the array, UNREADABLE where reads fail.
 
     :param contents: namespace -> what was read from it just now.
-    :param set_back: see ``copies.judge``; ``left``, too.
+    :param past: see ``copies.judge``; ``left``, too.
     """
     device = _device(replica_uuid, array, snapshot)
     if device is None:
         return NOTHING_FOUND
-    return copies.judge_among(device, array, contents, set_back, left)
+    return copies.judge_among(device, array, contents, past, left,
+                              replica_uuid)
 
 
 def objection(found: copies.Judgement, asked: bool = False,

@@ -75,7 +75,7 @@ class Arrays(fabric.Fabric):
             self._announce, lambda: self.wall(), raid.uuid,
             raid.component_size, raid.sync_time, list(raid.acknowledged),
             version=raid.version, now=lambda: self.now, cut=self._hold,
-            failfast=raid.failfast)
+            failfast=raid.failfast, promised=list(raid.promised))
         found.all_media = self.media.values
         self.stopped[raid.name] = found
         return found

@@ -81,8 +81,11 @@ def _like(raid: md.Raid, medium: md.Medium, best: md.Medium) -> bool:
 def _count_what_is_lacking(raid: md.Raid, best: md.Medium) -> None:
     """From now on that counts as acknowledged which is here."""
     blocks = _held_by_legs(raid, best)
+    raid.promised = list(map(max, raid.promised, raid.acknowledged))
+    # what nobody was told of is none of it
     raid.beyond -= {medium.uuid for medium in raid.all_media() if all(
-        held <= here for held, here in zip(medium.blocks, blocks))}
+        min(held, told) <= here for held, told, here
+        in zip(medium.blocks, raid.promised, blocks))}
     if all(held >= told for held, told in zip(blocks, raid.acknowledged)):
         return
     # one that has a single write by chance could be told by nobody

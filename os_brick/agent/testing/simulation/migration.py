@@ -96,7 +96,7 @@ def attach(world: worlds.World, there: places.Place,
     world.vendor.attachments += 1
     there.hands.brick = True
     try:
-        there.kernel.assemble(there.raid.name, listed)
+        there.kernel.assemble(there.raid.name, _alike_to_md(world, listed))
     except md.KernelError as error:
         world.tell('it cannot be attached there: %s' % error)
         return False
@@ -107,6 +107,24 @@ def attach(world: worlds.World, there: places.Place,
         '%s (%s)' % (member.device, member.medium.uuid)
         for member in there.raid.members))
     return True
+
+
+def _alike_to_md(world: worlds.World, listed: list[str]) -> list[str]:
+    """Without the copies that md would mix with what the source writes to.
+
+    One that the source's array lacks may look as new as its legs: two that
+    were in charge, each for itself.  No agent could keep md from making them
+    equal while the source goes on; here those are taken that go together.
+    """
+    copies = {uuid: medium.written.events for uuid in listed
+              if (medium := world.kernel.media[uuid]).written is not None
+              and medium.written.array_uuid == world.raid.uuid
+              and medium.whole}
+    legs = {member.medium.uuid for member in world.raid.members
+            if member.in_sync}
+    newest = max(copies, key=lambda uuid: copies[uuid], default='')
+    return [uuid for uuid in listed if uuid not in copies
+            or (uuid in legs) is (newest in legs)]
 
 
 def switch(world: worlds.World, there: places.Place,
@@ -154,6 +172,7 @@ def comes_to_rest(world: worlds.World) -> bool:
 def carry_over(source: md.Raid, raid: md.Raid) -> None:
     """What the application was told is so wherever it is."""
     raid.acknowledged = list(source.acknowledged)
+    raid.promised = list(source.promised)
     raid.version = max(raid.version, source.version)
     raid.torn |= source.torn
 

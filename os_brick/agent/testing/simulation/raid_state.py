@@ -57,6 +57,8 @@ class RaidState:
     :ivar failfast: its legs have md's flag when it is assembled.
     :ivar beyond: the copies that held every acknowledged write when the array
         was assembled without them, on one that did not.
+    :ivar promised: what was acknowledged of each block before it counted no
+        more, because the array came up without it.
     :ivar instance: the kernel's word for it, see ``model.Array``.
     :ivar written: the application has written to it since it was put
         together.
@@ -106,6 +108,8 @@ class RaidState:
     all_media: Callable[[], Iterable[Medium]] = tuple
     failfast: bool = True
     beyond: set[str] = dataclasses.field(default_factory=set)
+    promised: list[int] = dataclasses.field(
+        default_factory=lambda: [0] * BLOCKS)
     moved: bool = False
     instance: str = ''
     written: bool = False

@@ -13,6 +13,8 @@
 
 from __future__ import annotations
 
+import re
+
 from os_brick.agent.tests.functional.lab import connector
 from os_brick.agent.tests.functional.lab import host
 from os_brick.agent.tests.functional.lab import process
@@ -122,6 +124,76 @@ class CopiesInDoubtTest(story.StoryTestCase):
         self.wait_whole(volume, first, second)
         self.assertNotIn(HELD, agent.log())
         self.assert_legs_equal(volume)
+
+    def test_s10_a_copy_whose_counts_were_overtaken(self) -> None:
+        """A came up on a host that knows nothing, and wrote on and on.
+
+        B, which was in charge last, has no higher count any more, and lists
+        the number that was A's, and was given to C.
+        """
+        volume = self.session.attach('vol-count', replicas=3)
+        old, newest, beside = [target for target, _ns in volume.replicas]
+        devices = [self.device(volume, target)
+                   for target in (old, newest, beside)]
+        self.renumber(volume, devices[0])
+        self.drop_by_hand(volume, devices[0])
+        self.fill(volume, 16)
+        self.renumber(volume, devices[2])
+        self.fill(volume, 32)
+        process.run('mdadm', '--stop', volume.path)
+        newest.kill()
+        beside.kill()
+        process.run('mdadm', '--assemble', '--run', volume.path, devices[0])
+        self.fill(volume, 64)
+        agent = self.watched(volume, grace=600)
+        agent.wait_for_log('replica %s is MISSING' % self.uuid(newest),
+                           story.LONG)
+        before = self.events(devices[0])
+        self.count_up(volume, 60)
+        self.assertLess(before + 30, self.events(devices[0]))
+        # it knows with how many events A came up
+        newest.revive()
+        agent.wait_for_log(HELD, story.LONG)
+        self.assertIn('when this host began to write to it', agent.log())
+        self.assertEqual({self.uuid(old)}, self.legs(volume))
+        # another one, which does not, sees whose number B lists
+        agent.kill()
+        for path in agent.state_dir.iterdir():
+            path.unlink()
+        agent.skip_log()
+        beside.revive()
+        host.wait_for_state(beside.nqn, 'live', story.LONG)
+        agent.start()
+        agent.wait_for_log('replica %s.*was in charge without any of the legs'
+                           % self.uuid(newest), story.LONG)
+        self.assertEqual({self.uuid(old)}, self.legs(volume))
+
+    def renumber(self, volume: connector.Volume, device: str) -> None:
+        """Have a leg leave, and come in as if it were a new one."""
+        self.drop_by_hand(volume, device)
+        process.run('mdadm', '--zero-superblock', device)
+        process.run('mdadm', '--manage', volume.path, '--add', device)
+        waiting.wait_until(
+            lambda: any('/dev/' + leg.device == device and leg.in_sync
+                        for leg in self.array(volume).legs),
+            '%s is in sync' % device, story.LONG)
+
+    def drop_by_hand(self, volume: connector.Volume, device: str) -> None:
+        process.run('mdadm', '--manage', volume.path, '--fail', device)
+        self.drop(volume, device)
+
+    def events(self, device: str) -> int:
+        found = re.search(r'Events : (\d+)', process.run(
+            'mdadm', '--examine', device))
+        assert found is not None
+        return int(found.group(1))
+
+    def count_up(self, volume: connector.Volume, times: int) -> None:
+        """Have md write down again and again that it is clean, or not."""
+        state = host.BLOCK / self.array(volume).name / 'md/array_state'
+        for number in range(times):
+            self.write_block(volume, number * story.BLOCK, b'on')
+            state.write_text('clean')
 
     def test_s10_an_array_that_came_up_on_an_old_copy(self) -> None:
         volume = self.session.attach('vol-stale')

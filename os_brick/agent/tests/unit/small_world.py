@@ -25,6 +25,7 @@ from collections.abc import Sequence
 import dataclasses
 import os
 import tempfile
+from typing import cast
 from unittest import mock
 
 from oslo_config import cfg
@@ -33,7 +34,9 @@ from oslotest import base as test_base
 from os_brick.agent import clock as clocks
 from os_brick.agent.daemon import healing_loop
 from os_brick.agent.host import batch
+from os_brick.agent.host import evidence
 from os_brick.agent.host import execute
+from os_brick.agent.host import origins
 from os_brick.agent import model
 from os_brick.agent.model import actions as act
 from os_brick.agent.model import snapshots
@@ -41,6 +44,7 @@ from os_brick.agent.model import superblock
 from os_brick.agent import opts
 from os_brick.agent.safety import copies
 from os_brick.agent.safety import farewell
+from os_brick.agent.safety import origin
 from os_brick.agent.safety import ownership
 from os_brick.agent.safety import reading
 from os_brick.agent.safety import rules
@@ -118,6 +122,7 @@ class SmallHost:
         self.unreadable: set[str] = set()
         self.written: dict[str, superblock.Content] = {}
         self.heard: frozenset[str] = frozenset()
+        self.origins = origins.Origins(cast(evidence.Evidence, self))
         self.no_way = ''
         self.array_state = 'active'
         self.instance = ''
@@ -186,10 +191,12 @@ class SmallHost:
             action, volume, snapshot, owned))
         why = rules.refusal(action, volume, snapshot, owned, contents,
                             self.answering_patiently(farewell.to_answer(
-                                action, volume, snapshot, owned).devices))
+                                action, volume, snapshot, owned).devices),
+                            self.past())
         if why is not None:
             for replica, found in reading.judged(
-                    action, volume, snapshot, owned, contents).items():
+                    action, volume, snapshot, owned, contents,
+                    self.past()).items():
                 if found.standing is copies.Standing.DIVERGENT:
                     raise execute.Divergent(found.why, replica)
             raise execute.Refused(why)
@@ -219,6 +226,12 @@ class SmallHost:
     def offline(self, wanted: Mapping[str, Collection[model.Portal]]
                 ) -> dict[str, str]:
         return {replica: self.no_way for replica in wanted if self.no_way}
+
+    def note_origins(self, snapshot: snapshots.HostSnapshot) -> None:
+        self.origins.look(snapshot)
+
+    def past(self) -> origin.Background:
+        return origin.Background(None, self.origins.found)
 
     def superblocks(self, devices: Collection[str]
                     ) -> dict[str, superblock.Content]:

@@ -46,6 +46,19 @@ class TestWords(healing_loop_case.CycleCase):
             self.assertEqual(1, len(self.lines(device, 'not done',
                                                'busy')), self.log.output)
 
+    def test_that_no_superblock_can_be_read_costs_the_rest_nothing(self):
+        with mock.patch.object(
+                self.host, 'note_origins',
+                side_effect=execute.NotDone('the helper is away')):
+            self.lose()
+            self.turn(3)
+        self.assertEqual(1, len(self.lines('arrays that are new: not read',
+                                           'the helper is away')))
+        self.assertEqual(1, len(self.lines('volume1', 'is MISSING')))
+        self.assertEqual([], self.lines('defect'))
+        self.turn()
+        self.assertEqual(1, len(self.lines('arrays that are new: works')))
+
     def test_problems_of_the_scan_are_said_once_each(self):
         scan = self.host.scan
         self.host.scan = lambda: dataclasses.replace(

@@ -282,6 +282,27 @@ class TestRules(ActionsCase):
         self.do(action)
         self.assertEqual([('re_add', 'md127', 'nvme3n1')], self.called())
 
+    def test_S10_the_count_with_which_the_array_came_up_stays(self):
+        """The legs have ten events; the copy that comes later has twenty."""
+        legs = self.scanner.scan().array('md127').uuid
+        action = self.carry(superblocks.of(5, 20, [0, 1], array=legs))
+        self.executor.note_origins(self.scanner.scan())
+        for device in ('nvme1n1', 'nvme2n1'):
+            self.blocks[device] = [superblocks.block(superblocks.of(
+                int(device[4]) - 1, 30, [0, 1], array=legs))]
+        self.refused(action, '20 changes against 10')
+        # one that it has put in itself is judged by what md says now
+        self.executor._origins.put_in(self.scanner.scan().array('md127'), C)
+        self.do(action)
+        self.assertEqual([('re_add', 'md127', 'nvme3n1')], self.called())
+
+    def test_S10_what_is_put_in_is_noted(self):
+        legs = self.scanner.scan().array('md127').uuid
+        self.executor.note_origins(self.scanner.scan())
+        self.do(self.carry(superblocks.of(5, 1, [0, 1], array=legs)))
+        found, = self.executor.past().origins.values()
+        self.assertEqual({A, B, C}, found.legs)
+
     def test_S10_another_arrays_copy_is_of_no_use(self):
         """Not Refused: it counts against the replica, not the moment."""
         error = self.assertRaises(execute.NotDone, self.do, self.carry(

@@ -21,6 +21,7 @@ from os_brick.agent import model
 from os_brick.agent.model import actions as act
 from os_brick.agent.model import superblock
 from os_brick.agent.safety import copies
+from os_brick.agent.safety import origin
 from os_brick.agent.tests.unit.model import test_superblock
 from os_brick.agent.tests.unit import superblocks
 
@@ -138,7 +139,8 @@ class CopiesTest(base.BaseTestCase):
             self.assertIs(expected, copies.judge('nvme9n1', array(0), {
                 **legs, 'nvme9n1': superblocks.content(
                     of(1, events, [0], updated=updated))},
-                set_back).standing, str((events, updated, set_back)))
+                origin.Background(set_back)).standing, str((
+                    events, updated, set_back)))
 
     def test_S10_another_array(self) -> None:
         strange = of(1, 8, [0], array='0d5a1d3e-0000-4000-8000-000000000bad')

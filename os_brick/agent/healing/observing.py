@@ -36,26 +36,29 @@ def observe(view: volume_view.VolumeView) -> ReplicaRecords:
 
     There is one for each replica that is listed, and for each leg.
     """
-    view = view.with_records({**_unlisted_legs(view), **_looked_at(view)})
+    view = view.with_records({**_looked_at(view), **_unlisted_legs(view)})
     return _waited(view.with_records(assigning.assign(view)))
 
 
 def _unlisted_legs(view: volume_view.VolumeView) -> ReplicaRecords:
-    """Take in the legs of which nothing is known but that they are there.
+    """Take in the legs of which no list has told that they are legs.
 
-    The ledger could not be written, say, and the agent was started anew.  A
-    list that does not have them may be truncated (S8).  Those that the very
-    first look finds are not missed later: another host may have let go of
-    them, and this one has never known them listed.
+    The ledger could not be written, say, and the agent was started anew; or
+    another host has put in what was listed here before.  A list that does not
+    have them may be truncated (S8).  Those that the very first look finds are
+    not missed later: another host may have let go of them, and this one has
+    never known them listed.
     """
     return {leg.replica_uuid: ReplicaRecord(
         seen_at=view.now, device=leg.device) if not view.records
         else replica_record.seen(
-            ReplicaRecord(seen_at=view.now), State.AVAILABLE, leg.device,
-            view.now, False)
+            view.records.get(leg.replica_uuid,
+                             ReplicaRecord(seen_at=view.now)),
+            State.AVAILABLE, leg.device, view.now, False)
         for leg in view.array.in_sync
         if leg.replica_uuid is not None
-        and leg.replica_uuid not in view.records
+        and not (leg.replica_uuid in view.records
+                 and view.records[leg.replica_uuid].was_leg)
         and view.volume.replica(leg.replica_uuid) is None}
 
 

@@ -78,6 +78,24 @@ class TestObserve(base.BaseTestCase):
         self.assertEqual([B], later.unlisted)
         self.assertEqual(2, later.goal)
 
+    def test_S8_what_was_listed_here_before_it_was_a_leg_is_missed(
+            self) -> None:
+        """Another host has put it in, and the list is short since."""
+        world = scripted_world.world(self)
+        world.volume.count = None
+        records = dict(observing.observe(view(world, {})))
+        records[B] = replica_record.ReplicaRecord(seen_at=1.0)
+        del world.volume.replicas[B]
+        records = dict(observing.observe(view(world, records)))
+        self.assertTrue(records[B].joined)
+        self.assertEqual(1.0, records[B].seen_at)
+        world.raid.fault(world.raid.members[1])
+        world.raid.members.pop(1)
+        later = view(world, records)
+        later = later.with_records(observing.observe(later))
+        self.assertEqual([B], later.unlisted)
+        self.assertEqual(2, later.goal)
+
     def test_a_leg_that_was_never_known_to_be_listed_is_not_missed(
             self) -> None:
         """The source of a migration may have let go of it."""

@@ -174,6 +174,17 @@ OPTS: list[cfg.Opt] = [
                     'agent stops. Paths that the storage calls non-optimized '
                     'carry no I/O with any of them. Any other policy than '
                     'numa is left alone.'),
+    cfg.IntOpt('bitmap_delay', default=25, min=0, max=3600, mutable=True,
+               help='Seconds after which md looks what its write-intent '
+                    'bitmap need mark no longer (md/bitmap/time_base); md\'s '
+                    'own are 5. A write stays marked for at least 1.8 times '
+                    'as long, and what is marked when a leg leaves is copied '
+                    'to it when it returns: a target may have acknowledged '
+                    'that and have lost it with its power. A longer time '
+                    'covers older writes, and costs that much more copying '
+                    'at each return, and after a crash of this host. It is '
+                    'made longer while all is calm, never shorter, and stays '
+                    'when the agent stops. 0: left as it is.'),
     cfg.BoolOpt('lock_memory', default=True,
                 help='Whether the agent and its privileged helper are kept '
                      'in memory (mlockall), so that they can act while the '

@@ -169,7 +169,8 @@ class Looker:
         kept = self.kept
         return [*settings.decide(
             kept.snapshot, kept.guarded.owned, self._spread(), kept.settings,
-            self._wanted()), *keeping.settings(kept.snapshot, kept.keeping)]
+            self._wanted()), *keeping.settings(
+                kept.snapshot, kept.keeping, float(self._conf.bitmap_delay))]
 
     def _spread(self) -> spreading.Subsystems:
         """How the kernel spreads I/O, where that is of interest."""

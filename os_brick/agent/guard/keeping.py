@@ -23,7 +23,7 @@ The laws:
   the first time nobody knows since when it is: what it marks is kept where one
   leg is left.  On several md may copy all that from one to the others, and by
   then that may be all of the volume.
-* Only while md may still mark what was written before: ``LIFE``.
+* Only while md may still mark what was written before: ``LOOKS``.
 * Only an array to which this host writes; the rules ask the same.
 * Not while md would wait for a lost leg: that one is cut off first.
 
@@ -45,13 +45,12 @@ from os_brick.agent.model import actions as act
 from os_brick.agent.model import snapshots
 from os_brick.agent.safety import rules
 
-#: Seconds between two looks of md at its marks.  One that is not needed any
-#: more goes with the third look at the earliest (Linux 6.1: after 9 to 19 s
-#: where it looks every 5 s).  A silent target is found after 15 s, and a leg
-#: without I/O is cut off 15 s later.
-DELAY = 25.0
-#: Seconds for which it marks a write at most after that has ended.
-LIFE = 4 * DELAY
+#: Looks of md at its marks for which it marks a write at most after that has
+#: ended.  One that is not needed any more goes with the third look at the
+#: earliest (Linux 6.1: after 9 to 19 s where it looks every 5 s).
+LOOKS = 4
+#: Seconds of that at least: of an array of which it is not known.
+LIFE = 100.0
 #: Seconds for which what cannot be done is tried again soon.
 SOON = 20.0
 LONGER = ('so that what is written stays marked until the loss of a leg is '
@@ -70,12 +69,12 @@ class SeenArray:
         last looked at.
     :ivar since: when a leg was first seen to have left, None where nothing is
         to be done for that any more.
-    :ivar delayed: it was tried to have md look less often.
+    :ivar delayed: the seconds that it was tried to have md look less often.
     """
 
     in_sync: Mapping[str, str | None]
     since: float | None = None
-    delayed: bool = False
+    delayed: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,9 +113,13 @@ def _seen(array: model.Array, before: SeenArray | None, now: float,
     else:
         since = before.since
     if array.filled or not array.written or (
-            since is not None and now - since > LIFE):
+            since is not None and now - since > _life(array)):
         since = None
-    return SeenArray(in_sync, since, before is not None and before.delayed)
+    return SeenArray(in_sync, since, before.delayed if before else 0.0)
+
+
+def _life(array: model.Array) -> float:
+    return max(LIFE, LOOKS * (array.bitmap_delay or 0.0))
 
 
 def decide(snapshot: snapshots.HostSnapshot, memory: KeepMemory,
@@ -139,16 +142,19 @@ def decide(snapshot: snapshots.HostSnapshot, memory: KeepMemory,
     return actions
 
 
-def settings(snapshot: snapshots.HostSnapshot, memory: KeepMemory
-             ) -> list[tuple[str, act.Action]]:
-    """Return what is to be set while all is calm, as the same pairs."""
+def settings(snapshot: snapshots.HostSnapshot, memory: KeepMemory,
+             delay: float) -> list[tuple[str, act.Action]]:
+    """Return what is to be set while all is calm, as the same pairs.
+
+    :param delay: seconds between two looks of md at its marks, at least.
+    """
     actions: list[tuple[str, act.Action]] = []
     for array in snapshot.arrays:
         kept, now = memory.arrays.get(_key(array)), array.bitmap_delay
-        if (kept is not None and not kept.delayed and now is not None
-                and now < DELAY):
+        if (kept is not None and kept.delayed < delay and now is not None
+                and now < delay):
             actions.append((array.name, act.SetBitmapDelay(
-                LONGER % now, array.name, DELAY)))
+                LONGER % now, array.name, delay)))
     return actions
 
 
@@ -156,20 +162,15 @@ def after(snapshot: snapshots.HostSnapshot, memory: KeepMemory,
           done: Iterable[act.Action], tried: Iterable[act.Action]
           ) -> KeepMemory:
     """Return the memory once these were done, or tried at least."""
-    kept = _keys(snapshot, act.KeepMarked, done)
-    delayed = _keys(snapshot, act.SetBitmapDelay, tried)
+    kept = {action.array for action in done
+            if isinstance(action, act.KeepMarked)}
+    delayed = {action.array: action.seconds for action in tried
+               if isinstance(action, act.SetBitmapDelay)}
     return KeepMemory({
-        key: dataclasses.replace(
-            one, since=None if key in kept else one.since,
-            delayed=one.delayed or key in delayed)
-        for key, one in memory.arrays.items()})
-
-
-def _keys(snapshot: snapshots.HostSnapshot,
-          kind: type[act.KeepMarked | act.SetBitmapDelay],
-          actions: Iterable[act.Action]) -> set[Key]:
-    names = {action.array for action in actions if isinstance(action, kind)}
-    return {_key(array) for array in snapshot.arrays if array.name in names}
+        (name, instance): dataclasses.replace(
+            one, since=None if name in kept else one.since,
+            delayed=delayed.get(name, one.delayed))
+        for (name, instance), one in memory.arrays.items()})
 
 
 def _key(array: model.Array) -> Key:

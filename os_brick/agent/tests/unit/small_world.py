@@ -127,6 +127,7 @@ class SmallHost:
         self.array_state = 'active'
         self.instance = ''
         self.used = True
+        self.bitmap_delay: float | None = None
         self.limits: dict[str, int] = {}
         self.broken: Callable[[act.Action], None] = lambda action: None
         for number in range(1, volumes + 1):
@@ -170,7 +171,8 @@ class SmallHost:
                 not leg.in_sync and not leg.faulty for leg in legs)
             else 'idle', SIZE // 2, legs, instance=self.instance,
             written=self.used,
-            sync_speed_max=self.limits.get('md%d' % number, 0))
+            sync_speed_max=self.limits.get('md%d' % number, 0),
+            bitmap_delay=self.bitmap_delay)
 
     def settle(self) -> None:
         """What md does by itself until the next pass: finish recoveries."""

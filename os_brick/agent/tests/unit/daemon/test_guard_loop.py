@@ -243,6 +243,17 @@ class TestLost(GuardianCase):
         self.assertLessEqual(tried[-1] - tried[0], keeping.LIFE)
         self.assertEqual(1, self.log.output.count('no write-intent bitmap'))
 
+    def test_md_looks_as_often_as_the_option_says(self) -> None:
+        self.host.bitmap_delay = 5.0
+        for seconds, wanted in ((0, []), (40, [40.0]), (30, []),
+                                (60, [60.0])):
+            self.conf.set_override('bitmap_delay', seconds)
+            self.host.did.clear()
+            self.looks(20.0)
+            self.assertEqual(wanted, [
+                action.seconds for action in self.host.did
+                if isinstance(action, act.SetBitmapDelay)], seconds)
+
     def test_what_was_put_off_is_not_late(self) -> None:
         tried = self.failing(not_done.PutOff('what is urgent comes first'))
         self.assertLess(tried[1] - tried[0], 0.3)

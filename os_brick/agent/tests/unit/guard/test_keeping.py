@@ -163,29 +163,53 @@ class KeepingTest(base.BaseTestCase):
         self.assertEqual([], changed(array_state='broken'))
         self.assertEqual([], changed(locked=True))
 
-    def delays(self) -> list[float]:
+    def delays(self, wanted: float = 25.0) -> list[float]:
         snapshot = self.snapshot()
         self.memory = keeping.look(snapshot.arrays, self.memory, 1.0)
         return [action.seconds for _name, action in keeping.settings(
-            snapshot, self.memory) if isinstance(action, act.SetBitmapDelay)]
+            snapshot, self.memory, wanted)
+            if isinstance(action, act.SetBitmapDelay)]
 
     def test_md_looks_less_often_what_it_need_mark(self) -> None:
-        for delay, wanted in ((None, []), (5.0, [keeping.DELAY]),
-                              (keeping.DELAY, []), (60.0, [])):
+        for delay, wanted in ((None, []), (5.0, [25.0]), (25.0, []),
+                              (60.0, [])):
             self.array = dataclasses.replace(self.array, bitmap_delay=delay)
             self.assertEqual(wanted, self.delays())
         self.assertEqual([], keeping.settings(
-            self.snapshot(), keeping.KeepMemory()))
+            self.snapshot(), keeping.KeepMemory(), 25.0))
+
+    def test_md_is_left_as_it_is_where_the_operator_says_so(self) -> None:
+        self.array = dataclasses.replace(self.array, bitmap_delay=5.0)
+        self.assertEqual([], self.delays(0.0))
+        self.assertEqual([60.0], self.delays(60.0))
+
+    def test_a_longer_delay_is_set_when_the_option_changes(self) -> None:
+        self.array = dataclasses.replace(self.array, bitmap_delay=5.0)
+        for seconds, again in ((25.0, [60.0]), (60.0, [])):
+            action = act.SetBitmapDelay('', 'md1', seconds)
+            self.delays()
+            self.memory = keeping.after(self.snapshot(), self.memory, [],
+                                        [action])
+            self.assertEqual(again, self.delays(60.0))
+        self.assertEqual([], self.delays(25.0))
+
+    def test_what_md_marks_for_longer_is_kept_for_longer(self) -> None:
+        self.array = dataclasses.replace(self.array, bitmap_delay=100.0)
+        self.look(1.0)
+        self.drop('nvme0n1')
+        self.assertEqual(['nvme1n1'], self.look(2.0, done=False))
+        self.assertEqual(['nvme1n1'], self.look(402.0, done=False))
+        self.assertEqual([], self.look(403.0))
 
     def test_what_md_does_not_take_is_not_asked_again(self) -> None:
         self.array = dataclasses.replace(self.array, bitmap_delay=5.0)
         self.delays()
-        action = act.SetBitmapDelay('', 'md1', keeping.DELAY)
+        action = act.SetBitmapDelay('', 'md1', 25.0)
         self.memory = keeping.after(self.snapshot(), self.memory, [], [action])
         self.assertEqual([], self.delays())
         # of another array it is
         self.array = dataclasses.replace(self.array, instance='2/b')
-        self.assertEqual([keeping.DELAY], self.delays())
+        self.assertEqual([25.0], self.delays())
 
     def test_no_leg_is_good(self) -> None:
         self.look(1.0)

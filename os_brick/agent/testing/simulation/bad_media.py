@@ -177,7 +177,8 @@ def put_right(world: worlds.World) -> None:
         raid.owe_nothing_that_is_lost()
         for member in raid.members:
             member.medium.refuses.clear()
-        # md does not try them again as it is
-        if raid.pending is None and not raid.syncing and (
-                raid.broken or not raid.would_try()):
+        # md does not try them again as it is, nor takes in what it was copying
+        # to when the array broke
+        if raid.pending is None and (raid.broken or not (
+                raid.syncing or raid.would_try())):
             attach_anew(world, world.dice)

@@ -23,7 +23,6 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
 import functools
-import logging
 
 from oslo_config import cfg
 
@@ -31,7 +30,7 @@ from os_brick.agent import clock as clocks
 from os_brick.agent.host import attributes
 from os_brick.agent.host import batch
 from os_brick.agent.host import brick_lock
-from os_brick.agent.host import commands
+from os_brick.agent.host import doing
 from os_brick.agent.host import effects as host_effects
 from os_brick.agent.host import evidence
 from os_brick.agent.host import not_done
@@ -51,11 +50,6 @@ from os_brick.agent.safety import ownership
 from os_brick.agent.safety import reading
 from os_brick.agent.safety import rules
 
-LOG = logging.getLogger(__name__)
-# Milliseconds.  The kernel adds up to a second of its own.
-GIVE_UP_AFTER = 1000
-#: Milliseconds that md is given to keep what it marks.
-KEEP_WITHIN = 500
 _NOBODY: frozenset[str] = frozenset()
 _UNREAD: Mapping[str, superblock.Content] = {}
 _OF_NO_USE = (copies.Standing.FOREIGN, copies.Standing.UNREADABLE)
@@ -87,7 +81,6 @@ class Executor:
         self._set_back = set_back
         self._progress = progress
         self._scanner = scanner
-        self._host = host
         self._effects = effects or host_effects.Effects()
         self._clock = clock
         self._portals = portals.PortalHealth(
@@ -96,6 +89,8 @@ class Executor:
         self._origins = origins.Origins(self._evidence)
         self._reconnects = reconnects.Reconnects(self._scan, self._evidence,
                                                  clock)
+        self._doer = doing.Doer(self._effects, host, self._portals,
+                                self.offline, progress)
         self._lock = brick_lock.BrickLock(conf, stopping, self._effects,
                                           clock)
 
@@ -175,7 +170,7 @@ class Executor:
                  contents: Mapping[str, superblock.Content] = _UNREAD
                  ) -> None:
         with not_done.told():
-            self._do(action, contents)
+            self._doer.do(action, contents)
 
     def _last_look(self, action: act.Action, volume: model.Volume,
                    snapshot: snapshots.HostSnapshot, owned: ownership.Owned,
@@ -278,114 +273,3 @@ class Executor:
                         '%s: %s' % (portal, silent[portal].why)
                         for portal in action.portals)))
         return dataclasses.replace(action, portals=listening)
-
-    def _do(self, action: act.Action,
-            contents: Mapping[str, superblock.Content]) -> None:
-        if not isinstance(action, act.AnyAction):
-            raise TypeError('unknown action %r' % (action,))
-        match action:
-            case act.Connect():
-                self._connect(action)
-            case act.Disconnect():
-                self._effects.disconnect(action.controller)
-            case act.SetFastIoFail():
-                self._effects.set_fast_io_fail(
-                    action.controller,
-                    -1 if action.seconds is None else round(action.seconds))
-            case act.SetKeepAlive():
-                self._effects.set_keep_alive(action.controller,
-                                             round(action.seconds))
-            case act.SetReconnectDelay():
-                self._effects.set_reconnect_delay(action.controller,
-                                                  round(action.seconds))
-            case act.SetIoPolicy():
-                self._effects.set_iopolicy(action.subsystem, action.nqn,
-                                           action.policy)
-            case act.ResetConnection():
-                self._give_up(action)
-            case act.SetFailfast():
-                self._effects.set_failfast(action.array, action.device,
-                                           action.on)
-            case act.SetSyncSpeedMax():
-                self._effects.set_sync_speed_max(action.array,
-                                                 action.kib_per_s)
-            case act.SetBitmapDelay():
-                self._effects.set_bitmap_delay(action.array,
-                                               round(action.seconds))
-            case act.FailLeg():
-                self._effects.fail(action.array, action.device)
-            case act.KeepMarked():
-                kept = self._effects.keep_marked(
-                    action.array, action.device, KEEP_WITHIN)
-                LOG.debug('%s: %s chunks stay marked', action.array, kept)
-            case act.RemoveLeg():
-                self._effects.remove(action.array, action.device)
-            case act.AddLeg():
-                self._add(action, contents.get(action.device))
-            case act.ReplaceLeg():
-                self._effects.replace(action.array, action.device,
-                                      action.spare)
-            case act.Resize():
-                self._effects.resize(action.array, action.raid_disks)
-            case _:
-                act.never(action)
-
-    def _give_up(self, action: act.ResetConnection) -> None:
-        """Close it; where the kernel cannot, the command does it."""
-        if action.portal is not None:
-            why = 'no TCP connection to %s was found' % action.portal
-            try:
-                if self._effects.close_connections(action.portal.address,
-                                                   action.portal.port):
-                    return
-            except commands.CommandFailed as error:
-                why = str(error)
-            LOG.warning('%s takes a second longer to be given up: %s',
-                        action.controller, why)
-        self._effects.send_keep_alive(action.controller, GIVE_UP_AFTER)
-
-    def _connect(self, action: act.Connect) -> None:
-        """Connect all portals; one that fails does not stop the others."""
-        errors = []
-        for portal in action.portals:
-            # each has the time of a command to itself
-            self._progress()
-            try:
-                self._effects.connect(
-                    action.target.nqn, portal.address, portal.port,
-                    portal.transport, self._host.nqn)
-            except commands.CannotRun:
-                raise
-            except (commands.CommandFailed,
-                    commands.BadArgument) as error:
-                if isinstance(error, commands.TimedOut):
-                    # the other volumes are not to wait for it, too
-                    self._portals.put_off(portal, str(error))
-                if action.more:
-                    self._portals.decline(action.target.nqn, portal,
-                                          str(error))
-                errors.append(str(error))
-        if len(errors) < len(action.portals):
-            return
-        why = self.offline({action.replica_uuid: action.portals})
-        if why:
-            raise not_done.Offline(why[action.replica_uuid])
-        raise NotDone('; '.join(errors))
-
-    def _add(self, action: act.AddLeg,
-             content: superblock.Content | None) -> None:
-        known = content is not None and bool(content.superblocks)
-        if action.erase or known and not action.returning:
-            self._effects.erase_superblock(action.device)
-        elif action.returning:
-            try:
-                self._effects.re_add(action.array, action.device)
-                return
-            except (commands.CannotRun, commands.TimedOut):
-                # what did not end in time may still be under way in md: no
-                # add goes beside it, nor is os-brick's lock held any longer
-                raise
-            except commands.CommandFailed:
-                # its bitmap or event count no longer fits: copy all of it
-                pass
-        self._effects.add(action.array, action.device)

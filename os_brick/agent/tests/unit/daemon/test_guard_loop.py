@@ -252,7 +252,7 @@ class TestLost(GuardianCase):
             self.looks(20.0)
             self.assertEqual(wanted, [
                 action.seconds for action in self.host.did
-                if isinstance(action, act.SetBitmapDelay)], seconds)
+                if isinstance(action, act.SetBitmapDelay)], str(seconds))
 
     def test_what_was_put_off_is_not_late(self) -> None:
         tried = self.failing(not_done.PutOff('what is urgent comes first'))

@@ -32,10 +32,12 @@ GROWTH = 0.1
 SLACK = {'memory': 4096, 'helper_memory': 4096, 'descriptors': 3,
          'helper_descriptors': 3, 'threads': 2, 'helper_threads': 2,
          'ledger': 65536}
-#: The log grows with each fault; it is told of, and not judged.
-NAMES = (*SLACK, 'log')
+#: The log grows with each fault, and so does the history, up to some thousand
+#: sentences: they are told of, and not judged.
+NAMES = (*SLACK, 'history', 'log')
+HISTORY = 'history.sqlite'
 _UNITS = {'memory': 'KiB', 'helper_memory': 'KiB', 'ledger': 'bytes',
-          'log': 'bytes'}
+          'history': 'bytes', 'log': 'bytes'}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +47,8 @@ class Footprint:
     :ivar began: seconds since the beginning of the series.
     :ivar pid: of the agent: another one has another past.
     :ivar memory: KiB that are resident, and of no other process.
-    :ivar ledger: bytes of the state directory; ``log``: of the log.
+    :ivar ledger: bytes of the state directory, without ``history``: what has
+        happened; ``log``: bytes of the log.
     """
 
     began: float
@@ -57,6 +60,7 @@ class Footprint:
     threads: int
     helper_threads: int
     ledger: int
+    history: int
     log: int
 
 
@@ -67,11 +71,14 @@ def take(began: float, pid: int, helper: int, state: pathlib.Path,
     :raises OSError: a process, or what was a file, has ended.
     """
     ours, theirs = (pathlib.Path('/proc', str(one)) for one in (pid, helper))
+    sizes = {path.name: path.stat().st_size for path in state.iterdir()}
+    history = sum(size for name, size in sizes.items()
+                  if name.startswith(HISTORY))
     return Footprint(
         began, pid, _private(ours), _private(theirs),
         _entries(ours / 'fd'), _entries(theirs / 'fd'),
         _entries(ours / 'task'), _entries(theirs / 'task'),
-        sum(path.stat().st_size for path in state.iterdir()),
+        sum(sizes.values()) - history, history,
         log.stat().st_size)
 
 

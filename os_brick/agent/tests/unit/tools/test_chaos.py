@@ -27,6 +27,7 @@ from unittest import mock
 
 import fixtures
 
+from os_brick.agent.store import history
 from os_brick.agent.tests.functional.lab import targets
 from os_brick.agent.tests.unit.packaging import wheelhouse
 
@@ -213,13 +214,14 @@ class FootprintTest(ChaosTestCase):
         """Return so many, in which something grows by so much each time."""
         usual = dict(memory=40000, helper_memory=20000, descriptors=30,
                      helper_descriptors=12, threads=5, helper_threads=9,
-                     ledger=90000, log=1000)
+                     ledger=90000, history=4000, log=1000)
         return [self.footprint.Footprint(60.0 * number, pid, **{
             name: int(value + (each * number if name == grows else 0))
             for name, value in usual.items()}) for number in range(count)]
 
     def test_what_stays_is_no_leak(self) -> None:
-        self.assertEqual([], self.footprint.leaks(self.taken('log', 500)))
+        for name in ('log', 'history'):
+            self.assertEqual([], self.footprint.leaks(self.taken(name, 9000)))
         self.assertEqual([], self.footprint.leaks([]))
         warming = [*self.taken('memory', 900, 10), *self.taken(count=30)]
         self.assertEqual([], self.footprint.leaks(warming))
@@ -241,14 +243,18 @@ class FootprintTest(ChaosTestCase):
     def test_a_process_is_measured(self) -> None:
         folder = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
         (folder / 'agent.sqlite').write_bytes(bytes(100))
-        (folder / 'agent.sqlite-wal').write_bytes(bytes(20))
+        (folder / 'agent.sqlite-journal').write_bytes(bytes(20))
+        self.assertEqual(history.FILE, self.footprint.HISTORY)
+        for name, size in ((history.FILE, 30), (history.FILE + '-journal', 3)):
+            (folder / name).write_bytes(bytes(size))
         log = folder.parent / (folder.name + '.log')
         log.write_bytes(bytes(7))
         self.addCleanup(log.unlink)
         pid = os.getpid()
         before = self.footprint.take(1.0, pid, pid, folder, log)
-        self.assertEqual((120, 7, before.threads), (
-            before.ledger, before.log, before.helper_threads))
+        self.assertEqual((120, 33, 7, before.threads), (
+            before.ledger, before.history, before.log,
+            before.helper_threads))
         held = bytearray(64 << 20)
         with open(log, 'rb'), open(log, 'rb'):
             after = self.footprint.take(2.0, pid, pid, folder, log)

@@ -81,8 +81,8 @@ MUTANTS: dict[str, tuple[str, str, str]] = {
         'safety/copies.py', 'if copy.events > newest + 1:',
         'if copy.events > newest + 1000:'),
     'S10: a count that was overtaken says nothing': (
-        'safety/copies.py', '    if came_up_with is not None and',
-        '    if False and'),
+        'safety/copies.py', '    if (came_up_with is not None and',
+        '    if (False and'),
     'S10: a number is whosever it is now': (
         'safety/copies.py', 'and other.events + 1 >= copy.events',
         'and False'),

@@ -125,6 +125,7 @@ class Looker:
             return
         before, kept.snapshot = kept.snapshot, snapshots.carry_over(
             kept.snapshot, self._scan())
+        self._executor.note_legs(kept.snapshot)
         ended = snapshots.ended(before, kept.snapshot)
         kept.memory = kept.memory.without(ended)
         kept.settings = kept.settings.without(ended)
@@ -257,7 +258,7 @@ class Looker:
                      if not isinstance(outcome, not_done.Refused
                                        | not_done.PutOff)]
             self.kept.keeping = keeping.after(
-                self.kept.snapshot, self.kept.keeping, [
+                self.kept.keeping, [
                     step.action for step, outcome in zip(steps, outcomes)
                     if outcome is None], tried)
             this.put_off = any(

@@ -158,9 +158,8 @@ def settings(snapshot: snapshots.HostSnapshot, memory: KeepMemory,
     return actions
 
 
-def after(snapshot: snapshots.HostSnapshot, memory: KeepMemory,
-          done: Iterable[act.Action], tried: Iterable[act.Action]
-          ) -> KeepMemory:
+def after(memory: KeepMemory, done: Iterable[act.Action],
+          tried: Iterable[act.Action]) -> KeepMemory:
     """Return the memory once these were done, or tried at least."""
     kept = {action.array for action in done
             if isinstance(action, act.KeepMarked)}

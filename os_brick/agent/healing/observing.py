@@ -36,30 +36,40 @@ def observe(view: volume_view.VolumeView) -> ReplicaRecords:
 
     There is one for each replica that is listed, and for each leg.
     """
-    view = view.with_records({**_looked_at(view), **_unlisted_legs(view)})
+    first = not view.records
+    view = view.with_records(_looked_at(view))
+    view = view.with_records({**view.records, **_unlisted_legs(view, first)})
     return _waited(view.with_records(assigning.assign(view)))
 
 
-def _unlisted_legs(view: volume_view.VolumeView) -> ReplicaRecords:
+def _unlisted_legs(view: volume_view.VolumeView,
+                   first: bool) -> ReplicaRecords:
     """Take in the legs of which no list has told that they are legs.
 
     The ledger could not be written, say, and the agent was started anew; or
     another host has put in what was listed here before.  A list that does not
     have them may be truncated (S8).  Those that the very first look finds are
     not missed later: another host may have let go of them, and this one has
-    never known them listed.
+    never known them listed.  Nor are those that were let go.
+
+    :param first: it is the very first look at the volume.
     """
     return {leg.replica_uuid: ReplicaRecord(
-        seen_at=view.now, device=leg.device) if not view.records
+        seen_at=view.now, device=leg.device) if first
         else replica_record.seen(
             view.records.get(leg.replica_uuid,
                              ReplicaRecord(seen_at=view.now)),
             State.AVAILABLE, leg.device, view.now, False)
         for leg in view.array.in_sync
         if leg.replica_uuid is not None
-        and not (leg.replica_uuid in view.records
-                 and view.records[leg.replica_uuid].was_leg)
+        and (leg.replica_uuid not in view.records
+             or _may_be_missed(view.records[leg.replica_uuid]))
         and view.volume.replica(leg.replica_uuid) is None}
+
+
+def _may_be_missed(record: ReplicaRecord) -> bool:
+    return not (record.was_leg or record.retired or record.terminating
+                or record.confirmed)
 
 
 def _looked_at(view: volume_view.VolumeView) -> ReplicaRecords:

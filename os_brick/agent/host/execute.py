@@ -209,6 +209,10 @@ class Executor:
         """As ``origins.Origins.look`` has it."""
         self._origins.look(snapshot)
 
+    def note_legs(self, snapshot: snapshots.HostSnapshot) -> None:
+        """As ``origins.Origins.note_legs`` has it."""
+        self._origins.note_legs(snapshot)
+
     def past(self) -> origin.Background:
         """Return what is known of the past of the copies."""
         return origin.Background(self._set_back(), self._origins.found)

@@ -20,6 +20,7 @@ from __future__ import annotations
 import dataclasses
 from typing import NoReturn
 
+from os_brick.agent.model import devices
 from os_brick.agent.model import volumes
 
 
@@ -64,6 +65,10 @@ class Departure:
     instance: str = ''
     was_leg: bool = False
     given_up: bool = False
+
+    def of(self, array: devices.Array) -> bool:
+        """It was in sync in this very instance of the array."""
+        return bool(self.instance) and self.instance == array.instance
 
 
 @dataclasses.dataclass(frozen=True)

@@ -38,7 +38,7 @@ _HEADER = struct.Struct(
     '<II8x16s' '32x24x4xI' '32x32xI4x16s8x' 'QQ8xII32x')
 _CHECKSUM = slice(0xd8, 0xdc)
 _FEATURES = struct.Struct('<8xI')
-_HAS_BITMAP, _HAS_BAD_BLOCKS = 1, 8
+_HAS_BITMAP, _RECOVERING, _HAS_BAD_BLOCKS = 1, 2, 8
 # where the data begins; bblog_shift, bblog_size, bblog_offset
 _DATA_OFFSET = struct.Struct('<128xQ')
 _LOG = struct.Struct('<185xBHi')
@@ -64,6 +64,8 @@ class Superblock:
     :ivar roles: number of a device -> its slot, of those that have one.
     :ivar bad: the sectors of the data that this device does not hold, as far
         as its list of them was read, too.
+    :ivar complete: it was in sync when this was written; False: md was still
+        copying to it (a recovery offset).
     """
 
     array_uuid: str
@@ -74,6 +76,7 @@ class Superblock:
     raid_disks: int
     roles: tuple[tuple[int, int], ...]
     bad: bad_blocks.Ranges = ()
+    complete: bool = True
 
     def has(self, number: int) -> bool:
         """The device of that number had a place when this was written."""
@@ -190,7 +193,8 @@ def parse(block: bytes) -> Superblock:
         events=events, updated=float(updated & (1 << 40) - 1), number=number,
         raid_disks=raid_disks, roles=tuple(
             (known, slot) for known, slot in enumerate(roles)
-            if slot < NO_PLACE), bad=_bad(block, block[LENGTH:]))
+            if slot < NO_PLACE), bad=_bad(block, block[LENGTH:]),
+        complete=not _FEATURES.unpack_from(block)[0] & _RECOVERING)
 
 
 def _checksum(content: bytes) -> int:

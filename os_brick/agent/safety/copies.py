@@ -39,11 +39,11 @@ Three things in a superblock do tell:
 
 Each of the three fades: an array goes on, and overtakes the count and the time
 of a copy that was in charge before it came up here on an older one; and its
-number may be another's in that copy's list.  So the agent notes the count with
-which it first saw this host write to the array: a copy that has not been a leg
-since has no higher one, unless it was written elsewhere.  And where another
-copy that is here has carried a number as lately as the one that lists it, it
-is that one's.
+number may be another's in that copy's list.  So the agent notes the count that
+the array had before this host wrote to it: a copy that has not been a leg of
+this instance has no higher one, unless it was written elsewhere, or md was
+still copying to it.  And where another copy that is here has carried a number
+as lately as the one that lists it, it is that one's.
 
 None of them is enough to call a copy good; each is enough not to touch it.
 """
@@ -140,7 +140,7 @@ def judge(device: str, array: model.Array,
     for copy in content.superblocks:
         found = _compare(device, copy, array, legs, past.set_back,
                          _knows_them(copy, beside, others, array, left),
-                         past.came_up_with(array, replica_uuid))
+                         past.came_up_with(array, replica_uuid, left))
         if not found.usable:
             return found
     return Judgement(Standing.BEHIND)
@@ -187,7 +187,8 @@ def _compare(device: str, copy: superblock.Superblock, array: model.Array,
         return Judgement(Standing.DIVERGENT, '%s is ahead of %s: %d changes '
                          'against %d' % (device, array.name, copy.events,
                                          newest))
-    if came_up_with is not None and copy.events > came_up_with + 1:
+    if (came_up_with is not None and copy.complete
+            and copy.events > came_up_with + 1):
         return Judgement(Standing.DIVERGENT, '%s is ahead of what %s was when '
                          'this host began to write to it: %d changes against '
                          '%d' % (device, array.name, copy.events,
@@ -214,17 +215,20 @@ def _knows_them(copy: superblock.Superblock,
     :param beside: the legs that were legs before it left.
     :param others: further copies, which are no legs.
     """
-    if not beside and left.instance and left.instance == array.instance:
+    if not beside and left.of(array):
         return any(number != copy.number for number, _slot in copy.roles)
     # md gives the number of a removed device away: its own says nothing, nor
     # does one that another copy had when this one was written
     return any(copy.has(leg.number) for leg in beside
                if (leg.number != copy.number
                    or leg.device_uuid == copy.device_uuid)
-               and not any(other.number == leg.number
-                           and other.device_uuid != leg.device_uuid
-                           and other.events + 1 >= copy.events
-                           for other in others))
+               # this very instance has seen that leg beside it
+               and (left.of(array) or not any(
+                   other.number == leg.number
+                   and other.array_uuid == copy.array_uuid
+                   and other.device_uuid != leg.device_uuid
+                   and other.events + 1 >= copy.events
+                   for other in others)))
 
 
 def _of_legs(array: model.Array,

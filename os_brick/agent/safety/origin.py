@@ -17,18 +17,23 @@ from collections.abc import Mapping
 import dataclasses
 
 from os_brick.agent import model
+from os_brick.agent.model import actions as act
 
 
 @dataclasses.dataclass(frozen=True)
 class Origin:
-    """An instance of an array when this host was first seen to write to it.
+    """An instance of an array before this host wrote to it.
 
-    :ivar events: the count in the superblocks of its legs then.
-    :ivar legs: the replicas that have been legs of it since.
+    :ivar events: the count in the superblocks of its legs, as it was read last
+        before this host was seen to write to it, or first after that; None:
+        it was not read yet.
+    :ivar legs: the replicas that have been legs of it.
+    :ivar written: this host was seen to write to it.
     """
 
-    events: int
+    events: int | None = None
     legs: frozenset[str] = frozenset()
+    written: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,14 +48,17 @@ class Background:
     set_back: float | None = None
     origins: Mapping[str, Origin] = dataclasses.field(default_factory=dict)
 
-    def came_up_with(self, array: model.Array, replica_uuid: str
-                     ) -> int | None:
+    def came_up_with(self, array: model.Array, replica_uuid: str,
+                     left: act.Departure = act.Departure()) -> int | None:
         """Return the count that no copy of before is above; None: not known.
 
-        Nor does it say anything of a copy that was a leg since.
+        Nor does it say anything of a copy that was a leg of this instance.
+
+        :param left: how the copy left the array.
         """
         origin = self.origins.get(instance(array))
-        return (None if origin is None or replica_uuid in origin.legs
+        return (None if origin is None or not origin.written
+                or replica_uuid in origin.legs or left.of(array)
                 else origin.events)
 
 
@@ -61,3 +69,8 @@ def instance(array: model.Array) -> str:
     two looks is taken for the one before.
     """
     return array.instance or '%s %s' % (array.name, array.uuid)
+
+
+def numbered(name: str) -> bool:
+    """Return whether that is of one which the kernel numbers."""
+    return ' ' not in name

@@ -114,10 +114,14 @@ def block_of(copy: superblock.Superblock) -> bytes:
     tail = b''.join(role.to_bytes(2, 'little') for role in roles)
 
     def packed(checksum: int) -> bytes:
-        return superblock._HEADER.pack(
+        block = bytearray(superblock._HEADER.pack(
             superblock.MAGIC, 1, uuid_lib.UUID(copy.array_uuid).bytes,
             copy.raid_disks, copy.number,
             uuid_lib.UUID(copy.device_uuid).bytes, int(copy.updated),
-            copy.events, checksum, len(roles)) + tail
+            copy.events, checksum, len(roles)) + tail)
+        if not copy.complete:
+            # packing a pad writes zeros over the magic number
+            block[8] |= superblock._RECOVERING
+        return bytes(block)
     return packed(superblock._checksum(packed(0))).ljust(
         superblock.LENGTH, b'\0')

@@ -121,7 +121,7 @@ def _alike_to_md(world: worlds.World, listed: list[str]) -> list[str]:
               and medium.written.array_uuid == world.raid.uuid
               and medium.whole}
     legs = {member.medium.uuid for member in world.raid.members
-            if member.in_sync}
+            if not member.faulty}
     newest = max(copies, key=lambda uuid: copies[uuid], default='')
     return [uuid for uuid in listed if uuid not in copies
             or (uuid in legs) is (newest in legs)]

@@ -225,7 +225,8 @@ class RaidState:
                          roles: tuple[tuple[int, int], ...]) -> None:
         member.medium.written = superblock.Superblock(
             self.uuid, member.medium.uuid, self.events,
-            float(int(self.clock())), member.number, self.raid_disks, roles)
+            float(int(self.clock())), member.number, self.raid_disks, roles,
+            complete=member.in_sync)
         member.medium.whole = member.in_sync
         member.medium.unflushed.clear()
         member.medium.bitmap = frozenset(self.dirty), self.cleared

@@ -203,6 +203,9 @@ class SmallHost:
                     raise execute.Divergent(found.why, replica)
             raise execute.Refused(why)
         self.did.append(action)
+        if isinstance(action, act.AddLeg):
+            self.origins.put_in(cast(model.Array, snapshot.array(
+                action.array)), action.replica_uuid)
         self._do(action)
         self.points()
 
@@ -231,6 +234,9 @@ class SmallHost:
 
     def note_origins(self, snapshot: snapshots.HostSnapshot) -> None:
         self.origins.look(snapshot)
+
+    def note_legs(self, snapshot: snapshots.HostSnapshot) -> None:
+        self.origins.note_legs(snapshot)
 
     def past(self) -> origin.Background:
         return origin.Background(None, self.origins.found)

@@ -19,6 +19,7 @@ import dataclasses
 from os_brick.agent.daemon import budget
 from os_brick.agent.daemon import healing_loop
 from os_brick.agent.daemon import observer
+from os_brick.agent.host import commands
 from os_brick.agent.host import effects
 from os_brick.agent.host import execute
 from os_brick.agent import model
@@ -47,7 +48,7 @@ class Reach(effects.Effects):
 
     def connect(self, *words):
         self.world.now += HANG
-        raise execute.commands.TimedOut('nvme connect did not end')
+        raise commands.TimedOut('nvme connect did not end')
 
     def try_lock(self, folder):
         return lambda: None

@@ -63,8 +63,7 @@ class KeepingTest(base.BaseTestCase):
         actions = [action for _name, action in keeping.decide(
             snapshot, self.memory, self.answered)]
         if done:
-            self.memory = keeping.after(snapshot, self.memory, actions,
-                                        actions)
+            self.memory = keeping.after(self.memory, actions, actions)
         return [action.device for action in actions
                 if isinstance(action, act.KeepMarked)]
 
@@ -188,8 +187,7 @@ class KeepingTest(base.BaseTestCase):
         for seconds, again in ((25.0, [60.0]), (60.0, [])):
             action = act.SetBitmapDelay('', 'md1', seconds)
             self.delays()
-            self.memory = keeping.after(self.snapshot(), self.memory, [],
-                                        [action])
+            self.memory = keeping.after(self.memory, [], [action])
             self.assertEqual(again, self.delays(60.0))
         self.assertEqual([], self.delays(25.0))
 
@@ -205,11 +203,23 @@ class KeepingTest(base.BaseTestCase):
         self.array = dataclasses.replace(self.array, bitmap_delay=5.0)
         self.delays()
         action = act.SetBitmapDelay('', 'md1', 25.0)
-        self.memory = keeping.after(self.snapshot(), self.memory, [], [action])
+        self.memory = keeping.after(self.memory, [], [action])
         self.assertEqual([], self.delays())
         # of another array it is
         self.array = dataclasses.replace(self.array, instance='2/b')
         self.assertEqual([25.0], self.delays())
+
+    def test_what_is_done_for_one_array_says_nothing_of_another(self) -> None:
+        other = dataclasses.replace(self.array, name='md2', instance='1/b')
+        seen = keeping.SeenArray({'nvme0n1': None}, 5.0, 25.0)
+        memory = keeping.KeepMemory({
+            (array.name, array.instance): seen
+            for array in (self.array, other)})
+        memory = keeping.after(
+            memory, [act.KeepMarked('', 'md1', 'nvme0n1')],
+            [act.SetBitmapDelay('', 'md1', 60.0)])
+        self.assertEqual([(None, 60.0), (5.0, 25.0)], [
+            (one.since, one.delayed) for one in memory.arrays.values()])
 
     def test_no_leg_is_good(self) -> None:
         self.look(1.0)

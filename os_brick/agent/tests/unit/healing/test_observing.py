@@ -96,6 +96,19 @@ class TestObserve(base.BaseTestCase):
         self.assertEqual([B], later.unlisted)
         self.assertEqual(2, later.goal)
 
+    def test_S8_what_is_to_go_is_not_missed(self) -> None:
+        """It was let go of, and another host has not done so yet."""
+        world = scripted_world.world(self)
+        world.volume.count = None
+        seen = dict(observing.observe(view(world, {})))
+        del world.volume.replicas[B]
+        for name in ('retired', 'terminating', 'confirmed'):
+            seen[B] = replica_record.ReplicaRecord(seen_at=1.0,
+                                                   **{name: True})
+            records = observing.observe(view(world, seen))
+            self.assertTrue(getattr(records[B], name), name)
+            self.assertFalse(records[B].joined, name)
+
     def test_a_leg_that_was_never_known_to_be_listed_is_not_missed(
             self) -> None:
         """The source of a migration may have let go of it."""

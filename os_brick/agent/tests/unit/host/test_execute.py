@@ -291,6 +291,8 @@ class TestRules(ActionsCase):
             self.blocks[device] = [superblocks.block(superblocks.of(
                 int(device[4]) - 1, 30, [0, 1], array=legs))]
         self.refused(action, '20 changes against 10')
+        # the next pass is told: it raises the alarm
+        self.assertRaises(execute.Divergent, self.do, action)
         # one that it has put in itself is judged by what md says now
         self.executor._origins.put_in(self.scanner.scan().array('md127'), C)
         self.do(action)

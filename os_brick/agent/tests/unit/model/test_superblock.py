@@ -169,9 +169,11 @@ class SuperblockTest(base.BaseTestCase):
 
     @hypothesis.given(
         st.integers(0, 127), st.integers(0, (1 << 64) - 1),
-        st.sets(st.integers(0, 127), max_size=100))
+        st.sets(st.integers(0, 127), max_size=100), st.booleans())
     def test_what_is_written_is_read(self, number: int, events: int,
-                                     others: set[int]) -> None:
+                                     others: set[int],
+                                     complete: bool) -> None:
         copy = dataclasses.replace(superblocks.of(number, events, others),
-                                   raid_disks=len(others) + 1)
+                                   raid_disks=len(others) + 1,
+                                   complete=complete)
         self.assertEqual(copy, superblock.parse(superblocks.block(copy)))

@@ -13,9 +13,12 @@
 
 import unittest
 
+from os_brick.agent import model
 from os_brick.agent.testing.conformance import plain_agent
 from os_brick.agent.tests.unit.testing.conformance import shelf
 from os_brick.agent.vendors import base
+
+State = model.ReplicaState
 
 
 class TestPlainAgent(shelf.OnShelf, unittest.TestCase):
@@ -45,6 +48,16 @@ class TestPlainAgent(shelf.OnShelf, unittest.TestCase):
         self.run_until(lambda: len(self.agent.volume.replicas) == 2
                        and self.second not in self.agent.legs)
         self.assertEqual([], self.agent.troubles)
+
+    def test_nothing_is_retired_in_the_pass_that_ends_the_copy(self):
+        """What is in sync at its end is reported in the next one."""
+        self.agent.lose(self.second)
+        self.run_until(lambda: len(self.agent.good()) == 2)
+        self.assertEqual([State.SYNCHRONIZING], [
+            kept.state for name, kept in
+            self.shelf.volumes[self.agent.volume.uuid].items()
+            if name not in (self.first, self.second)])
+        self.assertIn(self.second, self.agent.legs)
 
     def test_replica_of_which_a_report_fails_holds_up_the_requests(self):
         self.agent.lose(self.second)

@@ -88,4 +88,4 @@ class TestOrigins(healing_loop_case.CycleCase):
             self.write('B', 2, events, (0,), 1100.0)
             self.host.live[self.host.name(1, 'B')] = True
             self.turn(5)
-            self.assertEqual(given_up, self.said('retire'), events)
+            self.assertEqual(given_up, self.said('retire'), str(events))

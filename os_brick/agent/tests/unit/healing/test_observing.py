@@ -103,8 +103,8 @@ class TestObserve(base.BaseTestCase):
         seen = dict(observing.observe(view(world, {})))
         del world.volume.replicas[B]
         for name in ('retired', 'terminating', 'confirmed'):
-            seen[B] = replica_record.ReplicaRecord(seen_at=1.0,
-                                                   **{name: True})
+            seen[B] = dataclasses.replace(
+                replica_record.ReplicaRecord(seen_at=1.0), **{name: True})
             records = observing.observe(view(world, seen))
             self.assertTrue(getattr(records[B], name), name)
             self.assertFalse(records[B].joined, name)

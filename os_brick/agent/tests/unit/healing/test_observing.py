@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import dataclasses
 import types
+import typing
 
 from oslotest import base
 
@@ -103,8 +104,8 @@ class TestObserve(base.BaseTestCase):
         seen = dict(observing.observe(view(world, {})))
         del world.volume.replicas[B]
         for name in ('retired', 'terminating', 'confirmed'):
-            seen[B] = dataclasses.replace(
-                replica_record.ReplicaRecord(seen_at=1.0), **{name: True})
+            let_go: dict[str, typing.Any] = {name: True}
+            seen[B] = replica_record.ReplicaRecord(seen_at=1.0, **let_go)
             records = observing.observe(view(world, seen))
             self.assertTrue(getattr(records[B], name), name)
             self.assertFalse(records[B].joined, name)

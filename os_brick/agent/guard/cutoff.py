@@ -201,8 +201,10 @@ class _Cutting:
         """When the leg is to be cut off, None: as things are, never."""
         stalled = array.name in self._symptoms.stalled
         if all(path.fast_io_fail_tmo is not None for path in paths):
-            if not stalled:
+            if not (stalled or array.at_work):
                 return None    # the kernel ends its I/O and goes on trying
+            # unless that was set after the loss; what waits for md's copying
+            # is no I/O that could be seen to stand still
             return since + max(path.fast_io_fail_tmo or 0.0
                                for path in paths) + 2 * SETTLE
         if any(path.name in self._silence.resets for path in paths):

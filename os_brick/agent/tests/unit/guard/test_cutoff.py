@@ -30,12 +30,16 @@ OURS = ownership.Owned(frozenset(['md1']))
 class CutoffTest(base.BaseTestCase):
     """Leg nvme8n1 is lost; the other one answers, and there is no I/O."""
 
+    #: Seconds after which the kernel ends the leg's I/O by itself.
+    tmo: float | None = None
+
     def cuts(self, seconds: float, *flags: str, **array: str) -> list[str]:
         """Return what is failed and disconnected so long after its loss."""
         plain = scripted_world.world(self).kernel.scan()
         snapshot = dataclasses.replace(
             plain, controllers=tuple(
-                dataclasses.replace(one, state='connecting')
+                dataclasses.replace(one, state='connecting',
+                                    fast_io_fail_tmo=self.tmo)
                 if one.name == 'nvme7' else one for one in plain.controllers),
             arrays=tuple(dataclasses.replace(one, legs=tuple(
                 dataclasses.replace(leg, flags=frozenset(flags))
@@ -66,6 +70,14 @@ class CutoffTest(base.BaseTestCase):
         self.assertEqual([], self.cuts(cutoff.PATIENCE - 1.0))
         self.assertEqual(['nvme8n1', 'nvme7'], self.cuts(cutoff.PATIENCE))
         self.assertEqual([], self.cuts(100.0, 'faulty'))
+
+    def test_the_kernel_was_to_end_what_md_waits_for(self) -> None:
+        """It was told so after the loss, and does not."""
+        self.tmo = 1.0
+        self.assertEqual([], self.cuts(100.0))
+        self.assertEqual([], self.cuts(1.9, sync_action='recover'))
+        self.assertEqual(['nvme8n1', 'nvme7'],
+                         self.cuts(2.1, sync_action='recover'))
 
     def test_what_md_itself_reads_or_writes_is_io(self) -> None:
         """It is counted nowhere, and holds up what follows."""

@@ -18,6 +18,7 @@ host has come to rest, being asked to do anything is an error.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from collections.abc import Collection
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -32,15 +33,19 @@ from os_brick.agent.daemon import guard_loop
 from os_brick.agent.daemon import healing_loop
 from os_brick.agent.host import activity
 from os_brick.agent.host import batch
+from os_brick.agent.host import evidence
 from os_brick.agent.host import execute
+from os_brick.agent.host import origins
 from os_brick.agent.host import sysfs
 from os_brick.agent import model
 from os_brick.agent.model import actions as act
 from os_brick.agent.model import snapshots
+from os_brick.agent.model import superblock
 from os_brick.agent import opts
 from os_brick.agent.safety import ownership
 from os_brick.agent.store import ledger
 from os_brick.agent.tests.unit.host import fakesys
+from os_brick.agent.tests.unit import superblocks
 from os_brick.agent.vendors import local
 
 LEGS = 3
@@ -55,10 +60,27 @@ class Restless(BaseException):
     """
 
 
+class Superblocks(evidence.Evidence):
+    """Those that the legs of healthy arrays have."""
+
+    def __init__(self, scan: Callable[[], snapshots.HostSnapshot]) -> None:
+        self._look = scan
+
+    def superblocks(self, devices: Collection[str]
+                    ) -> dict[str, superblock.Content]:
+        return {
+            leg.device: superblocks.content(superblocks.of(
+                leg.slot or 0, array=array.uuid or superblocks.ARRAY))
+            for array in self._look().arrays for leg in array.legs
+            if leg.device in devices}
+
+
 class Hands(execute.Executor):
     """Deals the guard's roles, no more; has nothing of this host's."""
 
-    def __init__(self, host: fakesys.FakeHost) -> None:
+    def __init__(self, host: fakesys.FakeHost,
+                 scan: Callable[[], snapshots.HostSnapshot]) -> None:
+        self._origins = origins.Origins(Superblocks(scan))
         self._fake = host
         self.settled = False
 
@@ -106,9 +128,9 @@ class World(clocks.Clock):
     def __init__(self, arrays: int, tree: str, state: str) -> None:
         self.host = fakesys.FakeHost(tree)
         self.host.replicated_volumes(arrays, LEGS)
-        self._hands = Hands(self.host)
         inventory = os.path.join(state, 'volumes.yaml')
         scanner = sysfs.Scanner(tree)
+        self._hands = Hands(self.host, scanner.scan)
         with open(inventory, 'w', encoding='utf-8') as stream:
             stream.write(_inventory(scanner.scan()))
         conf = cfg.ConfigOpts()

@@ -40,6 +40,16 @@ def view(world: scripted_world.World,
         replica_record.HealingPolicy(60.0, 60.0))
 
 
+def without_the_second_leg(world: scripted_world.World,
+                           records: replica_record.ReplicaRecords
+                           ) -> volume_view.VolumeView:
+    """md drops it, and lists it no more: what is seen then."""
+    world.raid.fault(world.raid.members[1])
+    world.raid.members.pop(1)
+    seen = view(world, records)
+    return seen.with_records(observing.observe(seen))
+
+
 def later(records: replica_record.ReplicaRecords,
           uuid: str) -> frozenset[str]:
     return custody.departure(records, uuid).later
@@ -72,10 +82,7 @@ class TestObserve(base.BaseTestCase):
         del world.volume.replicas[B]
         records = dict(observing.observe(view(world, records)))
         self.assertTrue(records[B].joined)
-        world.raid.fault(world.raid.members[1])
-        world.raid.members.pop(1)
-        later = view(world, records)
-        later = later.with_records(observing.observe(later))
+        later = without_the_second_leg(world, records)
         self.assertEqual([B], later.unlisted)
         self.assertEqual(2, later.goal)
 
@@ -90,10 +97,7 @@ class TestObserve(base.BaseTestCase):
         records = dict(observing.observe(view(world, records)))
         self.assertTrue(records[B].joined)
         self.assertEqual(1.0, records[B].seen_at)
-        world.raid.fault(world.raid.members[1])
-        world.raid.members.pop(1)
-        later = view(world, records)
-        later = later.with_records(observing.observe(later))
+        later = without_the_second_leg(world, records)
         self.assertEqual([B], later.unlisted)
         self.assertEqual(2, later.goal)
 
@@ -118,10 +122,7 @@ class TestObserve(base.BaseTestCase):
         del world.volume.replicas[B]
         records = observing.observe(view(world, {}))
         records = observing.observe(view(world, records))
-        world.raid.fault(world.raid.members[1])
-        world.raid.members.pop(1)
-        later = view(world, records)
-        later = later.with_records(observing.observe(later))
+        later = without_the_second_leg(world, records)
         self.assertEqual([], later.unlisted)
         self.assertEqual(1, later.goal)
 

@@ -244,8 +244,9 @@ def _for_good(world: worlds.World) -> kernels.Target | None:
     copy = world.dice.choice(copies)
     if not world.judge.spared(world.raid, copy, [
             other for other in copies if other is not copy
-            and world.raid.io(other) == 'ok']):
-        return None    # nobody could heal that
+            and world.raid.io(other) == 'ok'], written=False):
+        # nobody could heal that, or knows that nobody wrote there
+        return None
     target = world.kernel.home(copy.medium.uuid)
     world.tell('target %s has died for good' % target.nqn)
     world.kernel.lose(target)

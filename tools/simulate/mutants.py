@@ -17,16 +17,15 @@ a hole in the simulation, or code that is not needed.
 
     tools/simulate.sh --mutants [HISTORIES [NAME...]]
 
-The histories have all faults.  One that breaks without the mutant, too, is
-no find: of the seeds that come, those are left out which break the agent as it
-is.
+The histories are new ones, of each kind in its turn.  One that breaks without
+the mutant, too, is no find.  Each processor plays a mutant.
 """
 
 from __future__ import annotations
 
+from concurrent import futures
 import os
 import pathlib
-import random
 import re
 import shutil
 import subprocess
@@ -44,14 +43,15 @@ MUTANTS = {**broken_laws.MUTANTS, **broken_steps.MUTANTS}
 def main(words: list[str]) -> int:
     histories = int(words[0]) if words else 200
     wanted = words[1:]
+    names = [name for name in MUTANTS
+             if not wanted or any(word in name for word in wanted)]
     survived = []
-    for name, (path, old, new) in MUTANTS.items():
-        if wanted and not any(word in name for word in wanted):
-            continue
-        found = _play(path, old, new, histories)
-        print('%-52s %s' % (name, found), flush=True)
-        if not found.startswith('found'):
-            survived.append(name)
+    with futures.ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        for name, found in zip(names, pool.map(
+                lambda name: _play(*MUTANTS[name], histories), names)):
+            print('%-52s %s' % (name, found), flush=True)
+            if not found.startswith('found'):
+                survived.append(name)
     print('%d survived%s' % (len(survived), ''.join(
         '\n  ' + name for name in survived)))
     return 1 if survived else 0
@@ -68,30 +68,28 @@ def _play(path: str, old: str, new: str, histories: int) -> str:
         if text.count(old) != 1:
             return 'NOT MADE: its text is there %d times' % text.count(old)
         mutant.write_text(text.replace(old, new), encoding='utf-8')
-        seed, played = random.SystemRandom().randrange(1 << 46), 0
+        played = 0
         while played < histories:
-            output = _histories(folder, seed, histories - played)
+            output = _histories(folder, '--histories',
+                                str(histories - played))
             broken = re.search(r'BROKEN, seed (\d+): (.*)', output)
             count = re.search(r'(\d+) histories in', output)
             if count is None:
                 return 'found at once: %s' % (
                     output.strip().split('\n')[-1] or 'it does not run')
             played += int(count[1])
-            if broken is None:
-                break
-            if 'BROKEN' not in _histories(str(TREE), int(broken[1]), 1):
+            if broken and 'BROKEN' not in _histories(
+                    str(TREE), '--histories', '1', '--seed', broken[1]):
                 return 'found after %4d: %s' % (played, broken[2][:90])
-            seed = int(broken[1]) + 1
         return 'SURVIVED %d histories' % histories
 
 
-def _histories(tree: str, seed: int, number: int) -> str:
-    """Play that many, or up to the first that is broken."""
+def _histories(tree: str, *words: str) -> str:
+    """Play them, or up to the first that is broken."""
     return subprocess.run(
         [sys.executable, '-W', 'ignore', '-m',
-         'os_brick.agent.testing.simulation', '--seed', str(seed),
-         '--histories', str(number), '--first'], text=True, cwd=tree,
-        env={**os.environ, 'PYTHONPATH': tree},
+         'os_brick.agent.testing.simulation', '--first', *words],
+        text=True, cwd=tree, env={**os.environ, 'PYTHONPATH': tree},
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT).stdout
 
 

@@ -48,7 +48,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         prog='tools/simulate.sh', description='Lets the real agent live '
         'through histories of faults in a simulated world.')
     parser.add_argument('--seed', type=int, help='of the first history; the '
-                        'next ones have the next numbers (default: random)')
+                        'next ones have the next numbers (default: drawn, '
+                        'of each kind of history in its turn)')
     parser.add_argument('--histories', type=int, default=100)
     parser.add_argument('--jobs', type=int, default=1,
                         help='how many processes play')
@@ -67,25 +68,27 @@ def main(argv: Sequence[str] | None = None) -> int:
     unknown = sorted(set(kinds) - KINDS.keys())
     if unknown:
         parser.error('there is no fault %s' % ', '.join(unknown))
-    seed = options.seed
-    if seed is None:
-        seed = random.SystemRandom().randrange(
-            2 * history.FORGETTING_FROM)
     logging.disable(logging.CRITICAL)
-    return _play(seed, options, kinds)
+    return _play(_seeds(options), options, kinds)
 
 
-def _play(seed: int, options: argparse.Namespace,
+def _seeds(options: argparse.Namespace) -> Sequence[int]:
+    if options.seed is None:
+        print('histories of all kinds')
+        return history.of_all_kinds(options.histories, random.SystemRandom())
+    print('histories from seed %d on' % options.seed)
+    return range(options.seed, options.seed + options.histories)
+
+
+def _play(seeds: Sequence[int], options: argparse.Namespace,
           kinds: Sequence[str]) -> int:
-    print('histories from seed %d on' % seed)
     began = said = time.monotonic()
     seen: collections.Counter[str] = collections.Counter()
     points: collections.Counter[str] = collections.Counter()
     told: collections.Counter[str] = collections.Counter()
     broken: list[history.Outcome] = []
     played, last = 0, None
-    for outcome in _outcomes(range(seed, seed + options.histories),
-                             options, kinds):
+    for outcome in _outcomes(seeds, options, kinds):
         played, last = played + 1, outcome
         seen.update(outcome.faults)
         points.update(outcome.points)
@@ -126,7 +129,7 @@ _EVERY = ('S1 refuses FailLeg', 'S1 refuses Disconnect',
           'event COPIES_IN_DOUBT')
 
 
-def _outcomes(seeds: range, options: argparse.Namespace,
+def _outcomes(seeds: Sequence[int], options: argparse.Namespace,
               kinds: Sequence[str]) -> Iterator[history.Outcome]:
     work = [(seed, options.steps, kinds) for seed in seeds]
     if options.jobs == 1:

@@ -22,6 +22,7 @@ from collections.abc import Collection
 from collections.abc import Sequence
 import dataclasses
 import gc
+import itertools
 import random
 import tempfile
 
@@ -66,6 +67,10 @@ BAD_MEDIA_FROM = 1 << 44
 #: And from here on targets lose what they acknowledged lately; media refuse
 #: nothing there.
 FORGETTING_FROM = 1 << 45
+#: The first seeds of the histories of each kind, and where the last ones end.
+KINDS_FROM = (0, HARDER_FROM, MOVING_FROM, MIGRATING_FROM, LIMITED_FROM,
+              RETURNING_FROM, PATHS_FROM, BAD_MEDIA_FROM, FORGETTING_FROM,
+              2 * FORGETTING_FROM)
 #: How likely a fault of theirs is one that the others do not have.
 HARDER = 0.2
 #: Two hosts have so much to do with one another that it is one in five.
@@ -97,6 +102,15 @@ class Outcome:
 _ALL = {**faults.FAULTS, **harder.FAULTS, **hosts.FAULTS,
         **migration.FAULTS, **homecoming.FAULTS, **paths.FAULTS,
         **bad_media.FAULTS, **forgetting.FAULTS}
+
+
+def of_all_kinds(number: int, dice: random.Random) -> list[int]:
+    """Draw the seeds of that many histories, of each kind in its turn."""
+    first = [dice.randrange(begin, end) for begin, end
+             in itertools.pairwise(KINDS_FROM)]
+    # one that begins at the very end of its kind goes on in the next
+    return [first[count % len(first)] + count // len(first)
+            for count in range(number)]
 
 
 def play(seed: int, conf: cfg.ConfigOpts | None = None, steps: int = STEPS,

@@ -17,6 +17,7 @@ What fails is played again, and told, by
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 import subprocess
@@ -62,6 +63,17 @@ class HistoryTest(base.BaseTestCase):
                           str(HISTORIES))
         self.assertEqual(0, played.returncode,
                          'seed %d:\n%s' % (seed, played.stdout))
+
+    def test_without_a_seed_each_kind_has_its_turn(self) -> None:
+        dice = random.Random('kinds %d' % unit.SEED)
+        kinds = list(itertools.pairwise(history.KINDS_FROM))
+        seeds = history.of_all_kinds(2 * len(kinds) + 1, dice)
+        self.assertEqual(2 * len(kinds) + 1, len(set(seeds)))
+        for seed, (begin, end) in zip(seeds, kinds):
+            self.assertIn(seed, range(begin, end))
+        # the same ones go on, one by one
+        self.assertEqual([seed + 1 for seed in seeds[:len(kinds) + 1]],
+                         seeds[len(kinds):])
 
     def test_a_seed_is_one_history(self) -> None:
         """Twice the same, to the last sentence."""

@@ -93,7 +93,8 @@ run_tests() {
     # Logs go to files; the terminal shows each test as it begins and ends.
     export OS_LOG_CAPTURE=1 OS_STDOUT_CAPTURE=1 OS_STDERR_CAPTURE=1
     # The stream is kept as it comes, whatever becomes of the machine.
-    python "$here/runner.py" run "$shared" | tee "$results/subunit" |
+    python "$here/runner.py" run "$shared" "$results/places.csv" |
+        tee "$results/subunit" |
         python "$here/progress.py" "${results##*-}"
     return "${PIPESTATUS[0]}"
 }

@@ -15,7 +15,8 @@ Machines that share a folder share its list, too: whoever makes the directory
 of a test's name runs it.  So none idles while another has tests left.
 
     runner.py list FOLDER [PATTERN]     leave the names in the folder
-    runner.py run FOLDER                run; standard output is the stream
+    runner.py run FOLDER PLACES         run; standard output is the stream;
+                                        where time is spent goes to PLACES
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ import sysconfig
 from typing import cast
 import unittest
 
+import places as places_lib
 import subunit
 import testtools
 
@@ -58,7 +60,7 @@ def take(folder: pathlib.Path, name: str) -> bool:
     return True
 
 
-def run(folder: pathlib.Path) -> int:
+def run(folder: pathlib.Path, places: str) -> int:
     """Run what can be taken; return 0 if nothing of it failed."""
     (folder / TAKEN).mkdir(exist_ok=True)
     # what tests print must not get into the stream
@@ -70,16 +72,21 @@ def run(folder: pathlib.Path) -> int:
         testtools.CopyStreamResult(
             [subunit.StreamResultToBytes(stream), summary])))
     loader = unittest.TestLoader()
+    spent = places_lib.Places()
+    spent.start()
     result.startTestRun()
     try:
         for name in (folder / TESTS).read_text(encoding='utf-8').split():
             if take(folder, name):
+                spent.test = name
                 loader.loadTestsFromName(name).run(result)
+                spent.test = ''
     finally:
         result.stopTestRun()
+        spent.stop(pathlib.Path(places))
     return 0 if summary.wasSuccessful() else 1
 
 
 if __name__ == '__main__':
-    sys.exit({'list': write_list, 'run': run}[sys.argv[1]](
-        pathlib.Path(sys.argv[2]), *sys.argv[3:]))
+    verb = write_list if sys.argv[1] == 'list' else run
+    sys.exit(verb(pathlib.Path(sys.argv[2]), *sys.argv[3:]))

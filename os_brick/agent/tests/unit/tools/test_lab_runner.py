@@ -60,7 +60,8 @@ class RunnerTest(base.BaseTestCase):
         with (place / 'subunit').open('wb') as stream:
             process = subprocess.Popen(
                 [sys.executable, str(TOOLS / 'runner.py'), 'run',
-                 str(self.folder)], stdin=subprocess.DEVNULL, stdout=stream,
+                 str(self.folder), str(place / 'places.csv')],
+                stdin=subprocess.DEVNULL, stdout=stream,
                 stderr=subprocess.DEVNULL,
                 env=dict(os.environ, SEEN=str(self.seen),
                          PYTHONPATH=str(self.folder)))

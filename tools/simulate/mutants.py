@@ -12,8 +12,9 @@
 """Breaks the agent on purpose, and counts histories until that is found.
 
 Each mutant is a copy of the tree with one text replaced; see
-``broken_laws.py`` and ``broken_steps.py``.  A mutant that no history finds is
-a hole in the simulation, or code that is not needed.
+``broken_laws.py`` and ``broken_steps.py``, and ``broken_twice.py`` for laws
+that are held in several places.  A mutant that no history finds is a hole in
+the simulation, or code that is not needed.
 
     tools/simulate.sh --mutants [HISTORIES [NAME...]]
 
@@ -23,6 +24,7 @@ the mutant, too, is no find.  Each processor plays a mutant.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent import futures
 import os
 import pathlib
@@ -34,10 +36,15 @@ import tempfile
 
 import broken_laws
 import broken_steps
+import broken_twice
 
 TREE = pathlib.Path(__file__).resolve().parents[2]
 AGENT = 'os_brick/agent/'
-MUTANTS = {**broken_laws.MUTANTS, **broken_steps.MUTANTS}
+#: name -> texts that are replaced: file, text, what stands there instead.
+MUTANTS: dict[str, tuple[tuple[str, str, str], ...]] = {
+    **{name: (text,) for name, text in {
+        **broken_laws.MUTANTS, **broken_steps.MUTANTS}.items()},
+    **broken_twice.MUTANTS}
 
 
 def main(words: list[str]) -> int:
@@ -48,7 +55,7 @@ def main(words: list[str]) -> int:
     survived = []
     with futures.ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
         for name, found in zip(names, pool.map(
-                lambda name: _play(*MUTANTS[name], histories), names)):
+                lambda name: _play(MUTANTS[name], histories), names)):
             print('%-52s %s' % (name, found), flush=True)
             if not found.startswith('found'):
                 survived.append(name)
@@ -57,30 +64,48 @@ def main(words: list[str]) -> int:
     return 1 if survived else 0
 
 
-def _play(path: str, old: str, new: str, histories: int) -> str:
+def broken(texts: Sequence[tuple[str, str, str]], agent: pathlib.Path
+           ) -> dict[pathlib.Path, str]:
+    """Return the files that a mutant changes, with what they say then.
+
+    :raises ValueError: a text is not there, or several times.
+    """
+    found: dict[pathlib.Path, str] = {}
+    for path, old, new in texts:
+        file = agent / path
+        text = found.get(file) or file.read_text(encoding='utf-8')
+        if text.count(old) != 1:
+            raise ValueError('its text is in %s %d times' % (
+                path, text.count(old)))
+        found[file] = text.replace(old, new)
+    return found
+
+
+def _play(texts: Sequence[tuple[str, str, str]], histories: int) -> str:
     """Return what became of the mutant."""
     with tempfile.TemporaryDirectory() as folder:
         copied = pathlib.Path(folder, 'os_brick')
         shutil.copytree(TREE / 'os_brick', copied,
                         ignore=shutil.ignore_patterns('tests', '*.pyc'))
-        mutant = pathlib.Path(folder, AGENT, path)
-        text = mutant.read_text(encoding='utf-8')
-        if text.count(old) != 1:
-            return 'NOT MADE: its text is there %d times' % text.count(old)
-        mutant.write_text(text.replace(old, new), encoding='utf-8')
+        try:
+            changed = broken(texts, pathlib.Path(folder, AGENT))
+        except ValueError as error:
+            return 'NOT MADE: %s' % error
+        for file, text in changed.items():
+            file.write_text(text, encoding='utf-8')
         played = 0
         while played < histories:
             output = _histories(folder, '--histories',
                                 str(histories - played))
-            broken = re.search(r'BROKEN, seed (\d+): (.*)', output)
+            found = re.search(r'BROKEN, seed (\d+): (.*)', output)
             count = re.search(r'(\d+) histories in', output)
             if count is None:
                 return 'found at once: %s' % (
                     output.strip().split('\n')[-1] or 'it does not run')
             played += int(count[1])
-            if broken and 'BROKEN' not in _histories(
-                    str(TREE), '--histories', '1', '--seed', broken[1]):
-                return 'found after %4d: %s' % (played, broken[2][:90])
+            if found and 'BROKEN' not in _histories(
+                    str(TREE), '--histories', '1', '--seed', found[1]):
+                return 'found after %4d: %s' % (played, found[2][:90])
         return 'SURVIVED %d histories' % histories
 
 

@@ -25,13 +25,15 @@ TOOL = pathlib.Path(__file__).parents[5] / 'tools/simulate/mutants.py'
 
 class MutantsTest(base.BaseTestCase):
 
-    def test_each_is_made_in_one_place(self) -> None:
+    def test_each_is_made_of_texts_that_are_there_once(self) -> None:
         with mock.patch.object(sys, 'path', [str(TOOL.parent), *sys.path]):
             tool = runpy.run_path(str(TOOL))
         wrong = {}
-        for name, (path, old, new) in tool['MUTANTS'].items():
-            text = (tool['TREE'] / tool['AGENT'] / path).read_text()
-            if text.count(old) != 1:
-                wrong[name] = text.count(old)
-            compile(text.replace(old, new), path, 'exec')
+        for name, texts in tool['MUTANTS'].items():
+            try:
+                for path, text in tool['broken'](
+                        texts, tool['TREE'] / tool['AGENT']).items():
+                    compile(text, str(path), 'exec')
+            except (ValueError, SyntaxError) as error:
+                wrong[name] = str(error)
         self.assertEqual({}, wrong)

@@ -33,13 +33,14 @@ from os_brick.agent.testing.simulation import history
 from os_brick.agent.testing.simulation import homecoming
 from os_brick.agent.testing.simulation import hosts
 from os_brick.agent.testing.simulation import migration
+from os_brick.agent.testing.simulation import neighbours
 from os_brick.agent.testing.simulation import paths
 
 #: Seconds between two lines of progress.
 PROGRESS = 10.0
 KINDS = {**faults.FAULTS, **harder.FAULTS, **hosts.FAULTS,
          **migration.FAULTS, **homecoming.FAULTS, **paths.FAULTS,
-         **bad_media.FAULTS, **forgetting.FAULTS}
+         **bad_media.FAULTS, **forgetting.FAULTS, **neighbours.FAULTS}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

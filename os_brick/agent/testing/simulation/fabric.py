@@ -174,6 +174,14 @@ class Fabric:
         self.home(uuid).media.pop(uuid, None)
         self.rescan()
 
+    def move_out(self, uuid: str) -> None:
+        """A namespace leaves its target, and lost paths are told, too."""
+        for host in (self, *self.peers):
+            for path in host.paths.values():
+                path.seen -= {uuid}
+        self.remove_namespace(uuid)
+        del self.media[uuid]
+
     def rescan(self) -> None:
         """A live controller is told which namespaces there are."""
         for host in (self, *self.peers):

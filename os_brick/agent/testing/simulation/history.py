@@ -41,6 +41,7 @@ from os_brick.agent.testing.simulation import judge as judges
 from os_brick.agent.testing.simulation import kernel as kernels
 from os_brick.agent.testing.simulation import md
 from os_brick.agent.testing.simulation import migration
+from os_brick.agent.testing.simulation import neighbours
 from os_brick.agent.testing.simulation import paths
 from os_brick.agent.testing.simulation import shape
 from os_brick.agent.testing.simulation import world as worlds
@@ -67,10 +68,12 @@ BAD_MEDIA_FROM = 1 << 44
 #: And from here on targets lose what they acknowledged lately; media refuse
 #: nothing there.
 FORGETTING_FROM = 1 << 45
+#: And from here on targets serve somebody else, too; they forget nothing.
+NEIGHBOURS_FROM = 1 << 46
 #: The first seeds of the histories of each kind, and where the last ones end.
 KINDS_FROM = (0, HARDER_FROM, MOVING_FROM, MIGRATING_FROM, LIMITED_FROM,
               RETURNING_FROM, PATHS_FROM, BAD_MEDIA_FROM, FORGETTING_FROM,
-              2 * FORGETTING_FROM)
+              NEIGHBOURS_FROM, 2 * NEIGHBOURS_FROM)
 #: How likely a fault of theirs is one that the others do not have.
 HARDER = 0.2
 #: Two hosts have so much to do with one another that it is one in five.
@@ -79,6 +82,7 @@ _RETURNS = [*homecoming.FAULTS] * 3
 _PATHS = [*paths.FAULTS] * 5
 _BAD_MEDIA = [*bad_media.FAULTS] * 4
 _FORGETTING = [*forgetting.FAULTS] * 8
+_NEIGHBOURS = [*neighbours.FAULTS] * 8
 #: Seconds after the last fault within which everything has to be healed.
 HEALED_WITHIN = 3600.0
 
@@ -101,7 +105,7 @@ class Outcome:
 
 _ALL = {**faults.FAULTS, **harder.FAULTS, **hosts.FAULTS,
         **migration.FAULTS, **homecoming.FAULTS, **paths.FAULTS,
-        **bad_media.FAULTS, **forgetting.FAULTS}
+        **bad_media.FAULTS, **forgetting.FAULTS, **neighbours.FAULTS}
 
 
 def of_all_kinds(number: int, dice: random.Random) -> list[int]:
@@ -156,6 +160,8 @@ def _shape(seed: int, kinds: Sequence[str]) -> shape.Shape | None:
 
 def _harder(seed: int) -> list[str]:
     """The faults that the histories of low seeds do not have."""
+    if seed >= NEIGHBOURS_FROM:
+        return [*harder.FAULTS, *hosts.FAULTS, *_NEIGHBOURS]
     if seed >= FORGETTING_FROM:
         return [*harder.FAULTS, *hosts.FAULTS, *_FORGETTING]
     if seed >= BAD_MEDIA_FROM:

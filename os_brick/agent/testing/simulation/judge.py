@@ -264,7 +264,7 @@ class Judge(world_judge.WorldJudge):
                                      'blocks' % uuid)
 
     def _foreign(self, path: kernels.Path) -> None:
-        if path.seen & self.foreign_media:
+        if path.seen & (self.foreign_media | self.shared):
             raise self.broke('S4: %s is not ours' % path.name)
 
     # what the provisioner is asked

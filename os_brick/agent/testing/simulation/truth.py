@@ -39,6 +39,7 @@ class Truth:
     """What it rests on, and the first law that was broken.
 
     :ivar foreign_raids: and ``foreign_media``: nobody may touch these.
+    :ivar shared: somebody else's namespaces behind targets of the volume.
 
     :ivar excused_until: until then an I/O error is not the agent's: a leg
         was lost for good, and nobody can have dealt the roles anew.
@@ -55,6 +56,7 @@ class Truth:
         self.provisioner = given
         self.foreign_raids: set[str] = set()
         self.foreign_media: set[str] = set()
+        self.shared: set[str] = set()
         self.excused_until = REACTION
         self.guarded = True
         self.all_wait = self.idle = False

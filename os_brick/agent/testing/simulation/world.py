@@ -67,7 +67,7 @@ class World:
         self.story: list[str] = []
         self.writing = True
         self._looked_at = self._judged_at = -1
-        self.chosen = 0
+        self.chosen = self.neighbours = 0
         self.backup: provisioners.Backup | None = None
         self.mode = 'on'
         self.there: places.Place | None = None

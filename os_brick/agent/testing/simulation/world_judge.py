@@ -50,7 +50,8 @@ class WorldJudge(truth.Truth):
 
         But for a leg that alone holds some blocks they do, whether they were
         ever written to or not: md does not tell.  So they do where nobody has
-        told this host whose array it is.
+        told this host whose array it is, and where what hangs is somebody
+        else's connection, too.
         """
         answering = [member for member in raid.members if member.in_sync
                      and raid.io(member) == 'ok']
@@ -59,7 +60,9 @@ class WorldJudge(truth.Truth):
                     member.medium.uuid for member in raid.members)
                 or not all(self.spared(raid, member, answering, False)
                            for member in raid.members
-                           if raid.io(member) == 'wait')):
+                           if raid.io(member) == 'wait')
+                or any(path.seen & self.shared for member in raid.members
+                       for path in self.kernel.through(member.medium.uuid))):
             self._standing = 0.0
             return
         self._standing += seconds

@@ -24,13 +24,13 @@ from os_brick.agent import model
 from os_brick.agent.model import actions as act
 from os_brick.agent.model import snapshots
 from os_brick.agent.safety import ownership
-from os_brick.agent.tests.unit.daemon import test_guard_loop
+from os_brick.agent.tests.unit.daemon import guard_loop_case
 from os_brick.agent.tests.unit import small_world
 
 OTHER = model.Portal('192.0.2.99', 4420)
 
 
-class PathsTest(test_guard_loop.GuardianCase):
+class PathsTest(guard_loop_case.GuardianCase):
 
     def setUp(self) -> None:
         super().setUp()

@@ -23,7 +23,7 @@ from os_brick.agent import model
 from os_brick.agent.model import actions as act
 from os_brick.agent.model import snapshots
 from os_brick.agent.safety import ownership
-from os_brick.agent.tests.unit.guard import test_guard
+from os_brick.agent.tests.unit.guard import guard_case
 
 HELD = frozenset(range(32))
 BAD = ((0, 8),)
@@ -45,16 +45,16 @@ def by_good_ones(array: model.Array, snapshot: snapshots.HostSnapshot,
 class PropertyTest(unittest.TestCase):
 
     @hypothesis.settings(max_examples=400, deadline=None)
-    @hypothesis.given(test_guard.hosts(), test_guard.sights())
+    @hypothesis.given(guard_case.hosts(), guard_case.sights())
     def test_S1_what_only_one_leg_holds_is_not_cut(
             self, snapshot: snapshots.HostSnapshot,
             sight: roles.Symptoms) -> None:
         snapshot = giving_up.without_silent(snapshot, sight.silent)
-        for name, action in test_guard.decide(snapshot, sight=sight).actions:
+        for name, action in guard_case.decide(snapshot, sight=sight).actions:
             if not isinstance(action, (act.FailLeg, act.Disconnect,
                                        act.ResetConnection)):
                 continue
-            after = test_guard.apply(snapshot, action)
+            after = guard_case.apply(snapshot, action)
             for array in snapshot.arrays:
                 for leg in array.legs:
                     now = after.array(array.name)
@@ -88,7 +88,7 @@ def host(*legs: model.Leg, states: tuple[str, ...] = ('live', 'live'),
     """An array md0 with a target of its own for each leg."""
     return snapshots.HostSnapshot(
         tuple(model.Controller(
-            'nvme%d' % number, 'nqn.t%d' % number, test_guard.portal(number),
+            'nvme%d' % number, 'nqn.t%d' % number, guard_case.portal(number),
             None, state, fast, True) for number, state in enumerate(states)),
         tuple(model.Namespace(
             leg.device, leg.replica_uuid, 1, ('nvme%d' % number,), ('md0',))
@@ -113,7 +113,7 @@ class CaseTest(unittest.TestCase):
         sight = roles.Symptoms(
             stalled, stalled, stalled,
             answered=frozenset(['nvme0n1', 'nvme1n1']),
-            listening=test_guard.listening(snapshot))
+            listening=guard_case.listening(snapshot))
         policy = roles.GuardPolicy(all_wait=all_wait)
         owned = ownership.Owned(frozenset(['md0']), frozenset(
             one.uuid for one in snapshot.namespaces if one.uuid))
@@ -146,7 +146,7 @@ class CaseTest(unittest.TestCase):
                         fast=1.0)
         actions = self.decided(snapshot, all_wait=False)
         for action in actions:
-            snapshot = test_guard.apply(snapshot, action)
+            snapshot = guard_case.apply(snapshot, action)
         second = snapshot.controller('nvme1')
         assert second is not None
         self.assertIsNone(second.fast_io_fail_tmo)

@@ -19,27 +19,27 @@ from os_brick.agent import model
 from os_brick.agent.model import actions as act
 from os_brick.agent.model import snapshots
 from os_brick.agent.safety import farewell
-from os_brick.agent.tests.unit.safety import test_rules
+from os_brick.agent.tests.unit.safety import rules_case
 from os_brick.agent.tests.unit import superblocks
 
 State = model.ReplicaState
-A, B, C = test_rules.A, test_rules.B, test_rules.C
+A, B, C = rules_case.A, rules_case.B, rules_case.C
 HERE, THERE = ((0, 8),), ((100, 108),)
 
 
-class BadBlocksTest(test_rules.RulesCase):
+class BadBlocksTest(rules_case.RulesCase):
     """Leg A is lost; leg B lacks blocks where a test says so."""
 
     def setUp(self) -> None:
         super().setUp()
-        self.controllers[0] = test_rules.controller(0, 'connecting')
+        self.controllers[0] = rules_case.controller(0, 'connecting')
 
     def lacks(self, number: int, bad: tuple[tuple[int, int], ...]) -> None:
         self.legs[number] = dataclasses.replace(self.legs[number], bad=bad)
 
     def third(self, bad: tuple[tuple[int, int], ...]) -> None:
-        self.legs[2:] = [dataclasses.replace(test_rules.leg(2), bad=bad)]
-        self.namespaces[2] = test_rules.namespace(2)
+        self.legs[2:] = [dataclasses.replace(rules_case.leg(2), bad=bad)]
+        self.namespaces[2] = rules_case.namespace(2)
 
     def test_S1_a_lost_leg_is_not_failed(self) -> None:
         self.assert_allowed(self.drop)
@@ -74,14 +74,14 @@ class BadBlocksTest(test_rules.RulesCase):
         self.lacks(1, HERE)
         self.assert_refused('S1: the other good legs', close)
         # what md has dropped is no longer waited for
-        self.legs[0] = test_rules.leg(0, test_rules.FAULTY)
+        self.legs[0] = rules_case.leg(0, rules_case.FAULTY)
         self.assert_allowed(close)
 
     def test_S1_who_alone_holds_some_is_not_exchanged(self) -> None:
         """md would let go of it, whatever the spare has refused meanwhile."""
-        self.controllers[0] = test_rules.controller(0)
-        self.legs.append(test_rules.leg(2, test_rules.SPARE, None))
-        self.namespaces[2] = test_rules.namespace(2)
+        self.controllers[0] = rules_case.controller(0)
+        self.legs.append(rules_case.leg(2, rules_case.SPARE, None))
+        self.namespaces[2] = rules_case.namespace(2)
         exchange = act.ReplaceLeg('', 'md1', 'nvme0n1', 'nvme2n1')
         self.assert_allowed(exchange)
         self.lacks(1, HERE)
@@ -89,7 +89,7 @@ class BadBlocksTest(test_rules.RulesCase):
         self.assert_allowed(act.ReplaceLeg('', 'md1', 'nvme1n1', 'nvme2n1'))
 
     def test_S11_no_working_leg_goes_for_one_that_lacks_blocks(self) -> None:
-        self.controllers[0] = test_rules.controller(0)
+        self.controllers[0] = rules_case.controller(0)
         self.mark(A, State.TERMINATING)
         self.forget(C)
         self.assert_allowed(self.drop)
@@ -100,8 +100,8 @@ class BadBlocksTest(test_rules.RulesCase):
 
     def test_S10_a_former_copy_is_not_put_in(self) -> None:
         """md would mark what no leg holds as bad on it, too."""
-        self.legs = [test_rules.leg(1, slot=0)]
-        self.controllers[0] = test_rules.controller(0)
+        self.legs = [rules_case.leg(1, slot=0)]
+        self.controllers[0] = rules_case.controller(0)
         returning = dataclasses.replace(self.add, returning=True)
         behind = superblocks.content(superblocks.of(7, 8, [0]))
         for content in (behind, superblocks.content()):
@@ -128,7 +128,7 @@ class BadBlocksTest(test_rules.RulesCase):
         # the operator has said that it is not the one
         self.assert_allowed(dataclasses.replace(self.add, erase=True))
         # what another leg holds is copied from that one
-        self.legs.append(dataclasses.replace(test_rules.leg(0), bad=THERE))
+        self.legs.append(dataclasses.replace(rules_case.leg(0), bad=THERE))
         self.contents['nvme2n1'] = superblocks.content(
             superblocks.of(7, 8, [0, 1]))
         self.assert_allowed(returning)
@@ -137,12 +137,12 @@ class BadBlocksTest(test_rules.RulesCase):
                   answered: tuple[str, ...] = ('nvme0n1', 'nvme1n1')
                   ) -> str | None:
         """Why C must not be let go beside legs that lack these."""
-        legs = tuple(dataclasses.replace(test_rules.leg(number), bad=one)
+        legs = tuple(dataclasses.replace(rules_case.leg(number), bad=one)
                      for number, one in enumerate(bad))
         array = model.Array('md1', 'v', None, len(legs), 0, 'active', 'idle',
                             1 << 20, legs)
         snapshot = snapshots.HostSnapshot(
-            tuple(map(test_rules.controller, range(3))),
+            tuple(map(rules_case.controller, range(3))),
             tuple(self.namespaces), (array,))
         return farewell.giving_up(C, self.volume, array, snapshot,
                                   answered)

@@ -19,14 +19,14 @@ from os_brick.agent import model
 from os_brick.agent.model import actions as act
 from os_brick.agent.model import superblock
 from os_brick.agent.safety import farewell
-from os_brick.agent.tests.unit.safety import test_rules
+from os_brick.agent.tests.unit.safety import rules_case
 from os_brick.agent.tests.unit import superblocks
 
 State = model.ReplicaState
-A, B, C = test_rules.A, test_rules.B, test_rules.C
+A, B, C = rules_case.A, rules_case.B, rules_case.C
 
 
-class FarewellTest(test_rules.RulesCase):
+class FarewellTest(rules_case.RulesCase):
     """A is TERMINATING; C is listed only where a test says so."""
 
     def setUp(self) -> None:
@@ -34,10 +34,10 @@ class FarewellTest(test_rules.RulesCase):
         self.mark(A, State.TERMINATING)
 
     def legs_of(self, *numbers: int) -> None:
-        self.legs = [test_rules.leg(number, slot=slot) for slot, number
+        self.legs = [rules_case.leg(number, slot=slot) for slot, number
                      in enumerate(numbers)]
         self.raid_disks = len(numbers)
-        self.namespaces = [test_rules.namespace(
+        self.namespaces = [rules_case.namespace(
             number, 'md1' if number in numbers else '')
             for number in range(3)]
 
@@ -48,7 +48,7 @@ class FarewellTest(test_rules.RulesCase):
         self.assert_refused('S11', self.drop)
 
     def test_S1_a_lost_leg_goes_only_when_another_one_answers(self) -> None:
-        self.controllers[0] = test_rules.controller(0, 'connecting')
+        self.controllers[0] = rules_case.controller(0, 'connecting')
         self.legs_of(0, 1, 2)
         for silent in ((), ('nvme1n1',), ('nvme2n1',)):
             self.silent = frozenset(silent)
@@ -57,12 +57,12 @@ class FarewellTest(test_rules.RulesCase):
         self.assert_refused('S1', self.drop)
         # what only the kernel still calls good is no witness
         self.silent = frozenset(['nvme1n1'])
-        self.controllers[2] = test_rules.controller(2, 'connecting')
+        self.controllers[2] = rules_case.controller(2, 'connecting')
         self.assert_refused('S1', self.drop)
 
     def test_S1_a_leg_that_holds_nothing_yet_needs_no_witness(self) -> None:
-        self.controllers[0] = test_rules.controller(0, 'connecting')
-        self.legs[0] = test_rules.leg(0, test_rules.SPARE, None)
+        self.controllers[0] = rules_case.controller(0, 'connecting')
+        self.legs[0] = rules_case.leg(0, rules_case.SPARE, None)
         self.silent = frozenset(['nvme1n1', 'nvme2n1'])
         self.assert_allowed(self.drop)
 
@@ -73,7 +73,7 @@ class FarewellTest(test_rules.RulesCase):
         self.volume = dataclasses.replace(self.volume, replica_count=3)
         self.assert_refused('S11', self.drop)
         self.volume = dataclasses.replace(self.volume, replica_count=2)
-        self.controllers[2] = test_rules.controller(2, 'resetting')
+        self.controllers[2] = rules_case.controller(2, 'resetting')
         self.assert_refused('S11', self.drop)
 
     def test_S11_not_while_all_are_to_go(self) -> None:
@@ -90,13 +90,13 @@ class FarewellTest(test_rules.RulesCase):
             self.silent = frozenset([device])
             self.assert_refused('S11', close)
         # nothing is lost by closing what leads nowhere
-        self.controllers[0] = test_rules.controller(0, 'connecting')
+        self.controllers[0] = rules_case.controller(0, 'connecting')
         self.assert_allowed(close)
 
     def test_S11_a_live_connection_stays_while_the_array_is_not_whole(
             self) -> None:
         self.legs_of(1, 2)
-        self.legs[1] = test_rules.leg(2, test_rules.FAULTY, None)
+        self.legs[1] = rules_case.leg(2, rules_case.FAULTY, None)
         self.contents = {'nvme0n1': superblocks.content(superblocks.of(
             0, 8, (1, 2)))}
         self.assert_refused('S11', act.Disconnect('', 'nvme0'))
@@ -106,7 +106,7 @@ class FarewellTest(test_rules.RulesCase):
     def test_S11_what_md_has_never_written_to_is_no_copy(self) -> None:
         """It was too small, say; another one may come once it has gone."""
         self.legs_of(1, 2)
-        self.legs[1] = test_rules.leg(2, test_rules.FAULTY, None)
+        self.legs[1] = rules_case.leg(2, rules_case.FAULTY, None)
         self.contents = {'nvme0n1': superblock.Content()}
         close = act.Disconnect('', 'nvme0')
         self.assert_allowed(close)
@@ -118,7 +118,7 @@ class FarewellTest(test_rules.RulesCase):
             (A, act.Departure(was_leg=True)),)))
         # something else on the same connection is one
         self.namespaces.append(dataclasses.replace(
-            test_rules.namespace(3, ''), controllers=('nvme0',)))
+            rules_case.namespace(3, ''), controllers=('nvme0',)))
         self.volume = dataclasses.replace(self.volume, replicas=(
             *self.volume.replicas, model.Replica(
                 self.namespaces[-1].uuid or '', State.TERMINATING)))
@@ -128,22 +128,22 @@ class FarewellTest(test_rules.RulesCase):
     def test_S10_each_behind_a_connection_is_judged_by_its_own_past(
             self) -> None:
         """A went on elsewhere; B, which the array dropped, is beside it."""
-        self.legs = [test_rules.leg(3, slot=0), test_rules.leg(2)]
+        self.legs = [rules_case.leg(3, slot=0), rules_case.leg(2)]
         self.namespaces = [dataclasses.replace(
-            test_rules.namespace(number, ''), controllers=('nvme0',))
-            for number in (0, 1)] + [test_rules.namespace(number)
+            rules_case.namespace(number, ''), controllers=('nvme0',))
+            for number in (0, 1)] + [rules_case.namespace(number)
                                      for number in (2, 3)]
         self.volume = dataclasses.replace(self.volume, replicas=tuple(
             model.Replica(uuid, State.TERMINATING) for uuid in (A, B)) + tuple(
             model.Replica(uuid, State.AVAILABLE)
-            for uuid in (C, test_rules.X)))
+            for uuid in (C, rules_case.X)))
         for number, content in ((0, (0, 8, (7,), 900.0)),
                                 (1, (1, 8, (9,), 900.0)),
                                 (2, (2, 30, (3,))), (3, (3, 30, (2,)))):
             self.contents['nvme%dn1' % number] = superblocks.content(
                 superblocks.of(*content))
         self.instance = 'boot/1'
-        dropped = act.Departure(frozenset([C, test_rules.X]), 'boot/1', True)
+        dropped = act.Departure(frozenset([C, rules_case.X]), 'boot/1', True)
         close = act.Disconnect('', 'nvme0', ((B, dropped),))
         self.assert_refused('S10', close)
         self.assert_refused('S10', dataclasses.replace(
@@ -160,7 +160,7 @@ class FarewellTest(test_rules.RulesCase):
         self.assert_refused('S', act.Disconnect('', 'nvme0'), ours=())
 
     def test_S11_the_spare_and_the_others_have_to_answer(self) -> None:
-        self.legs.append(test_rules.leg(2, test_rules.SPARE, None))
+        self.legs.append(rules_case.leg(2, rules_case.SPARE, None))
         exchange = act.ReplaceLeg('', 'md1', 'nvme0n1', 'nvme2n1')
         self.assert_allowed(exchange)
         self.silent = frozenset(['nvme0n1'])    # that is who is to leave
@@ -178,7 +178,7 @@ class FarewellTest(test_rules.RulesCase):
         self.assert_allowed(grow)
 
 
-class BadBlocksTest(test_rules.RulesCase):
+class BadBlocksTest(rules_case.RulesCase):
     """C is let go of, which is here; A is to leave, and is there still."""
 
     def why(self) -> str | None:
@@ -189,7 +189,7 @@ class BadBlocksTest(test_rules.RulesCase):
     def test_S11_the_array_has_to_be_whole(self) -> None:
         self.assertIsNone(self.why())
         for number in range(2):
-            self.legs = [test_rules.leg(0), test_rules.leg(1)]
+            self.legs = [rules_case.leg(0), rules_case.leg(1)]
             self.legs[number] = dataclasses.replace(
                 self.legs[number], bad=((0, 8),))
             self.assertIn('not whole', self.why() or '')
@@ -214,8 +214,8 @@ class BadBlocksTest(test_rules.RulesCase):
 
     def test_S11_nor_do_its_own(self) -> None:
         """What was assigned in its place has taken another one."""
-        self.legs = [test_rules.leg(number) for number in range(3)]
-        self.namespaces[2] = test_rules.namespace(2)
+        self.legs = [rules_case.leg(number) for number in range(3)]
+        self.namespaces[2] = rules_case.namespace(2)
         self.raid_disks = 3
         self.legs[2] = dataclasses.replace(self.legs[2], bad=((0, 8),))
         self.assertIsNone(self.why())

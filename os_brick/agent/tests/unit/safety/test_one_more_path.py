@@ -19,15 +19,15 @@ from os_brick.agent import model
 from os_brick.agent.model import actions as act
 from os_brick.agent.safety import connections
 from os_brick.agent.safety import rules
-from os_brick.agent.tests.unit.safety import test_rules
+from os_brick.agent.tests.unit.safety import rules_case
 
-A, C, X = test_rules.A, test_rules.C, test_rules.X
+A, C, X = rules_case.A, rules_case.C, rules_case.X
 HAD, LACKING, STRANGE = (model.Portal('192.0.2.%d' % number, 4420)
                          for number in range(3))
 TARGET = model.Target('nqn.t0', (HAD, LACKING))
 
 
-class OneMorePathTest(test_rules.RulesCase):
+class OneMorePathTest(rules_case.RulesCase):
     """A is reached through one of the two portals of its target."""
 
     def setUp(self) -> None:
@@ -74,7 +74,7 @@ class OneMorePathTest(test_rules.RulesCase):
         self.assert_refused('S4', self.more(C))
         self.assert_refused('S4', self.more(X))
         self.assert_refused('S4', self.more(), ours=())
-        self.legs[0] = test_rules.leg(0, test_rules.FAULTY)
+        self.legs[0] = rules_case.leg(0, rules_case.FAULTY)
         self.assert_refused('S4', self.more())
 
     def test_s4_only_beside_a_path_that_lives(self) -> None:

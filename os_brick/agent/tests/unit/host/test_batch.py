@@ -31,10 +31,10 @@ from os_brick.agent.model import actions as act
 from os_brick.agent.model import snapshots
 from os_brick.agent.safety import ownership
 from os_brick.agent.testing.simulation import targets
-from os_brick.agent.tests.unit.host import test_execute
+from os_brick.agent.tests.unit.host import execute_case
 from os_brick.agent.tests.unit import small_world
 
-A, B = test_execute.A, test_execute.B
+A, B = execute_case.A, execute_case.B
 TARGETS = 4
 
 
@@ -385,13 +385,13 @@ class OverTheLockTest(base.BaseTestCase):
         self.assertEqual({'in_sync'}, world.legs['nvme2n2'])
 
 
-class BatchTest(test_execute.ActionsCase):
+class BatchTest(execute_case.ActionsCase):
     """On a host of files: what of the rules holds between two actions."""
 
     def outcomes(self, *actions: act.Action) -> list[batch.Outcome]:
         return self.executor.execute_all(
-            [batch.Step(action, test_execute.VOLUME) for action in actions],
-            test_execute.OWNED)
+            [batch.Step(action, execute_case.VOLUME) for action in actions],
+            execute_case.OWNED)
 
     def test_S1_what_the_batch_did_is_seen_by_the_next_rule(self) -> None:
         """Of two connections of an array, the one is lost and goes."""
@@ -423,13 +423,13 @@ class BatchTest(test_execute.ActionsCase):
         self.host.controller('nvme9', state='connecting')
         self.host.set_controller('nvme1', fast_io_fail_tmo=1)
         self.host.set_controller('nvme2', fast_io_fail_tmo=1)
-        self.host.namespace('nvme7n1', test_execute.C,
+        self.host.namespace('nvme7n1', execute_case.C,
                             ('nvme1', 'nvme8', 'nvme9'))
         self.host.array('md128', ('nvme7n1', 'nvme2n1'), alias='w')
         owned = ownership.Owned(frozenset(['md127', 'md128']),
-                                test_execute.OWNED.replicas)
+                                execute_case.OWNED.replicas)
         first, second = self.executor.execute_all(
-            [batch.Step(act.Disconnect('', name), test_execute.VOLUME)
+            [batch.Step(act.Disconnect('', name), execute_case.VOLUME)
              for name in ('nvme8', 'nvme9')], owned)
         self.assertIsNone(first)
         self.assertIn('S9', str(second))

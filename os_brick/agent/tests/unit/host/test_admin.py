@@ -26,7 +26,7 @@ from oslotest import base
 from os_brick.agent.host import admin
 from os_brick.agent.host import commands
 from os_brick.agent.host import privileged
-from os_brick.agent.tests.unit.host import test_privileged
+from os_brick.agent.tests.unit.host import privileged_case
 
 
 class KeepAliveTest(base.BaseTestCase):
@@ -82,7 +82,7 @@ class KeepAliveTest(base.BaseTestCase):
         self.assertIn('it hangs', str(error))
 
 
-class EntryPointTest(test_privileged.PrivilegedCase):
+class EntryPointTest(privileged_case.PrivilegedCase):
 
     def test_it_is_never_turned_off(self) -> None:
         for seconds in (0, -1, 3601, True, '2'):

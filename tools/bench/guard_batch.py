@@ -25,13 +25,13 @@ import sys
 import time
 
 from os_brick.agent.guard import roles
-from os_brick.agent.tests.unit.host import test_batch
+from os_brick.agent.tests.unit.host import batch_world
 
 
 def lost(arrays: int, shared: bool
-         ) -> tuple[test_batch.World, roles.GuardMemory]:
+         ) -> tuple[batch_world.World, roles.GuardMemory]:
     """Arrays whose anchors have been lost for long."""
-    world = test_batch.World(arrays, shared)
+    world = batch_world.World(arrays, shared)
     for name in world.states:
         world.tmo[name] = 1.0 if int(name[4:]) % 2 else None
     memory = world.decide(roles.GuardMemory(), 0.0).memory

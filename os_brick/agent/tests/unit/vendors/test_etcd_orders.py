@@ -22,15 +22,15 @@ is back (the page of etcd, "After a restored backup").
 import os
 
 from os_brick.agent.tests.unit.vendors import etcd_fleet
+from os_brick.agent.tests.unit.vendors import etcd_handing_agent
 from os_brick.agent.tests.unit.vendors import test_etcd
-from os_brick.agent.tests.unit.vendors import test_etcd_handing
 from os_brick.agent.tests.unit.vendors import test_etcd_interleaved
 from os_brick.agent.vendors import base as vendor
 from os_brick.agent.vendors.fleet import admin
 from os_brick.agent.vendors.fleet import schema
 from os_brick.agent.vendors.fleet import store
 
-NAMES = test_etcd_handing.NAMES
+NAMES = etcd_handing_agent.NAMES
 SPARES = (3, 4, 5)
 State = etcd_fleet.State
 
@@ -46,7 +46,7 @@ class Cable(test_etcd_interleaved.Deadly):
         return super().call(path, body)
 
 
-class Agent(test_etcd_handing.AgentModel):
+class Agent(etcd_handing_agent.AgentModel):
     """An agent on a host that may be off.
 
     :ivar here: the array is on this host.

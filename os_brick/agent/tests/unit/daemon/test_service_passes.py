@@ -146,7 +146,7 @@ class TestPasses(service_case.ServiceCase):
         self.assertNotIn('WATCHDOG=1', self.notes)
 
     def test_a_wake_up_starts_a_pass(self):
-        agent = self.begin()
+        self.begin()
         self.wait_for_a_pass()
         path = os.path.join(self.folder, 'nudge.sock')
         end = time.monotonic() + PATIENCE
@@ -155,7 +155,6 @@ class TestPasses(service_case.ServiceCase):
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as hook:
             hook.sendto(b'attached\n', path)
         self.wait_for_a_pass()
-        self.assertIsNotNone(agent)
 
     def test_passes_never_overlap(self):
         inside = threading.Semaphore(1)

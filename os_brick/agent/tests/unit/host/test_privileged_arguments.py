@@ -51,8 +51,9 @@ class TestArguments(privileged_case.PrivilegedCase):
                              '192.0.2.1', 4420, 'tcp', NQN)
                 self.refused(privileged.connect, NQN, '192.0.2.1', 4420,
                              'tcp', NQN + (word or ' '))
-            self.refused(privileged.connect, NQN, 'fe80::1%eth0' + (
-                word or '!'), 4420, 'tcp', NQN) if '-' not in word else None
+            if '-' not in word:    # which a device's name may have
+                self.refused(privileged.connect, NQN, 'fe80::1%eth0' + (
+                    word or '!'), 4420, 'tcp', NQN)
             self.refused(privileged.connect, NQN, '192.0.2.1' + (
                 word or '!'), 4420, 'tcp', NQN)
             self.refused(privileged.connect, NQN, '192.0.2.1', 4420, word,

@@ -89,7 +89,7 @@ class SettingsTest(rules_case.RulesCase):
         self.assert_refused('md would wait for nvme1n1', keep)
         self.legs[1] = leg(1, FAULTY)
         self.controllers[0] = controller(0, 'connecting')
-        self.assert_refused('', keep)
+        self.assert_refused('md would wait for nvme0n1', keep)
 
     def test_another_hosts_marks_are_not_kept(self) -> None:
         keep = act.KeepMarked('', 'md1', 'nvme0n1')

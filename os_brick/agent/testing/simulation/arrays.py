@@ -140,7 +140,7 @@ class Arrays(fabric.Fabric):
             for member in raid.members:
                 if member.device == device and not member.vanished:
                     return raid.name
-        return None
+        return self.held.get(device)
 
     def incremental(self, raid: md.Raid) -> None:
         """What udev does when former legs are there again."""

@@ -64,6 +64,7 @@ class Fabric:
         self.media: dict[str, md.Medium] = {}
         self.paths: dict[str, Path] = {}
         self.heads: dict[str, str] = {}     # namespace uuid -> device
+        self.held: dict[str, str] = {}      # device -> what has opened it
         self.raids: dict[str, md.Raid] = {}
         self.late: list[LateWrite] = []
         self.peers: list[Fabric] = []

@@ -89,6 +89,8 @@ class Judge(world_judge.WorldJudge):
         self._needed(raid, medium.uuid, 'S10', truth.BLINK)
 
     def erase(self, medium: md.Medium) -> None:
+        if self.kernel.heads.get(medium.uuid) in self.kernel.held:
+            raise self.broke('S2: somebody has opened %s' % medium.uuid)
         for raid in self.kernel.raids.values():
             if medium.uuid in raid.beyond:
                 raise self.broke('S10: %s holds what %s lacks, and would be '
@@ -264,7 +266,9 @@ class Judge(world_judge.WorldJudge):
                                      'blocks' % uuid)
 
     def _foreign(self, path: kernels.Path) -> None:
-        if path.seen & (self.foreign_media | self.shared):
+        if path.seen & (self.foreign_media | self.shared) or any(
+                self.kernel.heads.get(uuid) in self.kernel.held
+                for uuid in path.seen):
             raise self.broke('S4: %s is not ours' % path.name)
 
     # what the provisioner is asked

@@ -13,7 +13,7 @@
 
 A target of the volume serves another namespace for a while, which a program of
 this host has open, say: what is done to the connection is done to that, too
-(S4).
+(S4).  Or such a program opens a copy that is to be put in (S2).
 """
 
 from __future__ import annotations
@@ -45,6 +45,27 @@ def neighbour_at_a_target(world: worlds.World, dice: random.Random) -> None:
     connected = {path.nqn for path in world.kernel.paths.values()}
     _beside(world, dice, [target for target in world.targets
                           if target.nqn in connected])
+
+
+@fault
+def copy_is_held(world: worlds.World, dice: random.Random) -> None:
+    """A program of this host opens a replica that is no leg.
+
+    LVM or multipathd, say; what is a leg is md's alone.
+    """
+    kernel = world.kernel
+    free = [device for uuid, device in sorted(kernel.heads.items())
+            if uuid in world.volume.ever and kernel.holder(device) is None]
+    if not free:
+        return
+    device = dice.choice(free)
+    world.tell('%s is opened by somebody' % device)
+    kernel.held[device] = 'dm-0'
+    kernel.touched()
+    world.live(dice.choice((1.0, 6.0, 25.0)))
+    world.tell('and closed again')
+    del kernel.held[device]
+    kernel.touched()
 
 
 def _beside(world: worlds.World, dice: random.Random,

@@ -18,6 +18,7 @@ from unittest import mock
 from oslotest import base
 
 from os_brick.agent.safety import connections
+from os_brick.agent.safety import rules
 from os_brick.agent.testing.simulation import history
 from os_brick.agent.testing.simulation import neighbours
 
@@ -38,6 +39,17 @@ class NeighboursTest(base.BaseTestCase):
         with mock.patch.object(connections, 'foreign_use',
                                lambda *words: None):
             self.assertIn('is not ours', str(self.broken()))
+
+    def test_s2_a_copy_that_is_put_in_though_it_is_open_is_seen(self) -> None:
+        def broken() -> set[str]:
+            return {history.play(seed, kinds=(
+                'copy_is_held', 'target_dies', 'all_targets_return')).broken
+                for seed in range(history.NEIGHBOURS_FROM,
+                                  history.NEIGHBOURS_FROM + 4)}
+
+        self.assertEqual({''}, broken())
+        with mock.patch.object(rules, 'unusable', lambda *words: None):
+            self.assertIn('S2: somebody has opened', str(broken()))
 
     def test_they_move_in_and_out(self) -> None:
         told = '\n'.join(history.play(

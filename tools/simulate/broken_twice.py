@@ -51,6 +51,19 @@ MUTANTS: dict[str, tuple[ONE_BREAK, ...]] = {
          '        if not any(other.holders or other.in_use or other.uuid in '
          'staying\n                   or other.uuid not in known for other in '
          'behind):\n', '        if True:\n')),
+    'S8: nobody counts who is not listed': (
+        LAWS['S8: what is not listed is gone'],
+        ('healing/planning.py',
+         '        unlisted = (set[str]() if self.volume.replica_count\n'
+         '                    else set(self.view.unlisted))\n',
+         '        unlisted = set[str]()\n')),
+    'S10: nothing in a superblock says that a copy is ahead': (
+        LAWS['S10: a copy that is ahead may be put in'],
+        LAWS['S10: a count that was overtaken says nothing'],
+        LAWS['S10: a copy that was alone in charge may be put in'],
+        ('safety/copies.py',
+         '    if copy.updated > max(leg.updated for leg in legs) and not (\n',
+         '    if False and not (\n')),
     'S9: nobody lets a leg wait': (
         LAWS['S9: no leg waits for a lost path'],
         LAWS['S9: a new anchor after the old one fails fast']),

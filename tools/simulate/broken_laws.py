@@ -129,6 +129,11 @@ MUTANTS: dict[str, tuple[str, str, str]] = {
         'guard/vouching.py',
         '        return rules.spared(array, leg, self.snapshot)\n',
         '        return True\n'),
+    'S9: who shares a connection that is cut need not wait': (
+        'guard/roles.py',
+        '        found.update(holder for namespace in snapshot.through('
+        '*gone)\n                     for holder in namespace.holders)\n',
+        ''),
     'S6: a leg that lacks blocks is AVAILABLE': (
         'healing/volume_view.py',
         'return State.AVAILABLE if leg.complete else',

@@ -50,6 +50,10 @@ MUTANTS: dict[str, tuple[str, str, str]] = {
         'daemon/healing_loop.py',
         '        this.targets_wanted = frozenset[str]().union(\n'
         '            *(one.targets_wanted for one in served))\n', ''),
+    'the targets of one volume only are asked for': (
+        'daemon/healing_loop.py',
+        '            *(one.targets_wanted for one in served))\n',
+        '            *(one.targets_wanted for one in served[:1]))\n'),
     'the lock is never let go': (
         'host/brick_lock.py', '                    let_go()\n',
         '                    pass\n'),

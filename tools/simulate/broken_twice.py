@@ -36,6 +36,15 @@ MUTANTS: dict[str, tuple[ONE_BREAK, ...]] = {
         ('safety/rules.py',
          '    if connections.waits(leg, snapshot) and not any(\n',
          '    if False and not any(\n')),
+    'S1: nobody asks what else a connection leads to': (
+        ('safety/connections.py',
+         '    for namespace in snapshot.through(*names):\n'
+         '        why = _give_up',
+         '    for namespace in [*snapshot.through(*names)][:1]:\n'
+         '        why = _give_up'),
+        ('guard/vouching.py',
+         '        for namespace in self.snapshot.through(*names):\n',
+         '        for namespace in [*self.snapshot.through(*names)][:1]:\n')),
     'S3: nobody keeps a leg that works': (
         LAWS['S3: a leg that works may be failed'],
         ('healing/planning.py',

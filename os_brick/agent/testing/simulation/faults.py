@@ -156,7 +156,8 @@ def provisioner_is_slow(world: worlds.World, dice: random.Random) -> None:
         world.vendor.slowly, ' and assigns later'
         if world.vendor.slow else ''))
     if not world.vendor.slow:
-        world.vendor.assign(world.volume)
+        for _raid, volume in world.attached:
+            world.vendor.assign(volume)
 
 
 @fault
@@ -196,7 +197,8 @@ def provisioner_lies(world: worlds.World, dice: random.Random) -> None:
     world.vendor.lie = lie
     if lie is claim:
         # its word counts: the copy is the volume's, and somebody else's
-        world.volume.given.add(stranger.uuid)
+        for _raid, volume in world.attached:
+            volume.given.add(stranger.uuid)
         # it may seem to be the replacement that is still owed, and to have
         # gone when it is listed no more
         world.vendor.accepted.clear()

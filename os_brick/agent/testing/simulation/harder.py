@@ -207,7 +207,8 @@ def provisioner_errs(world: worlds.World, dice: random.Random) -> None:
     world.tell('the driver errs: %s' % lie.__name__)
     world.vendor.lie = lie
     if lie is all_leaving:
-        world.volume.doomed |= set(world.volume.replicas)
+        for _raid, volume in world.attached:
+            volume.doomed |= set(volume.replicas)
     world.live(dice.choice((1.0, 6.0, 25.0)))
     if dice.random() < 0.7:
         world.tell('the driver errs no more')

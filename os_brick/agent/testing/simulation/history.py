@@ -70,10 +70,13 @@ BAD_MEDIA_FROM = 1 << 44
 FORGETTING_FROM = 1 << 45
 #: And from here on targets serve somebody else, too; they forget nothing.
 NEIGHBOURS_FROM = 1 << 46
+#: And from here on another volume has its replicas on the same targets; the
+#: host does not boot, and the provisioner is not restored.
+COMPANIONS_FROM = 1 << 47
 #: The first seeds of the histories of each kind, and where the last ones end.
 KINDS_FROM = (0, HARDER_FROM, MOVING_FROM, MIGRATING_FROM, LIMITED_FROM,
               RETURNING_FROM, PATHS_FROM, BAD_MEDIA_FROM, FORGETTING_FROM,
-              NEIGHBOURS_FROM, 2 * NEIGHBOURS_FROM)
+              NEIGHBOURS_FROM, COMPANIONS_FROM, 2 * COMPANIONS_FROM)
 #: How likely a fault of theirs is one that the others do not have.
 HARDER = 0.2
 #: Two hosts have so much to do with one another that it is one in five.
@@ -151,15 +154,20 @@ def play(seed: int, conf: cfg.ConfigOpts | None = None, steps: int = STEPS,
 
 def _shape(seed: int, kinds: Sequence[str]) -> shape.Shape | None:
     """Return what the world begins with where that is not left to it."""
+    found = shape.drawn(random.Random('shape of %d' % seed))
+    if seed >= COMPANIONS_FROM:
+        return dataclasses.replace(found, companion=True)
     if paths.FAULTS.keys().isdisjoint(kinds) and (
             seed < PATHS_FROM or seed >= BAD_MEDIA_FROM):
         return None
-    return dataclasses.replace(
-        shape.drawn(random.Random('shape of %d' % seed)), portals=2)
+    return dataclasses.replace(found, portals=2)
 
 
 def _harder(seed: int) -> list[str]:
     """The faults that the histories of low seeds do not have."""
+    if seed >= COMPANIONS_FROM:
+        return [name for name in harder.FAULTS if name not in (
+            'host_boots', 'provisioner_is_restored')]
     if seed >= NEIGHBOURS_FROM:
         return [*harder.FAULTS, *hosts.FAULTS, *_NEIGHBOURS]
     if seed >= FORGETTING_FROM:
@@ -213,8 +221,9 @@ def _heal(world: worlds.World) -> None:
     world.clock.offset = max(
         world.clock.furthest, world.elsewhere.clock.furthest
         if world.elsewhere is not None else 0.0)
-    if world.raid.members:
-        world.raid.write_superblocks()
+    for raid, _volume in world.attached:
+        if raid.members:
+            raid.write_superblocks()
     vendor.repair(world.volume, [member.medium.uuid for member
                                  in world.raid.members])
     if world.moved and world.volume.count is None:
@@ -225,10 +234,10 @@ def _heal(world: worlds.World) -> None:
             for state in world.volume.replicas.values()))
     world.kernel.mend()
     bad_media.end(world)
-    for uuid in world.volume.spares:
-        medium = world.kernel.media[uuid]
-        medium.size = max(medium.size,
-                          world.raid.component_size + 2 * md.MIB)
+    for raid, volume in world.attached:
+        for uuid in volume.spares:
+            medium = world.kernel.media[uuid]
+            medium.size = max(medium.size, raid.component_size + 2 * md.MIB)
     gone = _for_good(world)
     for target in world.targets:
         target.dead.clear()
@@ -237,8 +246,9 @@ def _heal(world: worlds.World) -> None:
     world.add_spares()
     end = world.baton.now + HEALED_WITHIN
     while not all(world.facts().values()):
-        vendor.assign(world.volume)
-        vendor.fill(world.volume)
+        for _raid, volume in world.attached:
+            vendor.assign(volume)
+            vendor.fill(volume)
         world.live(10.0)
         world.choose()
         bad_media.put_right(world)
@@ -252,6 +262,18 @@ def _heal(world: worlds.World) -> None:
     if not all(world.facts().values()):
         raise world.judge.broke('liveness: it does not stay healed: %s'
                                 % world.facts())
+
+
+def _spares(world: worlds.World, target: kernels.Target) -> bool:
+    """The companion can do without a target."""
+    assert world.companion is not None
+    raid = world.companion[0]
+    copies = world.judge.good(raid)
+    others = [copy for copy in copies if copy.medium.uuid not in target.media
+              and raid.io(copy) == 'ok']
+    return bool(others) and all(
+        world.judge.spared(raid, copy, others, written=False)
+        for copy in copies if copy.medium.uuid in target.media)
 
 
 def _for_good(world: worlds.World) -> kernels.Target | None:
@@ -268,6 +290,8 @@ def _for_good(world: worlds.World) -> kernels.Target | None:
         # nobody could heal that, or knows that nobody wrote there
         return None
     target = world.kernel.home(copy.medium.uuid)
+    if world.companion is not None and not _spares(world, target):
+        return None
     world.tell('target %s has died for good' % target.nqn)
     world.kernel.lose(target)
     return target

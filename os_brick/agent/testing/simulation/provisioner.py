@@ -207,8 +207,9 @@ class Provisioner(base.ProvisionerDriver):
 
     def assign(self, volume: SimVolume) -> None:
         """Give what was promised, as far as there are spares."""
-        while self.owed and volume.spares:
-            old = self.owed.pop(0)
+        while volume.spares and (old := next(
+                (uuid for uuid in self.owed if uuid in volume.ever), None)):
+            self.owed.remove(old)
             volume.successors[old] = self.give(volume)
 
     def restore(self, volume: SimVolume, backup: Backup) -> None:
@@ -262,7 +263,10 @@ class Provisioner(base.ProvisionerDriver):
         volume.given.add(uuid)
         volume.ever.add(uuid)
         self.withdrawn.discard(uuid)
-        self.kernel.home(uuid).media[uuid] = self.kernel.media[uuid]
+        home = self.kernel.home(uuid)
+        home.media[uuid] = self.kernel.media[uuid]
+        if len(home.media) > 1:    # the host may be connected
+            self.kernel.rescan()
         return uuid
 
     def retire_replica(self, volume: model.Volume,

@@ -29,6 +29,7 @@ class Shape:
     :ivar count: of how many replicas the provisioner speaks, None: of none;
         ``down_time``: and of how long one may be bad.
     :ivar failfast: os-brick's legs have md's flag.
+    :ivar companion: another volume has its replicas on the same targets.
     """
 
     replicas: int = 2
@@ -39,6 +40,7 @@ class Shape:
     count: int | None = None
     down_time: float | None = None
     failfast: bool = True
+    companion: bool = False
 
 
 def drawn(dice: random.Random) -> Shape:

@@ -38,12 +38,18 @@ State = model.ReplicaState
 #: Seconds after which a target executes nothing any more that was sent before
 #: its connection broke: twice the keep-alive time that a host asks for.
 LATEST = 10.0
+#: An array, and the volume that it is.
+Attached = tuple[md.Raid, provisioners.SimVolume]
+#: From here on the companion's replicas are numbered.
+COMPANIONS = 300
 
 
 class World:
     """All that there is in one history.
 
     :ivar story: what has happened, one sentence each.
+    :ivar companion: another volume on the same targets, None where there is
+        none.
     :ivar moved: the volume has been on more hosts than one.
     :ivar there: another host that lives, ``elsewhere`` one that does not: with
         what is of it.
@@ -125,12 +131,13 @@ class World:
 
     def _populate(self, shape: shapes.Shape) -> None:
         kernel, replicas = self.kernel, shape.replicas
-        media = [md.Medium(kernels.uuid_of(number))
-                 for number in range(replicas + shape.spares)]
+        first = (0, COMPANIONS) if shape.companion else (0,)
+        shelves = [[md.Medium(kernels.uuid_of(number + at)) for at in first]
+                   for number in range(replicas + shape.spares)]
         if shape.first_is_small:
-            media[replicas].size = 16 * md.MIB
-        self.targets = [kernel.target(number, medium, portals=shape.portals)
-                        for number, medium in enumerate(media)]
+            shelves[replicas][0].size = 16 * md.MIB
+        self.targets = [kernel.target(number, *media, portals=shape.portals)
+                        for number, media in enumerate(shelves)]
         stranger = [md.Medium(kernels.uuid_of(500 + number))
                     for number in range(3)]
         for number, medium in enumerate(stranger):
@@ -138,26 +145,51 @@ class World:
             kernel.connect(target.nqn, target.portals[0])
         kernel.attach('md9', 'stranger', *[medium.uuid for medium
                                            in stranger[:2]], failfast=False)
-        uuids = [medium.uuid for medium in media]
-        self.raid = kernel.attach('md1', 'v', *uuids[:replicas],
-                                  failfast=shape.failfast,
-                                  sync_time=shape.sync_time)
-        self.volume = self.vendor.volume(
-            1, 'v', uuids[:replicas], uuids[replicas:], shape.count,
-            shape.down_time)
+        (self.raid, self.volume), *companion = (
+            self._attach(number, alias, [media[number - 1].uuid
+                                         for media in shelves], shape)
+            for number, alias in enumerate('vu'[:len(first)], 1))
+        self.companion = next(iter(companion), None)
+        self._keep_back(self.targets[replicas:])
         self.judge.foreign_raids.add('md9')
         self.judge.foreign_media |= {medium.uuid for medium in stranger}
 
+    def _attach(self, number: int, alias: str, uuids: list[str],
+                shape: shapes.Shape) -> Attached:
+        """:param uuids: its replicas, and then its spares."""
+        replicas = uuids[:shape.replicas]
+        return (self.kernel.attach('md%d' % number, alias, *replicas,
+                                   failfast=shape.failfast,
+                                   sync_time=shape.sync_time),
+                self.vendor.volume(number, alias, replicas,
+                                   uuids[shape.replicas:], shape.count,
+                                   shape.down_time))
+
+    @property
+    def attached(self) -> list[Attached]:
+        """The volume, and its companion where it has one."""
+        return [(self.raid, self.volume), *(
+            [self.companion] if self.companion else ())]
+
     def add_spares(self) -> None:
         """The provisioner gets disks, if it may need more than it has."""
-        volume = self.volume
-        while len(volume.spares) < len(volume.replicas):
+        while any(len(volume.spares) < len(volume.replicas)
+                  for _raid, volume in self.attached):
             number = len(self.targets)
-            medium = md.Medium(kernels.uuid_of(number),
-                               self.raid.component_size + 2 * md.MIB)
+            media = [md.Medium(kernels.uuid_of(number + at),
+                               raid.component_size + 2 * md.MIB)
+                     for at, (raid, _volume) in zip((0, COMPANIONS),
+                                                    self.attached)]
             self.targets.append(self.kernel.target(
-                number, medium, portals=len(self.targets[0].portals)))
-            volume.spares.append(medium.uuid)
+                number, *media, portals=len(self.targets[0].portals)))
+            for medium, (_raid, volume) in zip(media, self.attached):
+                volume.spares.append(medium.uuid)
+            self._keep_back(self.targets[-1:])
+
+    def _keep_back(self, targets: list[kernels.Target]) -> None:
+        """A spare that shares its target is served when it is assigned."""
+        for target in targets if self.companion else ():
+            target.media.clear()
 
     def tell(self, sentence: str) -> None:
         self.story.append('%9.2f  %s' % (self.baton.now, sentence))
@@ -203,7 +235,8 @@ class World:
             if self.there is not None:
                 self.there.kernel.advance(step)
             self._look()
-            self.judge.stands(self.raid, step)
+            for raid, _volume in self.attached:
+                self.judge.stands(raid, step)
 
     def _look(self) -> None:
         """:raises judges.Violation: a law was broken."""
@@ -222,28 +255,35 @@ class World:
         if self.judge.broken:
             raise judges.Violation(self.judge.broken)
         if self.vendor.asked or self.vendor.noted:
-            healed = {member.medium.uuid for member in self.raid.members
+            healed = {member.medium.uuid for raid, _volume in self.attached
+                      for member in raid.members
                       if member.in_sync and not member.bad}
             self.vendor.asked -= healed
             self.vendor.noted -= healed
 
     def choose(self) -> None:
         """The operator sees an alarm, and says which copy is the one."""
-        legs = [member.medium.uuid for member in self.judge.good(self.raid)]
-        for uuid, record in self.agent.records(self.volume.uuid).items():
-            if legs and uuid in self.volume.replicas and (
+        for raid, volume in self.attached:
+            self._choose(raid, volume)
+
+    def _choose(self, raid: md.Raid,
+                volume: provisioners.SimVolume) -> None:
+        legs = [member.medium.uuid for member in self.judge.good(raid)]
+        for uuid, record in self.agent.records(volume.uuid).items():
+            if legs and uuid in volume.replicas and (
                     record.divergent or record.stale and uuid in legs):
                 self.tell('the operator chooses %s, because of %s: %s' % (
                     legs[0], uuid, record.divergent or 'an old copy'))
-                self._in_doubt_for_a_reason(uuid, record)
+                self._in_doubt_for_a_reason(raid, uuid, record)
                 self.chosen += 1
-                self.raid.beyond.clear()
-                self.raid.owe_nothing_that_is_lost()
-                self.agent.choose(self.volume.uuid, legs[0])
+                raid.beyond.clear()
+                raid.owe_nothing_that_is_lost()
+                self.agent.choose(volume.uuid, legs[0])
                 return
 
     def _in_doubt_for_a_reason(
-            self, uuid: str, record: replica_record.ReplicaRecord) -> None:
+            self, raid: md.Raid, uuid: str,
+            record: replica_record.ReplicaRecord) -> None:
         """A copy that this array has dropped is not ahead of it.
 
         Of one that was left out when the array was put together, nobody here
@@ -251,18 +291,25 @@ class World:
         has the volume as well.
         """
         copy = self.kernel.media.get(uuid)
-        if (record.divergent and record.marked_by == self.raid.instance
-                and self.raid.instance and not self.kernel.peers
-                and copy is not None and uuid not in self.raid.beyond
+        if (record.divergent and record.marked_by == raid.instance
+                and raid.instance and not self.kernel.peers
+                and copy is not None and uuid not in raid.beyond
                 and all(held <= max(member.medium.blocks[block] for member
-                                    in self.judge.good(self.raid))
+                                    in self.judge.good(raid))
                         for block, held in enumerate(copy.blocks))):
             raise judges.Violation('S10: %s is said to be ahead, and is not: '
                                    '%s' % (uuid, record.divergent))
 
     def facts(self) -> dict[str, bool]:
-        """What is true of a volume that is whole, and told so."""
-        raid, volume = self.raid, self.volume
+        """What is true of volumes that are whole, and told so."""
+        found: dict[str, bool] = {}
+        for raid, volume in self.attached:
+            for what, true in self._facts(raid, volume).items():
+                found[what] = found.get(what, True) and true
+        return found
+
+    def _facts(self, raid: md.Raid,
+               volume: provisioners.SimVolume) -> dict[str, bool]:
         good = self.judge.good(raid)
         legs = {member.medium.uuid for member in good}
         waiting = [member for member in good if any(
@@ -278,14 +325,23 @@ class World:
             'S6': all(self.vendor.told.get(uuid, State.AVAILABLE)
                       is State.AVAILABLE for uuid in volume.replicas),
             'writes go on': raid.pending is None,
-            'paths': all(map(self._has_its_paths, legs)),
-            'anchored': (len(waiting) == (
-                len(legs) if self.judge.all_wait else 1) and not any(
-                    'failfast' in member.flags for member in waiting))}
+            'paths': all(self._has_its_paths(volume, uuid)
+                         for uuid in legs),
+            'anchored': self._anchored(legs, waiting)}
 
-    def _has_its_paths(self, uuid: str) -> bool:
+    def _anchored(self, legs: set[str], waiting: list[md.Member]) -> bool:
+        """As many wait as are to; a connection may, for the companion."""
+        slow = [member for member in waiting
+                if 'failfast' not in member.flags]
+        if self.companion is not None and not self.judge.all_wait:
+            return bool(slow)
+        return slow == waiting and len(waiting) == (
+            len(legs) if self.judge.all_wait else 1)
+
+    def _has_its_paths(self, volume: provisioners.SimVolume,
+                       uuid: str) -> bool:
         """Those by which the agent knows that the leg was reached."""
-        record = self.agent.records(self.volume.uuid).get(uuid)
+        record = self.agent.records(volume.uuid).get(uuid)
         return record is None or record.target is None or {
             *record.target.portals} <= {
             path.portal for path in self.kernel.through(uuid)

@@ -39,7 +39,7 @@ class WorldJudge(truth.Truth):
         super().__init__(kernel, given)
         self.dealt = False
         self._errors: dict[str, int] = {}
-        self._standing = 0.0
+        self._standing: dict[str, float] = {}
         self._here: frozenset[str] = frozenset()
         self._gone_at: dict[str, float] = {}
         self._excused_at: dict[str, float] = {}
@@ -50,8 +50,8 @@ class WorldJudge(truth.Truth):
 
         But for a leg that alone holds some blocks they do, whether they were
         ever written to or not: md does not tell.  So they do where nobody has
-        told this host whose array it is, and where what hangs is somebody
-        else's connection, too.
+        told this host whose array it is, and where the connection on which it
+        hangs is somebody else's, too, or leads to what another array needs.
         """
         answering = [member for member in raid.members if member.in_sync
                      and raid.io(member) == 'ok']
@@ -61,15 +61,24 @@ class WorldJudge(truth.Truth):
                 or not all(self.spared(raid, member, answering, False)
                            for member in raid.members
                            if raid.io(member) == 'wait')
-                or any(path.seen & self.shared for member in raid.members
+                or any(path.seen & self.shared or self._needed_by(raid, path)
+                       for member in raid.members
                        for path in self.kernel.through(member.medium.uuid))):
-            self._standing = 0.0
+            self._standing[raid.name] = 0.0
             return
-        self._standing += seconds
-        if self._standing > STANDS:
+        self._standing[raid.name] = (
+            self._standing.get(raid.name, 0.0) + seconds)
+        if self._standing[raid.name] > STANDS:
             raise self.broke('stall: for %g s writes to %s have waited for a '
                              'lost leg while another one answers' % (
                                  STANDS, raid.name))
+
+    def _needed_by(self, raid: md.Raid, path: kernels.Path) -> bool:
+        """Another array would lose by the end of a connection."""
+        return any(not self.spared(other, leg, self.good(other, path.name))
+                   or not self.good(other, path.name)
+                   for other in self.kernel.raids.values()
+                   if other is not raid for leg in self._legs(other, path))
 
     def _two_at_once(self) -> bool:
         """Several targets were lost within the time of an answer.

@@ -25,22 +25,11 @@ import time
 
 from os_brick.agent.host import effects
 from os_brick.agent.testing.simulation import agent as agents
-from os_brick.agent.testing.simulation import bad_media
-from os_brick.agent.testing.simulation import faults
-from os_brick.agent.testing.simulation import forgetting
-from os_brick.agent.testing.simulation import harder
 from os_brick.agent.testing.simulation import history
-from os_brick.agent.testing.simulation import homecoming
-from os_brick.agent.testing.simulation import hosts
-from os_brick.agent.testing.simulation import migration
-from os_brick.agent.testing.simulation import neighbours
-from os_brick.agent.testing.simulation import paths
+from os_brick.agent.testing.simulation import kinds as kinds_lib
 
 #: Seconds between two lines of progress.
 PROGRESS = 10.0
-KINDS = {**faults.FAULTS, **harder.FAULTS, **hosts.FAULTS,
-         **migration.FAULTS, **homecoming.FAULTS, **paths.FAULTS,
-         **bad_media.FAULTS, **forgetting.FAULTS, **neighbours.FAULTS}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -57,7 +46,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument('--steps', type=int, default=history.STEPS,
                         help='how many faults a history has')
     parser.add_argument('--faults', default='', help='only these, with '
-                        'commas between them: %s' % ', '.join(KINDS))
+                        'commas between them: %s' % ', '.join(
+                            kinds_lib.FAULTS))
     parser.add_argument('--first', action='store_true',
                         help='end after the first that is broken')
     parser.add_argument('--story', action='store_true',
@@ -66,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                         'last')
     options = parser.parse_args(argv)
     kinds = tuple(filter(None, options.faults.split(',')))
-    unknown = sorted(set(kinds) - KINDS.keys())
+    unknown = sorted(set(kinds) - kinds_lib.FAULTS.keys())
     if unknown:
         parser.error('there is no fault %s' % ', '.join(unknown))
     logging.disable(logging.CRITICAL)
@@ -76,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _seeds(options: argparse.Namespace) -> Sequence[int]:
     if options.seed is None:
         print('histories of all kinds')
-        return history.of_all_kinds(options.histories, random.SystemRandom())
+        return kinds_lib.of_all_kinds(options.histories, random.SystemRandom())
     print('histories from seed %d on' % options.seed)
     return range(options.seed, options.seed + options.histories)
 
@@ -108,7 +98,7 @@ def _play(seeds: Sequence[int], options: argparse.Namespace,
     seconds = time.monotonic() - began
     print('%d histories in %.0f s (%.1f a second), %d broken' % (
         played, seconds, played / max(seconds, 0.001), len(broken)))
-    _table('faults', {**dict.fromkeys(kinds or KINDS, 0), **seen})
+    _table('faults', {**dict.fromkeys(kinds or kinds_lib.FAULTS, 0), **seen})
     _table('points', {**dict.fromkeys(_every_effect(), 0), **points})
     _table('events and refusals', {**dict.fromkeys(_EVERY, 0), **told})
     if options.story and last is not None:

@@ -22,7 +22,6 @@ from collections.abc import Collection
 from collections.abc import Sequence
 import dataclasses
 import gc
-import itertools
 import random
 import tempfile
 
@@ -33,59 +32,14 @@ from os_brick.agent.testing.simulation import agent as agents
 from os_brick.agent.testing.simulation import bad_media
 from os_brick.agent.testing.simulation import disk
 from os_brick.agent.testing.simulation import faults
-from os_brick.agent.testing.simulation import forgetting
-from os_brick.agent.testing.simulation import harder
-from os_brick.agent.testing.simulation import homecoming
-from os_brick.agent.testing.simulation import hosts
 from os_brick.agent.testing.simulation import judge as judges
 from os_brick.agent.testing.simulation import kernel as kernels
+from os_brick.agent.testing.simulation import kinds as kinds_lib
 from os_brick.agent.testing.simulation import md
-from os_brick.agent.testing.simulation import migration
-from os_brick.agent.testing.simulation import neighbours
-from os_brick.agent.testing.simulation import paths
-from os_brick.agent.testing.simulation import shape
 from os_brick.agent.testing.simulation import world as worlds
 
 #: How many faults a history has.
 STEPS = 60
-#: Histories with a higher seed are harder: they have all faults, and targets
-#: that execute late what they were sent.
-HARDER_FROM = 1 << 25
-#: And with a higher one still: their volume may move to another host.
-MOVING_FROM = 1 << 40
-#: And from here on it may be migrated alive: two hosts have it at once.
-MIGRATING_FROM = 1 << 41
-#: And those in which the speed of copies is limited, by option and by hand.
-LIMITED_FROM = 3 << 40
-#: And from here on it may be migrated so while it is degraded, and return;
-#: the kernels of every second pair of seeds number their arrays.
-RETURNING_FROM = 1 << 42
-#: And from here on all targets have two portals, and each dies for itself.
-PATHS_FROM = 1 << 43
-#: And from here on media refuse writes; no volume is migrated alive there:
-#: what two hosts note of the same copies each for itself, md itself mixes.
-BAD_MEDIA_FROM = 1 << 44
-#: And from here on targets lose what they acknowledged lately; media refuse
-#: nothing there.
-FORGETTING_FROM = 1 << 45
-#: And from here on targets serve somebody else, too; they forget nothing.
-NEIGHBOURS_FROM = 1 << 46
-#: And from here on another volume has its replicas on the same targets; the
-#: host does not boot, and the provisioner is not restored.
-COMPANIONS_FROM = 1 << 47
-#: The first seeds of the histories of each kind, and where the last ones end.
-KINDS_FROM = (0, HARDER_FROM, MOVING_FROM, MIGRATING_FROM, LIMITED_FROM,
-              RETURNING_FROM, PATHS_FROM, BAD_MEDIA_FROM, FORGETTING_FROM,
-              NEIGHBOURS_FROM, COMPANIONS_FROM, 2 * COMPANIONS_FROM)
-#: How likely a fault of theirs is one that the others do not have.
-HARDER = 0.2
-#: Two hosts have so much to do with one another that it is one in five.
-_MIGRATIONS = [*migration.FAULTS] * 3
-_RETURNS = [*homecoming.FAULTS] * 3
-_PATHS = [*paths.FAULTS] * 5
-_BAD_MEDIA = [*bad_media.FAULTS] * 4
-_FORGETTING = [*forgetting.FAULTS] * 8
-_NEIGHBOURS = [*neighbours.FAULTS] * 8
 #: Seconds after the last fault within which everything has to be healed.
 HEALED_WITHIN = 3600.0
 
@@ -106,20 +60,6 @@ class Outcome:
     seen: dict[str, int]
 
 
-_ALL = {**faults.FAULTS, **harder.FAULTS, **hosts.FAULTS,
-        **migration.FAULTS, **homecoming.FAULTS, **paths.FAULTS,
-        **bad_media.FAULTS, **forgetting.FAULTS, **neighbours.FAULTS}
-
-
-def of_all_kinds(number: int, dice: random.Random) -> list[int]:
-    """Draw the seeds of that many histories, of each kind in its turn."""
-    first = [dice.randrange(begin, end) for begin, end
-             in itertools.pairwise(KINDS_FROM)]
-    # one that begins at the very end of its kind goes on in the next
-    return [first[count % len(first)] + count // len(first)
-            for count in range(number)]
-
-
 def play(seed: int, conf: cfg.ConfigOpts | None = None, steps: int = STEPS,
          without: Collection[int] = (),
          kinds: Sequence[str] = ()) -> Outcome:
@@ -133,12 +73,12 @@ def play(seed: int, conf: cfg.ConfigOpts | None = None, steps: int = STEPS,
     gc.disable()    # a world is small, and ends with its history
     with tempfile.TemporaryDirectory(dir=disk.memory()) as folder:
         more = (random.Random('more of %d' % seed)
-                if seed >= HARDER_FROM or kinds else None)
+                if seed >= kinds_lib.HARDER_FROM or kinds else None)
         world = worlds.World(random.Random(seed),
                              conf or agents.configuration(), folder, more,
-                             _shape(seed, kinds))
+                             kinds_lib.shape_of(seed, kinds))
         world.let_wait(seed % 2 == 0)
-        if seed >= RETURNING_FROM and seed // 2 % 2:
+        if seed >= kinds_lib.RETURNING_FROM and seed // 2 % 2:
             world.kernel.number_disks()
         try:
             _run(world, seed, steps, without, kinds, seen)
@@ -152,35 +92,6 @@ def play(seed: int, conf: cfg.ConfigOpts | None = None, steps: int = STEPS,
                    world.baton.points, world.vendor.seen)
 
 
-def _shape(seed: int, kinds: Sequence[str]) -> shape.Shape | None:
-    """Return what the world begins with where that is not left to it."""
-    found = shape.drawn(random.Random('shape of %d' % seed))
-    if seed >= COMPANIONS_FROM:
-        return dataclasses.replace(found, companion=True)
-    if paths.FAULTS.keys().isdisjoint(kinds) and (
-            seed < PATHS_FROM or seed >= BAD_MEDIA_FROM):
-        return None
-    return dataclasses.replace(found, portals=2)
-
-
-def _harder(seed: int) -> list[str]:
-    """The faults that the histories of low seeds do not have."""
-    if seed >= COMPANIONS_FROM:
-        return [name for name in harder.FAULTS if name not in (
-            'host_boots', 'provisioner_is_restored')]
-    if seed >= NEIGHBOURS_FROM:
-        return [*harder.FAULTS, *hosts.FAULTS, *_NEIGHBOURS]
-    if seed >= FORGETTING_FROM:
-        return [*harder.FAULTS, *hosts.FAULTS, *_FORGETTING]
-    if seed >= BAD_MEDIA_FROM:
-        return [*harder.FAULTS, *hosts.FAULTS, *_BAD_MEDIA]
-    return [*harder.FAULTS, *(
-        hosts.FAULTS if seed >= MOVING_FROM else ()), *(
-        _MIGRATIONS if seed >= MIGRATING_FROM else ()), *(
-        _RETURNS if seed >= RETURNING_FROM else ()), *(
-        _PATHS if seed >= PATHS_FROM else ())]
-
-
 def _run(world: worlds.World, seed: int, steps: int,
          without: Collection[int], kinds: Sequence[str],
          seen: dict[str, int]) -> None:
@@ -191,16 +102,16 @@ def _run(world: worlds.World, seed: int, steps: int,
         name = dice.choice(kinds or list(faults.FAULTS))
         if world.more is not None and not kinds:
             more = random.Random('%d, step %d' % (seed, number))
-            if more.random() < HARDER:
-                name = more.choice(_harder(seed))
+            if more.random() < kinds_lib.HARDER:
+                name = more.choice(kinds_lib.beyond(seed))
         if number in without:
             continue
         seen[name] = seen.get(name, 0) + 1
-        if seed >= LIMITED_FROM:
+        if seed >= kinds_lib.LIMITED_FROM:
             world.limit(random.Random('speed of %d, %d' % (seed, number)))
         world.dice.seed(seed * 1000003 + number)
         world.baton.handing = dice.choice((0.0, 0.0, 0.02, 0.2))
-        _ALL[name](world, dice)
+        kinds_lib.FAULTS[name](world, dice)
         world.live(dice.choice((0.0, 0.1, 0.6, 1.5)))
     _heal(world)
 

@@ -21,12 +21,12 @@ import random
 
 from oslo_config import cfg
 
-from os_brick.agent.healing import replica_record
 from os_brick.agent import model
 from os_brick.agent.testing.simulation import agent as agents
 from os_brick.agent.testing.simulation import baton as batons
 from os_brick.agent.testing.simulation import disk
 from os_brick.agent.testing.simulation import hands as simulated_hands
+from os_brick.agent.testing.simulation import healed
 from os_brick.agent.testing.simulation import judge as judges
 from os_brick.agent.testing.simulation import kernel as kernels
 from os_brick.agent.testing.simulation import md
@@ -264,88 +264,16 @@ class World:
     def choose(self) -> None:
         """The operator sees an alarm, and says which copy is the one."""
         for raid, volume in self.attached:
-            self._choose(raid, volume)
-
-    def _choose(self, raid: md.Raid,
-                volume: provisioners.SimVolume) -> None:
-        legs = [member.medium.uuid for member in self.judge.good(raid)]
-        for uuid, record in self.agent.records(volume.uuid).items():
-            if legs and uuid in volume.replicas and (
-                    record.divergent or record.stale and uuid in legs):
-                self.tell('the operator chooses %s, because of %s: %s' % (
-                    legs[0], uuid, record.divergent or 'an old copy'))
-                self._in_doubt_for_a_reason(raid, uuid, record)
-                self.chosen += 1
-                raid.beyond.clear()
-                raid.owe_nothing_that_is_lost()
-                self.agent.choose(volume.uuid, legs[0])
-                return
-
-    def _in_doubt_for_a_reason(
-            self, raid: md.Raid, uuid: str,
-            record: replica_record.ReplicaRecord) -> None:
-        """A copy that this array has dropped is not ahead of it.
-
-        Of one that was left out when the array was put together, nobody here
-        knows; nor where the kernel does not number arrays, or another host
-        has the volume as well.
-        """
-        copy = self.kernel.media.get(uuid)
-        if (record.divergent and record.marked_by == raid.instance
-                and raid.instance and not self.kernel.peers
-                and copy is not None and uuid not in raid.beyond
-                and all(held <= max(member.medium.blocks[block] for member
-                                    in self.judge.good(raid))
-                        for block, held in enumerate(copy.blocks))):
-            raise judges.Violation('S10: %s is said to be ahead, and is not: '
-                                   '%s' % (uuid, record.divergent))
+            healed.Healed(self, raid, volume).choose()
 
     def facts(self) -> dict[str, bool]:
         """What is true of volumes that are whole, and told so."""
         found: dict[str, bool] = {}
         for raid, volume in self.attached:
-            for what, true in self._facts(raid, volume).items():
+            for what, true in healed.Healed(self, raid,
+                                            volume).facts().items():
                 found[what] = found.get(what, True) and true
         return found
-
-    def _facts(self, raid: md.Raid,
-               volume: provisioners.SimVolume) -> dict[str, bool]:
-        good = self.judge.good(raid)
-        legs = {member.medium.uuid for member in good}
-        waiting = [member for member in good if any(
-            path.tmo is None
-            for path in self.kernel.through(member.medium.uuid))]
-        goal = volume.count or len(volume.replicas)
-        return {
-            'complete': not raid.incomplete and not raid.broken,
-            'whole': len(legs) == raid.raid_disks == len(raid.members),
-            'listed': legs == set(volume.replicas),
-            'as many as meant': len(legs) >= goal,
-            'told': set(volume.replicas.values()) == {State.AVAILABLE},
-            'S6': all(self.vendor.told.get(uuid, State.AVAILABLE)
-                      is State.AVAILABLE for uuid in volume.replicas),
-            'writes go on': raid.pending is None,
-            'paths': all(self._has_its_paths(volume, uuid)
-                         for uuid in legs),
-            'anchored': self._anchored(legs, waiting)}
-
-    def _anchored(self, legs: set[str], waiting: list[md.Member]) -> bool:
-        """As many wait as are to; a connection may, for the companion."""
-        slow = [member for member in waiting
-                if 'failfast' not in member.flags]
-        if self.companion is not None and not self.judge.all_wait:
-            return bool(slow)
-        return slow == waiting and len(waiting) == (
-            len(legs) if self.judge.all_wait else 1)
-
-    def _has_its_paths(self, volume: provisioners.SimVolume,
-                       uuid: str) -> bool:
-        """Those by which the agent knows that the leg was reached."""
-        record = self.agent.records(volume.uuid).get(uuid)
-        return record is None or record.target is None or {
-            *record.target.portals} <= {
-            path.portal for path in self.kernel.through(uuid)
-            if path.lost_at is None}
 
     @property
     def here(self) -> places.Place:

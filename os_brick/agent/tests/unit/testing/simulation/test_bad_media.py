@@ -24,6 +24,7 @@ from os_brick.agent import model
 from os_brick.agent.testing.simulation import assembly
 from os_brick.agent.testing.simulation import history
 from os_brick.agent.testing.simulation import judge
+from os_brick.agent.testing.simulation import kinds as kinds_lib
 from os_brick.agent.testing.simulation import md
 from os_brick.agent.tests.unit import scripted_world
 
@@ -211,8 +212,8 @@ class HistoryTest(base.BaseTestCase):
         """A copy that held them is put back beside one that lacks them."""
         def broken() -> set[str]:
             return {history.play(seed, steps=30, kinds=kinds).broken
-                    for seed in range(history.BAD_MEDIA_FROM,
-                                      history.BAD_MEDIA_FROM + 4)}
+                    for seed in range(kinds_lib.BAD_MEDIA_FROM,
+                                      kinds_lib.BAD_MEDIA_FROM + 4)}
 
         kinds = ('sectors_fail_and_another_leg_dies', 'time_passes',
                  'medium_fails', 'media_take_writes_again')

@@ -21,6 +21,7 @@ from oslotest import base
 from os_brick.agent.guard import vouching
 from os_brick.agent.safety import connections
 from os_brick.agent.testing.simulation import history
+from os_brick.agent.testing.simulation import kinds as kinds_lib
 
 KINDS = ('leg_dies', 'medium_fails', 'all_targets_return', 'time_passes',
          'a_long_time_passes', 'agent_is_killed')
@@ -31,8 +32,8 @@ class CompanionsTest(base.BaseTestCase):
     def play(self) -> tuple[set[str], str]:
         """Return what is broken, and all that is told."""
         played = [history.play(seed, steps=15, kinds=KINDS)
-                  for seed in range(history.COMPANIONS_FROM,
-                                    history.COMPANIONS_FROM + 4)]
+                  for seed in range(kinds_lib.COMPANIONS_FROM,
+                                    kinds_lib.COMPANIONS_FROM + 4)]
         return ({outcome.broken for outcome in played},
                 '\n'.join(line for outcome in played
                           for line in outcome.story))

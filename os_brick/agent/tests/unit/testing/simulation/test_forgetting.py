@@ -19,6 +19,7 @@ from oslotest import base
 
 from os_brick.agent.guard import keeping
 from os_brick.agent.testing.simulation import history
+from os_brick.agent.testing.simulation import kinds as kinds_lib
 from os_brick.agent.testing.simulation import md
 from os_brick.agent.testing.simulation import running
 from os_brick.agent.tests.unit import scripted_world
@@ -92,8 +93,8 @@ class HistoryTest(base.BaseTestCase):
         """As it is, they do not."""
         def broken() -> set[str]:
             return {history.play(seed, steps=12, kinds=kinds).broken
-                    for seed in range(history.FORGETTING_FROM,
-                                      history.FORGETTING_FROM + 4)}
+                    for seed in range(kinds_lib.FORGETTING_FROM,
+                                      kinds_lib.FORGETTING_FROM + 4)}
 
         kinds = ('target_forgets', 'a_long_time_passes')
         self.assertEqual({''}, broken())

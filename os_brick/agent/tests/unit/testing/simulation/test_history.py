@@ -35,6 +35,7 @@ from os_brick.agent.testing.simulation import faults
 from os_brick.agent.testing.simulation import hands
 from os_brick.agent.testing.simulation import harder
 from os_brick.agent.testing.simulation import history
+from os_brick.agent.testing.simulation import kinds as kinds_lib
 from os_brick.agent.tests import unit
 
 #: The rest is the command's, which plays as many as are asked for.
@@ -58,7 +59,7 @@ class HistoryTest(base.BaseTestCase):
     def test_no_law_is_broken_in_new_histories(self) -> None:
         # the harder ones take several times as long
         seed = random.Random('histories %d' % unit.SEED).randrange(
-            history.HARDER_FROM - HISTORIES)
+            kinds_lib.HARDER_FROM - HISTORIES)
         played = simulate('--seed', str(seed), '--histories',
                           str(HISTORIES))
         self.assertEqual(0, played.returncode,
@@ -66,8 +67,8 @@ class HistoryTest(base.BaseTestCase):
 
     def test_without_a_seed_each_kind_has_its_turn(self) -> None:
         dice = random.Random('kinds %d' % unit.SEED)
-        kinds = list(itertools.pairwise(history.KINDS_FROM))
-        seeds = history.of_all_kinds(2 * len(kinds) + 1, dice)
+        kinds = list(itertools.pairwise(kinds_lib.KINDS_FROM))
+        seeds = kinds_lib.of_all_kinds(2 * len(kinds) + 1, dice)
         self.assertEqual(2 * len(kinds) + 1, len(set(seeds)))
         for seed, (begin, end) in zip(seeds, kinds):
             self.assertIn(seed, range(begin, end))

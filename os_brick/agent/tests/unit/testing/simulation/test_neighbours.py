@@ -20,6 +20,7 @@ from oslotest import base
 from os_brick.agent.safety import connections
 from os_brick.agent.safety import rules
 from os_brick.agent.testing.simulation import history
+from os_brick.agent.testing.simulation import kinds as kinds_lib
 from os_brick.agent.testing.simulation import neighbours
 
 KINDS = (*neighbours.FAULTS, 'leg_dies', 'all_targets_return')
@@ -29,8 +30,8 @@ class NeighboursTest(base.BaseTestCase):
 
     def broken(self) -> set[str]:
         return {history.play(seed, steps=20, kinds=KINDS).broken
-                for seed in range(history.NEIGHBOURS_FROM,
-                                  history.NEIGHBOURS_FROM + 4)}
+                for seed in range(kinds_lib.NEIGHBOURS_FROM,
+                                  kinds_lib.NEIGHBOURS_FROM + 4)}
 
     def test_nothing_of_theirs_is_touched(self) -> None:
         self.assertEqual({''}, self.broken())
@@ -44,8 +45,8 @@ class NeighboursTest(base.BaseTestCase):
         def broken() -> set[str]:
             return {history.play(seed, kinds=(
                 'copy_is_held', 'target_dies', 'all_targets_return')).broken
-                for seed in range(history.NEIGHBOURS_FROM,
-                                  history.NEIGHBOURS_FROM + 4)}
+                for seed in range(kinds_lib.NEIGHBOURS_FROM,
+                                  kinds_lib.NEIGHBOURS_FROM + 4)}
 
         self.assertEqual({''}, broken())
         with mock.patch.object(rules, 'unusable', lambda *words: None):
@@ -53,7 +54,7 @@ class NeighboursTest(base.BaseTestCase):
 
     def test_they_move_in_and_out(self) -> None:
         told = '\n'.join(history.play(
-            history.NEIGHBOURS_FROM, steps=4, kinds=KINDS[:2]).story)
+            kinds_lib.NEIGHBOURS_FROM, steps=4, kinds=KINDS[:2]).story)
         self.assertIn("has a namespace of somebody else's, too", told)
         self.assertEqual(told.count('has a namespace of somebody'),
                          told.count('it has it no more'))

@@ -34,7 +34,10 @@ from typing import TextIO
 from oslo_config import cfg
 from oslo_log import log as logging
 
+from os_brick.agent import sqlite_faults
 from os_brick.cmd import journal
+
+LOG = std_logging.getLogger(__name__)
 
 #: The command line is wrong.
 USAGE = os.EX_USAGE
@@ -254,9 +257,13 @@ def only_one(conf: cfg.ConfigOpts) -> Iterator[None]:
 
 
 def _held(path: str, option: str) -> TextIO:
-    """Hold the pid file's lock; it is released when the process ends."""
+    """Hold the pid file's lock; it is released when the process ends.
+
+    A disk that cannot be written holds the lock all the same (S14): then the
+    pid is not in the file.
+    """
     try:
-        pid_file = open(path, 'a+', encoding='ascii')
+        pid_file = _pid_file(path)
     except OSError as error:
         raise CannotStart('option %s: %s' % (option, _words(error)),
                           NO_ROOM) from None
@@ -270,10 +277,24 @@ def _held(path: str, option: str) -> TextIO:
             'another agent runs on this host already, with pid %s and the '
             'same %s %s' % (pid, option, os.path.dirname(path)),
             SECOND) from None
-    pid_file.truncate(0)
-    pid_file.write('%d\n' % os.getpid())
-    pid_file.flush()
+    try:
+        os.ftruncate(pid_file.fileno(), 0)
+        os.write(pid_file.fileno(), b'%d\n' % os.getpid())
+    except OSError as error:
+        # EBADF, EINVAL: it is open for reading alone
+        LOG.debug('%s: the pid is not written: %s', path, error.strerror)
     return pid_file
+
+
+def _pid_file(path: str) -> TextIO:
+    """:raises OSError: there is none, and none can be made."""
+    try:
+        return open(path, 'a+', encoding='ascii')
+    except OSError as error:
+        if (error.errno not in sqlite_faults.PASSING
+                or not os.path.exists(path)):
+            raise
+    return open(path, encoding='ascii')
 
 
 class HelperWords(std_logging.Filter):

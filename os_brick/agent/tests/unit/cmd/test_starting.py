@@ -13,12 +13,18 @@
 
 from __future__ import annotations
 
+import builtins
+import contextlib
+import errno
 import os
+import resource
 import signal
 import sys
 import tempfile
+from typing import Any
 from unittest import mock
 
+import fixtures
 from oslo_config import cfg
 from oslotest import base
 
@@ -116,3 +122,59 @@ class HelpingTest(base.BaseTestCase):
         self.assertIn(signal.SIGINT, blocked)
         self.assertNotIn(signal.SIGINT, signal.pthread_sigmask(
             signal.SIG_BLOCK, []))
+
+
+class OnlyOneTest(base.BaseTestCase):
+    """S14: a disk that takes nothing does not keep the guard from starting."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.folder = self.useFixture(fixtures.TempDir()).path
+        self.conf: Any = {}
+        for option in ('run_dir', 'state_dir'):
+            self.conf[option] = os.path.join(self.folder, option)
+            os.mkdir(self.conf[option])
+        self.path = os.path.join(self.conf['state_dir'], 'agent.pid')
+
+    def no_agent_starts_beside(self) -> None:
+        elsewhere: Any = {**self.conf, 'run_dir': self.folder}
+        why = self.assertRaises(starting.CannotStart, contextlib.ExitStack()
+                                .enter_context, starting.only_one(elsewhere))
+        self.assertEqual(starting.SECOND, why.status)
+
+    def read_only(self, number: int = errno.EROFS) -> None:
+        def opened(path: str, mode: str = 'r', **words: Any) -> Any:
+            if path == self.path and mode != 'r':
+                raise OSError(number, os.strerror(number), path)
+            return builtins.open(path, mode, **words)
+        patched = mock.patch.object(starting, 'open', opened, create=True)
+        patched.start()
+        self.addCleanup(patched.stop)
+
+    def test_a_state_directory_that_is_read_only(self) -> None:
+        with starting.only_one(self.conf):
+            pass
+        self.read_only()
+        with starting.only_one(self.conf):
+            self.no_agent_starts_beside()
+
+    def test_no_permission_is_no_disk_s_fault(self) -> None:
+        with starting.only_one(self.conf):
+            pass
+        self.read_only(errno.EACCES)
+        why = self.assertRaises(starting.CannotStart, contextlib.ExitStack()
+                                .enter_context, starting.only_one(self.conf))
+        self.assertEqual(starting.NO_ROOM, why.status)
+
+    def test_one_that_is_read_only_and_empty(self) -> None:
+        self.read_only()
+        why = self.assertRaises(starting.CannotStart, contextlib.ExitStack()
+                                .enter_context, starting.only_one(self.conf))
+        self.assertIn(os.strerror(errno.EROFS), str(why))
+
+    def test_one_that_is_full(self) -> None:
+        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
+        self.addCleanup(resource.setrlimit, resource.RLIMIT_FSIZE, limits)
+        with starting.only_one(self.conf):
+            self.no_agent_starts_beside()

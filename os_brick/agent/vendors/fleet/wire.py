@@ -35,6 +35,7 @@ import requests
 from urllib3 import exceptions as urllib3_exceptions
 
 from os_brick.agent.vendors import base
+from os_brick.agent.vendors import heads
 
 _CHUNK = 65536
 _MOST = 64 * 1024 * 1024
@@ -81,6 +82,7 @@ class _Session(requests.Session):
         self.verify = settings.verify
         self.cert = settings.cert
         self._timeout = settings.timeout
+        heads.bound(self, settings.timeout)
 
     def send(self, request: requests.PreparedRequest,
              **kwargs: Any) -> requests.Response:

@@ -31,6 +31,7 @@ import requests
 from urllib3 import exceptions as urllib3_exceptions
 
 from os_brick.agent.vendors import base
+from os_brick.agent.vendors import heads
 from os_brick.agent.vendors.kumoscale import answers
 
 _CHUNK = 65536
@@ -108,6 +109,7 @@ class Wire:
         # neither a proxy nor the .netrc of the environment: the latter would
         # take the place of the token
         self._session.trust_env = False
+        heads.bound(self._session, settings.read_timeout)
         self._session.verify = settings.verify
         self._session.cert = settings.cert
         self._session.headers.update({

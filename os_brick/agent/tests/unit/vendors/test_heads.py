@@ -1,0 +1,90 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""S14: the head of an answer ends, for whichever driver asks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+import contextlib
+import socket
+import threading
+
+from oslotest import base
+
+from os_brick.agent.vendors import base as vendors
+from os_brick.agent.vendors.fleet import wire as etcd
+from os_brick.agent.vendors.kumoscale import wire as kumoscale
+
+LIMIT, STEP = 0.5, 0.05
+#: Seconds for which a hostile server goes on: much longer than the limit.
+PATIENCE = 20.0
+
+
+class HeadsTest(base.BaseTestCase):
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.end = threading.Event()
+        self.addCleanup(self.end.set)
+        self.listener = socket.create_server(('127.0.0.1', 0))
+        self.addCleanup(self.listener.close)
+        self.url = 'http://127.0.0.1:%d' % self.listener.getsockname()[1]
+
+    def serve(self, *pieces: bytes) -> None:
+        """Answer with pieces, the last one again and again."""
+        def body() -> None:
+            with contextlib.suppress(OSError):
+                client = self.listener.accept()[0]
+                with client:
+                    client.recv(65536)
+                    client.sendall(b''.join(pieces[:-1]))
+                    while not self.end.wait(STEP):
+                        client.sendall(pieces[-1])
+        threading.Thread(target=body, daemon=True).start()
+
+    def ends(self, call: Callable[[], object]) -> Exception:
+        """Return what a call raised, which has to end by itself."""
+        raised: list[Exception] = []
+
+        def body() -> None:
+            try:
+                call()
+            except Exception as error:
+                raised.append(error)
+        thread = threading.Thread(target=body, daemon=True)
+        thread.start()
+        thread.join(PATIENCE)
+        self.assertFalse(thread.is_alive(), 'it is waited for without an end')
+        return raised[0]
+
+    def kioxia(self) -> Exception:
+        wire = kumoscale.Wire(kumoscale.Settings(
+            (), 0, True, None, PATIENCE, LIMIT), list)
+        self.addCleanup(wire.close)
+        return self.ends(lambda: wire.send('POST', self.url))
+
+    def etcd(self) -> Exception:
+        wire = etcd.Wire(etcd.Settings((self.url,), LIMIT))
+        self.addCleanup(wire.close)
+        return self.ends(lambda: wire.call('kv/txn', {}))
+
+    def test_a_head_that_trickles(self) -> None:
+        for driver, kind in ((self.kioxia, kumoscale.Slow),
+                             (self.etcd, vendors.Unavailable)):
+            self.serve(b'HTTP/1.1 200 OK\r\nServer: ', b'a')
+            self.assertIsInstance(driver(), kind)
+
+    def test_to_continue_without_an_end(self) -> None:
+        for driver, kind in ((self.kioxia, kumoscale.Slow),
+                             (self.etcd, vendors.Unavailable)):
+            self.serve(b'HTTP/1.1 100 Continue\r\n\r\n')
+            self.assertIsInstance(driver(), kind)

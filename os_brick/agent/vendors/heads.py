@@ -1,0 +1,91 @@
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+"""The head of an HTTP answer: it ends in time.
+
+A time-out of requests is one for each read.  Who sends a byte of a head now
+and then, or one ``100 Continue`` after the other, would be waited for without
+an end (S14).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import socket
+import threading
+from typing import Any
+
+import requests
+from requests import adapters
+from urllib3 import connection
+from urllib3 import connectionpool
+
+
+class _Connection:
+    """What is added to a connection of urllib3's.
+
+    :ivar seconds: for a head, from when the request was sent.
+    """
+
+    seconds: float
+    sock: socket.socket
+
+    def getresponse(self, *args: Any, **words: Any) -> Any:
+        """:raises TimeoutError: the head did not end in time."""
+        late = threading.Event()
+        timer = threading.Timer(self.seconds, _end, (self.sock, late))
+        timer.daemon = True
+        timer.start()
+        try:
+            found = super().getresponse(  # type: ignore[misc]
+                *args, **words)
+        except (OSError, http.client.HTTPException):
+            if not late.is_set():
+                raise
+        finally:
+            timer.cancel()
+        if late.is_set():
+            # what is cut off looks like a head that has ended
+            raise TimeoutError('timed out')
+        return found
+
+
+def _end(sock: socket.socket, late: threading.Event) -> None:
+    late.set()
+    with contextlib.suppress(OSError):
+        # not that of ssl, which would take the encryption off
+        socket.socket.shutdown(sock, socket.SHUT_RDWR)
+
+
+class _Adapter(adapters.HTTPAdapter):
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        super().__init__()
+
+    def init_poolmanager(self, *args: Any, **words: Any) -> None:
+        super().init_poolmanager(*args, **words)
+        self.poolmanager.pool_classes_by_scheme = {
+            scheme: type(pool.__name__, (pool,), {'ConnectionCls': type(
+                kind.__name__, (_Connection, kind),
+                {'seconds': self._seconds})})
+            for scheme, pool, kind in (
+                ('http', connectionpool.HTTPConnectionPool,
+                 connection.HTTPConnection),
+                ('https', connectionpool.HTTPSConnectionPool,
+                 connection.HTTPSConnection))}
+
+
+def bound(session: requests.Session, seconds: float) -> None:
+    """Have the heads of all its answers end within some seconds each."""
+    for prefix in ('https://', 'http://'):
+        session.mount(prefix, _Adapter(seconds))

@@ -9,11 +9,12 @@
 #    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 #    License for the specific language governing permissions and limitations
 #    under the License.
-"""The head of an HTTP answer: it ends in time.
+"""The head of an HTTP answer: it ends in time, and the request was sent.
 
 A time-out of requests is one for each read.  Who sends a byte of a head now
 and then, or one ``100 Continue`` after the other, would be waited for without
-an end (S14).
+an end (S14).  And TLS has one error for what fails before a request is sent
+and after: that of a read is told apart here.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import socket
+import ssl
 import threading
 from typing import Any
 
@@ -40,7 +42,10 @@ class _Connection:
     sock: socket.socket
 
     def getresponse(self, *args: Any, **words: Any) -> Any:
-        """:raises TimeoutError: the head did not end in time."""
+        """:raises TimeoutError: the head did not end in time.
+
+        :raises ConnectionResetError: what came is no TLS (any more).
+        """
         late = threading.Event()
         timer = threading.Timer(self.seconds, _end, (self.sock, late))
         timer.daemon = True
@@ -48,8 +53,10 @@ class _Connection:
         try:
             found = super().getresponse(  # type: ignore[misc]
                 *args, **words)
-        except (OSError, http.client.HTTPException):
+        except (OSError, http.client.HTTPException) as error:
             if not late.is_set():
+                if isinstance(error, ssl.SSLError) and not _of_ours(error):
+                    raise ConnectionResetError(str(error)) from error
                 raise
         finally:
             timer.cancel()
@@ -57,6 +64,15 @@ class _Connection:
             # what is cut off looks like a head that has ended
             raise TimeoutError('timed out')
         return found
+
+
+def _of_ours(error: ssl.SSLError) -> bool:
+    """Whether the other side refuses our certificate, and so the request.
+
+    With TLS 1.3 it says so only after the handshake.
+    """
+    return any(word in (error.reason or '')
+               for word in ('CERTIFICATE', 'UNKNOWN_CA'))
 
 
 def _end(sock: socket.socket, late: threading.Event) -> None:

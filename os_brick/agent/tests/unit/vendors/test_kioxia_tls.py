@@ -12,11 +12,15 @@
 """Whom the KumoScale driver trusts, and by which certificate it is known."""
 
 import os
+import socket
+import ssl
 import subprocess
+import threading
 
 from os_brick.agent.testing.kumoscale import fixture
 from os_brick.agent.testing.kumoscale import server
 from os_brick.agent.vendors import base
+from os_brick.agent.vendors.kumoscale import wire
 
 HOST = fixture.HOST
 
@@ -80,6 +84,31 @@ class TlsTestCase(fixture.KioxiaTestCase):
         error = self.assertRaises(base.ConfigurationError, self.driver,
                                   kioxia_cert_file=path)
         self.assertIn('unencrypted key', str(error))
+
+    def test_an_answer_that_is_no_tls_any_more(self):
+        """The request has arrived, and may have been carried out."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.certificates.server)
+        listener = socket.create_server(('127.0.0.1', 0))
+        self.addCleanup(listener.close)
+        done = threading.Event()
+        self.addCleanup(done.set)
+
+        def serve():
+            stream = context.wrap_socket(listener.accept()[0],
+                                         server_side=True)
+            stream.recv(65536)
+            with socket.socket(fileno=stream.detach()) as plain:
+                # a record whose tag does not fit
+                plain.sendall(b'\x17\x03\x03\x00\x20' + bytes(32))
+                done.wait(30.0)
+        threading.Thread(target=serve, daemon=True).start()
+        sender = wire.Wire(wire.Settings(
+            (), 0, self.certificates.ca, None, 20.0, 30.0), list)
+        self.addCleanup(sender.close)
+        self.assertRaises(wire.Lost, sender.send, 'POST',
+                          'https://127.0.0.1:%d/replica'
+                          % listener.getsockname()[1])
 
     def test_environment_is_ignored(self):
         netrc = os.path.join(self.directory, 'netrc')

@@ -17,6 +17,7 @@ from collections.abc import Iterable
 from collections.abc import Sequence
 import copy
 import itertools
+import math
 
 from oslo_config import cfg
 from oslo_privsep import priv_context
@@ -251,7 +252,13 @@ def check(conf: cfg.ConfigOpts, more: Iterable[cfg.Opt] = ()) -> None:
     :raises cfg.Error: naming the option and the file.
     """
     for opt in itertools.chain(OPTS, more):
-        conf[opt.dest]
+        value = conf[opt.dest]
+        # neither is out of a range: nothing is smaller than nan
+        if isinstance(value, float) and not math.isfinite(value):
+            raise cfg.ConfigFileValueError(
+                'Value for option %s from %s is not valid: %g is no number '
+                'of seconds' % (opt.name, conf.get_location(opt.dest),
+                                value))
 
 
 def own_opts() -> list[tuple[str, Sequence[cfg.Opt]]]:

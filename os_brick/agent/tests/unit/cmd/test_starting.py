@@ -71,6 +71,17 @@ class WrongValueTest(base.BaseTestCase):
                  "boolean value 'maybe'"), ('dry_run = true', '')):
             self.assertEqual(words, self.said('[DEFAULT]\n%s\n' % line))
 
+    def test_a_number_that_is_none(self) -> None:
+        """A nan is never below a limit: a guard with it would do nothing."""
+        for option in opts.OPTS:
+            if not isinstance(option, cfg.FloatOpt):
+                continue
+            said = self.said('[DEFAULT]\n%s = nan\n' % option.name)
+            self.assertEqual('option %s in FILE: nan is no number of seconds'
+                             % option.name, said)
+        self.assertIn('inf is no number of seconds', self.said(
+            '[DEFAULT]\nlock_timeout = inf\n'))
+
     def test_a_line(self) -> None:
         self.assertEqual(
             'the configuration file FILE, line 2: No \':\' or \'=\' found in '

@@ -44,7 +44,8 @@ class _Connection:
     def getresponse(self, *args: Any, **words: Any) -> Any:
         """:raises TimeoutError: the head did not end in time.
 
-        :raises ConnectionResetError: what came is no TLS (any more).
+        :raises ConnectionResetError: what came is no TLS (any more), or not
+            all of it.
         """
         late = threading.Event()
         timer = threading.Timer(self.seconds, _end, (self.sock, late))
@@ -63,7 +64,26 @@ class _Connection:
         if late.is_set():
             # what is cut off looks like a head that has ended
             raise TimeoutError('timed out')
+        if _cut_off(found):
+            found.close()
+            raise ConnectionResetError('the head of the answer was cut off')
         return found
+
+
+def _cut_off(found: Any) -> bool:
+    """Whether the connection ended before the head did.
+
+    http.client takes that for the end of the head, and what is missing of it
+    for an empty body.  A whole head says how long its body is, or that the
+    connection ends with it (RFC 9112, sections 6.3 and 9.6).
+    """
+    said = found.headers.get('Connection', '').lower()
+    # before 2.0 urllib3 has it from http.client
+    length = (found.length_remaining if hasattr(found, 'length_remaining')
+              else found.length)
+    return (found.version >= 11 and length is None
+            and not found.chunked
+            and 'close' not in map(str.strip, said.split(',')))
 
 
 def _of_ours(error: ssl.SSLError) -> bool:

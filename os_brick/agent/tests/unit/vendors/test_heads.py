@@ -40,14 +40,14 @@ class HeadsTest(base.BaseTestCase):
         self.url = 'http://127.0.0.1:%d' % self.listener.getsockname()[1]
 
     def serve(self, *pieces: bytes) -> None:
-        """Answer with pieces, the last one again and again."""
+        """Answer with pieces, the last one again and again, if not b''."""
         def body() -> None:
             with contextlib.suppress(OSError):
                 client = self.listener.accept()[0]
                 with client:
                     client.recv(65536)
                     client.sendall(b''.join(pieces[:-1]))
-                    while not self.end.wait(STEP):
+                    while pieces[-1] and not self.end.wait(STEP):
                         client.sendall(pieces[-1])
         threading.Thread(target=body, daemon=True).start()
 
@@ -64,6 +64,7 @@ class HeadsTest(base.BaseTestCase):
         thread.start()
         thread.join(PATIENCE)
         self.assertFalse(thread.is_alive(), 'it is waited for without an end')
+        self.assertEqual(1, len(raised), 'it was taken for an answer')
         return raised[0]
 
     def kioxia(self) -> Exception:
@@ -88,3 +89,12 @@ class HeadsTest(base.BaseTestCase):
                              (self.etcd, vendors.Unavailable)):
             self.serve(b'HTTP/1.1 100 Continue\r\n\r\n')
             self.assertIsInstance(driver(), kind)
+
+    def test_a_head_that_is_cut_off(self) -> None:
+        """It is no word that anything was done (S6)."""
+        for head in (b'HTTP/1.1 200', b'HTTP/1.1 200 OK\r\nServer: x',
+                     b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chun'):
+            for driver, kind in ((self.kioxia, kumoscale.Lost),
+                                 (self.etcd, vendors.Unavailable)):
+                self.serve(head, b'')
+                self.assertIsInstance(driver(), kind)

@@ -196,13 +196,15 @@ class Ledger:
         :param durable: only where a restart would find it.
         :raises NotKept: with ``durable``: it would not.
         """
-        rows = self._db.read("SELECT seq FROM sqlite_sequence "
-                             "WHERE name = 'outbox'")
-        last = int(rows[0][0]) if rows else 0
+        # what sqlite counted may have been damaged: nothing checks it
+        ((last,),) = self._db.read(
+            "SELECT MAX(seq) FROM (SELECT seq FROM sqlite_sequence "
+            "WHERE name = 'outbox' UNION ALL SELECT seq FROM outbox) "
+            "WHERE TYPEOF(seq) = 'integer'")
         self._change([*_records(volume, records), *(
             ('INSERT INTO outbox VALUES (?, ?, ?, ?)',
              (seq, volume, report.replica_uuid, report.state.value))
-            for seq, report in enumerate(reports, last + 1))], durable)
+            for seq, report in enumerate(reports, (last or 0) + 1))], durable)
 
     def choose(self, volume: str, replica: str) -> None:
         """Keep the operator's word which copy of a volume is the one.

@@ -13,6 +13,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -326,6 +327,20 @@ class TestOutbox(LedgerCase):
         self.book.save(VOLUME, {}, [decision.Report(A, State.AVAILABLE)])
         (second,) = self.book.pending()
         self.assertGreater(second.seq, first.seq)
+
+    def test_a_count_that_is_damaged_stops_no_report(self):
+        """It costs neither the file nor the reports that are in it."""
+        for count in (0, None, 'x'):
+            self.book.save(VOLUME, {}, [decision.Report(A, State.MISSING)])
+            before = len(self.book.pending())
+            self.book.close()
+            with contextlib.closing(sqlite3.connect(self.path)) as disk, disk:
+                disk.execute('UPDATE sqlite_sequence SET seq = ?', (count,))
+            self.reopen()
+            self.book.save(VOLUME, {}, [decision.Report(A, State.AVAILABLE)])
+            self.reopen()
+            self.assertEqual(before + 1, len(self.book.pending()))
+            self.assertEqual(['agent.sqlite'], os.listdir(self.folder))
 
 
 class TestFile(LedgerCase):

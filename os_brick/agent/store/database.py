@@ -103,14 +103,21 @@ class Database:
             for sql, parameters in wanted:
                 self._memory.execute(sql, parameters)
 
-    def inbox(self, sql: str, parameters: Sequence[object] = ()
+    def inbox(self, sql: str, believed: Callable[..., bool]
               ) -> list[tuple[Any, ...]] | None:
         """Return rows that the operator has left, from the disk.
 
         None while that cannot be read.
+
+        :param believed: whether a row is one that this program has written.
         """
         try:
-            return self._opened().execute(sql, parameters).fetchall()
+            rows = self._opened().execute(sql).fetchall()
+            for row in rows:
+                if not believed(*row):
+                    raise sqlite3.DatabaseError(
+                        'nobody has written such a row: %.60r' % (row,))
+            return rows
         except faults.TROUBLES as error:
             self._failed(error)
             return None

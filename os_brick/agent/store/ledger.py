@@ -217,8 +217,9 @@ class Ledger:
 
     def choices(self) -> dict[str, str]:
         """Volume -> the replica that the operator chose, not taken in yet."""
-        return dict(self._db.inbox('SELECT volume, replica FROM choice')
-                    or ())
+        return dict(self._db.inbox(
+            'SELECT volume, replica FROM choice',
+            lambda *words: _all(str, *words)) or ())
 
     def take_in(self, volume: str, records: decision.ReplicaRecords) -> None:
         """Keep the records that follow from a choice, and drop the choice.
@@ -259,7 +260,7 @@ class Ledger:
         """
         rows = self._db.inbox(
             'SELECT volume, pause.until, why, boot, pause_clock.until, length '
-            'FROM pause LEFT JOIN pause_clock USING (volume)')
+            'FROM pause LEFT JOIN pause_clock USING (volume)', _is_pause)
         if rows is None:
             return None
         found, moved = {}, list[database.Statement]()
@@ -321,6 +322,18 @@ class Ledger:
         That one was delivered, and the file could not be told (S6).
         """
         return (report.volume, report.replica) in self._left_behind
+
+
+def _all(kind: type, *values: object) -> bool:
+    return all(isinstance(value, kind) for value in values)
+
+
+def _is_pause(volume: object, until: object, why: object, boot: object,
+              end: object, length: object) -> bool:
+    """An earlier release kept the first three alone."""
+    return _all(str, volume, why) and _all(float, until) and (
+        boot is end is length is None
+        or _all(str, boot) and _all(float, end, length))
 
 
 def _check(found: database.Database) -> None:

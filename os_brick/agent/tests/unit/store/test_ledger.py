@@ -295,6 +295,33 @@ class TestVolumes(LedgerCase):
         self.assertEqual({VOLUME: frozenset([A, B])}, self.book.legs())
 
 
+class TestInbox(LedgerCase):
+    """What was left for the agent, in a file that was damaged since."""
+
+    def test_a_word_that_is_none_puts_the_file_aside(self):
+        bad = decision.ReplicaRecord(bad_since=1.0)
+        for sql in ("UPDATE pause SET until = 'x'",
+                    'UPDATE pause SET until = NULL',
+                    'UPDATE pause SET why = NULL',
+                    'UPDATE pause_clock SET until = NULL',
+                    "UPDATE pause_clock SET length = 'x'",
+                    'UPDATE choice SET replica = NULL',
+                    'UPDATE choice SET volume = NULL'):
+            self.book.pause(VOLUME, pauses.Pause(
+                self.clock.wall() + 100.0, 'why'))
+            self.book.choose(VOLUME, A)
+            self.book.save(VOLUME, {A: bad})
+            with contextlib.closing(sqlite3.connect(self.path)) as disk, disk:
+                disk.execute(sql)
+            self.book.pauses()
+            self.assertEqual({}, self.book.choices(), sql)
+            self.assertEqual({}, self.book.pauses(), sql)
+            self.book.now()
+            self.reopen()
+            self.assertEqual({A: bad}, self.book.records(VOLUME), sql)
+            self.clock.advance(1.0)
+
+
 class TestOutbox(LedgerCase):
 
     def test_s6_reports_stay_in_order_until_they_are_delivered(self):

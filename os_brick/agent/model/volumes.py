@@ -26,8 +26,8 @@ from __future__ import annotations
 import dataclasses
 import enum
 import ipaddress
-import math
 import re
+import sys
 from typing import Any
 import uuid as uuid_lib
 
@@ -71,7 +71,9 @@ def _is_number(owner: object, field: str, low: float | None,
     if isinstance(value, bool) or not isinstance(value, kinds):
         raise TypeError('%s must be a %snumber, not %s' % (
             name, 'whole ' if whole else '', _shown(value)))
-    if not math.isfinite(value) or low is not None and value < low:
+    # a whole number may be larger than any float
+    if (not -sys.float_info.max <= value <= sys.float_info.max
+            or low is not None and value < low):
         raise ValueError('%s must be a number%s, not %s' % (
             name, '' if low is None else ' from %d' % low, _shown(value)))
 

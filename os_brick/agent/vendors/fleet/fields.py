@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 import json
-import math
+import sys
 import typing
 
 from os_brick.agent import model
@@ -65,7 +65,7 @@ class Fields:
         if value is None:
             return None
         if (not isinstance(value, (int, float)) or isinstance(value, bool)
-                or not math.isfinite(value) or value < 0):
+                or not 0 <= value <= sys.float_info.max):
             raise Nonsense('its field %s is no time' % name)
         return float(value)
 

@@ -161,8 +161,8 @@ class Store:
         point = _point(answer)
         responses = answer.get('responses', [])
         if not isinstance(responses, list) or len(responses) != len(ranges):
-            raise base.BadAnswer('etcd answered %d of %d ranges' % (
-                len(responses), len(ranges)))
+            raise base.BadAnswer('etcd did not answer %d ranges: %.40r' % (
+                len(ranges), responses))
         return point, responses
 
     def write(self, write: Write) -> Point | None:

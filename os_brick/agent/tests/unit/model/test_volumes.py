@@ -43,7 +43,8 @@ class TestFields(base.BaseTestCase):
                 'replicas': (None, 'ab', 5, ['x'], {}),
                 'replica_count': ('2', -1, 0, True, 2.0),
                 'max_replica_down_time': (
-                    '1', -1, True, float('nan'), float('inf'))}.items():
+                    '1', -1, True, float('nan'), float('inf'),
+                    10 ** 400)}.items():
             for value in values:
                 self.refused(model.Volume, field, value,
                              **{'uuid': UUID, 'alias': 'vol', field: value})

@@ -17,6 +17,7 @@ from oslotest import base
 
 from os_brick.agent.tests.unit.vendors import etcd_fleet
 from os_brick.agent.vendors import base as vendor
+from os_brick.agent.vendors.fleet import fields
 from os_brick.agent.vendors.fleet import store
 from os_brick.agent.vendors.fleet import wire
 
@@ -34,6 +35,8 @@ class HostileTestCase(base.BaseTestCase):
         for answer in (
                 {}, {'header': 7}, {'header': {'revision': 'x'}},
                 {'header': header}, {'header': header, 'responses': {}},
+                {'header': header, 'responses': None},
+                {'header': header, 'responses': 5},
                 {'header': header, 'responses': [{}]},
                 {'header': header, 'responses': [7]},
                 {'header': header, 'responses': [{'response_range': {
@@ -41,6 +44,15 @@ class HostileTestCase(base.BaseTestCase):
                 {'header': header, 'responses': [{'response_range': {
                     'kvs': 7}}]}):
             self.assertRaises(vendor.BadAnswer, etcd_says.read, ['/a'])
+
+    def test_a_number_that_no_float_holds(self):
+        """It costs the document that has it, and no other one."""
+        for name in ('since', 'max_replica_down_time'):
+            said = fields.Fields({name: 10 ** 400})
+            self.assertRaises(fields.Nonsense, said.seconds, name)
+        said = fields.Fields({
+            'nqn': 'nqn.x', 'portals': [['192.0.2.1', 10 ** 400]]})
+        self.assertRaises(fields.Nonsense, said.backing)
 
     def test_a_port_that_nobody_listens_on(self):
         with tempfile.TemporaryDirectory():

@@ -30,6 +30,8 @@ GAP = 5.0
 #: Seconds in which systemd ends what it was asked to start anew; one that
 #: does not know how (before 243), or is none, never does.
 OBEYED = 30.0
+#: Seconds that systemd is given to take a word: who brings it is the guard.
+PATIENCE = 0.5
 
 
 def notify(message: str) -> None:
@@ -40,6 +42,8 @@ def notify(message: str) -> None:
     address = '\0' + path[1:] if path.startswith('@') else path
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+            # it may not read: its own disk may be the one that stands still
+            systemd.settimeout(PATIENCE)
             systemd.sendto(message.encode(), address)
     except OSError as error:
         LOG.debug('systemd was not told %s: %s', message, error)

@@ -13,6 +13,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import tempfile
@@ -61,6 +62,22 @@ class TestNotify(base.BaseTestCase):
             self.useFixture(fixtures.EnvironmentVariable('NOTIFY_SOCKET',
                                                          name))
             service.notify('READY=1')
+
+    def test_s14_one_that_does_not_read_stops_nobody(self):
+        """The guard brings the word, and systemd's disk may stand still."""
+        name = 'nvme-agent-full-%d' % os.getpid()
+        systemd = self.listen('\0' + name, '@' + name)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as others:
+            others.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    others.sendto(b'STATUS=x', '\0' + name)
+        teller = threading.Thread(target=service.notify, daemon=True,
+                                  args=('WATCHDOG=1',))
+        teller.start()
+        teller.join(PATIENCE)
+        self.assertFalse(teller.is_alive())
+        self.assertEqual(b'STATUS=x', systemd.recv(64))
 
     def test_start_pass_and_stop_are_told(self):
         folder = tempfile.TemporaryDirectory()

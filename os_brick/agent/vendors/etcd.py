@@ -293,6 +293,7 @@ class EtcdDriver(base.ProvisionerDriver):
                      replica.uuid, replica.uuid)
 
     def _meet(self, host: model.Host) -> share.Share:
+        self._memory.look()
         self._patience.begin()
         if self._share is None or self._host is None or (
                 self._host.name != host.name):
@@ -308,6 +309,7 @@ class EtcdDriver(base.ProvisionerDriver):
 
         :raises base.Unavailable: etcd was never read.
         """
+        self._memory.look()
         self._patience.begin()
         if self._share is None:
             host = self._memory.seen.host

@@ -77,23 +77,36 @@ def judge(seen: Seen, fleet: schema.Fleet, point: store.Point) -> str:
 class Memory:
     """What this host has seen of etcd, in a file of its own.
 
+    One that cannot be read is not written over, and nothing is believed
+    without it: ``look`` says so until it is mended, or moved away.
+
     :param path: the file; made when missing, mode 0600.
-    :raises base.ConfigurationError: it cannot be read or written.
     """
 
     def __init__(self, path: str) -> None:
         self._path = path
+        self._read = False
         self.seen = Seen()
+
+    def look(self) -> None:
+        """Read the file, once.
+
+        :raises base.Unavailable: it cannot be read.
+        """
+        if self._read:
+            return
         try:
-            with open(path, encoding='utf-8') as stream:
+            with open(self._path, encoding='utf-8') as stream:
                 self.seen = _load(stream.read())
         except FileNotFoundError:
             pass
         except (OSError, ValueError, KeyError, TypeError, AttributeError,
                 fields.Nonsense) as error:
-            raise base.ConfigurationError(
+            raise base.Unavailable(
                 'option state_dir: %s, in which this host remembers what it '
-                'saw of etcd, cannot be read: %s' % (path, error)) from error
+                'saw of etcd, cannot be read: %s' % (
+                    self._path, error)) from error
+        self._read = True
 
     def keep(self, seen: Seen) -> None:
         """Remember from now on.

@@ -197,11 +197,16 @@ class FleetTestCase(base.BaseTestCase):
 
     def driver(self, name='one', **options):
         """Return a driver that talks by what ``connect`` made."""
+        made = self.started(name, **options)
+        made._meet(host(name))
+        return made
+
+    def started(self, name='one', **options):
+        """Return one that has not been asked for anything yet."""
         made = etcd.EtcdDriver(self.conf(name, **options))
         made.set_up()
         self.addCleanup(made.close)
         made._store = store.Store(self.wire)
-        made._meet(host(name))
         return made
 
     def volumes(self, driver, name='one', arrays=()):

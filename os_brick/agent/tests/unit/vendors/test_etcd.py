@@ -353,8 +353,18 @@ class RememberTestCase(etcd_fleet.RealTestCase):
         for text in ('', '{}', '[1]', '{"version": 9}'):
             with open(path, 'w') as stream:
                 stream.write(text)
-            error = self.assertRaises(vendor.ConfigurationError, self.driver)
-            self.assertIn(path, str(error))
+            driver = self.started()
+            for call in (lambda: self.volumes(driver),
+                         lambda: driver.report_replica_state(
+                             self.volume(), self.replica(1),
+                             model.ReplicaState.MISSING)):
+                error = self.assertRaises(vendor.Unavailable, call)
+                self.assertIn(path, str(error))
+            with open(path) as stream:
+                self.assertEqual(text, stream.read())
+        # the agent that guards by what its own ledger knows need not restart
+        os.unlink(path)
+        self.assertEqual({'v1'}, set(self.volumes(driver)))
 
 
 class ManySparesTestCase(etcd_fleet.FleetTestCase):

@@ -103,6 +103,7 @@ def _end(sock: socket.socket, late: threading.Event) -> None:
 
 
 class _Adapter(adapters.HTTPAdapter):
+    """Makes such connections, for one session."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds

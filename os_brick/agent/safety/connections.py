@@ -66,7 +66,8 @@ def foreign_use(name: str, snapshot: snapshots.HostSnapshot,
     without leaving a trace: a virtual machine that has it open.
 
     :param dead: its target is lost.  An attach that reads a replica through
-        it hangs with all others then, and must not keep them hanging.
+        it hangs with all others then, and must not keep them hanging; nor
+        must a namespace that was a leg, and was let go.
     """
     behind = snapshot.through(name)
     if not behind:
@@ -80,7 +81,7 @@ def foreign_use(name: str, snapshot: snapshots.HostSnapshot,
                 return Law.S4.refuses('%s is in use by %s',
                                       namespace.device, holder)
         if (not namespace.holders and namespace.uuid not in owned.replicas
-                and not (dead and namespace.uuid in owned.unbuilt)):
+                and not (dead and namespace.uuid in owned.unused)):
             return Law.S4.refuses('%s is no replica of a volume',
                                   namespace.device)
     return None

@@ -37,13 +37,14 @@ class Owned:
 
     :ivar arrays: names of the arrays that are its volumes.
     :ivar replicas: UUIDs of all replicas of the volumes of these arrays.
-    :ivar unbuilt: those of volumes that have several, and no array here:
-        os-brick is attaching one, say.
+    :ivar unused: those that keep nobody waiting on a dead connection: of
+        volumes that have several, and no array here (os-brick is attaching
+        one, say), and former legs that no list has any more.
     """
 
     arrays: frozenset[str] = frozenset()
     replicas: frozenset[str] = frozenset()
-    unbuilt: frozenset[str] = frozenset()
+    unused: frozenset[str] = frozenset()
 
     def and_of(self, volume: model.Volume) -> Owned:
         """Return the same, with the replicas of one more volume."""
@@ -206,6 +207,8 @@ class KnownVolumes:
         may have its namespace open as it is, without a trace.  Of a volume of
         several replicas none has: os-brick makes an array of them.  One that
         is meant to have a single one may be on its way to another namespace.
+        A former leg is nobody's until it is listed again: on a connection that
+        has died meanwhile nobody can have opened it since.
 
         :param arrays: name of an array -> the volume it was matched with.
         """
@@ -215,7 +218,11 @@ class KnownVolumes:
             for replica in self.volumes[uuid].replicas), frozenset(
             replica.uuid for uuid, volume in self.volumes.items()
             if uuid not in built and _has_array(volume)
-            for replica in volume.replicas))
+            for replica in volume.replicas) | self._former)
+
+    @functools.cached_property
+    def _former(self) -> frozenset[str]:
+        return frozenset().union(*self.legs.values()) - self._replicas
 
     def match(self, snapshot: snapshots.HostSnapshot,
               before: Mapping[str, str]) -> Matches:

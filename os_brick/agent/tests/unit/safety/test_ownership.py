@@ -128,40 +128,53 @@ class TestRawNamespace(base.BaseTestCase):
 
     def test_s4_a_replica_that_is_being_attached(self):
         """It keeps nobody hanging on a dead connection; a live one stays."""
+        for others, count, freed in (
+                ((RAW, UUIDS[5]), None, True), ((RAW, UUIDS[5]), 2, True),
+                ((RAW,), None, False),
+                # a virtual machine has it, and it is on its way elsewhere
+                ((RAW, UUIDS[5]), 1, False)):
+            self.assert_freed(freed, {SINGLE: model.Volume(
+                SINGLE, 'late', replicas=tuple(map(model.Replica, others)),
+                replica_count=count)})
+
+    def test_s4_a_leg_that_was_let_go(self):
+        """So does this, unless it is somebody's again."""
+        former = {VOL: frozenset([A, B, RAW])}
+        self.assert_freed(True, {}, former)
+        self.assert_freed(False, {}, {VOL: frozenset([A, B])})
+        self.assert_freed(False, {SINGLE: model.Volume(
+            SINGLE, 'raw', replicas=(model.Replica(RAW),))}, former)
+
+    def assert_freed(self, freed: bool, others: dict[str, model.Volume],
+                     legs: dict[str, frozenset[str]] | None = None) -> None:
+        """Whether a connection with RAW may be ended once it is dead."""
+        known = ownership.KnownVolumes({VOL: model.Volume(
+            VOL, 'vol', replicas=(model.Replica(A), model.Replica(B))),
+            **others}, legs or {})
         portal = model.Portal('192.0.2.1', 4420)
         elsewhere = model.Portal('192.0.2.2', 4420)
         whole = model.Array(
             'md1', 'vol', None, 2, 0, 'active', 'idle', 1 << 19,
             tuple(model.Leg('nvme%dn1' % slot, slot, frozenset({'in_sync'}),
                             uuid) for slot, uuid in enumerate((A, B))))
-        legs = model.Volume(VOL, 'vol', replicas=(
-            model.Replica(A), model.Replica(B)))
-        for others, count, freed in (
-                ((RAW, UUIDS[5]), None, True), ((RAW, UUIDS[5]), 2, True),
-                ((RAW,), None, False),
-                # a virtual machine has it, and it is on its way elsewhere
-                ((RAW, UUIDS[5]), 1, False)):
-            known = ownership.KnownVolumes({
-                VOL: legs, SINGLE: model.Volume(SINGLE, 'late', replicas=tuple(
-                    map(model.Replica, others)), replica_count=count)})
-            for state in ('live', 'connecting'):
-                snapshot = snapshots.HostSnapshot(
-                    (model.Controller('nvme0', 'nqn.x', portal, None, state),
-                     model.Controller('nvme1', 'nqn.y', elsewhere, None,
-                                      'live')),
-                    (model.Namespace('nvme0n1', A, 1, ('nvme0',), ('md1',)),
-                     model.Namespace('nvme0n2', RAW, 1, ('nvme0',)),
-                     model.Namespace('nvme1n1', B, 1, ('nvme1',), ('md1',))),
-                    (whole,))
-                owned = known.owned({'md1': VOL})
-                why = connections.disconnect(frozenset(['nvme0']), snapshot,
-                                             owned)
-                self.assertEqual(freed and state != 'live', why is None,
-                                 str(why))
-                # and a silent one is dead, whatever the kernel calls it
-                silent = connections.give_up(act.ResetConnection(
-                    '', 'nvme0', portal), snapshot, owned)
-                self.assertEqual(freed, silent is None, str(silent))
-                # nothing is set on it
-                self.assertIsNotNone(connections.foreign_use(
-                    'nvme0', snapshot, owned))
+        for state in ('live', 'connecting'):
+            snapshot = snapshots.HostSnapshot(
+                (model.Controller('nvme0', 'nqn.x', portal, None, state),
+                 model.Controller('nvme1', 'nqn.y', elsewhere, None,
+                                  'live')),
+                (model.Namespace('nvme0n1', A, 1, ('nvme0',), ('md1',)),
+                 model.Namespace('nvme0n2', RAW, 1, ('nvme0',)),
+                 model.Namespace('nvme1n1', B, 1, ('nvme1',), ('md1',))),
+                (whole,))
+            owned = known.owned({'md1': VOL})
+            why = connections.disconnect(frozenset(['nvme0']), snapshot,
+                                         owned)
+            self.assertEqual(freed and state != 'live', why is None,
+                             str(why))
+            # and a silent one is dead, whatever the kernel calls it
+            silent = connections.give_up(act.ResetConnection(
+                '', 'nvme0', portal), snapshot, owned)
+            self.assertEqual(freed, silent is None, str(silent))
+            # nothing is set on it
+            self.assertIsNotNone(connections.foreign_use(
+                'nvme0', snapshot, owned))

@@ -142,6 +142,11 @@ class TestCalls(HelperCase):
                 pass
         self.assertEqual(2, len(self.starts))
 
+    def test_no_send_to_the_helper_waits_for_ever(self):
+        self.call()
+        self.assertEqual(helper.SEND,
+                         self.context.channel.writer.writesock.gettimeout())
+
     def test_a_helper_that_has_ended_is_started_again(self):
         self.call()
         renewed: list[int] = []

@@ -45,6 +45,8 @@ class TestArguments(privileged_case.PrivilegedCase):
             self.refused(privileged.fail, 'md127', word)
             self.refused(privileged.disconnect, 'nvme1' + (word or ' '))
             self.refused(privileged.set_fast_io_fail, word + '/nvme1', 1)
+            self.refused(privileged.set_iopolicy,
+                         'nvme-subsys1' + (word or '/../x'), NQN, 'numa')
             self.refused(privileged.replace, 'md1', 'nvme1n1', word)
             if not word.startswith('-'):
                 self.refused(privileged.connect, NQN + (word or ' '),

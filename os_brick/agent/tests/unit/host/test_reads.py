@@ -189,6 +189,16 @@ class ReadTest(base.BaseTestCase):
             self.write(length)
             self.assertEqual(whole, reads.first_block(self.path))
 
+    def test_the_page_cache_answers_nothing(self) -> None:
+        """It has blocks of a disk that answers no more."""
+        self.write(1 << 20, 4096)
+        for body in (reads.first_block, reads.superblocks, reads.bitmaps):
+            with mock.patch.object(os, 'open', wraps=os.open) as opened:
+                body(self.path)
+            flags, = (call.args[1] for call in opened.call_args_list
+                      if call.args[0] == self.path)
+            self.assertEqual(os.O_DIRECT, flags & os.O_DIRECT)
+
     def test_what_is_not_there(self) -> None:
         for body in (reads.first_block, reads.superblocks, reads.bitmaps):
             self.assertRaises(FileNotFoundError, body, self.path)

@@ -49,6 +49,18 @@ class FailOverTestCase(fixture.KioxiaTestCase):
         driver.request_replacement(found, found.replicas[0])
         self.assertEqual(3, len(volume['_replicas']))
 
+    def test_what_must_not_be_repeated_is_asked_of_one_address_once(self):
+        """A gateway's HTTP 500 does not tell that nothing was done."""
+        volume = self.volume()
+        driver = self.probed()
+        found, = driver.get_volumes(HOST, [self.array(volume)], [])
+        self.spoil('error500', method='POST', path='replica/', count=None)
+        self.assertRaises(base.Unavailable, driver.request_replacement,
+                          found, found.replicas[0])
+        self.assertEqual(1, sum('replica/' in call for call in self.calls()
+                                if call.startswith('POST ')))
+        self.assertEqual([], self.pauses)
+
     def test_failing_primary(self):
         driver = self.driver()
         for kind in ('drop', 'error500', 'short'):

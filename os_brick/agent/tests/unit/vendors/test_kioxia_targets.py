@@ -65,6 +65,15 @@ class TargetsTestCase(fixture.KioxiaTestCase):
         self.targets(driver, volume)
         self.assertEqual(2, self.calls().count('GET targets'))
 
+    def test_a_replica_that_has_moved_is_looked_up_anew(self):
+        volume = self.volume()
+        driver = self.probed()
+        before = self.targets(driver, volume)
+        volume['_replicas'][0]['_backend'] = 'backend-3'
+        after = self.targets(driver, volume)
+        self.assertNotEqual(before[0], after[0])
+        self.assertEqual(self.expected(volume), after)
+
     def test_looked_up_again_after_some_passes(self):
         volume = self.volume()
         driver = self.probed()

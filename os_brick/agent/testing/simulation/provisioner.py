@@ -208,7 +208,8 @@ class Provisioner(base.ProvisionerDriver):
     def assign(self, volume: SimVolume) -> None:
         """Give what was promised, as far as there are spares."""
         while volume.spares and (old := next(
-                (uuid for uuid in self.owed if uuid in volume.ever), None)):
+                (uuid for uuid in self.owed
+                 if uuid in volume.ever | volume.given), None)):
             self.owed.remove(old)
             volume.successors[old] = self.give(volume)
 

@@ -80,6 +80,15 @@ class WorldJudge(truth.Truth):
                    for other in self.kernel.raids.values()
                    if other is not raid for leg in self._legs(other, path))
 
+    def _held_up(self, raid: md.Raid) -> bool:
+        """md waits for a lost leg, whose connection another array needs.
+
+        So long nobody can have it wait for the next one that is lost.
+        """
+        return any(self._needed_by(raid, path) for member in raid.members
+                   if raid.io(member) == 'wait'
+                   for path in self.kernel.through(member.medium.uuid))
+
     def _two_at_once(self) -> bool:
         """Several targets were lost within the time of an answer.
 
@@ -148,7 +157,8 @@ class WorldJudge(truth.Truth):
                 self._errors[raid.name] = len(raid.errors)
                 if (self.kernel.now > self.excused_until
                         and not self._two_at_once()
-                        and not self._goes_on(raid)):
+                        and not self._goes_on(raid)
+                        and not self._held_up(raid)):
                     raise self.broke('S9: I/O error on %s' % raid.name)
                 self._excused_at[raid.name] = self.kernel.now
             in_sync = [member for member in raid.members if member.in_sync]

@@ -128,6 +128,20 @@ class Blocks:
                 device.holders)) if device else ()
         return found
 
+    def mapped(self, name: str) -> str:
+        """Return what device mapper and its user call a device; '': not one.
+
+        The user's name stands before its own identifier: LVM, mpath, CRYPT.
+        """
+        device = self.device(name) if name.startswith('dm-') else None
+        if device is None:
+            return ''
+        called, identifier = (
+            attributes.text(attributes.read(device.place + '/dm/' + attribute))
+            for attribute in ('name', 'uuid'))
+        user, dash, _rest = identifier.partition('-')
+        return '%s of %s' % (called, user) if dash else called
+
     def partitions(self, name: str, device: Device) -> list[str]:
         """Return the partitions of a namespace."""
         found = self._partitions.get(name)

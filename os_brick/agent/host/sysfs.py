@@ -234,6 +234,8 @@ class _Look:
         for partition in self._devices.partitions(name, device):
             holders += self._devices.holders(partition)
             in_use = in_use or 'it has the partition %s' % partition
+        for holder in holders:
+            in_use = in_use or self._devices.mapped(holder)
         return self._kept.values.get(
             name, _make_namespace, name, uuid, size,
             tuple([controller for controller, _device in ways]), holders,

@@ -352,8 +352,10 @@ def room_needed(array: model.Array) -> int:
 def unusable(namespace: model.Namespace, array: model.Array) -> str | None:
     """Return why a namespace cannot become a leg of the array (S2)."""
     if namespace.holders:
-        return Law.S2.refuses('%s is in use by %s', namespace.device,
-                              ', '.join(namespace.holders))
+        return Law.S2.refuses(
+            '%s is in use by %s%s', namespace.device,
+            ', '.join(namespace.holders),
+            ' (%s)' % namespace.in_use if namespace.in_use else '')
     if namespace.in_use:
         return Law.S2.refuses('%s is in use: %s', namespace.device,
                               namespace.in_use)

@@ -302,6 +302,18 @@ class TestUsers(ScanCase):
         self.host.disk('dm-0')
         self.host.hold('nvme1n1', 'dm-0')
         self.assertEqual({'dm-0', 'md127'}, set(self.namespace().holders))
+        self.assertEqual('', self.namespace().in_use)
+
+    def test_device_mapper_says_whose_it_is(self) -> None:
+        self.host.disk('dm-0')
+        self.host.hold('nvme1n1', 'dm-0')
+        for name, identifier, words in (
+                ('guest-data', 'LVM-Xh3d', 'guest-data of LVM'),
+                ('mpatha', 'mpath-3600', 'mpatha of mpath'),
+                ('by-hand', '', 'by-hand')):
+            self.host.attributes('sys/devices/virtual/block/dm-0/dm',
+                                 name=name, uuid=identifier)
+            self.assertEqual(words, self.namespace().in_use)
 
     def test_mount(self) -> None:
         self.host.mount('0:21', '/proc')

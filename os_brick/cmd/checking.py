@@ -37,6 +37,7 @@ from os_brick.agent.checks import findings
 from os_brick.agent.checks import host
 from os_brick.agent.daemon import endpoint
 from os_brick.agent.daemon import outlets
+from os_brick.agent.host import stacked
 from os_brick.agent.host import subsystems
 from os_brick.agent.host import udev_rule
 from os_brick.agent import opts
@@ -119,6 +120,7 @@ def of_host(conf: cfg.ConfigOpts) -> Iterator[findings.Finding]:
     yield from host.multipath(unit_file.content(MULTIPATH))
     yield from host.iopolicy(subsystems.policies(), bool(
         conf.iopolicy and conf.io_guard == 'on' and not conf.dry_run))
+    yield from host.lvm(stacked.lvm())
     yield from host.copy_speed(conf.resync_speed_max, *(
         unit_file.content(path) for path in SPEED_LIMITS))
     yield from host.mdadm_policy(_mdadm(MDADM))

@@ -146,6 +146,18 @@ def mdadm_policy(files: Mapping[str, str]) -> Iterator[findings.Finding]:
                     '(path=, or type=)')
 
 
+def lvm(held: Mapping[str, str]) -> Iterator[findings.Finding]:
+    """:param held: array of a volume -> the logical volume that is on it."""
+    for array, name in held.items():
+        yield findings.warning(
+            ABOUT, 'LVM of this host has activated %s, which a guest has made '
+            'on %s: os-brick cannot stop the array when the volume is '
+            'detached' % (name, array), 'vgchange -an the group (or, where it '
+            'was detached, dmsetup remove %s; mdadm --stop /dev/%s), and keep '
+            'LVM from volumes (global_filter in lvm.conf); see "What else '
+            'runs on the host" in the installation guide' % (name, array))
+
+
 def copy_speed(wanted: int, least: str | None, most: str | None
                ) -> Iterator[findings.Finding]:
     """:param wanted: ``resync_speed_max``, in MiB a second; 0: none.

@@ -107,6 +107,9 @@ class HostTest(base.BaseTestCase):
         self.assertEqual([], list(host.iopolicy(
             {'nqn.a': spread('numa', 2)}, True)))
 
+    def test_no_array_that_lvm_holds_is_no_finding(self) -> None:
+        self.assertEqual([], list(host.lvm({})))
+
     def test_what_is_missing_is_named(self) -> None:
         for found, code, words in (
                 (host.programs({'nvme': '/n', 'mdadm': None}), 2, 'mdadm'),
@@ -119,6 +122,9 @@ class HostTest(base.BaseTestCase):
                  'of the paths to nqn.a and 1 other targets one carries all'),
                 (host.iopolicy({'nqn.b': spread('numa', 2)}, False), 1,
                  'of the paths to nqn.b one carries all'),
+                (host.lvm({'md127': 'guest-data'}), 1,
+                 'LVM of this host has activated guest-data, which a guest '
+                 'has made on md127'),
                 (host.modules({'raid1', 'nvme_tcp'}, True), 0,
                  'modules: raid1, nvme_tcp'),
                 (host.modules({'raid1', 'nvme_rdma'}, False), 0,

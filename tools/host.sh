@@ -36,6 +36,8 @@ cache=$lab/host
 . "$here/lab/kernel.sh"
 # shellcheck source=tools/host/image.sh
 . "$here/host/image.sh"
+# shellcheck source=tools/host/container.sh
+. "$here/host/container.sh"
 
 LAB_NEEDS='qemu-system-x86_64:qemu-system-x86
 debootstrap:debootstrap

@@ -131,10 +131,13 @@ EOF
     done
 }
 
+page_packages() {
+    /usr/bin/python3 "$here/host/page.py" "$tree/doc/source/install/index.rst"
+}
+
 make_root() {
     local work=$cache/root packages suite
-    packages=$BASE,$(/usr/bin/python3 "$here/host/page.py" \
-        "$tree/doc/source/install/index.rst")
+    packages=$BASE,$(page_packages)
     # shellcheck source=/dev/null
     suite=$(. /etc/os-release && echo "$VERSION_CODENAME")
     rm -rf "$work"
@@ -190,7 +193,10 @@ make_tools() {
         "$cache/pip/bin/python" -m pip --disable-pip-version-check -q wheel \
             --no-deps --no-index --find-links "$work/wheels" \
             -w "$work/wheels" "$work/checkout" || return
-    truncate -s 512M "$1" && mkfs.ext4 -q -d "$work" "$1"
+    mkdir "$work/container" && cp -r "$engine" "$work/container/debs" &&
+        make_container_root "$work/container/root.tar" "$work/checkout" \
+            "$work/wheels" || return
+    truncate -s 1G "$1" && mkfs.ext4 -q -d "$work" "$1"
 }
 
 # The tree of an older release, where the history has it.
@@ -211,12 +217,16 @@ make_disks() {
     make_once "the wheels" "$cache/wheels-$wheels" make_wheels
     key=$(hash_of "$here/host/image.sh" "$here/host/guest.py" \
         "$tree/requirements.txt" <(echo "$kernel") \
-        <(/usr/bin/python3 "$here/host/page.py" \
-            "$tree/doc/source/install/index.rst"))
+        <(page_packages))
     root_image=$cache/root-$key.img
     make_once "a Debian from its packages" "$root_image" make_root
     initrd=$cache/initrd-$key.gz
     make_once "its initial ramdisk" "$initrd" make_initrd
+    engine=$cache/engine-$key
+    make_once "podman's packages" "$engine" make_engine
+    container_base=$cache/container-$key
+    make_once "a Debian for the image of a container" "$container_base" \
+        make_base
     rm -f "$cache/tools.img"
     make_once "the disk with checkout and wheels" "$cache/tools.img" \
         make_tools

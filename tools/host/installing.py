@@ -115,19 +115,24 @@ def hardened(node: node_lib.Node) -> None:
     node.say([figure.lstrip('→ ')])
 
 
-def kept_in_memory(node: node_lib.Node) -> None:
-    """The limit of the unit reaches the helper, through sudo."""
+def kept_in_memory(node: node_lib.Node, user: str = '',
+                   cgroup: str = '/system.slice/nvme-agent.service') -> None:
+    """The limit of the unit reaches the helper, through sudo.
+
+    :param user: the number of the agent's; '': as the host has it.
+    :param cgroup: of all that runs.
+    """
+    user = user or node.run('id -u %s' % node_lib.UNIT).strip()
     limits = node.run(
-        'for pid in $(cat /sys/fs/cgroup/system.slice/nvme-agent.service/'
-        'cgroup.procs); do echo '
-        '$(id -nu $(awk "/^Uid/ {print \\$3}" /proc/$pid/status)) '
+        'for pid in $(find /sys/fs/cgroup%s -name cgroup.procs | xargs cat); '
+        'do echo $(awk "/^Uid/ {print \\$3}" /proc/$pid/status) '
         '$(grep "Max locked memory" /proc/$pid/limits) '
-        '$(grep VmLck /proc/$pid/status); done; true')
+        '$(grep VmLck /proc/$pid/status); done; true' % cgroup)
     found = re.findall(r'^(\S+) .* memory (\S+) \S+ bytes VmLck: (\d+)',
                        limits, re.MULTILINE)
-    kept = {user for user, limit, locked in found
+    kept = {owner for owner, limit, locked in found
             if limit == 'unlimited' and int(locked)}
-    node.expect({'root', node_lib.UNIT} <= kept, 'not both are:\n' + limits)
+    node.expect({'0', user} <= kept, 'not both are:\n' + limits)
     node.say(['daemon and helper are kept in memory'])
 
 

@@ -24,7 +24,7 @@ ALIAS = 'vol-host'
 VOLUME = '6b1f3b5e-64c2-4b2f-9c55-0d3a5f6b7a10'
 PREFIX = 'nqn.2024-01.org.example.lab:'
 SIZE = 64 * 1024 * 1024
-TARGETS = ('target-a', 'target-b', 'target-c', 'target-d', 'target-e')
+TARGETS = tuple('target-' + letter for letter in 'abcdef')
 #: Of every run of a tool in the machine.
 TOOLS = '/mnt/checkout/tools/host'
 UNIT = 'nvme-agent'

@@ -19,7 +19,8 @@ import re
 import sys
 import textwrap
 
-PAGE = (pathlib.Path(__file__).parents[2] / 'doc/source/install/index.rst')
+PAGES = pathlib.Path(__file__).parents[2] / 'doc/source/install'
+PAGE = PAGES / 'index.rst'
 _DIRECTIVE = re.compile(r'( *)\.\. code-block:: console\s*$')
 #: The section that installs Debian's packages, and how its numbered ones
 #: begin, which are followed one after the other.
@@ -72,6 +73,29 @@ def removing(text: str) -> list[Block]:
     return [block for block in blocks(text) if block.section == REMOVING]
 
 
+def image(text: str) -> list[Block]:
+    """Return what an image of a container is made by: package and user."""
+    return [block for block in blocks(text)
+            if block.section[:1] in ('1', '2')
+            and 'udevadm' not in block.text]
+
+
+def engine(text: str) -> Block:
+    """Return what runs the container, of the page about containers."""
+    return _only(text, 'podman run --name')
+
+
+def ledger(text: str) -> Block:
+    """Return what gives the container the ledger of the host's agent."""
+    return _only(text, 'podman volume create')
+
+
+def made_at_boot(text: str) -> str:
+    """Return the line for systemd-tmpfiles of the page about containers."""
+    line, = re.findall(r'^ +(d /run/nvme-agent .*)$', text, re.MULTILINE)
+    return str(line)
+
+
 def packages(text: str) -> list[str]:
     """Return the Debian packages that the page asks for."""
     words = []
@@ -84,6 +108,11 @@ def packages(text: str) -> list[str]:
     return words
 
 
+def _only(text: str, words: str) -> Block:
+    block, = [one for one in blocks(text) if one.text.startswith(words)]
+    return block
+
+
 def _indented(lines: list[str], margin: int) -> str:
     body = []
     for line in lines:
@@ -93,5 +122,14 @@ def _indented(lines: list[str], margin: int) -> str:
     return textwrap.dedent('\n'.join(body)).strip() + '\n'
 
 
+def main() -> None:
+    *wanted, path = sys.argv[1:]
+    text = pathlib.Path(path).read_text()
+    if wanted == ['--image']:
+        print('\n'.join(block.text for block in image(text)))
+    else:
+        print(','.join(packages(text)))
+
+
 if __name__ == '__main__':
-    print(','.join(packages(pathlib.Path(sys.argv[1]).read_text())))
+    main()

@@ -21,6 +21,7 @@ import subprocess
 import sys
 import time
 
+import contained
 import installing
 import machine as machine_lib
 import node as node_lib
@@ -38,6 +39,7 @@ STORIES: dict[str, Callable[[node_lib.Node], None]] = {
     'configuration': running.reload_and_wrong_configuration,
     'stop': running.stopped_in_an_exchange,
     'upgrade': upgrading.upgrades,
+    'container': contained.contained,
     'reboot': rebooting.reboots,
     'remove': installing.remove_by_the_page,
     'ansible': playing.applied_twice}
@@ -83,7 +85,8 @@ def _keep(node: node_lib.Node, path: pathlib.Path) -> None:
     try:
         path.write_text(node.machine.status(
             'systemctl --no-pager status nvme-agent; cat /proc/mdstat; '
-            'nvme list-subsys; journalctl -b --no-pager -n 2000')[1])
+            'nvme list-subsys; podman logs nvme_agent; '
+            'journalctl -b --no-pager -n 2000')[1])
         print('     evidence: %s' % path, flush=True)
     except Exception as error:
         print('     no evidence: %s' % error, flush=True)

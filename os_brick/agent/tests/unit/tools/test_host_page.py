@@ -74,6 +74,24 @@ class InstallationPageTest(wheelhouse.TreeTestCase):
         self.assertIn('    %s/bin/privsep-helper --config-file' % place[1],
                       sudoers)
 
+    def test_an_image_gets_the_package_and_the_user(self) -> None:
+        commands = '\n'.join(block.text
+                             for block in self.page.image(self.text))
+        for words in ('bin/pip install .', 'useradd ', '/etc/sudoers.d/'):
+            self.assertIn(words, commands)
+        for words in ('udevadm', 'systemctl', 'apt-get'):
+            self.assertNotIn(words, commands)
+
+    def test_the_container_has_what_the_page_speaks_of(self) -> None:
+        text = (self.page.PAGES / 'containers.rst').read_text()
+        command = self.page.engine(text).text
+        for one in (command, self.page.ledger(text).text):
+            subprocess.run(['bash', '-n'], input=one, text=True, check=True)
+            self.assertIn(' IMAGE ', one)
+        self.assertIn('\n  IMAGE nvme-agent --config-file', command)
+        path = self.page.made_at_boot(text).split()[1]
+        self.assertIn('--volume %s:%s ' % (path, path), command)
+
     def test_what_is_installed_is_removed(self) -> None:
         removing = '\n'.join(
             block.text for block in self.page.removing(self.text))

@@ -20,6 +20,7 @@ import subprocess
 from os_brick.agent.tests.functional.lab import connector
 from os_brick.agent.tests.functional.lab import host
 from os_brick.agent.tests.functional.lab import inventory
+from os_brick.agent.tests.functional.lab import lvm
 from os_brick.agent.tests.functional.lab import process
 from os_brick.agent.tests.functional.lab import session as session_lib
 from os_brick.agent.tests.functional.lab import targets
@@ -31,6 +32,8 @@ MULTIPATH = pathlib.Path('/etc/multipath.conf')
 #: It takes every device of which it is not said that it must not.
 GREEDY = 'defaults {\n find_multipaths no\n polling_interval 5\n}\n'
 CRYPT = 'lab-crypt'
+#: Volume groups: on the volume, and on a spare.
+GUEST, OLD = 'lab-guest', 'lab-old'
 
 
 class NeighboursTest(story.StoryTestCase):
@@ -38,21 +41,36 @@ class NeighboursTest(story.StoryTestCase):
     def test_heals_beside_what_else_runs_on_a_host(self) -> None:
         """md's monitor and its monthly check; dm-crypt on top.
 
-        And multipathd, where it is installed: with native multipath it takes
-        no namespace, whatever its configuration says.
+        And LVM, where it is installed, between the two: it has activated what
+        the guest made, and what a spare carries, which becomes no leg until an
+        operator lets it go.  And multipathd: with native multipath it takes no
+        namespace, whatever its configuration says.
         """
         volume = self.session.attach('vol-beside')
         dead, survivor = [target for target, _ns in volume.replicas]
         multipathd = self.greedy() if shutil.which('multipathd') else None
         self.beside('mdadm', '--monitor', '--scan', '--delay=1',
                     '--program=/bin/true')
-        device = self.encrypted(volume)
-        agent = self.watched(volume)
+        agent = self.watched(volume, start=False)
+        device = volume.path
+        if lvm.there():
+            device = self.logical(volume, self.spares[0])
+        device = self.encrypted(device)
+        agent.start()
         writer = self.session.write_to(device)
+        self.addCleanup(writer.kill)
         writer.wait_for_writes(50)
         self.checked(volume)
+        if lvm.there():
+            self.assertIn('LVM of this host has activated lab--guest-data',
+                          agent.ask('check').stdout)
         dead.kill()
         agent.wait_for_log(story.REPLACE % self.uuid(dead), story.LONG)
+        if lvm.there():
+            agent.wait_for_log(
+                r'S2: nvme\S+ is in use by dm-\d+ \(lab--old-data of LVM\)',
+                story.LONG)
+            lvm.let_go(OLD)
         self.wait_whole(volume, survivor, self.spares[0])
         agent.wait_for_log(story.CONFIRM % self.uuid(dead), story.LONG)
         writer.wait_for_writes(20, story.LONG)
@@ -79,13 +97,33 @@ class NeighboursTest(story.StoryTestCase):
         self.addCleanup(other.kill)
         return other
 
-    def encrypted(self, volume: connector.Volume) -> str:
-        """Return a device that encrypts what is written to the volume."""
-        sectors = int((host.BLOCK / self.array(volume).name / 'size'
-                       ).read_text())
+    def logical(self, volume: connector.Volume,
+                spare: targets.Target) -> str:
+        """Have the host's LVM take the volume, and a spare.
+
+        :returns: the logical volume that a guest made on the volume.
+        """
+        lvm.hide_the_disks_of_others()
+        self.addCleanup(lvm.show_them)
+        spare.namespace.backing.spoil(0, lvm.made(OLD, spare.namespace.size))
+        self.addCleanup(process.attempt, lvm.let_go, OLD)
+        # the agent would be faster than udev, and md have it
+        process.run('nvme', 'connect', '-t', 'tcp', '-a', spare.addresses[0],
+                    '-s', str(targets.PORT), '-n', spare.nqn)
+        content = lvm.made(GUEST, self.array(volume).size)
+        self.addCleanup(process.attempt, lvm.let_go, GUEST)
+        with open(volume.path, 'r+b', buffering=0) as disk:
+            disk.write(content)
+        lvm.wait_until_taken(OLD)
+        return lvm.wait_until_taken(GUEST)
+
+    def encrypted(self, device: str) -> str:
+        """Return a device that encrypts what is written to another."""
+        sectors = int((host.BLOCK / pathlib.Path(device).resolve().name
+                       / 'size').read_text())
         process.run('dmsetup', 'create', CRYPT, input_text=(
             '0 %d crypt aes-xts-plain64 %s 0 %s 0' % (
-                sectors, '5a' * 32 + 'a5' * 32, volume.path)))
+                sectors, '5a' * 32 + 'a5' * 32, device)))
         self.addCleanup(process.attempt, process.run, 'dmsetup', 'remove',
                         '--retry', CRYPT)
         return '/dev/mapper/' + CRYPT

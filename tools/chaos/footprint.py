@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 import dataclasses
+import json
 import pathlib
 import statistics
 
@@ -116,6 +117,12 @@ def leaks(taken: Sequence[Footprint]) -> list[str]:
                          'faults' % (name.replace('_', ' '), before, after,
                                      2 * quarter))
     return found
+
+
+def keep(taken: Sequence[Footprint], file: pathlib.Path) -> None:
+    """Write a line of JSON for each."""
+    file.write_text(''.join(json.dumps(dataclasses.asdict(one)) + '\n'
+                            for one in taken), encoding='utf-8')
 
 
 def table(taken: Sequence[Footprint]) -> str:

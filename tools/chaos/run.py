@@ -216,6 +216,8 @@ def main() -> int:
             outcome = dataclasses.replace(
                 outcome, problems=(*outcome.problems, str(problem)))
     footprints = run.footprints if run else []
+    footprint.keep(footprints,
+                   folder / ('footprint-%d.jsonl' % options.seed))
     outcome = dataclasses.replace(outcome, problems=(
         *outcome.problems, *footprint.leaks(footprints)))
     say('what the agent took up while all was whole, by the agent that lived '

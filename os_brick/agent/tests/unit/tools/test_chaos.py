@@ -18,6 +18,7 @@ verdict that is too kind would hide what it did.
 from __future__ import annotations
 
 import importlib
+import json
 import os
 import pathlib
 import sys
@@ -239,6 +240,14 @@ class FootprintTest(ChaosTestCase):
         self.assertIn('40 times in 0.7 hours',
                       self.footprint.table(both))
         self.assertEqual('nothing was measured', self.footprint.table([]))
+
+    def test_each_measure_is_kept(self) -> None:
+        file = pathlib.Path(self.useFixture(fixtures.TempDir()).path, 'kept')
+        taken = self.taken('memory', 10, 3)
+        self.footprint.keep(taken, file)
+        self.assertEqual([40000, 40010, 40020], [
+            json.loads(line)['memory']
+            for line in file.read_text().splitlines()])
 
     def test_a_process_is_measured(self) -> None:
         folder = pathlib.Path(self.useFixture(fixtures.TempDir()).path)

@@ -37,7 +37,9 @@ def lines(frame: types.FrameType | None) -> tuple[str, ...]:
     while frame is not None:
         _before, here, name = frame.f_code.co_filename.partition(TESTS)
         if here:
-            found.append('%s:%d' % (name, frame.f_lineno))
+            # between two lines it has none
+            found.append('%s:%d' % (name, frame.f_lineno
+                                    or frame.f_code.co_firstlineno))
         frame = frame.f_back
     return tuple(reversed(found))
 

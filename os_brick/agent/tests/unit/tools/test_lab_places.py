@@ -20,6 +20,7 @@ import runpy
 import tempfile
 import threading
 from typing import Any
+from unittest import mock
 
 from oslotest import base
 
@@ -71,6 +72,12 @@ class PlacesTest(base.BaseTestCase):
         there = [row for row in rows if row[2] == 'test_it.py:3 test_it.py:6']
         self.assertEqual(['T.test_it'], [row[0] for row in there])
         self.assertGreater(float(there[0][1]), 0.0)
+
+    def test_a_frame_between_two_lines(self) -> None:
+        code = mock.Mock(co_firstlineno=7, co_filename=(
+            '/lab/os_brick/agent/tests/functional/test_it.py'))
+        self.assertEqual(('test_it.py:7',), self.tool['lines'](
+            mock.Mock(f_code=code, f_lineno=None, f_back=None)))
 
     def test_between_tests_nothing_counts(self) -> None:
         class Counted(threading.Event):

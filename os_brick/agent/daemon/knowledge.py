@@ -39,6 +39,8 @@ class Knowledge:
         self._answers = answers.Answers(driver, store.volumes(), log)
         self._volumes = self._answers.believed
         self._legs = store.legs()
+        # former legs that have been out of reach since a list had them
+        self._lost: frozenset[str] = frozenset()
         self._matcher = ownership.Matcher()
         self.doubts: Mapping[str, str] = {}
         self._known = ownership.KnownVolumes()
@@ -67,6 +69,21 @@ class Knowledge:
         """Remember which replicas have been legs of a volume's array."""
         self._legs[volume] = legs
 
+    def note_lost(self, snapshot: snapshots.HostSnapshot) -> None:
+        """Note which legs are out of reach, and stay so once they are let go.
+
+        What was let go while it could be reached, somebody else may have
+        opened before its target was lost.
+        """
+        lost = {namespace.uuid for namespace in snapshot.namespaces
+                if not snapshot.reachable(namespace)}
+        legs = frozenset[str]().union(*self._legs.values())
+        self._lost = legs.intersection(lost) & (self._replicas() | self._lost)
+
+    def _replicas(self) -> frozenset[str]:
+        return frozenset(replica.uuid for volume in self._volumes.values()
+                         for replica in volume.replicas)
+
     @property
     def remembered(self) -> Mapping[str, frozenset[str]]:
         """Volume -> replicas that have been legs, of all volumes ever."""
@@ -78,7 +95,8 @@ class Knowledge:
 
     def learnt(self) -> ownership.KnownVolumes:
         """Return what is known now; while that stays, the same value."""
-        now = ownership.KnownVolumes(dict(self._volumes), dict(self._legs))
+        now = ownership.KnownVolumes(dict(self._volumes), dict(self._legs),
+                                     self._lost - self._replicas())
         if now != self._known:
             self._known = now
         return self._known

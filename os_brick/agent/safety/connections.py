@@ -67,7 +67,7 @@ def foreign_use(name: str, snapshot: snapshots.HostSnapshot,
 
     :param dead: its target is lost.  An attach that reads a replica through
         it hangs with all others then, and must not keep them hanging; nor
-        must a namespace that was a leg, and was let go.
+        must a leg that was let go since.
     """
     behind = snapshot.through(name)
     if not behind:

@@ -39,7 +39,7 @@ class Owned:
     :ivar replicas: UUIDs of all replicas of the volumes of these arrays.
     :ivar unused: those that keep nobody waiting on a dead connection: of
         volumes that have several, and no array here (os-brick is attaching
-        one, say), and former legs that no list has any more.
+        one, say), and what was let go while its target was lost.
     """
 
     arrays: frozenset[str] = frozenset()
@@ -170,12 +170,15 @@ class KnownVolumes:
 
     :ivar volumes: volume UUID -> volume.
     :ivar legs: volume UUID -> replicas that were legs of its array.
+    :ivar let_go: former legs that no list has any more, and that were out of
+        reach when one had them, and ever since.
     """
 
     volumes: Mapping[str, model.Volume] = dataclasses.field(
         default_factory=dict)
     legs: Mapping[str, frozenset[str]] = dataclasses.field(
         default_factory=dict)
+    let_go: frozenset[str] = frozenset()
 
     @functools.cached_property
     def leaving(self) -> frozenset[str]:
@@ -207,8 +210,7 @@ class KnownVolumes:
         may have its namespace open as it is, without a trace.  Of a volume of
         several replicas none has: os-brick makes an array of them.  One that
         is meant to have a single one may be on its way to another namespace.
-        A former leg is nobody's until it is listed again: on a connection that
-        has died meanwhile nobody can have opened it since.
+        Nobody can have opened what was let go while it was out of reach.
 
         :param arrays: name of an array -> the volume it was matched with.
         """
@@ -218,11 +220,7 @@ class KnownVolumes:
             for replica in self.volumes[uuid].replicas), frozenset(
             replica.uuid for uuid, volume in self.volumes.items()
             if uuid not in built and _has_array(volume)
-            for replica in volume.replicas) | self._former)
-
-    @functools.cached_property
-    def _former(self) -> frozenset[str]:
-        return frozenset().union(*self.legs.values()) - self._replicas
+            for replica in volume.replicas) | (self.let_go - self._replicas))
 
     def match(self, snapshot: snapshots.HostSnapshot,
               before: Mapping[str, str]) -> Matches:

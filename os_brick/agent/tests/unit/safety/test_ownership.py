@@ -140,17 +140,20 @@ class TestRawNamespace(base.BaseTestCase):
     def test_s4_a_leg_that_was_let_go(self):
         """So does this, unless it is somebody's again."""
         former = {VOL: frozenset([A, B, RAW])}
-        self.assert_freed(True, {}, former)
-        self.assert_freed(False, {}, {VOL: frozenset([A, B])})
+        self.assert_freed(True, {}, former, frozenset([RAW]))
+        # it could be reached when it was let go
+        self.assert_freed(False, {}, former)
         self.assert_freed(False, {SINGLE: model.Volume(
-            SINGLE, 'raw', replicas=(model.Replica(RAW),))}, former)
+            SINGLE, 'raw', replicas=(model.Replica(RAW),))}, former,
+            frozenset([RAW]))
 
     def assert_freed(self, freed: bool, others: dict[str, model.Volume],
-                     legs: dict[str, frozenset[str]] | None = None) -> None:
+                     legs: dict[str, frozenset[str]] | None = None,
+                     let_go: frozenset[str] = frozenset()) -> None:
         """Whether a connection with RAW may be ended once it is dead."""
         known = ownership.KnownVolumes({VOL: model.Volume(
             VOL, 'vol', replicas=(model.Replica(A), model.Replica(B))),
-            **others}, legs or {})
+            **others}, legs or {}, let_go)
         portal = model.Portal('192.0.2.1', 4420)
         elsewhere = model.Portal('192.0.2.2', 4420)
         whole = model.Array(

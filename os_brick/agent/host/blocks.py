@@ -22,6 +22,7 @@ import os
 import re
 
 from os_brick.agent.host import attributes
+from os_brick.agent.host import device_mapper
 from os_brick.agent import model
 
 # block/partitions/core.c, add_partition: the disk's name ends in a digit
@@ -129,18 +130,12 @@ class Blocks:
         return found
 
     def mapped(self, name: str) -> str:
-        """Return what device mapper and its user call a device; '': not one.
-
-        The user's name stands before its own identifier: LVM, mpath, CRYPT.
-        """
+        """Return what device mapper calls it, and for whom; '': not its."""
         device = self.device(name) if name.startswith('dm-') else None
         if device is None:
             return ''
-        called, identifier = (
-            attributes.text(attributes.read(device.place + '/dm/' + attribute))
-            for attribute in ('name', 'uuid'))
-        user, dash, _rest = identifier.partition('-')
-        return '%s of %s' % (called, user) if dash else called
+        called, user = device_mapper.named(device.place)
+        return '%s of %s' % (called, user) if user else called
 
     def partitions(self, name: str, device: Device) -> list[str]:
         """Return the partitions of a namespace."""

@@ -9,17 +9,14 @@
 #    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 #    License for the specific language governing permissions and limitations
 #    under the License.
-"""What this host has stacked on the arrays of volumes.
-
-Kernel source: drivers/md/dm-sysfs.c (name, uuid); LVM writes its own name in
-front of the identifiers that it gives (lib/activate/dev_manager.c).
-"""
+"""What this host has stacked on the arrays of volumes."""
 
 from __future__ import annotations
 
 import os
 
 from os_brick.agent.host import attributes
+from os_brick.agent.host import device_mapper
 from os_brick.agent.host import subsystems
 
 
@@ -41,10 +38,8 @@ def lvm(root: str = '/') -> dict[str, str]:
             continue
         for holder in attributes.names(os.path.join(blocks, array,
                                                     'holders')):
-            name, identifier = (attributes.text(attributes.read(os.path.join(
-                blocks, holder, 'dm', attribute)))
-                for attribute in ('name', 'uuid'))
-            if identifier.startswith('LVM-'):
+            name, user = device_mapper.named(os.path.join(blocks, holder))
+            if user == 'LVM':
                 found[array] = name
     return found
 

@@ -175,10 +175,12 @@ def _heal(world: worlds.World) -> None:
                                 % world.facts())
 
 
-def _spares(world: worlds.World, target: kernels.Target) -> bool:
-    """The companion can do without a target."""
-    assert world.companion is not None
-    raid = world.companion[0]
+def _spared(world: worlds.World, raid: md.Raid,
+            target: kernels.Target) -> bool:
+    """An array can do without a target.
+
+    What nobody has written to counts: no agent can know that.
+    """
     copies = world.judge.good(raid)
     others = [copy for copy in copies if copy.medium.uuid not in target.media
               and raid.io(copy) == 'ok']
@@ -194,15 +196,10 @@ def _for_good(world: worlds.World) -> kernels.Target | None:
             or len([copy for copy in copies
                     if world.raid.io(copy) == 'ok']) < 2):
         return None
-    copy = world.dice.choice(copies)
-    if not world.judge.spared(world.raid, copy, [
-            other for other in copies if other is not copy
-            and world.raid.io(other) == 'ok'], written=False):
-        # nobody could heal that, or knows that nobody wrote there
-        return None
-    target = world.kernel.home(copy.medium.uuid)
-    if world.companion is not None and not _spares(world, target):
-        return None
+    target = world.kernel.home(world.dice.choice(copies).medium.uuid)
+    if not all(_spared(world, raid, target)
+               for raid, _volume in world.attached):
+        return None    # nobody could heal that
     world.tell('target %s has died for good' % target.nqn)
     world.kernel.lose(target)
     return target

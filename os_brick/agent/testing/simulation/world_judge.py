@@ -13,6 +13,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 import math
 
 from os_brick.agent.testing.simulation import kernel as kernels
@@ -61,9 +62,9 @@ class WorldJudge(truth.Truth):
                 or not all(self.spared(raid, member, answering, False)
                            for member in raid.members
                            if raid.io(member) == 'wait')
-                or any(path.seen & self.shared or self._needed_by(raid, path)
-                       for member in raid.members
-                       for path in self.kernel.through(member.medium.uuid))):
+                or any(path.seen & self.shared
+                       for path in self._waited_for(raid))
+                or self._held_up(raid)):
             self._standing[raid.name] = 0.0
             return
         self._standing[raid.name] = (
@@ -85,9 +86,13 @@ class WorldJudge(truth.Truth):
 
         So long nobody can have it wait for the next one that is lost.
         """
-        return any(self._needed_by(raid, path) for member in raid.members
-                   if raid.io(member) == 'wait'
-                   for path in self.kernel.through(member.medium.uuid))
+        return any(self._needed_by(raid, path)
+                   for path in self._waited_for(raid))
+
+    def _waited_for(self, raid: md.Raid) -> Iterator[kernels.Path]:
+        for member in raid.members:
+            if raid.io(member) == 'wait':
+                yield from self.kernel.through(member.medium.uuid)
 
     def _two_at_once(self) -> bool:
         """Several targets were lost within the time of an answer.

@@ -206,8 +206,8 @@ class HealingLoop:
     def _ask_and_look(self, this: healing_pass.Pass) -> None:
         """Take the provisioner's word, and see whose each array is."""
         this.snapshot = self._observer.look()
-        self._knowledge.note_lost(this.snapshot)
         self._knowledge.match(this.snapshot)
+        self._knowledge.note_lost(this.snapshot)
         asked = self._clock.monotonic()
         self._greet()
         self._progress()

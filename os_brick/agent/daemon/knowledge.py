@@ -73,12 +73,19 @@ class Knowledge:
         """Note which legs are out of reach, and stay so once they are let go.
 
         What was let go while it could be reached, somebody else may have
-        opened before its target was lost.
+        opened before its target was lost; not what md still has.
         """
         lost = {namespace.uuid for namespace in snapshot.namespaces
                 if not snapshot.reachable(namespace)}
         legs = frozenset[str]().union(*self._legs.values())
-        self._lost = legs.intersection(lost) & (self._replicas() | self._lost)
+        self._lost = legs.intersection(lost) & (
+            self._replicas() | self._lost | self._held(snapshot))
+
+    def _held(self, snapshot: snapshots.HostSnapshot) -> set[str | None]:
+        """The replicas that nobody can open but the arrays served here."""
+        return {leg.replica_uuid for array in snapshot.arrays
+                if array.name in self.arrays for leg in array.legs
+                if snapshot.behind(leg) is not None}
 
     def _replicas(self) -> frozenset[str]:
         return frozenset(replica.uuid for volume in self._volumes.values()

@@ -171,7 +171,7 @@ class KnownVolumes:
     :ivar volumes: volume UUID -> volume.
     :ivar legs: volume UUID -> replicas that were legs of its array.
     :ivar let_go: former legs that no list has any more, and that were out of
-        reach when one had them, and ever since.
+        reach when one, or md, still had them, and ever since.
     """
 
     volumes: Mapping[str, model.Volume] = dataclasses.field(

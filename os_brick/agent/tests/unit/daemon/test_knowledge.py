@@ -28,12 +28,18 @@ VOLUME, A, B = ('00000000-0000-4000-8000-00000000000%d' % number
                 for number in range(3))
 
 
-def seen(state: str = '') -> snapshots.HostSnapshot:
-    """The host, with the namespace A behind a connection; '': without."""
+def seen(state: str = '', held: bool = False) -> snapshots.HostSnapshot:
+    """The host, with the namespace A behind a connection; '': without.
+
+    :param held: the array md1 has it.
+    """
     controller = model.Controller('nvme0', 'nqn.a', model.Portal(
         '192.0.2.1', 4420), None, state)
+    array = model.Array('md1', 'v', 'x', 2, 1, 'clean', 'idle', 1, (
+        model.Leg('nvme0n1', 0, frozenset(['faulty']), A),))
     return snapshots.HostSnapshot(
-        (controller,), (model.Namespace('nvme0n1', A, 1, ('nvme0',)),)
+        (controller,), (model.Namespace('nvme0n1', A, 1, ('nvme0',)),),
+        (array,) if held else ()
     ) if state else snapshots.HostSnapshot()
 
 
@@ -66,6 +72,14 @@ class TestLetGo(base.BaseTestCase):
         self.passes(A + ' ' + B, 'live')
         self.assertEqual(frozenset(), self.passes(
             B, 'live', 'connecting', 'connecting'))
+
+    def test_md_had_it_when_its_target_was_lost(self) -> None:
+        """Nobody else can have opened it, be it listed or not."""
+        for whose, let_go in (({}, frozenset()), ({'md1': VOLUME}, {A})):
+            self.known.arrays = whose
+            self.passes(B, 'live')
+            self.known.note_lost(seen('connecting', held=True))
+            self.assertEqual(let_go, self.passes(B, 'connecting'))
 
     def test_it_was_there_again(self) -> None:
         for between in ('live', ''):

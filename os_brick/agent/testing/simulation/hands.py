@@ -194,7 +194,7 @@ class Hands(effects.Effects):
         def body() -> None:
             raid = self._kernel.raids[array]
             self._judge.speed(raid)
-            raid.sync_speed_max = kib_per_s
+            raid.sync_speed_max, raid.by_hand = kib_per_s, None
         # md takes no lock for it
         self._do('set_sync_speed_max of %s to %d' % (array, kib_per_s), body)
 

@@ -154,7 +154,8 @@ class Judge(world_judge.WorldJudge):
 
         That another host heals the guard knows as of the last pass.
         """
-        if not member.in_sync:
+        # one that a look still showed has marked all that is to be kept
+        if member not in self._just_there(raid):
             raise self.broke('%s, whose bitmap is kept, is not in sync'
                              % member.device)
         if not raid.written:
@@ -175,6 +176,8 @@ class Judge(world_judge.WorldJudge):
 
     def fail(self, raid: md.Raid, member: md.Member) -> None:
         self.array(raid)
+        if member.faulty:
+            return    # md does nothing
         good = self.good(raid)
         if not [other for other in self.good(raid, lately=True)
                 if other is not member]:

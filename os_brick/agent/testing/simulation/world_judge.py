@@ -62,7 +62,7 @@ class WorldJudge(truth.Truth):
                 or not all(self.spared(raid, member, answering, False)
                            for member in raid.members
                            if raid.io(member) == 'wait')
-                or any(path.seen & self.shared
+                or any(path.seen & (self.shared | self._untold())
                        for path in self._waited_for(raid))
                 or self._held_up(raid)):
             self._standing[raid.name] = 0.0
@@ -73,6 +73,11 @@ class WorldJudge(truth.Truth):
             raise self.broke('stall: for %g s writes to %s have waited for a '
                              'lost leg while another one answers' % (
                                  STANDS, raid.name))
+
+    def _untold(self) -> set[str]:
+        """What no list has told yet to be a volume's: somebody's, so far."""
+        return {uuid for volume in self.provisioner.volumes.values()
+                for uuid in volume.given} - self.provisioner.shown.keys()
 
     def _needed_by(self, raid: md.Raid, path: kernels.Path) -> bool:
         """Another array would lose by the end of a connection."""

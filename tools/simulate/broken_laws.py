@@ -31,6 +31,13 @@ MUTANTS: dict[str, tuple[str, str, str]] = {
         '                              silent or not controller.live)\n'
         '        if foreign is not None:\n            return foreign\n',
         '                              silent or not controller.live)\n'),
+    'a leg without access is not cut': (
+        'model/snapshots.py',
+        '    return path.cuttable or (path.live and path.name in '
+        'namespace.barred)\n', '    return path.cuttable\n'),
+    'a leg without access counts as good': (
+        'model/snapshots.py', '        if namespace.barred:\n',
+        '        if False:\n'),
     'S6: a report is forgotten before it is sent': (
         'provisioner/outbox.py',
         '            if self._stopping():\n                return False\n'

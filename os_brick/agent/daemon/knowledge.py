@@ -76,7 +76,7 @@ class Knowledge:
         opened before its target was lost; not what md still has.
         """
         lost = {namespace.uuid for namespace in snapshot.namespaces
-                if not snapshot.reachable(namespace)}
+                if not snapshot.linked(namespace)}
         legs = frozenset[str]().union(*self._legs.values())
         self._lost = legs.intersection(lost) & (
             self._replicas() | self._lost | self._held(snapshot))

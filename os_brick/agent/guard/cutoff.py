@@ -21,6 +21,9 @@ The laws:
   disconnected (Linux drivers/nvme/host/multipath.c: a head with a
   reconnecting path queues).  One that fails fast needs no help, unless its
   I/O stands still all the same: the time-out may have come too late.
+* A target that lives may give no access to a namespace (ANA).  The kernel
+  then sends it nothing, calls the connection live, and queues: what such a leg
+  hangs on is lost, and the I/O ends with the connection.
 * A connection that is back within ``SETTLE`` is a blip.  An array without
   I/O under way is in no hurry: it waits until the kernel has tried to
   reconnect, so that a short loss costs no resynchronisation.
@@ -42,6 +45,7 @@ from os_brick.agent.guard import sight
 from os_brick.agent.guard import vouching
 from os_brick.agent import model
 from os_brick.agent.model import actions as act
+from os_brick.agent.model import devices
 from os_brick.agent.model import snapshots
 from os_brick.agent.safety import ownership
 
@@ -142,7 +146,9 @@ class _Cutting:
     def _cut(self, array: model.Array, leg: model.Leg,
              paths: tuple[model.Controller, ...]) -> list[act.Action]:
         """A leg in resync is written to, and so waited for, like any."""
-        if not paths or not all(path.cuttable for path in paths):
+        namespace = self._snapshot.behind(leg)
+        if namespace is None or not paths or not all(
+                snapshots.cuttable(path, namespace) for path in paths):
             return []    # the kernel has not given it up yet
         key = (array.name, leg.device)
         since = self._lost[key] = self._before.lost.get(key, self._now)
@@ -162,8 +168,9 @@ class _Cutting:
         if self._returning.any_of(paths):
             return []
         actions: list[act.Action] = []
-        words = ', '.join('%s %s' % (path.name, path.state)
-                          for path in paths)
+        words = ', '.join('%s %s' % (
+            path.name, path.state if path.cuttable else devices.NO_ACCESS)
+            for path in paths)
         if not leg.faulty:
             actions.append(act.FailLeg(
                 'its target is lost (%s), and another leg is in sync and '

@@ -95,7 +95,7 @@ class GivingUp:
         for path in sorted(paths, key=lambda path: path.portal
                            in self._symptoms.doubted):
             if not self._doubted(array, leg, path) or not (
-                    standing or self._beside_another(path, paths)):
+                    standing or self._beside_another(path, leg)):
                 continue
             if path.name in self.resets:
                 self.again.append(self.resets[path.name] + RESET_AGAIN)
@@ -104,7 +104,7 @@ class GivingUp:
                 'I/O of %s %s, %s does not answer, and another %s' % (
                     array.name, 'stands still' if standing else
                     'may hang in part', path.portal,
-                    'path is live' if self._beside_another(path, paths)
+                    'path is live' if self._beside_another(path, leg)
                     else 'leg does')))
             if action is not None:
                 self.resets.update(dict.fromkeys(connections.given_up(
@@ -116,10 +116,14 @@ class GivingUp:
         return actions
 
     def _beside_another(self, path: model.Controller,
-                        paths: tuple[model.Controller, ...]) -> bool:
+                        leg: model.Leg) -> bool:
         """Another path to the same leg answers."""
-        return any(self._vouching.reliable(other) for other in paths
-                   if other.name != path.name)
+        snapshot = self._vouching.snapshot
+        namespace = snapshot.behind(leg)
+        return namespace is not None and any(
+            self._vouching.reliable(other)
+            for other in snapshot.open_paths(namespace)
+            if other.name != path.name)
 
     def _doubted(self, array: model.Array, leg: model.Leg,
                  path: model.Controller) -> bool:

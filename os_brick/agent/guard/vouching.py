@@ -62,7 +62,7 @@ class Vouching:
                       ) -> Iterator[frozenset[str]]:
         for namespace in self.snapshot.through(*names):
             if any(path.name not in names and self.reliable(path)
-                   for path in self.snapshot.paths(namespace)):
+                   for path in self.snapshot.open_paths(namespace)):
                 continue
             for array in map(self.snapshot.array, namespace.holders):
                 leg = array.leg(namespace.device) if array else None

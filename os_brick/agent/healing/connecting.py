@@ -23,6 +23,7 @@ from os_brick.agent.healing import custody
 from os_brick.agent.healing import volume_view
 from os_brick.agent import model
 from os_brick.agent.model import actions as act
+from os_brick.agent.model import snapshots
 from os_brick.agent.safety import ownership
 from os_brick.agent.safety import rules
 
@@ -106,7 +107,7 @@ def release(view: volume_view.VolumeView,
         for path in view.snapshot.paths(namespace):
             step = act.Disconnect(
                 'I/O to the lost replica %s hangs' % replica.uuid, path.name)
-            if path.cuttable and rules.refusal(
+            if snapshots.cuttable(path, namespace) and rules.refusal(
                     step, view.volume, view.snapshot, mine) is None:
                 steps.append(step)
     return steps

@@ -22,9 +22,14 @@ import os
 import re
 
 from os_brick.agent.host import attributes
+from os_brick.agent.host import descriptors
 from os_brick.agent.host import device_mapper
 from os_brick.agent import model
 
+#: The kernel's words for a path on which it sends no I/O, and keeps it waiting
+#: while no other one is there (drivers/nvme/host/multipath.c,
+#: nvme_ana_state_names).
+_NO_ACCESS = frozenset(('inaccessible', 'persistent-loss', 'change'))
 # block/partitions/core.c, add_partition: the disk's name ends in a digit
 _PARTITION = re.compile(r'(nvme\d+n\d+)p\d+\Z')
 
@@ -45,6 +50,8 @@ class Device:
     """A block device, and what is settled of it.
 
     :ivar place: its directory, without links.
+    :ivar access: where it says how its target lets it be accessed (ANA), ''
+        for what has no target that does.
     :ivar names: None while they are not whole.
     """
 
@@ -52,6 +59,9 @@ class Device:
         self.place = place
         self.size = place + '/size'
         self.holders = place + '/holders'
+        self.access = place + '/ana_state'
+        if not os.path.exists(self.access):
+            self.access = ''
         self.names: Names | None = None
 
 
@@ -128,6 +138,15 @@ class Blocks:
             found = self._held[name] = tuple(attributes.names(
                 device.holders)) if device else ()
         return found
+
+    def barred(self, name: str, keep: descriptors.Open) -> bool:
+        """Whether the target gives no access over a path, and says so.
+
+        :param keep: where the attribute may stay open.
+        """
+        device = self.device(name)
+        return device is not None and bool(device.access) and attributes.text(
+            keep.read(device.access, self.identities[name])) in _NO_ACCESS
 
     def mapped(self, name: str) -> str:
         """Return what device mapper calls it, and for whom; '': not its."""

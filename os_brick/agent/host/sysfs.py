@@ -239,7 +239,9 @@ class _Look:
         return self._kept.values.get(
             name, _make_namespace, name, uuid, size,
             tuple([controller for controller, _device in ways]), holders,
-            in_use)
+            in_use, frozenset([
+                controller for controller, path in ways
+                if self._devices.barred(path, self._kept.open)]))
 
     def _other_uuid(self, head: blocks.Device, path: str) -> str | None:
         """Return what a path says where the head says nothing."""
@@ -276,10 +278,10 @@ def _seconds(attribute: bytes | None) -> float | None:
 
 def _make_namespace(device: str, uuid: str | None, size: bytes,
                     controllers: tuple[str, ...], holders: tuple[str, ...],
-                    in_use: str) -> model.Namespace:
+                    in_use: str, barred: frozenset[str]) -> model.Namespace:
     return model.Namespace(
         device, uuid, int(attributes.text(size)) * arrays.SECTOR, controllers,
-        holders, in_use)
+        holders, in_use, barred)
 
 
 def _users(proc: str) -> dict[str, str]:

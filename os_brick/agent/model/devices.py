@@ -27,6 +27,9 @@ from os_brick.agent.model import volumes
 
 #: What the guard calls a connection that is live for the kernel alone.
 SILENT = 'silent'
+#: What a connection is called that lives and over which its target gives no
+#: access to a namespace (ANA).
+NO_ACCESS = 'without access'
 #: The kernel's words (drivers/nvme/host/sysfs.c, nvme_sysfs_show_state) up to
 #: Linux 6.12; there may be more one day.
 STATES = frozenset((
@@ -108,6 +111,8 @@ class Namespace:
     :ivar holders: block devices stacked on it or on its partitions.
     :ivar in_use: why nobody else may write to it, other than ``holders``:
         a mount, a partition table; '' where nothing speaks against it.
+    :ivar barred: those of ``controllers`` over which its target gives no
+        access to it, and says so (ANA): I/O is not sent, and waits.
     """
 
     device: str
@@ -116,6 +121,7 @@ class Namespace:
     controllers: tuple[str, ...] = ()
     holders: tuple[str, ...] = ()
     in_use: str = ''
+    barred: frozenset[str] = frozenset()
 
 
 @dataclasses.dataclass(frozen=True)

@@ -55,7 +55,7 @@ def diff(old: snapshots.HostSnapshot,
     """Return the events that lead from ``old`` to ``new``, in order."""
     if old is new:
         return ()
-    return tuple(_connections(old, new)) + tuple(_arrays(old, new))
+    return (*_connections(old, new), *_access(old, new), *_arrays(old, new))
 
 
 def _connections(old: snapshots.HostSnapshot,
@@ -87,6 +87,26 @@ def _connections(old: snapshots.HostSnapshot,
         elif was and now and now.live and not was.live:
             yield _connection('CONNECTION_RESTORED', INFO, now,
                               'is live again', new)
+
+
+def _access(old: snapshots.HostSnapshot,
+            new: snapshots.HostSnapshot) -> Iterator[Event]:
+    for now in new.namespaces:
+        was = old.namespace(now.device)
+        barred = (was.barred if was is not None and was.uuid == now.uuid
+                  else frozenset[str]())
+        if barred == now.barred:
+            continue
+        for name in sorted((now.barred ^ barred) & {*now.controllers}):
+            lost = name in now.barred
+            yield Event(
+                'ACCESS_LOST' if lost else 'ACCESS_RESTORED',
+                WARN if lost else INFO,
+                'replica %s (%s): its target gives %saccess to it over %s%s'
+                % (now.uuid, now.device, 'no ' if lost else '', name,
+                   ' again' if not lost else ' (ANA); another path lives'
+                   if new.reachable(now) else ' (ANA), nor does another path'),
+                (('controller', name), ('replica', now.uuid or now.device)))
 
 
 def _all_reachable(controller: devices.Controller,

@@ -131,13 +131,25 @@ class HostSnapshot:
         found = map(self._controllers.get, namespace.controllers)
         return tuple(path for path in found if path is not None)
 
-    def reachable(self, namespace: devices.Namespace) -> bool:
-        """At least one of its controllers is live."""
+    def open_paths(self, namespace: devices.Namespace
+                   ) -> tuple[devices.Controller, ...]:
+        """Those that are live, and over which the target gives access."""
+        return tuple(path for path in self.paths(namespace)
+                     if path.live and path.name not in namespace.barred)
+
+    def linked(self, namespace: devices.Namespace) -> bool:
+        """At least one of its controllers is live: it may be opened."""
         for name in namespace.controllers:
             path = self._controllers.get(name)
             if path is not None and path.live:
                 return True
         return False
+
+    def reachable(self, namespace: devices.Namespace) -> bool:
+        """At least one of its controllers is live, and gives access."""
+        if namespace.barred:
+            return bool(self.open_paths(namespace))
+        return self.linked(namespace)
 
     def behind(self, leg: devices.Leg) -> devices.Namespace | None:
         """The namespace that the leg is on, None once it has vanished.
@@ -156,10 +168,15 @@ class HostSnapshot:
         return self.paths(namespace) if namespace is not None else ()
 
     def good(self, leg: devices.Leg) -> bool:
-        """The leg is in sync and its target answers, as the kernel sees."""
+        """The leg is in sync, and I/O is sent to it, as the kernel sees."""
         namespace = self.behind(leg)
         return (leg.in_sync and namespace is not None
                 and self.reachable(namespace))
+
+
+def cuttable(path: devices.Controller, namespace: devices.Namespace) -> bool:
+    """I/O on this path waits, and ends when that is disconnected."""
+    return path.cuttable or (path.live and path.name in namespace.barred)
 
 
 def _by_name(objects: tuple[T, ...], field: str) -> Mapping[str, T]:

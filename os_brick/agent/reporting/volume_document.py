@@ -25,6 +25,7 @@ from os_brick.agent.healing import replica_record
 from os_brick.agent.healing import volume_view
 from os_brick.agent import model
 from os_brick.agent.model import bad_blocks
+from os_brick.agent.model import devices
 from os_brick.agent.model import snapshots
 
 State = model.ReplicaState
@@ -152,7 +153,8 @@ def _replica(view: volume_view.VolumeView, replica: model.Replica,
         'paths': [] if namespace is None else [
             {'controller': path.name, 'nqn': path.nqn,
              'portal': str(path.portal) if path.portal else None,
-             'state': path.state}
+             'state': path.state if path.name not in namespace.barred
+             or not path.live else devices.NO_ACCESS}
             for path in view.snapshot.paths(namespace)],
         'excused': _excused(view, replica),
         'waits_for': waits,
@@ -200,7 +202,9 @@ def _why(view: volume_view.VolumeView, replica: model.Replica,
     if namespace is None:
         return 'its namespace is not here'
     if not view.snapshot.reachable(namespace):
-        return 'its target does not answer'
+        return ('its target gives no access to it'
+                if view.snapshot.linked(namespace)
+                else 'its target does not answer')
     if leg is None:
         return 'it is here, and is no member of the array' + (
             view.array.unwritten and ' yet: ' + view.array.unwritten)

@@ -117,7 +117,7 @@ def _give_up(namespace: model.Namespace, names: frozenset[str],
     for holder in namespace.holders:
         if _alone_in_waiting(snapshot.array(holder), names, snapshot):
             return _nobody_waits(holder)
-    live = {path.name for path in snapshot.paths(namespace) if path.live}
+    live = {path.name for path in snapshot.open_paths(namespace)}
     if live - names:
         return None
     for holder in namespace.holders:
@@ -146,8 +146,7 @@ def _only_through(leg: model.Leg, names: frozenset[str],
                   snapshot: snapshots.HostSnapshot) -> bool:
     namespace = snapshot.behind(leg)
     return namespace is None or all(
-        path.name in names for path in snapshot.paths(namespace)
-        if path.live)
+        path.name in names for path in snapshot.open_paths(namespace))
 
 
 def _alone_in_waiting(array: model.Array | None, names: frozenset[str],

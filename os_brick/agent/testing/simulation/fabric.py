@@ -19,6 +19,7 @@ for live until the keep-alive fails.
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Iterable
 from collections.abc import Iterator
 
 from os_brick.agent import model
@@ -72,7 +73,7 @@ class Fabric:
         self.lateness: Callable[[], float] | None = None
         self._homes: dict[str, Target] = {}
         self._serial = 0
-        self._routes: dict[str, list[Path]] | None = None
+        self._routes: dict[str, list[tuple[Path, bool]]] | None = None
         self._snapshot: snapshots.HostSnapshot | None = None
         # it was looked at since anything may have changed
         self._scanned = False
@@ -191,6 +192,33 @@ class Fabric:
                     path.seen = frozenset(self.targets[path.nqn].media)
             host.touched()
 
+    def give_access(self, target: Target, uuid: str,
+                    portals: Iterable[model.Portal], access: bool) -> None:
+        """A target lets, or does not let, a namespace be accessed there."""
+        for portal in portals:
+            if access:
+                target.closed.pop((portal, uuid), None)
+            else:
+                target.closed.setdefault((portal, uuid), self.now)
+                self.losses.append((self.now, target.nqn))
+        for host in (self, *self.peers):
+            host._routes = None
+            host.touched()
+
+    def gone_at(self, path: Path, uuid: str) -> float | None:
+        """Since when a namespace is out of reach on a path; None: it is not.
+
+        Be it that the path is lost, or that there is no access over it.
+        """
+        closed = self.targets[path.nqn].closed.get((path.portal, uuid))
+        if closed is None or path.gone_at is None:
+            return path.gone_at if closed is None else closed
+        return min(closed, path.gone_at)
+
+    def open(self, path: Path, uuid: str) -> bool:
+        """The target gives access to it there, as long as it is up."""
+        return (path.portal, uuid) not in self.targets[path.nqn].closed
+
     def through(self, uuid: str) -> list[Path]:
         """The controllers of a namespace, also while it is out of reach."""
         return [path for path in self.paths.values() if uuid in path.seen]
@@ -209,12 +237,13 @@ class Fabric:
                 for uuid in path.seen:
                     head = self.heads.get(uuid)
                     if head is not None:
-                        self._routes.setdefault(head, []).append(path)
+                        self._routes.setdefault(head, []).append(
+                            (path, self.open(path, uuid)))
         paths = self._routes.get(device, ())
-        for path in paths:
-            if path.lost_at is None:
+        for path, is_open in paths:
+            if path.lost_at is None and is_open:
                 return 'ok'
-        for path in paths:
+        for path, _is_open in paths:
             if (path.state != 'connecting' or path.armed is None
                     or path.lost_at is None
                     or self.now - path.lost_at < path.armed):

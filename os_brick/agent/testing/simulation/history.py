@@ -28,6 +28,7 @@ import tempfile
 from oslo_config import cfg
 
 from os_brick.agent import model
+from os_brick.agent.testing.simulation import access
 from os_brick.agent.testing.simulation import agent as agents
 from os_brick.agent.testing.simulation import bad_media
 from os_brick.agent.testing.simulation import disk
@@ -145,6 +146,7 @@ def _heal(world: worlds.World) -> None:
             for state in world.volume.replicas.values()))
     world.kernel.mend()
     bad_media.end(world)
+    access.end(world)
     for raid, volume in world.attached:
         for uuid in volume.spares:
             medium = world.kernel.media[uuid]

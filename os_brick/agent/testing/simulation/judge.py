@@ -229,11 +229,13 @@ class Judge(world_judge.WorldJudge):
         self._foreign(path)
         for raid in self.kernel.raids.values():
             for member in self._legs(raid, path):
+                uuid = member.medium.uuid
                 if any(other.state == 'live' and other is not path
-                       for other in self.kernel.through(
-                           member.medium.uuid)):
+                       and self.kernel.open(other, uuid)
+                       for other in self.kernel.through(uuid)):
                     continue
                 if (path.state == 'live' and path.lost_at is None
+                        and self.kernel.open(path, uuid)
                         and self.kernel.now - path.back_at > JUST_NOW):
                     raise self.broke('S3: %s works' % path.name)
                 left = self.good(raid, path.name, lately=True)
@@ -298,7 +300,8 @@ class Judge(world_judge.WorldJudge):
                                  'detached' % uuid)
             raid = its[0]
             if uuid in raid.beyond and any(
-                    path.gone_at is None and self.kernel.now - path.back_at
+                    self.kernel.gone_at(path, uuid) is None
+                    and self.kernel.now - path.back_at
                     > STANDS for path in self.kernel.through(uuid)):
                 raise self.broke('S10: %s holds what %s lacks, and was given '
                                  'up' % (uuid, raid.name))

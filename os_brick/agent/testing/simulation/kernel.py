@@ -195,7 +195,9 @@ class Kernel(arrays.Arrays):
                     for member in raid.members:
                         member.vanished |= member.device == device
         for uuid in sorted(seen - set(self.heads)):
-            self.heads[uuid] = 'nvme%dn1' % self._number()
+            # one without access gets no device before there is
+            if any(self.open(path, uuid) for path in self.through(uuid)):
+                self.heads[uuid] = 'nvme%dn1' % self._number()
         self._routes = None
         self.changed()
         return True
@@ -250,7 +252,9 @@ class Kernel(arrays.Arrays):
         return model.Namespace(
             device, uuid, self.media[uuid].size,
             tuple(path.name for path in self.through(uuid)),
-            (holder,) if holder else ())
+            (holder,) if holder else (), '', frozenset(
+                path.name for path in self.through(uuid)
+                if not self.open(path, uuid)))
 
     def read(self, arrays: object) -> activity.Activity:
         """The guard's small reads."""

@@ -22,6 +22,7 @@ import dataclasses
 import itertools
 import random
 
+from os_brick.agent.testing.simulation import access
 from os_brick.agent.testing.simulation import bad_media
 from os_brick.agent.testing.simulation import faults
 from os_brick.agent.testing.simulation import forgetting
@@ -58,10 +59,13 @@ NEIGHBOURS_FROM = 1 << 46
 #: And from here on another volume has its replicas on the same targets; the
 #: host does not boot, and the provisioner is not restored.
 COMPANIONS_FROM = 1 << 47
+#: And from here on targets that live give no access to single namespaces; of
+#: eight seeds four have such another volume, and four two portals.
+ACCESS_FROM = 1 << 48
 #: The first seeds of the histories of each kind, and where the last ones end.
 KINDS_FROM = (0, HARDER_FROM, MOVING_FROM, MIGRATING_FROM, LIMITED_FROM,
               RETURNING_FROM, PATHS_FROM, BAD_MEDIA_FROM, FORGETTING_FROM,
-              NEIGHBOURS_FROM, COMPANIONS_FROM, 2 * COMPANIONS_FROM)
+              NEIGHBOURS_FROM, COMPANIONS_FROM, ACCESS_FROM, 2 * ACCESS_FROM)
 #: How likely a fault of theirs is one that the others do not have.
 HARDER = 0.2
 #: Two hosts have so much to do with one another that it is one in five.
@@ -71,10 +75,12 @@ _PATHS = [*paths.FAULTS] * 5
 _BAD_MEDIA = [*bad_media.FAULTS] * 4
 _FORGETTING = [*forgetting.FAULTS] * 8
 _NEIGHBOURS = [*neighbours.FAULTS] * 8
+_ACCESS = [*access.FAULTS] * 12
 #: All faults that there are, by their names.
 FAULTS = {**faults.FAULTS, **harder.FAULTS, **hosts.FAULTS,
           **migration.FAULTS, **homecoming.FAULTS, **paths.FAULTS,
-          **bad_media.FAULTS, **forgetting.FAULTS, **neighbours.FAULTS}
+          **bad_media.FAULTS, **forgetting.FAULTS, **neighbours.FAULTS,
+          **access.FAULTS}
 
 
 def of_all_kinds(number: int, dice: random.Random) -> list[int]:
@@ -89,6 +95,9 @@ def of_all_kinds(number: int, dice: random.Random) -> list[int]:
 def shape_of(seed: int, kinds: Sequence[str]) -> shape.Shape | None:
     """Return what the world begins with where that is not left to it."""
     found = shape.drawn(random.Random('shape of %d' % seed))
+    if seed >= ACCESS_FROM:
+        return dataclasses.replace(found, portals=1 + seed // 2 % 2,
+                                   companion=bool(seed // 4 % 2))
     if seed >= COMPANIONS_FROM:
         return dataclasses.replace(found, companion=True)
     if paths.FAULTS.keys().isdisjoint(kinds) and (
@@ -100,8 +109,9 @@ def shape_of(seed: int, kinds: Sequence[str]) -> shape.Shape | None:
 def beyond(seed: int) -> list[str]:
     """Return the faults that the histories of low seeds do not have."""
     if seed >= COMPANIONS_FROM:
-        return [name for name in harder.FAULTS if name not in (
-            'host_boots', 'provisioner_is_restored')]
+        return [*(name for name in harder.FAULTS if name not in (
+            'host_boots', 'provisioner_is_restored')), *(
+                _ACCESS if seed >= ACCESS_FROM else ())]
     if seed >= NEIGHBOURS_FROM:
         return [*harder.FAULTS, *hosts.FAULTS, *_NEIGHBOURS]
     if seed >= FORGETTING_FROM:

@@ -30,6 +30,8 @@ class Target:
     """A subsystem, and the namespaces that it has.
 
     :ivar dead: portals that do not listen, be it up or not.
+    :ivar closed: portal and namespace -> since when there is no access to it
+        there (ANA), which its hosts are told.
     """
 
     nqn: str
@@ -37,6 +39,8 @@ class Target:
     media: dict[str, md.Medium]
     up: bool = True
     dead: set[model.Portal] = dataclasses.field(default_factory=set)
+    closed: dict[tuple[model.Portal, str], float] = dataclasses.field(
+        default_factory=dict)
 
     def listens(self, portal: model.Portal) -> bool:
         return self.up and portal not in self.dead

@@ -89,13 +89,15 @@ class Truth:
         """As far as the kernel knows; ``lately``: or knew just now."""
         return not member.vanished and any(
             path.name != without and (
-                path.state == 'live' or lately and self._just_lost(path))
+                path.state == 'live' and self.kernel.open(
+                    path, member.medium.uuid)
+                or lately and self._just_lost(path, member))
             for path in self.kernel.through(member.medium.uuid))
 
-    def _just_lost(self, path: kernels.Path) -> bool:
+    def _just_lost(self, path: kernels.Path, member: md.Member) -> bool:
         """So lately that a look may not have seen it."""
-        return (path.gone_at is not None
-                and self.kernel.now - path.gone_at <= BLINK)
+        gone = self.kernel.gone_at(path, member.medium.uuid)
+        return gone is not None and self.kernel.now - gone <= BLINK
 
     def good(self, raid: md.Raid, without: str = '',
              lately: bool = False) -> list[md.Member]:
@@ -134,9 +136,10 @@ class Truth:
                     if volume.alias == raid.alias)
 
     def _lately(self, member: md.Member) -> bool:
-        return any(path.gone_at is None
-                   or self.kernel.now - path.gone_at <= LATELY
-                   for path in self.kernel.through(member.medium.uuid))
+        gone = [self.kernel.gone_at(path, member.medium.uuid)
+                for path in self.kernel.through(member.medium.uuid)]
+        return any(at is None or self.kernel.now - at <= LATELY
+                   for at in gone)
 
     def _legs(self, raid: md.Raid, path: kernels.Path) -> list[md.Member]:
         return [member for member in raid.members

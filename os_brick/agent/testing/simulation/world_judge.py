@@ -91,8 +91,14 @@ class WorldJudge(truth.Truth):
 
         So long nobody can have it wait for the next one that is lost.
         """
-        return any(self._needed_by(raid, path)
+        return any(self._needed_by(raid, path) or self._used(raid, path)
                    for path in self._waited_for(raid))
+
+    def _used(self, raid: md.Raid, path: kernels.Path) -> bool:
+        """It lives, and gives access to something else (S3, S11)."""
+        return path.lost_at is None and any(
+            self.kernel.open(path, uuid) for uuid in path.seen
+            - {member.medium.uuid for member in raid.members})
 
     def _waited_for(self, raid: md.Raid) -> Iterator[kernels.Path]:
         for member in raid.members:

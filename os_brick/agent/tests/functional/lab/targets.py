@@ -165,6 +165,18 @@ class Target:
         for address in self._chosen(addresses):
             self._network.delay(address, seconds)
 
+    def give_access(self, state: str = 'optimized',
+                    addresses: Sequence[str] | None = None) -> None:
+        """Say how namespaces may be accessed there (ANA); the host is told.
+
+        :param state: optimized, non-optimized, inaccessible, persistent-loss
+            or change.
+        """
+        for address in self._chosen(addresses):
+            LOG.info('target %s is %s on %s', self.name, state, address)
+            (NVMET / 'ports' / str(self.numbers[address])
+             / 'ana_groups/1/ana_state').write_text(state)
+
     def remove(self) -> None:
         """Take all of it away, whatever state it is in."""
         process.attempt(self.kill)
@@ -252,6 +264,7 @@ class TargetRack:
         """Bring every target and every packet back, as a clean-up needs."""
         self._all_packets_pass()
         for target in self.targets:
+            process.attempt(target.give_access)
             process.attempt(target.revive)
             for namespace in target.namespaces:
                 process.attempt(namespace.restore)

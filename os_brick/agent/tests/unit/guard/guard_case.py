@@ -61,7 +61,9 @@ def hosts(draw: st.DrawFn) -> snapshots.HostSnapshot:
             namespaces.append(model.Namespace(
                 'nvme%dn1' % (100 + number), scripted_world.uuid_of(number), 1,
                 tuple(draw(st.sets(st.sampled_from(names), min_size=1,
-                                   max_size=2))), (name,)))
+                                   max_size=2))), (name,),
+                barred=draw(st.one_of(st.just(frozenset[str]()), st.frozensets(
+                    st.sampled_from(names))))))
             legs.append(model.Leg(
                 namespaces[-1].device, slot, frozenset([draw(
                     st.sampled_from(['in_sync', 'in_sync', 'in_sync',

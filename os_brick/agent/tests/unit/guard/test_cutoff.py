@@ -32,15 +32,21 @@ class CutoffTest(base.BaseTestCase):
 
     #: Seconds after which the kernel ends the leg's I/O by itself.
     tmo: float | None = None
+    #: Of its connection; live: but there is no access to the leg over it.
+    state = 'connecting'
 
     def cuts(self, seconds: float, *flags: str, **array: str) -> list[str]:
         """Return what is failed and disconnected so long after its loss."""
         plain = scripted_world.world(self).kernel.scan()
         snapshot = dataclasses.replace(
             plain, controllers=tuple(
-                dataclasses.replace(one, state='connecting',
+                dataclasses.replace(one, state=self.state,
                                     fast_io_fail_tmo=self.tmo)
                 if one.name == 'nvme7' else one for one in plain.controllers),
+            namespaces=tuple(dataclasses.replace(one, barred=frozenset(
+                ['nvme7'] if self.state == 'live'
+                and one.device == 'nvme8n1' else []))
+                for one in plain.namespaces),
             arrays=tuple(dataclasses.replace(one, legs=tuple(
                 dataclasses.replace(leg, flags=frozenset(flags))
                 if flags and leg.device == 'nvme8n1' else leg
@@ -90,3 +96,12 @@ class CutoffTest(base.BaseTestCase):
                                                   sync_action=word))
         for word in ('idle', 'frozen'):
             self.assertEqual([], self.cuts(5.0, sync_action=word))
+
+    def test_a_target_that_lives_and_gives_no_access(self) -> None:
+        self.state = 'live'
+        self.assertEqual([], self.cuts(cutoff.PATIENCE - 1.0))
+        self.assertEqual(['nvme8n1', 'nvme7'], self.cuts(cutoff.PATIENCE))
+        self.assertEqual([], self.cuts(0.4, sync_action='recover'))
+        self.assertEqual(['nvme8n1', 'nvme7'],
+                         self.cuts(0.6, sync_action='recover'))
+        self.assertEqual(['nvme7'], self.cuts(0.6, 'faulty', 'blocked'))

@@ -121,6 +121,27 @@ class TestScan(ScanCase):
                             ('md127',), ''),
             self.namespace())
 
+    def test_a_target_that_gives_no_access(self) -> None:
+        """Linux shows that of paths, where the target has ANA."""
+        if not self.multipath:
+            return
+        access = 'sys/class/block/nvme1c1n1'
+        self.host.attributes(access, ana_state='optimized')
+        scanner = sysfs.Scanner(self.host.root)
+        for state, barred in (
+                ('optimized', False), ('inaccessible', True),
+                ('non-optimized', False), ('persistent-loss', True),
+                ('change', True), ('invalid state', False)):
+            self.host.attributes(access, ana_state=state)
+            seen = scanner.scan()
+            namespace = seen.namespace('nvme1n1')
+            assert namespace is not None
+            self.assertEqual({'nvme1'} if barred else set(),
+                             namespace.barred, state)
+            self.assertEqual(not barred, seen.reachable(namespace))
+            self.assertTrue(seen.linked(namespace))
+            self.assertEqual(not barred, bool(seen.open_paths(namespace)))
+
     def test_the_spelling_of_a_uuid_does_not_matter(self) -> None:
         self.host.attributes('sys/class/block/nvme1n1',
                              uuid=A.upper().replace('-', ''))

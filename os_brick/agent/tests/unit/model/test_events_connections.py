@@ -79,6 +79,29 @@ class TestConnections(events_case.EventCase):
         self.expect(one, none, 'CONNECTION_LOST')
         self.expect(both, none, 'CONNECTION_LOST', 'CONNECTION_LOST')
 
+    def test_a_target_that_lives_gives_no_access(self) -> None:
+        both = (controller(), controller('nvme2'))
+        head = namespace('nvme1', 'nvme2')
+        plain, one, none = (hosts(*both, namespaces=[dataclasses.replace(
+            head, barred=frozenset(barred))]) for barred in (
+                (), ('nvme1',), ('nvme1', 'nvme2')))
+        (event,) = self.expect(plain, one, 'ACCESS_LOST')
+        self.assertEqual(events.WARN, event.level)
+        self.assertEqual(
+            'replica %s (nvme1n1): its target gives no access to it over '
+            'nvme1 (ANA); another path lives' % A, event.message)
+        self.assertEqual((('controller', 'nvme1'), ('replica', A)),
+                         event.names)
+        (event,) = self.expect(one, none, 'ACCESS_LOST')
+        self.assertIn('over nvme2 (ANA), nor does another path',
+                      event.message)
+        (event,) = self.expect(one, plain, 'ACCESS_RESTORED')
+        self.assertIn('gives access to it over nvme1 again', event.message)
+        # what it was disconnected for is no news
+        self.expect(hosts(controller(), namespaces=[dataclasses.replace(
+            namespace('nvme1'), barred=frozenset(['nvme1']))]),
+            hosts(controller(), namespaces=[namespace('nvme1', uuid=B)]))
+
     def test_a_path_is_not_enough_where_one_namespace_has_none(self) -> None:
         spaces = [namespace('nvme1', 'nvme2'),
                   namespace('nvme1', device='nvme1n2', uuid=B)]

@@ -13,9 +13,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import os
 import sqlite3
+from unittest import mock
 
 import fixtures
 
@@ -27,7 +29,7 @@ from os_brick.agent.store import ledger
 from os_brick.agent.tests.unit.reporting import shown_case
 from os_brick.agent.tests.unit import superblocks
 
-A, C = shown_case.A, shown_case.C
+A, B, C = shown_case.A, shown_case.B, shown_case.C
 
 
 class TestStateFile(shown_case.ShownCase):
@@ -81,6 +83,21 @@ class TestStateFile(shown_case.ShownCase):
             one['uuid'] for one in self.shown()['volumes'][0]['replicas']})
         self.assertIn('ARRAY_DEGRADED, volume volume1: over',
                       self.log.output)
+
+    def test_a_target_that_lives_and_gives_no_access(self) -> None:
+        seen = self.host.scan()
+        head = seen.namespace_of(B)
+        assert head is not None
+        closed = dataclasses.replace(seen, namespaces=tuple(
+            dataclasses.replace(one, barred=frozenset(one.controllers))
+            if one is head else one for one in seen.namespaces))
+        with mock.patch.object(self.host, 'scan', lambda: closed):
+            self.restart()
+            self.turn()
+        replica = self.shown()['volumes'][0]['replicas'][1]
+        self.assertEqual('its target gives no access to it', replica['why'])
+        self.assertEqual(['without access'],
+                         [path['state'] for path in replica['paths']])
 
     def test_S15_a_replica_that_waits_for_the_first_write(self) -> None:
         self.host.used = False

@@ -125,12 +125,9 @@ def wanted(copy: act.Action, volume: model.Volume, array: model.Array
     """Return the copy that an action begins; None: it begins none."""
     if not starts_copy(copy, array):
         return None
-    if isinstance(copy, act.ReplaceLeg):
-        spare = array.leg(copy.spare)
-        uuid = spare.replica_uuid if spare is not None else None
-        return _resync(volume, uuid, True)
-    assert isinstance(copy, act.AddLeg)
-    return _resync(volume, copy.replica_uuid, False)
+    assert isinstance(copy, (act.AddLeg, act.ReplaceLeg))
+    return _resync(volume, copy.replica_uuid,
+                   isinstance(copy, act.ReplaceLeg))
 
 
 def under_way(volume: model.Volume, array: model.Array

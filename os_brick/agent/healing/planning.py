@@ -228,9 +228,11 @@ class Plan:
         steps: list[act.Action] = [
             act.ReplaceLeg('replica %s takes the place of %s' % (
                 spare.replica_uuid, leg.replica_uuid),
-                self.array.name, leg.device, spare.device)
+                self.array.name, leg.device, spare.device,
+                spare.replica_uuid)
             for leg, spare in zip(self._doomed_legs(), self._successors())
-            if 'want_replacement' not in leg.flags
+            if spare.replica_uuid is not None
+            and 'want_replacement' not in leg.flags
             and rules.spared(self.array, leg, self.snapshot)]
         return steps[:1]
 

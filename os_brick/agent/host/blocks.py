@@ -130,6 +130,19 @@ class Blocks:
             device.names = found
         return found
 
+    def uuid(self, head: Device, path: str) -> str | None:
+        """Return a namespace's UUID.
+
+        :param path: its device on one of its controllers, which is asked
+            where the head says nothing.
+        """
+        found = self.names(head).uuid
+        other = self.device(path) if found is None else None
+        if other is None or attributes.text(
+                attributes.read(head.place + '/uuid')):
+            return found
+        return uuid(attributes.text(attributes.read(other.place + '/uuid')))
+
     def holders(self, name: str) -> tuple[str, ...]:
         """Return what is stacked on a device, as of this scan."""
         found = self._held.get(name)

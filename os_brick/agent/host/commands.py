@@ -48,6 +48,10 @@ class CannotRun(CommandFailed):
     """This host has no such program, or does not let it do its work."""
 
 
+class NotMeant(CommandFailed):
+    """The device of that name is not, or no longer, the one that is meant."""
+
+
 class TimedOut(CommandFailed):
     """A program did not end in time."""
 

@@ -106,7 +106,7 @@ class Doer:
                 self._add(action, contents.get(action.device))
             case act.ReplaceLeg():
                 self._effects.replace(action.array, action.device,
-                                      action.spare)
+                                      action.spare, action.replica_uuid)
             case act.Resize():
                 self._effects.resize(action.array, action.raid_disks)
             case _:
@@ -156,18 +156,20 @@ class Doer:
 
     def _add(self, action: act.AddLeg,
              content: superblock.Content | None) -> None:
+        device, uuid = action.device, action.replica_uuid
         known = content is not None and bool(content.superblocks)
         if action.erase or known and not action.returning:
-            self._effects.erase_superblock(action.device)
+            self._effects.erase_superblock(device, uuid)
         elif action.returning:
             try:
-                self._effects.re_add(action.array, action.device)
+                self._effects.re_add(action.array, device, uuid)
                 return
-            except (commands.CannotRun, commands.TimedOut):
+            except (commands.CannotRun, commands.NotMeant,
+                    commands.TimedOut):
                 # what did not end in time may still be under way in md: no
                 # add goes beside it, nor is os-brick's lock held any longer
                 raise
             except commands.CommandFailed:
                 # its bitmap or event count no longer fits: copy all of it
                 pass
-        self._effects.add(action.array, action.device)
+        self._effects.add(action.array, device, uuid)

@@ -39,6 +39,7 @@ class Effects:
     """What is said of an entry point in ``privileged`` holds here, too.
 
     :raises commands.CommandFailed: a program, or the kernel, refused it.
+    :raises commands.NotMeant: a name was given to another device meanwhile.
     :raises commands.BadArgument: an argument is not what it has to be.
     """
 
@@ -102,17 +103,18 @@ class Effects:
     def remove(self, array: str, device: str) -> None:
         privileged.remove(array, device)
 
-    def add(self, array: str, device: str) -> None:
-        privileged.add(array, device)
+    def add(self, array: str, device: str, uuid: str) -> None:
+        privileged.add(array, device, uuid)
 
-    def re_add(self, array: str, device: str) -> None:
-        privileged.re_add(array, device)
+    def re_add(self, array: str, device: str, uuid: str) -> None:
+        privileged.re_add(array, device, uuid)
 
-    def erase_superblock(self, device: str) -> None:
-        privileged.erase_superblock(device)
+    def erase_superblock(self, device: str, uuid: str) -> None:
+        privileged.erase_superblock(device, uuid)
 
-    def replace(self, array: str, device: str, spare: str) -> None:
-        privileged.replace(array, device, spare)
+    def replace(self, array: str, device: str, spare: str,
+                uuid: str) -> None:
+        privileged.replace(array, device, spare, uuid)
 
     def resize(self, array: str, raid_disks: int) -> None:
         privileged.resize(array, raid_disks)

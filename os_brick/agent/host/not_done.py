@@ -71,11 +71,14 @@ def told() -> Iterator[None]:
     """Say in these terms why the helper, or one of its commands, failed.
 
     :raises HostUnfit: it cannot run here at all.
+    :raises Refused: a name was given to another device meanwhile.
     :raises NotDone: it failed.
     """
     try:
         yield
     except commands.CannotRun as error:
         raise HostUnfit(str(error)) from error
+    except commands.NotMeant as error:
+        raise Refused(str(error)) from error
     except (commands.CommandFailed, commands.BadArgument) as error:
         raise NotDone(str(error)) from error

@@ -23,6 +23,8 @@ import re
 from os_brick.agent.host import attributes
 from os_brick.agent.host import blocks
 
+#: Where the controllers of NVMe-oF are, and no others.
+CONTROLLERS = 'sys/class/nvme-fabrics/ctl'
 #: Namespace -> its controllers, and its device on each of them.
 Leading = dict[str, list[tuple[str, str]]]
 # nvme1n1 (multipath off) or nvme1c2n1 (path of the head nvme1n1)

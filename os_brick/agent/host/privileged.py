@@ -37,6 +37,7 @@ from os_brick.agent.host import commands
 from os_brick.agent.host import helper
 from os_brick.agent.host import marks
 from os_brick.agent.host import memory
+from os_brick.agent.host import namespaces
 from os_brick.agent.host import reads
 from os_brick.agent.host import sockets
 from os_brick.agent import model
@@ -56,11 +57,13 @@ cfg.CONF.set_default('thread_pool_size', 16, group='privsep_nvme_agent')
 # For what runs no program.
 _no_program = default.entrypoint_with_timeout(helper.SHORT)
 
+ROOT = '/'
 BLOCK = '/sys/class/block'
 CONTROLLERS = '/sys/class/nvme-fabrics/ctl'
 SUBSYSTEMS = '/sys/class/nvme-subsystem'
 _ARRAY = re.compile(r'md([0-9]{1,7}|_[A-Za-z0-9._+-]{1,64})\Z')
 _NAMESPACE = re.compile(r'nvme[0-9]{1,6}n[0-9]{1,6}\Z')
+_UUID = re.compile(r'[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z')
 _CONTROLLER = re.compile(r'nvme[0-9]{1,6}\Z')
 _SUBSYSTEM = re.compile(r'nvme-subsys[0-9]{1,6}\Z')
 _POLICY = re.compile(r'[a-z][a-z-]{1,30}\Z')
@@ -101,6 +104,16 @@ def _seconds(milliseconds: int) -> float:
 
 def _namespace(device: str) -> str:
     return commands.match(_NAMESPACE, device, 'NVMe namespace')
+
+
+def _node(device: str, uuid: str) -> str:
+    """Return what a program is to write to; ask for it just before.
+
+    :raises commands.NotMeant: it is not the namespace of that UUID.
+    """
+    name = _namespace(device)
+    namespaces.require(name, commands.match(_UUID, uuid, 'UUID'), ROOT)
+    return '/dev/' + name
 
 
 @default.entrypoint
@@ -349,33 +362,49 @@ def _nobody_is_replaced(array: str) -> None:
 
 
 @default.entrypoint
-def add(array: str, device: str) -> None:
-    """Add a namespace; md starts a recovery where a slot is empty."""
+def add(array: str, device: str, uuid: str) -> None:
+    """Add a namespace; md starts a recovery where a slot is empty.
+
+    :param uuid: its NVMe UUID.  So it is for all that write to a device that
+        is not in use yet: its name may be another one's by now, and no local
+        disk is ever meant.
+    :raises commands.NotMeant: see ``namespaces.require``.
+    """
     _nobody_is_replaced(array)
     commands.run('mdadm', '--manage', _md(array), '--add', '--failfast',
-                 '/dev/' + _namespace(device))
+                 _node(device, uuid))
 
 
 @default.entrypoint
-def re_add(array: str, device: str) -> None:
-    """Put a former leg back; only what the bitmap marks is copied."""
+def re_add(array: str, device: str, uuid: str) -> None:
+    """Put a former leg back; only what the bitmap marks is copied.
+
+    :raises commands.NotMeant: as ``add`` does.
+    """
     _nobody_is_replaced(array)
     commands.run('mdadm', '--manage', _md(array), '--re-add',
-                 '/dev/' + _namespace(device))
+                 _node(device, uuid))
 
 
 @default.entrypoint
-def erase_superblock(device: str) -> None:
-    """Make a namespace one that md knows nothing of; md must not have it."""
-    commands.run('mdadm', '--zero-superblock', '/dev/' + _namespace(device))
+def erase_superblock(device: str, uuid: str) -> None:
+    """Make a namespace one that md knows nothing of; md must not have it.
+
+    :raises commands.NotMeant: as ``add`` does.
+    """
+    commands.run('mdadm', '--zero-superblock', _node(device, uuid))
 
 
 @default.entrypoint
-def replace(array: str, device: str, spare: str) -> None:
-    """Copy a leg to a spare, which then takes its slot."""
+def replace(array: str, device: str, spare: str, uuid: str) -> None:
+    """Copy a leg to a spare, which then takes its slot.
+
+    :param uuid: that of the spare.
+    :raises commands.NotMeant: as ``add`` does, of the spare.
+    """
     commands.run('mdadm', '--manage', _md(array), '--replace',
                  '/dev/' + _namespace(device), '--with',
-                 '/dev/' + _namespace(spare))
+                 _node(spare, uuid))
 
 
 @default.entrypoint

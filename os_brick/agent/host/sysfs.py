@@ -132,7 +132,7 @@ class _Look:
         self._root = root
         self._kept = kept
         self._ctl = attributes.without_links(
-            os.path.join(root, 'sys/class/nvme-fabrics/ctl'))
+            os.path.join(root, paths.CONTROLLERS))
         self._connected = attributes.identities(self._ctl, 'nvme')
         self._devices = blocks.Blocks(root, kept.blocks)
         self._problems: list[str] = []
@@ -227,10 +227,10 @@ class _Look:
             device.size, self._devices.identities[name]) if device else None
         if device is None or size is None:
             raise FileNotFoundError(name)
-        names = self._devices.names(device)
-        uuid = names.uuid or self._other_uuid(device, ways[0][1])
+        number = self._devices.names(device).number
+        uuid = self._devices.uuid(device, ways[0][1])
         holders = self._devices.holders(name)
-        in_use = users.get(names.number) or users.get('/dev/' + name, '')
+        in_use = users.get(number) or users.get('/dev/' + name, '')
         for partition in self._devices.partitions(name, device):
             holders += self._devices.holders(partition)
             in_use = in_use or 'it has the partition %s' % partition
@@ -242,15 +242,6 @@ class _Look:
             in_use, frozenset([
                 controller for controller, path in ways
                 if self._devices.barred(path, self._kept.open)]))
-
-    def _other_uuid(self, head: blocks.Device, path: str) -> str | None:
-        """Return what a path says where the head says nothing."""
-        other = self._devices.device(path)
-        if other is None or attributes.text(
-                attributes.read(head.place + '/uuid')):
-            return None
-        return blocks.uuid(attributes.text(
-            attributes.read(other.place + '/uuid')))
 
 
 def _controller_names(connected: Mapping[str, int]) -> tuple[str, ...]:

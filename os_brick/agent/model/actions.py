@@ -233,11 +233,15 @@ class AddLeg(Action):
 
 @dataclasses.dataclass(frozen=True)
 class ReplaceLeg(Action):
-    """Copy an in-sync leg to a spare, then let the spare take its place."""
+    """Copy an in-sync leg to a spare, then let the spare take its place.
+
+    :ivar replica_uuid: that of the spare.
+    """
 
     array: str
     device: str
     spare: str
+    replica_uuid: str
 
 
 @dataclasses.dataclass(frozen=True)

@@ -267,6 +267,9 @@ def _replace(action: act.ReplaceLeg, array: model.Array,
         return 'the spare is not there'
     if volume.replica(spare.replica_uuid) is None:
         return Law.S2.refuses('the spare is no replica of the volume')
+    if spare.replica_uuid != action.replica_uuid:
+        return Law.S2.refuses('the spare %s is %s, not %s', spare.device,
+                              spare.replica_uuid, action.replica_uuid)
     namespace = snapshot.behind(spare)
     if namespace is None or not snapshot.reachable(namespace):
         return Law.S11.refuses('the target of the spare %s is lost',

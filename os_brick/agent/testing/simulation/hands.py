@@ -63,6 +63,9 @@ class Hands(effects.Effects):
             self._tell('  which fails: %s' % error)
             raise commands.CommandFailed('%s failed: %s' % (
                 what, error)) from None
+        except commands.NotMeant as error:
+            self._tell('  which is refused: %s' % error)
+            raise
         self._kernel.touched()
         self._judge.after()
         self._baton.point('after ' + what.split()[0])
@@ -289,15 +292,27 @@ class Hands(effects.Effects):
                  lambda raid: self._judge.remove(raid, member(raid)),
                  lambda raid: raid.remove(member(raid)))
 
-    def add(self, array: str, device: str) -> None:
+    def add(self, array: str, device: str, uuid: str) -> None:
         self._md(array, 'add %s to %s' % (device, array),
-                 lambda raid: self._judge.add(raid, self._medium(device)),
+                 lambda raid: self._judge.add(raid, self._meant(device,
+                                                                uuid)),
                  lambda raid: self._join(raid, device, False))
 
-    def re_add(self, array: str, device: str) -> None:
+    def re_add(self, array: str, device: str, uuid: str) -> None:
         self._md(array, 're_add %s to %s' % (device, array),
-                 lambda raid: self._judge.add(raid, self._medium(device)),
+                 lambda raid: self._judge.add(raid, self._meant(device,
+                                                                uuid)),
                  lambda raid: self._join(raid, device, True))
+
+    def _meant(self, device: str, uuid: str) -> md.Medium:
+        """Look as the helper does when it is about to start mdadm."""
+        found = self._kernel.uuid_behind(device)
+        if found is None:
+            raise commands.NotMeant('%s is gone' % device)
+        if found != uuid:
+            raise commands.NotMeant('%s is %s, not %s' % (device, found,
+                                                          uuid))
+        return self._kernel.media[uuid]
 
     def _medium(self, device: str) -> md.Medium:
         uuid = self._kernel.uuid_behind(device)
@@ -316,9 +331,9 @@ class Hands(effects.Effects):
             member.flags.discard('want_replacement')
         raid.join(device, medium, returning)
 
-    def erase_superblock(self, device: str) -> None:
+    def erase_superblock(self, device: str, uuid: str) -> None:
         def body() -> None:
-            medium = self._medium(device)
+            medium = self._meant(device, uuid)
             self._judge.erase(medium)
             if medium.read_only:
                 raise kernels.KernelError('%s cannot be written' % device)
@@ -328,9 +343,13 @@ class Hands(effects.Effects):
             medium.written, medium.bad = None, frozenset()
         self._do('erase_superblock of %s' % device, body)
 
-    def replace(self, array: str, device: str, spare: str) -> None:
+    def replace(self, array: str, device: str, spare: str,
+                uuid: str) -> None:
+        def judging(raid: md.Raid) -> None:
+            self._meant(spare, uuid)
+            self._judge.replace(raid, raid.member(device))
         self._md(array, 'replace %s of %s by %s' % (device, array, spare),
-                 lambda raid: self._judge.replace(raid, raid.member(device)),
+                 judging,
                  lambda raid: raid.replace(raid.member(device),
                                            raid.member(spare)))
 

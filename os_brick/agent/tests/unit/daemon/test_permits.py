@@ -337,7 +337,8 @@ class CopiesTest(small_world.WorldCase):
         for action, expected in (
                 (act.AddLeg('', 'md1', 'nvmebn1', B, False), (B, False)),
                 (act.AddLeg('', 'md1', 'nvmebn1', B, True), None),
-                (act.ReplaceLeg('', 'md1', 'nvmean1', 'nvmecn1'), (C, True)),
+                (act.ReplaceLeg('', 'md1', 'nvmean1', 'nvmecn1', C),
+                 (C, True)),
                 (act.FailLeg('', 'md1', 'nvmean1'), None)):
             found = holding.wanted(action, volume, array)
             self.assertEqual(expected, found and (

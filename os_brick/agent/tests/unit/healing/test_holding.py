@@ -58,7 +58,8 @@ class HoldingTest(base.BaseTestCase):
         for step, waits in (
                 (act.AddLeg('why', 'md1', 'nvme1n1', 'a', False), True),
                 (act.AddLeg('why', 'md1', 'nvme1n1', 'a', True), True),
-                (act.ReplaceLeg('why', 'md1', 'nvme1n1', 'nvme2n1'), True),
+                (act.ReplaceLeg('why', 'md1', 'nvme1n1', 'nvme2n1', 'a'),
+                 True),
                 (act.Resize('why', 'md1', 3), True),
                 (act.Resize('why', 'md1', 1), False),
                 (act.FailLeg('why', 'md1', 'nvme1n1'), False),
@@ -71,7 +72,7 @@ class HoldingTest(base.BaseTestCase):
 
     def test_an_exchange_waits_for_its_hours(self) -> None:
         closed = holding.Limits(may_exchange=False)
-        exchange = act.ReplaceLeg('why', 'md1', 'nvme1n1', 'nvme2n1')
+        exchange = act.ReplaceLeg('why', 'md1', 'nvme1n1', 'nvme2n1', 'b')
         add = act.AddLeg('why', 'md1', 'nvme1n1', 'a', False)
         array = self.array()
         self.assertIn('exchange_hours', holding.action(

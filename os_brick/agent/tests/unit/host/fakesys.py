@@ -152,10 +152,11 @@ class FakeHost:
 
     # Other block devices
 
-    def disk(self, device: str, size: int = 64 * MEBIBYTE) -> str:
+    def disk(self, device: str, size: int = 64 * MEBIBYTE,
+             folder: str = 'sys/devices/virtual/block',
+             uuid: str | None = None) -> str:
         """Add a local disk; return its major:minor."""
-        return self._block(device, 'sys/devices/virtual/block/' + device,
-                           size)
+        return self._block(device, os.path.join(folder, device), size, uuid)
 
     def partition(self, disk: str, number: int) -> str:
         """Add a partition; return its name."""

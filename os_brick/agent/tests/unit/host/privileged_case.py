@@ -21,12 +21,18 @@ from oslotest import base
 
 from os_brick.agent.host import commands
 from os_brick.agent.host import privileged
+from os_brick.agent.tests.unit.host import fakesys
+from os_brick.agent.tests.unit import small_world
 
 NQN = 'nqn.2014-08.org.nvmexpress:uuid:0f1e2d3c-0000-4000-8000-0000000000ab'
+A, B = (small_world.uuid(1, letter) for letter in 'ab')
 
 
 class PrivilegedCase(base.BaseTestCase):
-    """Entry points run in this process, with programs of the test's own."""
+    """Entry points run in this process, with programs of the test's own.
+
+    The namespace A is nvme1n1.
+    """
 
     def setUp(self) -> None:
         super().setUp()
@@ -38,6 +44,14 @@ class PrivilegedCase(base.BaseTestCase):
         self.said = os.path.join(self.folder, 'said')
         patch = mock.patch.object(commands, 'PROGRAMS',
                                   self.folder + ':/usr/bin:/bin')
+        patch.start()
+        self.addCleanup(patch.stop)
+        root = os.path.join(self.folder, 'root')
+        os.mkdir(root)
+        self.host = fakesys.FakeHost(root)
+        self.host.controller('nvme1')
+        self.host.namespace('nvme1n1', A, ('nvme1',))
+        patch = mock.patch.object(privileged, 'ROOT', root)
         patch.start()
         self.addCleanup(patch.stop)
         for name in ('nvme', 'mdadm'):

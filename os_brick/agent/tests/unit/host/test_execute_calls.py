@@ -57,11 +57,11 @@ class TestCalls(execute_case.ActionsCase):
                 (act.RemoveLeg('', 'md1', 'nvme1n1'),
                  ('remove', 'md1', 'nvme1n1')),
                 (act.AddLeg('', 'md1', 'nvme1n1', A, False),
-                 ('add', 'md1', 'nvme1n1')),
+                 ('add', 'md1', 'nvme1n1', A)),
                 (act.AddLeg('', 'md1', 'nvme1n1', A, True),
-                 ('re_add', 'md1', 'nvme1n1')),
-                (act.ReplaceLeg('', 'md1', 'nvme1n1', 'nvme2n1'),
-                 ('replace', 'md1', 'nvme1n1', 'nvme2n1')),
+                 ('re_add', 'md1', 'nvme1n1', A)),
+                (act.ReplaceLeg('', 'md1', 'nvme1n1', 'nvme2n1', C),
+                 ('replace', 'md1', 'nvme1n1', 'nvme2n1', C)),
                 (act.Resize('', 'md1', 3), ('resize', 'md1', 3))):
             self.do(action)
             self.assertEqual([call], self.called())
@@ -140,6 +140,18 @@ class TestCalls(execute_case.ActionsCase):
         self.refused(act.AddLeg('', 'md127', 'nvme3n1', C, True),
                      'did not end within 60 s', kind=execute.NotDone)
         self.assertEqual(['re_add'], [call[0] for call in self.called()])
+
+    def test_a_name_of_another_device_is_not_the_replicas_fault(self):
+        """Nor is it tried once more, by another command."""
+        other = commands.NotMeant('nvme3n1 is %s, not %s' % (D, C))
+        self.privileged.re_add.side_effect = other
+        self.refused(act.AddLeg('', 'md127', 'nvme3n1', C, True), str(other))
+        self.assertEqual([('re_add', 'md127', 'nvme3n1', C)], self.called())
+        self.privileged.erase_superblock.side_effect = other
+        self.refused(act.AddLeg('', 'md127', 'nvme3n1', C, False,
+                                erase=True), str(other))
+        self.assertEqual([('erase_superblock', 'nvme3n1', C)],
+                         self.called()[1:])
 
     def test_a_failing_command_says_why(self):
         self.privileged.add.side_effect = commands.CommandFailed(

@@ -45,8 +45,8 @@ class TestSuperblocks(execute_case.ActionsCase):
                      kind=execute.Divergent)
         self.assertEqual([], self.called())
         self.do(dataclasses.replace(action, erase=True))
-        self.assertEqual([('erase_superblock', 'nvme3n1'),
-                          ('add', 'md127', 'nvme3n1')], self.called())
+        self.assertEqual([('erase_superblock', 'nvme3n1', C),
+                          ('add', 'md127', 'nvme3n1', C)], self.called())
 
     def test_what_the_operator_gave_up_raises_no_alarm_when_it_is_in_use(
             self):
@@ -77,7 +77,7 @@ class TestSuperblocks(execute_case.ActionsCase):
     def test_S10_what_is_behind_is_added(self):
         legs = self.scanner.scan().array('md127').uuid
         self.do(self.carry(superblocks.of(5, 1, [0, 1], array=legs)))
-        self.assertEqual([('re_add', 'md127', 'nvme3n1')], self.called())
+        self.assertEqual([('re_add', 'md127', 'nvme3n1', C)], self.called())
 
     def test_what_is_copied_whole_is_known_to_md_by_nothing(self):
         """mdadm --add goes by the bitmap, too, where there is a superblock."""
@@ -85,12 +85,12 @@ class TestSuperblocks(execute_case.ActionsCase):
         action = dataclasses.replace(self.carry(superblocks.of(
             5, 1, [0, 1], array=legs)), returning=False)
         self.do(action)
-        self.assertEqual([('erase_superblock', 'nvme3n1'),
-                          ('add', 'md127', 'nvme3n1')], self.called())
+        self.assertEqual([('erase_superblock', 'nvme3n1', C),
+                          ('add', 'md127', 'nvme3n1', C)], self.called())
         # one that carries none is not touched before
         self.carry()
         self.do(action)
-        self.assertEqual([('add', 'md127', 'nvme3n1')], self.called()[2:])
+        self.assertEqual([('add', 'md127', 'nvme3n1', C)], self.called()[2:])
 
     def test_S10_a_clock_that_was_set_back_is_taken_into_account(self):
         legs = self.scanner.scan().array('md127').uuid
@@ -99,7 +99,7 @@ class TestSuperblocks(execute_case.ActionsCase):
         self.refused(action, 'later than any leg')
         self.executor._set_back = lambda: 6000.0
         self.do(action)
-        self.assertEqual([('re_add', 'md127', 'nvme3n1')], self.called())
+        self.assertEqual([('re_add', 'md127', 'nvme3n1', C)], self.called())
 
     def test_S10_the_count_with_which_the_array_came_up_stays(self):
         """The legs have ten events; the copy that comes later has twenty."""
@@ -115,7 +115,7 @@ class TestSuperblocks(execute_case.ActionsCase):
         # one that it has put in itself is judged by what md says now
         self.executor._origins.put_in(self.scanner.scan().array('md127'), C)
         self.do(action)
-        self.assertEqual([('re_add', 'md127', 'nvme3n1')], self.called())
+        self.assertEqual([('re_add', 'md127', 'nvme3n1', C)], self.called())
 
     def test_S10_what_is_put_in_is_noted(self):
         legs = self.scanner.scan().array('md127').uuid

@@ -22,10 +22,11 @@ from hypothesis import settings
 from hypothesis import strategies
 
 from os_brick.agent.host import commands
+from os_brick.agent.host import namespaces
 from os_brick.agent.host import privileged
 from os_brick.agent.tests.unit.host import privileged_case
 
-NQN = privileged_case.NQN
+NQN, A = privileged_case.NQN, privileged_case.A
 NASTY = ['', ' ', ';reboot', '$(reboot)', '`reboot`', '../..', '/etc/passwd',
          'a b', "'", '"', '\n', '\0', '-a', '--force', '*', '|sh', '>x', '&',
          ',ctrl_loss_tmo=0', '\u0663']
@@ -47,7 +48,10 @@ class TestArguments(privileged_case.PrivilegedCase):
             self.refused(privileged.set_fast_io_fail, word + '/nvme1', 1)
             self.refused(privileged.set_iopolicy,
                          'nvme-subsys1' + (word or '/../x'), NQN, 'numa')
-            self.refused(privileged.replace, 'md1', 'nvme1n1', word)
+            self.refused(privileged.replace, 'md1', 'nvme1n1', word, A)
+            self.refused(privileged.erase_superblock, 'nvme1n1', word)
+            self.refused(privileged.erase_superblock, 'nvme1n1',
+                         A + (word or ' '))
             if not word.startswith('-'):
                 self.refused(privileged.connect, NQN + (word or ' '),
                              '192.0.2.1', 4420, 'tcp', NQN)
@@ -62,20 +66,33 @@ class TestArguments(privileged_case.PrivilegedCase):
                          NQN)
 
     def test_every_entry_point_looks_at_its_devices(self):
-        for entry_point in (privileged.fail, privileged.remove,
-                            privileged.add, privileged.re_add):
-            self.refused(entry_point, 'md127', '../sda')
-            self.refused(entry_point, '../md127', 'nvme1n1')
-            self.refused(entry_point, 'md127', 'sda')
-            self.refused(entry_point, 'md127', None)
+        for entry_point, *uuid in (
+                (privileged.fail,), (privileged.remove,),
+                (privileged.add, A), (privileged.re_add, A)):
+            self.refused(entry_point, 'md127', '../sda', *uuid)
+            self.refused(entry_point, '../md127', 'nvme1n1', *uuid)
+            self.refused(entry_point, 'md127', 'sda', *uuid)
+            self.refused(entry_point, 'md127', None, *uuid)
         self.refused(privileged.set_failfast, 'md1', 'sda', True)
         self.refused(privileged.set_failfast, '../md1', 'nvme1n1', True)
         self.refused(privileged.send_keep_alive, 'nvme1n1', 500)
         self.refused(privileged.send_keep_alive, '../sda', 500)
         self.refused(privileged.answering, ['nvme1n1/../sda'], 500)
-        self.refused(privileged.replace, 'md1', 'sda', 'nvme1n1')
-        self.refused(privileged.replace, 'sda', 'nvme1n1', 'nvme1n1')
+        self.refused(privileged.replace, 'md1', 'sda', 'nvme1n1', A)
+        self.refused(privileged.replace, 'sda', 'nvme1n1', 'nvme1n1', A)
+        self.refused(privileged.erase_superblock, 'sda', A)
         self.refused(privileged.resize, 'sda', 2)
+
+    def test_a_namespace_is_told_by_a_uuid(self):
+        """One that has none is not what is meant by nothing."""
+        self.host.controller('nvme2')
+        self.host.namespace('nvme2n1', None, ('nvme2',))
+        for uuid in (None, '', 'None', 5, A.upper(), A[1:]):
+            self.refused(privileged.add, 'md1', 'nvme2n1', uuid)
+            self.refused(privileged.re_add, 'md1', 'nvme2n1', uuid)
+            self.refused(privileged.replace, 'md1', 'nvme1n1', 'nvme2n1',
+                         uuid)
+            self.refused(privileged.erase_superblock, 'nvme2n1', uuid)
 
     def test_numbers(self):
         for number in (0, 65, -1, True, '2', 2.0, None):
@@ -116,7 +133,9 @@ class TestArguments(privileged_case.PrivilegedCase):
         def check(word):
             with mock.patch.object(commands, 'run') as run, \
                     mock.patch.object(commands, 'write') as write, \
-                    mock.patch.object(commands, 'write_all') as write_all:
+                    mock.patch.object(commands, 'write_all'
+                                      ) as write_all, \
+                    mock.patch.object(namespaces, 'require'):
                 for entry_point, arguments in (
                         (privileged.fail, (word, 'nvme1n1')),
                         (privileged.fail, ('md1', word)),
@@ -124,7 +143,9 @@ class TestArguments(privileged_case.PrivilegedCase):
                         (privileged.fail_all, ([('md1', word)], 1)),
                         (privileged.disconnect, (word,)),
                         (privileged.disconnect_all, ([word], 1)),
-                        (privileged.replace, ('md1', 'nvme1n1', word)),
+                        (privileged.replace, ('md1', 'nvme1n1', word, A)),
+                        (privileged.erase_superblock, (word, A)),
+                        (privileged.erase_superblock, ('nvme1n1', word)),
                         (privileged.connect,
                          (word, '::1', 1, 'tcp', NQN)),
                         (privileged.connect,

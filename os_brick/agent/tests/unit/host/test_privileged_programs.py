@@ -24,7 +24,7 @@ from os_brick.agent.host import commands
 from os_brick.agent.host import privileged
 from os_brick.agent.tests.unit.host import privileged_case
 
-NQN = privileged_case.NQN
+NQN, A, B = privileged_case.NQN, privileged_case.A, privileged_case.B
 
 
 class TestPrograms(privileged_case.PrivilegedCase):
@@ -40,13 +40,15 @@ class TestPrograms(privileged_case.PrivilegedCase):
                  '%s -Q 128 -l -1' % (NQN, NQN)),
                 ((privileged.remove, 'md_vol.1', 'nvme1n1'),
                  'mdadm --manage /dev/md_vol.1 --remove nvme1n1'),
-                ((privileged.add, 'md127', 'nvme1n1'),
+                ((privileged.add, 'md127', 'nvme1n1', A),
                  'mdadm --manage /dev/md127 --add --failfast /dev/nvme1n1'),
-                ((privileged.re_add, 'md127', 'nvme1n1'),
+                ((privileged.re_add, 'md127', 'nvme1n1', A),
                  'mdadm --manage /dev/md127 --re-add /dev/nvme1n1'),
-                ((privileged.replace, 'md127', 'nvme1n1', 'nvme2n1'),
-                 'mdadm --manage /dev/md127 --replace /dev/nvme1n1 --with '
-                 '/dev/nvme2n1'),
+                ((privileged.replace, 'md127', 'nvme0n1', 'nvme1n1', A),
+                 'mdadm --manage /dev/md127 --replace /dev/nvme0n1 --with '
+                 '/dev/nvme1n1'),
+                ((privileged.erase_superblock, 'nvme1n1', A),
+                 'mdadm --zero-superblock /dev/nvme1n1'),
                 ((privileged.resize, 'md127', 3),
                  'mdadm --grow /dev/md127 --raid-devices=3'),
                 ((privileged.resize, 'md127', 1),
@@ -66,7 +68,7 @@ class TestPrograms(privileged_case.PrivilegedCase):
                           encoding='ascii') as attribute:
                     attribute.write(state + '\n')
             with mock.patch.object(privileged, 'BLOCK', self.folder):
-                call('md127', 'nvme3n1')
+                call('md127', 'nvme1n1', A)
             cleared = set()
             for device in states:
                 with open(os.path.join(
@@ -75,13 +77,34 @@ class TestPrograms(privileged_case.PrivilegedCase):
                     if attribute.read().startswith('-want_replacement'):
                         cleared.add(device)
             self.assertEqual({'nvme0n1', 'nvme2n1'}, cleared)
-            self.assertIn('/dev/nvme3n1', self.ran())
+            self.assertIn('/dev/nvme1n1', self.ran())
+
+    def test_nothing_is_written_to_another_namespace(self):
+        for call in ((privileged.add, 'md127', 'nvme1n1', B),
+                     (privileged.re_add, 'md127', 'nvme1n1', B),
+                     (privileged.replace, 'md127', 'nvme0n1', 'nvme1n1', B),
+                     (privileged.erase_superblock, 'nvme1n1', B)):
+            error = self.assertRaises(commands.NotMeant, *call)
+            self.assertEqual('nvme1n1 is %s, not %s' % (A, B), str(error))
+            self.assertEqual([], self.ran(), str(call))
+
+    def test_a_name_is_looked_at_when_all_else_is_done(self):
+        """What md is told before may take as long as it likes."""
+        def told(*_words):
+            self.host.lose_namespace('nvme1n1')
+
+        for call in (privileged.add, privileged.re_add):
+            with mock.patch.object(privileged, '_nobody_is_replaced', told):
+                self.assertRaises(commands.NotMeant, call, 'md127', 'nvme1n1',
+                                  A)
+            self.assertEqual([], self.ran())
+            self.host.namespace('nvme1n1', A, ('nvme1',))
 
     def test_a_failing_programs_words_are_in_the_error(self):
         self.program('mdadm', 'echo "mdadm: Cannot open /dev/nvme1n1:"\n'
                      'echo "Device or resource busy" >&2; exit 2')
         error = self.assertRaises(commands.CommandFailed, privileged.add,
-                                  'md127', 'nvme1n1')
+                                  'md127', 'nvme1n1', A)
         for words in ('/dev/md127', '/dev/nvme1n1', '(2)',
                       'Device or resource busy'):
             self.assertIn(words, str(error))
@@ -89,7 +112,7 @@ class TestPrograms(privileged_case.PrivilegedCase):
     def test_a_program_that_fails_without_a_word(self):
         self.program('mdadm', 'exit 1')
         error = self.assertRaises(commands.CommandFailed, privileged.add,
-                                  'md127', 'nvme1n1')
+                                  'md127', 'nvme1n1', A)
         self.assertIn('it said nothing', str(error))
 
     def test_a_program_that_is_not_installed_is_named(self):

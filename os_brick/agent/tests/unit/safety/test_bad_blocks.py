@@ -82,11 +82,11 @@ class BadBlocksTest(rules_case.RulesCase):
         self.controllers[0] = rules_case.controller(0)
         self.legs.append(rules_case.leg(2, rules_case.SPARE, None))
         self.namespaces[2] = rules_case.namespace(2)
-        exchange = act.ReplaceLeg('', 'md1', 'nvme0n1', 'nvme2n1')
+        exchange = act.ReplaceLeg('', 'md1', 'nvme0n1', 'nvme2n1', C)
         self.assert_allowed(exchange)
         self.lacks(1, HERE)
         self.assert_refused('S1: the other legs', exchange)
-        self.assert_allowed(act.ReplaceLeg('', 'md1', 'nvme1n1', 'nvme2n1'))
+        self.assert_allowed(dataclasses.replace(exchange, device='nvme1n1'))
 
     def test_S11_no_working_leg_goes_for_one_that_lacks_blocks(self) -> None:
         self.controllers[0] = rules_case.controller(0)

@@ -161,7 +161,7 @@ class FarewellTest(rules_case.RulesCase):
 
     def test_S11_the_spare_and_the_others_have_to_answer(self) -> None:
         self.legs.append(rules_case.leg(2, rules_case.SPARE, None))
-        exchange = act.ReplaceLeg('', 'md1', 'nvme0n1', 'nvme2n1')
+        exchange = act.ReplaceLeg('', 'md1', 'nvme0n1', 'nvme2n1', C)
         self.assert_allowed(exchange)
         self.silent = frozenset(['nvme0n1'])    # that is who is to leave
         self.assert_allowed(exchange)

@@ -63,7 +63,7 @@ class LastGoodLegTest(rules_case.RulesCase):
 
     def test_S1_last_good_leg_is_not_replaced(self) -> None:
         self.legs.append(leg(2, SPARE, None))
-        replace = act.ReplaceLeg('', 'md1', 'nvme0n1', 'nvme2n1')
+        replace = act.ReplaceLeg('', 'md1', 'nvme0n1', 'nvme2n1', C)
         self.assert_allowed(replace)
         self.legs[1] = leg(1, FAULTY, None)
         self.assert_refused('S1', replace)

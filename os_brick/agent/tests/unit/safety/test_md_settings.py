@@ -56,7 +56,7 @@ class SettingsTest(rules_case.RulesCase):
             namespace(3, ''), uuid=C))
         self.mark(A, State.TERMINATING)
         changes = (act.SetFailfast('', 'md1', 'nvme0n1', False),
-                   act.ReplaceLeg('', 'md1', 'nvme0n1', 'nvme2n1'),
+                   act.ReplaceLeg('', 'md1', 'nvme0n1', 'nvme2n1', C),
                    act.Resize('', 'md1', 3),
                    act.AddLeg('', 'md1', 'nvme3n1', C, False))
         for change in changes:

@@ -48,7 +48,7 @@ class PuttingInTest(rules_case.RulesCase):
         """By whatever way; what leaves need not wait for it."""
         returning = dataclasses.replace(self.add, returning=True)
         erased = dataclasses.replace(self.add, erase=True)
-        exchange = act.ReplaceLeg('', 'md1', 'nvme0n1', 'nvme2n1')
+        exchange = act.ReplaceLeg('', 'md1', 'nvme0n1', 'nvme2n1', C)
         shrink = act.Resize('', 'md1', 2)
         for self.written in (False, True):
             self.legs = [leg(0), leg(1)]
@@ -96,7 +96,15 @@ class PuttingInTest(rules_case.RulesCase):
     def test_S2_only_a_replica_takes_the_place_of_another(self) -> None:
         self.legs.append(leg(3, SPARE, None))
         self.assert_refused('S2', act.ReplaceLeg('', 'md1', 'nvme0n1',
-                                                 'nvme3n1'))
+                                                 'nvme3n1', X))
+
+    def test_S2_the_spare_is_the_replica_that_was_meant(self) -> None:
+        """Its name was given to another one since it was decided."""
+        self.legs.append(leg(2, SPARE, None))
+        exchange = act.ReplaceLeg('', 'md1', 'nvme0n1', 'nvme2n1', C)
+        self.assert_allowed(exchange)
+        self.assert_refused('S2: the spare nvme2n1 is %s, not %s' % (C, X),
+                            dataclasses.replace(exchange, replica_uuid=X))
 
     def test_nothing_is_added_without_a_copy_to_read(self) -> None:
         self.controllers[:2] = [controller(0, 'connecting'),

@@ -48,7 +48,7 @@ class OthersTest(rules_case.RulesCase):
     def test_S4_other_arrays_are_not_touched(self) -> None:
         for action in (self.drop, self.add, act.Resize('', 'md1', 3),
                        act.RemoveLeg('', 'md1', 'nvme0n1'),
-                       act.ReplaceLeg('', 'md1', 'nvme0n1', 'nvme1n1')):
+                       act.ReplaceLeg('', 'md1', 'nvme0n1', 'nvme1n1', B)):
             self.assert_refused('S4', action, ours=())
         self.volume = model.Volume(
             self.volume.uuid, 'w', None,

@@ -53,7 +53,8 @@ MUTANTS: dict[str, tuple[ONE_BREAK, ...]] = {
     'S4: nobody looks whose connection it is': (
         LAWS['S4: any connection may be given up'],
         ('healing/connecting.py',
-         '            if path.cuttable and rules.refusal(\n'
+         '            if snapshots.cuttable(path, namespace) and '
+         'rules.refusal(\n'
          '                    step, view.volume, view.snapshot, mine) is '
          'None:\n', '            if path.cuttable:\n'),
         ('healing/connecting.py',

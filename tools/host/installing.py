@@ -112,7 +112,13 @@ def hardened(node: node_lib.Node) -> None:
                     '%s can be written to: %s' % (path, output))
     figure = node.run('systemd-analyze security --no-pager nvme-agent'
                       ).strip().splitlines()[-1]
-    node.say([figure.lstrip('→ ')])
+    # Debian's kernel has AppArmor on, and nobody a profile for the agent
+    enabled, label = (node.run('cat ' + path).strip() for path in (
+        '/sys/module/apparmor/parameters/enabled',
+        '/proc/%s/attr/current' % pid))
+    node.expect((enabled, label) == ('Y', 'unconfined'),
+                'AppArmor: %s, the daemon: %s' % (enabled, label))
+    node.say([figure.lstrip('→ '), 'AppArmor is on'])
 
 
 def kept_in_memory(node: node_lib.Node, user: str = '',

@@ -35,12 +35,19 @@ SINCE = (((5, 11), 'connections have no fast_io_fail_tmo: a writer waits for '
          ((5, 15), 'a keep-alive time that is changed (option '
                    'keep_alive_timeout) is not followed, and disks have no '
                    'number of their own (diskseq)'))
-#: Defects of the kernel that the agent goes around: since which release they
-#: are mended, and how.
-DEFECTS = (((6, 5), 'a connection that is removed while it is made anew may '
-                    'hang until the next boot (mended by 1b95e8179160): the '
-                    'agent waits for an attempt to reconnect that may be '
-                    'under way'),)
+#: Defects of the kernel that matter here: the first releases that may have
+#: them, and that are mended, and what they are.
+DEFECTS = (
+    ((0, 0), (6, 5), 'a connection that is removed while it is made anew may '
+                     'hang until the next boot (mended by 1b95e8179160): the '
+                     'agent waits for an attempt to reconnect that may be '
+                     'under way'),
+    ((6, 2), (6, 11), 'where a target names an optimal I/O size that is '
+                      'larger than the write-intent bitmap '
+                      '(/sys/class/block/nvme*n1/queue/optimal_io_size), md '
+                      'writes other memory behind the bitmap, or NVMe/TCP '
+                      'fails to send it, and the leg is dropped (mended by '
+                      'ab99a87542f1)'))
 #: What makes mdadm put a device that carries nothing into an array.
 _SPARE = re.compile(r'\baction\s*=\s*((?:force-)?spare(?:-same-slot)?)\b',
                     re.I)
@@ -127,7 +134,8 @@ def kernel(release: str) -> Iterator[findings.Finding]:
             ABOUT, 'Linux %s: unless its distribution has taken it over, %s'
             % (release, what), 'run a later kernel')
     known = ['; unless its distribution has mended it, %s' % what
-             for since, what in DEFECTS if number and number < since]
+             for first, since, what in DEFECTS
+             if number and first <= number < since]
     if not lacks:
         yield findings.fine(ABOUT, 'Linux %s%s' % (release, ''.join(known)))
 

@@ -117,6 +117,12 @@ def _uuid(device: str) -> str | None:
     return value.lower() if value else None
 
 
+def namespace(uuid: str) -> str | None:
+    """Return the device of a namespace, None where it is not here."""
+    return next((path.parent.name for path in BLOCK.glob('nvme*n*/uuid')
+                 if _text(path) == uuid), None)
+
+
 def _leg(member: pathlib.Path) -> Leg:
     device = member.name[len('dev-'):]
     slot = _text(member / 'slot')

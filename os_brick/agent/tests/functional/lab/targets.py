@@ -63,6 +63,13 @@ class Namespace:
         LOG.info('namespace %s vanishes', self.uuid)
         (self.path / 'enable').write_text('0')
 
+    def become(self, uuid: str) -> None:
+        """Be another namespace of the same number, or be itself again."""
+        LOG.info('namespace %s is now called %s', self.uuid, uuid)
+        (self.path / 'enable').write_text('0')
+        (self.path / 'device_uuid').write_text(uuid)
+        (self.path / 'enable').write_text('1')
+
     def restore(self) -> None:
         """Give the namespace back as it was."""
         LOG.info('namespace %s is back', self.uuid)
@@ -164,6 +171,10 @@ class Target:
         """Let each round trip take that much longer; 0 ends it."""
         for address in self._chosen(addresses):
             self._network.delay(address, seconds)
+
+    def limit_queues(self, most: int) -> None:
+        """Have so many queues at most; its hosts have to connect anew."""
+        (self._path / 'attr_qid_max').write_text(str(most))
 
     def give_access(self, state: str = 'optimized',
                     addresses: Sequence[str] | None = None) -> None:

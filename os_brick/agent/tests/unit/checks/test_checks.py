@@ -13,6 +13,8 @@
 
 from __future__ import annotations
 
+import re
+
 from oslotest import base
 
 from os_brick.agent.checks import configuration
@@ -135,6 +137,7 @@ class HostTest(base.BaseTestCase):
                 (host.kernel('5.4.0-150-generic'), 1, 'no fast_io_fail_tmo'),
                 (host.kernel('5.14.0-427.el9'), 1, 'is not followed'),
                 (host.kernel('6.1.0-31-amd64'), 0, '1b95e8179160'),
+                (host.kernel('6.8.0-45-generic'), 0, 'ab99a87542f1'),
                 (host.kernel('10.0'), 0, 'Linux 10.0'),
                 (host.helper('sudo: no'), 2, 'sudo: no'),
                 (host.helper(''), 0, 'helper starts'),
@@ -158,6 +161,14 @@ class HostTest(base.BaseTestCase):
             self.assertEqual(code, worst.code, str(worst))
             self.assertIn(words, worst.details)
             self.assertEqual(bool(code), bool(worst.remedy))
+
+    def test_defects_of_other_kernels_are_not_named(self) -> None:
+        for release, named in (('6.1.0-31-amd64', ['1b95e8179160']),
+                               ('6.8.0-45-generic', ['ab99a87542f1']),
+                               ('6.11.0', []), ('6.4.0-1', [
+                                   '1b95e8179160', 'ab99a87542f1'])):
+            self.assertEqual(named, re.findall(
+                'mended by ([0-9a-f]+)', str(list(host.kernel(release)))))
 
     def test_how_fast_md_copies(self) -> None:
         for wanted, least, most, words in (

@@ -19,6 +19,7 @@ and after: that of a read is told apart here.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 import contextlib
 import http.client
 import socket
@@ -47,20 +48,18 @@ class _Connection:
         :raises ConnectionResetError: what came is no TLS (any more), or not
             all of it.
         """
-        late = threading.Event()
-        timer = threading.Timer(self.seconds, _end, (self.sock, late))
-        timer.daemon = True
-        timer.start()
-        try:
-            found = super().getresponse(  # type: ignore[misc]
-                *args, **words)
-        except (OSError, http.client.HTTPException) as error:
-            if not late.is_set():
-                if isinstance(error, ssl.SSLError) and not _of_ours(error):
-                    raise ConnectionResetError(str(error)) from error
-                raise
-        finally:
-            timer.cancel()
+        sock = self.sock    # an answer that ends with it takes it away
+        with _until(sock, self.seconds) as late:
+            try:
+                found = super().getresponse(  # type: ignore[misc]
+                    *args, **words)
+                found.socket_of = sock
+            except (OSError, http.client.HTTPException) as error:
+                if not late.is_set():
+                    if isinstance(error, ssl.SSLError) and not _of_ours(
+                            error):
+                        raise ConnectionResetError(str(error)) from error
+                    raise
         if late.is_set():
             # what is cut off looks like a head that has ended
             raise TimeoutError('timed out')
@@ -93,6 +92,30 @@ def _of_ours(error: ssl.SSLError) -> bool:
     """
     return any(word in (error.reason or '')
                for word in ('CERTIFICATE', 'UNKNOWN_CA'))
+
+
+def ending(raw: Any, seconds: float
+           ) -> contextlib.AbstractContextManager[threading.Event]:
+    """Let the connection of an answer end if this takes longer.
+
+    :param raw: urllib3's response, of a session that ``bound`` has.
+    :returns: gives the event that is set when it has ended.
+    """
+    # before 2.0 urllib3 wraps what the connection has returned
+    answer = raw if hasattr(raw, 'socket_of') else raw._original_response
+    return _until(answer.socket_of, seconds)
+
+
+@contextlib.contextmanager
+def _until(sock: socket.socket, seconds: float) -> Iterator[threading.Event]:
+    late = threading.Event()
+    timer = threading.Timer(seconds, _end, (sock, late))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield late
+    finally:
+        timer.cancel()
 
 
 def _end(sock: socket.socket, late: threading.Event) -> None:

@@ -26,7 +26,6 @@ from collections.abc import Callable
 import dataclasses
 import ipaddress
 import json
-import time
 import types
 from typing import Any
 import urllib.parse
@@ -35,9 +34,9 @@ import requests
 from urllib3 import exceptions as urllib3_exceptions
 
 from os_brick.agent.vendors import base
+from os_brick.agent.vendors import bodies
 from os_brick.agent.vendors import heads
 
-_CHUNK = 65536
 _MOST = 64 * 1024 * 1024
 _SHOWN = 200
 # gRPC status codes, as the gateway's body has them
@@ -87,22 +86,21 @@ class _Session(requests.Session):
     def send(self, request: requests.PreparedRequest,
              **kwargs: Any) -> requests.Response:
         kwargs.update(stream=True, allow_redirects=False)
-        until = time.monotonic() + self._timeout
         response = super().send(request, **kwargs)
-        body = bytearray()
         try:
-            read = getattr(response.raw, 'read1', response.raw.read)
-            while chunk := read(_CHUNK):
-                body += chunk
-                if len(body) > _MOST or time.monotonic() > until:
-                    raise requests.exceptions.ReadTimeout(
-                        'the answer did not end within %g s and %d MiB' % (
-                            self._timeout, _MOST // 2 ** 20))
-        except urllib3_exceptions.HTTPError as error:
+            response._content = bodies.read(response, _MOST, self._timeout)
+        except bodies.TooLarge:
+            raise requests.exceptions.ReadTimeout(
+                'the answer is larger than %d MiB' % (_MOST // 2 ** 20)
+            ) from None
+        except TimeoutError:
+            raise requests.exceptions.ReadTimeout(
+                'the answer did not end within %g s' % self._timeout
+            ) from None
+        except (OSError, urllib3_exceptions.HTTPError) as error:
             raise requests.exceptions.ConnectionError(error) from error
         finally:
             response.close()
-        response._content = bytes(body)
         return response
 
 

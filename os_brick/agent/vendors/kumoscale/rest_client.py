@@ -76,7 +76,7 @@ class Rest:
         self._silence = ''
         self._silent_until = 0.0
         self.quiet = 30.0
-        self._wire = wire.Wire(settings, credentials.secrets, clock)
+        self._wire = wire.Wire(settings, credentials.secrets)
 
     @property
     def answering(self) -> str:

@@ -22,7 +22,6 @@ from collections.abc import Mapping
 import contextlib
 import dataclasses
 import re
-import time
 from typing import NoReturn
 import urllib.parse
 import warnings
@@ -31,10 +30,10 @@ import requests
 from urllib3 import exceptions as urllib3_exceptions
 
 from os_brick.agent.vendors import base
+from os_brick.agent.vendors import bodies
 from os_brick.agent.vendors import heads
 from os_brick.agent.vendors.kumoscale import answers
 
-_CHUNK = 65536
 _DENIED = re.compile(r'Status (401|403)\b')
 # Shorter ones could be part of something harmless.
 _LONG_SECRET = 12
@@ -97,14 +96,12 @@ class Wire:
     """Sends one request and reads its answer.
 
     :param secrets: all that must not appear in a text.
-    :param clock: seconds, monotonic.
     """
 
-    def __init__(self, settings: Settings, secrets: Callable[[], list[str]],
-                 clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, settings: Settings,
+                 secrets: Callable[[], list[str]]) -> None:
         self._settings = settings
         self._secrets = secrets
-        self._clock = clock
         self._session = requests.Session()
         # neither a proxy nor the .netrc of the environment: the latter would
         # take the place of the token
@@ -141,20 +138,18 @@ class Wire:
 
     def _body(self, where: str, response: requests.Response) -> bytes:
         """Read a body that may neither be too large nor take too long."""
-        body = bytearray()
-        until = self._clock() + self._settings.read_timeout
-        # read1 returns what has come; read would wait for all of a chunk,
-        # a byte at a time and each within the time-out
-        read = getattr(response.raw, 'read1', response.raw.read)
-        while chunk := read(_CHUNK):
-            body += chunk
-            if len(body) > self._settings.size:
-                raise TooLarge('%s: the answer is larger than %d bytes' % (
-                    where, self._settings.size))
-            if self._clock() > until:
-                raise Slow('%s: the answer did not end within %g s' % (
-                    where, self._settings.read_timeout))
-        return bytes(body)
+        try:
+            return bodies.read(response, self._settings.size,
+                               self._settings.read_timeout)
+        except bodies.TooLarge:
+            raise TooLarge('%s: the answer is larger than %d bytes' % (
+                where, self._settings.size)) from None
+        except TimeoutError:
+            raise Slow('%s: the answer did not end within %g s' % (
+                where, self._settings.read_timeout)) from None
+        except OSError as error:
+            raise Lost('%s: the connection was lost: %s' % (
+                where, self.excerpt(error))) from None
 
     def _explain(self, where: str, error: Exception) -> NoReturn:
         inner = error.args[0] if error.args else error

@@ -9,7 +9,7 @@
 #    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 #    License for the specific language governing permissions and limitations
 #    under the License.
-"""S14: the head of an answer ends, for whichever driver asks."""
+"""S14: an answer ends, head and body, for whichever driver asks."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ LIMIT, STEP = 0.5, 0.05
 PATIENCE = 20.0
 
 
-class HeadsTest(base.BaseTestCase):
+class AnswersTest(base.BaseTestCase):
 
     def setUp(self) -> None:
         super().setUp()
@@ -98,3 +98,24 @@ class HeadsTest(base.BaseTestCase):
                                  (self.etcd, vendors.Unavailable)):
                 self.serve(head, b'')
                 self.assertIsInstance(driver(), kind)
+
+    def test_a_body_that_trickles(self) -> None:
+        """In chunks, of a length that is said, and to the connection's end."""
+        for head, piece in ((b'Transfer-Encoding: chunked\r\n\r\n',
+                             b'1\r\n \r\n'),
+                            (b'Content-Length: 9999\r\n\r\n', b' '),
+                            (b'Connection: close\r\n\r\n', b' ')):
+            for driver, kind in ((self.kioxia, kumoscale.Slow),
+                                 (self.etcd, vendors.Unavailable)):
+                self.serve(b'HTTP/1.1 200 OK\r\n' + head, piece)
+                self.assertIsInstance(driver(), kind, str(head))
+
+    def test_a_body_that_is_cut_off(self) -> None:
+        """What is there of it may be an answer, and another one (S8)."""
+        for rest in (b'Transfer-Encoding: chunked\r\n\r\n2\r\n[]\r\n',
+                     b'Transfer-Encoding: chunked\r\n\r\n4\r\n[]',
+                     b'Content-Length: 3\r\n\r\n[]'):
+            for driver, kind in ((self.kioxia, kumoscale.Lost),
+                                 (self.etcd, vendors.Unavailable)):
+                self.serve(b'HTTP/1.1 200 OK\r\n' + rest, b'')
+                self.assertIsInstance(driver(), kind, str(rest))

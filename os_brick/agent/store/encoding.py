@@ -17,8 +17,8 @@ out: an upgrade may be taken back.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 import dataclasses
-import functools
 import json
 from typing import Any
 
@@ -33,7 +33,6 @@ def dump_record(record: replica_record.ReplicaRecord) -> str:
         'target': record.target and dataclasses.asdict(record.target)})
 
 
-@functools.lru_cache(maxsize=4096)
 def load_record(content: str) -> replica_record.ReplicaRecord:
     fields = _known(replica_record.ReplicaRecord, json.loads(content))
     if fields.get('reported'):
@@ -41,6 +40,44 @@ def load_record(content: str) -> replica_record.ReplicaRecord:
     fields['known'] = tuple(fields.get('known', ()))
     fields['target'] = _target(fields.get('target'))
     return replica_record.ReplicaRecord(**fields)
+
+
+class Decoded:
+    """The records that were made of the last text of each replica.
+
+    A pass reads those of each volume that is here, and most have not changed.
+    Texts of before are of no use: times in them change with each fault.
+    """
+
+    def __init__(self) -> None:
+        # volume -> replica -> its text, and what that says
+        self._kept: dict[str, dict[
+            str, tuple[str, replica_record.ReplicaRecord]]] = {}
+
+    def read(self, volume: str, texts: Iterable[tuple[str, str]]
+             ) -> dict[str, replica_record.ReplicaRecord]:
+        """Return replica -> what its text says.
+
+        :param texts: replica and text, all of those that the volume has.
+        """
+        before = self._kept.pop(volume, {})
+        made = {}
+        for replica, text in texts:
+            kept = before.get(replica)
+            made[replica] = (kept if kept is not None and kept[0] == text
+                             else (text, load_record(text)))
+        records = {replica: record for replica, (_text, record)
+                   in made.items()}
+        self._kept[volume] = made
+        self.changed(volume, records)
+        return records
+
+    def changed(self, volume: str,
+                records: replica_record.ReplicaRecords) -> None:
+        """Keep nothing of a volume that is not here: others come."""
+        if all(record.detached_at is not None
+               for record in records.values()):
+            self._kept.pop(volume, None)
 
 
 def dump_volume(volume: model.Volume) -> str:

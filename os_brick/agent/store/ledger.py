@@ -70,6 +70,7 @@ class Ledger:
         self._clock = clock
         self._kept: dict[str, model.Volume] = {}
         self._written: dict[str, str] = {}
+        self._decoded = encoding.Decoded()
         self._db = self.DATABASE(path, clock, _check, visiting)
         # the reports that are in the file; and replicas of which one that was
         # delivered still is
@@ -140,10 +141,9 @@ class Ledger:
         return self._set_back
 
     def records(self, volume: str) -> dict[str, decision.ReplicaRecord]:
-        rows = self._db.read('SELECT replica, content FROM memory '
-                             'WHERE volume = ?', (volume,))
-        return {replica: encoding.load_record(content)
-                for replica, content in rows}
+        return self._decoded.read(volume, self._db.read(
+            'SELECT replica, content FROM memory WHERE volume = ?',
+            (volume,)))
 
     def legs(self) -> dict[str, frozenset[str]]:
         """Volume -> replicas that have been legs of its array."""
@@ -205,6 +205,7 @@ class Ledger:
             ('INSERT INTO outbox VALUES (?, ?, ?, ?)',
              (seq, volume, report.replica_uuid, report.state.value))
             for seq, report in enumerate(reports, (last or 0) + 1))], durable)
+        self._decoded.changed(volume, records)
 
     def choose(self, volume: str, replica: str) -> None:
         """Keep the operator's word which copy of a volume is the one.

@@ -15,12 +15,14 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import gc
 import json
 import os
 import sqlite3
 import stat
 import tempfile
 from unittest import mock
+import weakref
 
 from hypothesis import given
 from hypothesis import settings
@@ -236,6 +238,41 @@ class TestMemories(LedgerCase):
         self.reopen()
         self.assertEqual({}, self.book.records(VOLUME))
         self.assertEqual([], self.book.pending())
+
+
+class TestReadOnce(LedgerCase):
+    """What was made of a text is kept while the text stays, and no longer."""
+
+    def read(self, volume: str = VOLUME, **fields: object
+             ) -> weakref.ref[decision.ReplicaRecord]:
+        """Save a record, read it as passes do, and do not keep it."""
+        self.book.save(volume, {A: decision.ReplicaRecord(
+            **fields)})    # type: ignore[arg-type]
+        return weakref.ref(self.book.records(volume)[A])
+
+    def alive(self, read: list[weakref.ref[decision.ReplicaRecord]]) -> int:
+        gc.collect()
+        return sum(one() is not None for one in read)
+
+    def test_one_that_stays_is_the_same(self):
+        self.read(joined=True)
+        self.assertIs(self.book.records(VOLUME)[A],
+                      self.book.records(VOLUME)[A])
+
+    def test_one_that_changes_with_each_fault_is_there_once(self):
+        self.assertEqual(1, self.alive([
+            self.read(seen_at=float(time)) for time in range(1000)]))
+
+    def test_volumes_that_were_detached_leave_nothing(self):
+        read = []
+        for number in range(1000):
+            volume = small_world.uuid(number, 'f')
+            read += [self.read(volume)]
+            self.book.save(volume, {A: decision.ReplicaRecord(
+                detached_at=1.0)})
+        self.assertEqual(0, self.alive(read))
+        read += [self.read(volume, detached_at=2.0)]
+        self.assertEqual(0, self.alive(read))
 
 
 class TestVolumes(LedgerCase):

@@ -13,6 +13,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from collections.abc import Mapping
 
 from os_brick.agent import log_once
@@ -93,8 +94,15 @@ class Knowledge:
 
     @property
     def remembered(self) -> Mapping[str, frozenset[str]]:
-        """Volume -> replicas that have been legs, of all volumes ever."""
+        """Volume -> replicas that have been legs, of all that are known."""
         return self._legs
+
+    def forget(self, volumes: Iterable[str]) -> None:
+        """Remember nothing more of these volumes, nor after a restart."""
+        gone = frozenset(volumes)
+        self._ledger.forget(gone)
+        self._legs = {uuid: legs for uuid, legs in self._legs.items()
+                      if uuid not in gone}
 
     def word(self, uuid: str) -> model.Volume | None:
         """Return the volume as far as the provisioner has spoken of it."""

@@ -52,6 +52,7 @@ unusable = replica_record.unusable
 diverged = replica_record.diverged
 chosen = replica_record.chosen
 detached = replica_record.detached
+closed = replica_record.closed
 put_in = replica_record.put_in
 departure = custody.departure
 anew = replica_record.anew

@@ -314,6 +314,18 @@ def detached(records: ReplicaRecords, now: float) -> ReplicaRecords:
         marked_by='', detached_at=now) for uuid, record in records.items()}
 
 
+def closed(records: ReplicaRecords) -> bool:
+    """Whether a host that had never known the volume would know as much.
+
+    All copies that were not let go of held every acknowledged write: none of
+    them may be taken for a better one than it is (S10).  What has never been a
+    leg, as the half of an exchange, is no copy.
+    """
+    return all(record.confirmed or record.current or not (
+        record.was_leg or record.stale or record.divergent or record.given_up)
+        for record in records.values())
+
+
 def _unasked(record: ReplicaRecord) -> ReplicaRecord:
     return record if record.successor is not None else unasked(record)
 

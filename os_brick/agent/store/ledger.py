@@ -207,6 +207,12 @@ class Ledger:
             for seq, report in enumerate(reports, (last or 0) + 1))], durable)
         self._decoded.changed(volume, records)
 
+    def forget(self, volumes: Iterable[str]) -> None:
+        """Remember nothing more of these volumes, their reports included."""
+        self._change([('DELETE FROM %s WHERE volume = ?' % table, (volume,))
+                      for volume in volumes
+                      for table in ('memory', 'outbox')])
+
     def choose(self, volume: str, replica: str) -> None:
         """Keep the operator's word which copy of a volume is the one.
 

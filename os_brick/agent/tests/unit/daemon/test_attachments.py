@@ -15,6 +15,8 @@ from __future__ import annotations
 
 import dataclasses
 
+from os_brick.agent.daemon import attachments
+from os_brick.agent.healing import decision
 from os_brick.agent.healing import replica_record
 from os_brick.agent import model
 from os_brick.agent.model import snapshots
@@ -24,6 +26,7 @@ from os_brick.agent.vendors import base
 
 State = model.ReplicaState
 WEEK = 7 * 86400.0
+MONTH = 31 * 86400.0
 B = small_world.uuid(1, 'b')
 
 
@@ -207,3 +210,109 @@ class ReportsTest(DetachCase):
         self.driver.broken = broken
         self.turn()
         self.assertNotIn('report', calls)
+
+
+class ForgottenTest(healing_loop_case.CycleCase):
+    """Volumes come and go, each with names that were never used before."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.put(attachments, 'MOST', 3)
+        self.number = 0
+        # listed though it is not here
+        self.listed: dict[int, model.Volume] = {}
+
+    def come(self) -> int:
+        """A volume is attached that nobody has seen before."""
+        self.number += 1
+        made = small_world.SmallHost(self.number, self.points)
+        self.host.legs = {self.number: made.legs[self.number]}
+        self.host.live = {
+            self.host.name(self.number, letter): True for letter in 'AB'}
+        self.driver.volumes = {
+            **self.listed, self.number: small_world.SmallProvisioner(
+                self.number, self.points).volumes[self.number]}
+        self.turn(2)
+        return self.number
+
+    def go(self, seconds: float = MONTH) -> None:
+        self.host.legs, self.driver.volumes = {}, dict(self.listed)
+        self.turn(1, seconds)
+
+    def remembered(self) -> set[int]:
+        """After a restart, too."""
+        now = set(self.cycle._knowledge.remembered)
+        self.restart()
+        self.assertEqual(now, set(self.cycle._knowledge.remembered))
+        return {int(uuid[:8]) for uuid in now}
+
+    def test_those_that_went_first_where_there_are_many(self):
+        for _volume in range(200):
+            self.come()
+            self.go()
+        self.turn()
+        self.assertEqual({198, 199, 200}, self.remembered())
+        self.assertEqual(197, len(self.lines(
+            '1 volumes that were detached long ago are forgotten')))
+
+    def test_all_of_this_month_are_remembered(self):
+        for _volume in range(10):
+            self.come()
+            self.go(86400.0)
+        self.assertEqual(set(range(1, 11)), self.remembered())
+
+    def test_S10_one_of_which_a_copy_was_out_is_remembered(self):
+        out = self.come()
+        self.lose(number=out)
+        self.host.legs[out]['B'] = (None, {'faulty'})
+        self.turn()
+        for _volume in range(10):
+            self.go()
+            self.come()
+        self.assertIn(out, self.remembered())
+        self.assertEqual(5, len(self.remembered()))
+
+    def test_S8_one_that_is_listed_is_remembered(self):
+        first = self.come()
+        self.listed = dict(self.driver.volumes)
+        for _volume in range(10):
+            self.go()
+            self.come()
+        self.assertIn(first, self.remembered())
+
+    def test_S6_reports_that_are_too_old_to_be_sent_go_with_it(self):
+        self.refuse('report')
+        for _volume in range(10):
+            number = self.come()
+            self.book.save(small_world.uuid(number, 'f'), {}, [
+                decision.Report(small_world.uuid(number, 'b'),
+                                State.MISSING)])
+            self.go()
+        self.turn()
+        self.assertEqual({8, 9, 10}, self.remembered())
+        self.assertEqual(3, len(self.book.pending()))
+
+    def test_while_the_provisioner_is_silent_none_is_forgotten(self):
+        for _volume in range(10):
+            self.come()
+            self.go(60.0)
+        self.refuse('volumes', 'heartbeat')
+        self.turn(3, MONTH)
+        self.assertEqual(10, len(self.remembered()))
+        self.mend()
+        self.turn(2, MONTH)
+        self.assertEqual(3, len(self.remembered()))
+
+    def test_an_exchange_that_was_under_way_is_no_obstacle(self):
+        """Another host goes on with it as well."""
+        for _volume in range(10):
+            number = self.come()
+            volume, b, c = (small_world.uuid(number, letter)
+                            for letter in 'fbc')
+            self.book.save(volume, {
+                b: dataclasses.replace(self.book.records(volume)[b],
+                                       requested_at=1.0, successor=c),
+                c: decision.ReplicaRecord(seen_at=2.0)})
+            self.go()
+        self.turn()
+        self.assertEqual({8, 9, 10}, self.remembered())

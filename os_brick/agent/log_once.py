@@ -26,6 +26,9 @@ LOG = logging.getLogger(__name__)
 
 #: So many lines of one kind are said as they are.
 FEW = 3
+#: Troubles that are remembered at most: some that nobody takes away, as the
+#: last of a volume that a driver never hears of again.
+MOST = 10000
 
 
 def say_together(lines: Sequence[Line]) -> None:
@@ -94,7 +97,11 @@ class LogOnce:
         """
         if self._said.get(subject) == text:
             return False
+        # what was said last is the last to be forgotten
+        self._said.pop(subject, None)
         self._said[subject] = text
+        if len(self._said) > MOST:
+            del self._said[next(iter(self._said))]
         if self._texts is not None and level >= logging.WARNING:
             self._just.append(text)
             if level == logging.WARNING:
@@ -134,3 +141,13 @@ class LogOnce:
     def forget(self, subject: str) -> None:
         """The trouble went away together with its subject."""
         self._said.pop(subject, None)
+
+    def forget_volume(self, alias: str) -> None:
+        """A volume went away, and with it all that was the matter with it.
+
+        Where it comes back, that is said anew.
+        """
+        begin, end = 'volume %s,' % alias, ' of volume %s' % alias
+        for subject in [one for one in self._said
+                        if one.startswith(begin) or one.endswith(end)]:
+            del self._said[subject]

@@ -230,9 +230,10 @@ class Looker:
             if this.mode == 'on':
                 found = self._executor.answering(devices)
         except execute.NotDone as error:
-            self._log_once.trouble('reading %s' % ', '.join(sorted(devices)),
-                                   str(error))
+            # not of which legs: names come and go
+            self._log_once.trouble('reading legs', str(error))
             return
+        self._log_once.fine('reading legs')
         kept.answers = {**kept.answers, **dict.fromkeys(found, this.now)}
         kept.symptoms = dataclasses.replace(
             kept.symptoms, answered=kept.answered(this.now))

@@ -186,9 +186,9 @@ class GuardLoop:
         moved = activity_now.states != kept.activity.states
         self._lost.extend(_lost(kept.activity, activity_now))
         kept.unseen |= moved or this.now >= kept.due
-        kept.activity = activity_now
         if moved:
-            self._name_unknown(activity_now.states)
+            self._name_unknown(kept.activity.states, activity_now.states)
+        kept.activity = activity_now
         try:
             pause = self._looker.look(this, self._known_volumes)
         finally:
@@ -205,7 +205,10 @@ class GuardLoop:
         elif self._pressed_at is None:
             self._pressed_at = now
 
-    def _name_unknown(self, states: Mapping[str, str]) -> None:
+    def _name_unknown(self, before: Mapping[str, str],
+                      states: Mapping[str, str]) -> None:
+        for name in before.keys() - states.keys():
+            self._log_once.forget('connection %s' % name)
         for name, state in states.items():
             subject = 'connection %s' % name
             if state in devices.STATES:

@@ -124,6 +124,10 @@ class HealingLoop:
                                         self._expiry, log)
         self._last = healing_pass.Pass()
         self._passes = 0
+        # aliases of the volumes that are here; troubles of earlier passes
+        # that may be over
+        self._here: frozenset[str] = frozenset()
+        self._met: set[str] = set()
         self._publish(self._knowledge.learnt())
 
     def run(self) -> float | None:
@@ -148,6 +152,8 @@ class HealingLoop:
         self._log_once.begin()
         last, this = self._last, self._begin()
         self._last = this
+        # a pass that failed has forgotten nothing
+        self._met |= last.subjects
         self._ask_and_look(this)
         self._take_in_choices()
         this.limits = self._limits.read(self._permits.ask(this, last))
@@ -181,15 +187,27 @@ class HealingLoop:
             _replicas(this.wanted) - _replicas(last.wanted))
         busy |= bool(this.targets_wanted - last.targets_wanted)
         self._publish(self._knowledge.learnt())
-        for gone in last.subjects - this.subjects:
-            self._log_once.forget(gone)
+        self._forget_troubles(this)
         if self._show is not None:
             self._show.show(this, served, self._sources)
         return 0.0 if busy else min(
             (one.due_in for one in served if one.due_in is not None),
             default=None)
 
+    def _forget_troubles(self, this: healing_pass.Pass) -> None:
+        """Forget those that are over, or left together with a volume."""
+        for gone in self._met - this.subjects:
+            self._log_once.forget(gone)
+        self._met = set()
+        here = frozenset(self._knowledge.volume(uuid).alias
+                         for uuid in this.here)
+        for alias in self._here - here:
+            self._log_once.forget_volume(alias)
+        self._here = here
+
     def _begin(self) -> healing_pass.Pass:
+        # what passes that failed have left to be told
+        self._observer.put_back(())
         last = self._last
         faults = last.found()
         if self._ledger.trouble:

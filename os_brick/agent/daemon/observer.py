@@ -14,6 +14,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Iterable
 import logging
 
 from os_brick.agent import log_fields
@@ -82,7 +83,7 @@ class Observer:
         seen, self._events = self._events, []
         return seen
 
-    def put_back(self, events: list[model.Event]) -> None:
+    def put_back(self, events: Iterable[model.Event]) -> None:
         """Keep what could not be told in time; of many the newest."""
         kept = [*events, *self._events]
         if len(kept) > MOST_KEPT:

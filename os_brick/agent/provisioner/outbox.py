@@ -57,7 +57,7 @@ class Outbox:
     """The way to the provisioner.
 
     :ivar unavailable: the last call found that nobody answers.
-    :ivar errors: what was asked -> why it failed the last time.
+    :ivar errors: call -> why it failed the last time.
     :ivar calls: call, how it ended -> how often, since the start.
     """
 
@@ -75,12 +75,14 @@ class Outbox:
 
     def ask(self, subject: str, call: Callable[[], object]) -> bool:
         """Call the provisioner; say what went wrong once."""
-        asked, subject = subject, 'provisioner, %s' % subject
-        self.errors.pop(asked, None)
+        # not of which replica: there are ever new ones
+        name = subject.partition(' ')[0]
+        subject = 'provisioner, %s' % subject
+        self.errors.pop(name, None)
         try:
-            self._call(asked.partition(' ')[0], call)
+            self._call(name, call)
         except base.ProvisionerError as error:
-            self.errors[asked] = str(error)
+            self.errors[name] = str(error)
             self._log_once.trouble(subject, str(error))
             return False
         self._log_once.fine(subject)

@@ -78,6 +78,38 @@ class TogetherTest(base.BaseTestCase):
         self.assertEqual(2, self.log.output.count('WARNING'))
 
 
+class MonthsTest(base.BaseTestCase):
+    """Subjects come that were never there before, and nobody takes them."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.useFixture(fixtures.FakeLogger())
+        self.log = log_once.LogOnce()
+
+    def test_the_last_ones_are_remembered(self) -> None:
+        for number in range(3 * log_once.MOST):
+            self.log.trouble('replica %d' % number, 'it is nobody\'s')
+        self.assertEqual(log_once.MOST, len(self.log.standing()))
+        self.assertTrue(self.log.troubled('replica %d' % number))
+        self.assertFalse(self.log.troubled('replica 0'))
+
+    def test_one_that_changes_is_among_them(self) -> None:
+        for number in range(2 * log_once.MOST):
+            self.log.trouble('provisioner', 'not for %d s' % number)
+            self.log.trouble('replica %d' % number, 'it is nobody\'s')
+        self.assertTrue(self.log.troubled('provisioner'))
+
+    def test_a_volume_takes_its_own_along(self) -> None:
+        for volume in ('a', 'ab'):
+            for subject in ('volume %s, its copies',
+                            'provisioner, replace replica x of volume %s'):
+                self.log.trouble(subject % volume, 'no')
+        self.log.forget_volume('a')
+        self.assertEqual(('volume ab, its copies: no',
+                          'provisioner, replace replica x of volume ab: no'),
+                         self.log.standing())
+
+
 class TargetDiesTest(healing_loop_case.CycleCase):
     """Each of ten volumes has its leg B on it."""
 

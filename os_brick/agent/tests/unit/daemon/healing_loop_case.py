@@ -17,6 +17,7 @@ import logging
 
 import fixtures
 
+from os_brick.agent import model
 from os_brick.agent.tests.unit import small_world
 from os_brick.agent.vendors import base
 
@@ -51,3 +52,33 @@ class CycleCase(small_world.WorldCase):
     def lines(self, *words: str) -> list[str]:
         return [line for line in self.log.output.splitlines()
                 if all(word in line for word in words)]
+
+
+class ComingAndGoingCase(CycleCase):
+    """Volumes come and go, each with names that were never used before.
+
+    :ivar listed: those that are, though they are not here.
+    """
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.number = 0
+        self.listed: dict[int, model.Volume] = {}
+
+    def come(self) -> int:
+        """A volume is attached that nobody has seen before."""
+        self.number += 1
+        made = small_world.SmallHost(self.number, self.points)
+        self.host.legs = {self.number: made.legs[self.number]}
+        self.host.live = {
+            self.host.name(self.number, letter): True for letter in 'AB'}
+        self.driver.volumes = {
+            **self.listed, self.number: small_world.SmallProvisioner(
+                self.number, self.points).volumes[self.number]}
+        self.turn(2)
+        return self.number
+
+    def go(self, seconds: float = 10.0) -> None:
+        """It is detached."""
+        self.host.legs, self.driver.volumes = {}, dict(self.listed)
+        self.turn(1, seconds)

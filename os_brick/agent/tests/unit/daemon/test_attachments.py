@@ -212,32 +212,14 @@ class ReportsTest(DetachCase):
         self.assertNotIn('report', calls)
 
 
-class ForgottenTest(healing_loop_case.CycleCase):
-    """Volumes come and go, each with names that were never used before."""
+class ForgottenTest(healing_loop_case.ComingAndGoingCase):
 
     def setUp(self) -> None:
         super().setUp()
         self.put(attachments, 'MOST', 3)
-        self.number = 0
-        # listed though it is not here
-        self.listed: dict[int, model.Volume] = {}
-
-    def come(self) -> int:
-        """A volume is attached that nobody has seen before."""
-        self.number += 1
-        made = small_world.SmallHost(self.number, self.points)
-        self.host.legs = {self.number: made.legs[self.number]}
-        self.host.live = {
-            self.host.name(self.number, letter): True for letter in 'AB'}
-        self.driver.volumes = {
-            **self.listed, self.number: small_world.SmallProvisioner(
-                self.number, self.points).volumes[self.number]}
-        self.turn(2)
-        return self.number
 
     def go(self, seconds: float = MONTH) -> None:
-        self.host.legs, self.driver.volumes = {}, dict(self.listed)
-        self.turn(1, seconds)
+        super().go(seconds)
 
     def remembered(self) -> set[int]:
         """After a restart, too."""

@@ -84,6 +84,17 @@ class TestCopiesInDoubt(healing_loop_case.CycleCase):
         self.assertEqual(1, [event.kind for event in events].count(
             'COPIES_IN_DOUBT'))
 
+    def test_S10_it_is_told_again_where_the_volume_comes_back(self):
+        """Somebody is needed again, who may not have seen the first one."""
+        self.turn()
+        del self.host.legs[1]['B']
+        self.diverged = {self.host.name(1, 'B') + 'n1'}
+        self.turn(10)
+        self.reattach('A')
+        self.turn(10)
+        self.assertEqual(2, len(self.lines('its copies', 'is ahead')))
+        self.untouched()
+
     def test_S10_an_array_that_came_up_on_an_old_copy(self):
         self.turn()
         self.lose('A')

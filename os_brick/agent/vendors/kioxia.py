@@ -223,6 +223,12 @@ class KioxiaDriver(base.ProvisionerDriver):
             self._served.pop(parsed.volume.uuid, None)
             self._listed[parsed.volume.uuid] = frozenset(
                 replica.uuid for replica in parsed.volume.replicas)
+        # of what is detached nothing is asked any more
+        here = frozenset(self._volumes.found.values())
+        self._served = {uuid: served for uuid, served
+                        in self._served.items() if uuid in here}
+        self._listed = {uuid: listed_last for uuid, listed_last
+                        in self._listed.items() if uuid in here}
         return [parsed.with_targets(self._targets.resolve(
             host, parsed, wanted, arrays)) for parsed in listed]
 

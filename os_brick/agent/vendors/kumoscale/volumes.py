@@ -36,7 +36,11 @@ _SINGLY = 8
 
 
 class Volumes:
-    """Finds the volumes of arrays, and remembers whose array is whose."""
+    """Finds the volumes of arrays, and remembers whose array is whose.
+
+    :ivar found: name of an array that is here -> the volume that it was found
+        to belong to last.
+    """
 
     def __init__(self, rest: rest_client.Rest, prefix: str,
                  log: log_once.LogOnce) -> None:
@@ -44,6 +48,7 @@ class Volumes:
         self._prefix = prefix
         self._log_once = log
         self._owners: dict[str, str] = {}
+        self.found: dict[str, str] = {}
         self._too_many = False
 
     def of(self, arrays: Collection[model.Array]) -> list[answers.Parsed]:
@@ -51,6 +56,10 @@ class Volumes:
 
         :raises ProvisionerError: nothing can be said of any of them.
         """
+        here = {array.name for array in arrays}
+        self._owners, self.found = (
+            {name: uuid for name, uuid in known.items() if name in here}
+            for known in (self._owners, self.found))
         if len(arrays) > _SINGLY and not self._too_many:
             try:
                 return self._chosen(self._listed(arrays))
@@ -137,6 +146,7 @@ class Volumes:
             parsed = self._choose(array, entries)
             if parsed is not None:
                 self._owners[array.name] = parsed.volume.uuid
+                self.found[array.name] = parsed.volume.uuid
                 chosen[parsed.volume.uuid] = parsed
         return list(chosen.values())
 

@@ -75,6 +75,24 @@ class ReplicaTestCase(fixture.KioxiaTestCase):
             self.found, self.replica, State.MISSING)
         self.assertEqual('Missing', self.state())
 
+    def test_nothing_is_kept_of_volumes_that_are_detached(self):
+        """And all of one that is here, however the provisioner fails."""
+        driver = self.provisioner
+        for number in range(20):
+            volume = self.volume(alias='more-%d' % number)
+            driver.get_volumes(HOST, [self.array(self.kept)], [])
+            array = self.array(volume, 'md%d' % number)
+            found, = driver.get_volumes(HOST, [array], [])
+            driver.request_replacement(found, found.replicas[0])
+        self.spoil('gateway404', path='^volumes', count=1)
+        self.assertRaises(base.ProvisionerError, driver.get_volumes,
+                          HOST, [array], [])
+        self.assertEqual(({found.uuid}, {found.uuid}),
+                         (set(driver._served), set(driver._listed)))
+        driver.get_volumes(HOST, [], [])
+        self.assertEqual((set(), set()),
+                         (set(driver._served), set(driver._listed)))
+
     def state(self):
         return self.kept['_replicas'][0]['replicaState']
 

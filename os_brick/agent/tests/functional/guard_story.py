@@ -26,6 +26,8 @@ from os_brick.agent.tests.functional.lab import waiting
 from os_brick.agent.tests.functional.lab import writer as writer_lib
 from os_brick.agent.tests.functional import story
 
+#: Writes that have to end before a writer counts as going on.
+GOES_ON = 30
 CUT = 'done: (FailLeg|Disconnect|ResetConnection)'
 
 
@@ -100,4 +102,4 @@ class GuardTestCase(story.StoryTestCase):
                 } if array else set()
 
     def goes_on(self, writer: writer_lib.Writer) -> None:
-        writer.wait_for_writes(100, story.LONG)
+        writer.wait_for_writes(GOES_ON, story.LONG)

@@ -26,7 +26,7 @@ from os_brick.agent.tests.functional.lab import targets
 class Trouble:
     """What one fault does to a target.
 
-    :ivar way: ``reset`` or ``silence``, of ``addresses``.
+    :ivar way: ``reset``, ``silence`` or (no) ``access``, of ``addresses``.
     :ivar namespaces: numbers of those that are disabled.
     :ivar round_trip: seconds; ``disk``: seconds that each I/O takes longer.
     """
@@ -77,7 +77,7 @@ class Patient:
         """Whether it is lost on all its portals."""
         return all(any(trouble.hits(address, way)
                        for trouble in self._troubles.values()
-                       for way in ('reset', 'silence'))
+                       for way in ('reset', 'silence', 'access'))
                    for address in self.target.addresses)
 
     def _wanted(self) -> dict[tuple[str, str | int], object]:
@@ -87,6 +87,8 @@ class Patient:
         for address in self.target.addresses:
             found['dead', address] = any(
                 one.hits(address, 'reset') for one in troubles)
+            found['closed', address] = any(
+                one.hits(address, 'access') for one in troubles)
             found['packets', address] = 'lost' if any(
                 one.hits(address, 'silence') for one in troubles) else max(
                     (one.round_trip for one in troubles), default=0.0)
@@ -108,6 +110,10 @@ class Patient:
 
     def _set_dead(self, addresses: list[str], dead: bool) -> None:
         (self.target.kill if dead else self.target.revive)(addresses)
+
+    def _set_closed(self, addresses: list[str], closed: bool) -> None:
+        self.target.give_access('inaccessible' if closed else 'optimized',
+                                addresses)
 
     def _set_packets(self, addresses: list[str], packets: str | float) -> None:
         if packets == 'lost':

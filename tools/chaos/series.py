@@ -42,6 +42,7 @@ KINDS = {
     'agent': 'the agent is killed: alone, or before, during or after the '
              'loss of a target',
     'disconnect': 'the connections to a target are removed by hand',
+    'access': 'a target lives and gives no access to its namespaces (ANA)',
 }
 MOMENTS = ('alone', 'before', 'during', 'after')
 #: How often a fault waits until all volumes are whole.
@@ -56,7 +57,8 @@ class Fault:
     :ivar after: how long it waits then, or after the last fault has begun.
     :ivar lasts: until its end.
     :ivar victim: the target; none: all of them, or the agent alone.
-    :ivar way: how the target, or its portal, is lost: reset or silence.
+    :ivar way: how the target, or its portal, is lost: reset, silence or
+        access.
     :ivar portal: number of the portal that is lost.
     :ivar volume: whose namespace it is.
     :ivar moment: when the agent is killed, and ``later`` how long after that
@@ -102,6 +104,7 @@ class Fault:
             'path': 'portal %(portal)d of %(victim)s lost (%(way)s) for '
                     '%(lasts).1f s',
             'disconnect': 'connections to %(victim)s removed',
+            'access': 'no access to %(victim)s for %(lasts).1f s',
         }
         if self.kind == 'agent':
             found = 'agent killed' if self.moment == 'alone' else (
@@ -176,7 +179,7 @@ def _fault(chance: random.Random, number: int, kind: str, settled: bool,
 def _in_detail(chance: random.Random, fault: Fault,
                paths: dict[str, int]) -> Fault:
     """Draw what faults of its kind have besides."""
-    if fault.kind in ('reset', 'silence'):
+    if fault.kind in ('reset', 'silence', 'access'):
         return dataclasses.replace(fault, way=fault.kind)
     if fault.kind == 'agent':
         return dataclasses.replace(

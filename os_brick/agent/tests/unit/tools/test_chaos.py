@@ -196,6 +196,17 @@ class PatientTest(ChaosTestCase):
         self.target.namespaces[0].remove.assert_not_called()
         self.assertFalse(self.one.troubled)
 
+    def test_access_is_withdrawn_and_given(self) -> None:
+        self.one.begin(1, self.patient.Trouble('access', ('a', 'b')))
+        self.assertEqual(
+            [mock.call.give_access('inaccessible', ['a', 'b'])],
+            self.target.method_calls)
+        self.assertTrue(self.one.cut_off)
+        self.target.reset_mock()
+        self.one.end(1)
+        self.assertEqual([mock.call.give_access('optimized', ['a', 'b'])],
+                         self.target.method_calls)
+
     def test_slowness_does_not_end_a_silence(self) -> None:
         self.one.begin(1, self.patient.Trouble('silence', ('a',)))
         self.one.begin(2, self.patient.Trouble(round_trip=0.5))

@@ -190,13 +190,20 @@ class _Cutting:
 
     def _disconnect(self, paths: tuple[model.Controller, ...]
                     ) -> list[act.Action]:
-        """Each once, be it of how many arrays."""
+        """Each once, be it of how many arrays.
+
+        I/O goes on waiting for as long as one of them lives: those that do
+        are given up only where all may be.
+        """
         actions: list[act.Action] = []
+        together = self._vouching.together(
+            frozenset(path.name for path in paths))
         for path in paths:
             action = act.Disconnect(
                 'I/O waits in vain for its target; it is connected again '
                 'when the target answers', path.name)
             if path.name not in self._disconnected and (
+                    together or not path.live) and (
                     self._vouching.allowed(action)):
                 actions.append(action)
             self._disconnected.add(path.name)

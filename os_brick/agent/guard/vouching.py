@@ -19,6 +19,7 @@ from os_brick.agent.guard import sight
 from os_brick.agent import model
 from os_brick.agent.model import actions as act
 from os_brick.agent.model import snapshots
+from os_brick.agent.safety import connections
 from os_brick.agent.safety import ownership
 from os_brick.agent.safety import rules
 
@@ -102,6 +103,11 @@ class Vouching:
         """No rule forbids it, whichever volume it is done for."""
         return rules.refusal(action, _NOBODY, self.snapshot,
                              self._owned) is None
+
+    def together(self, names: frozenset[str]) -> bool:
+        """No rule forbids that these connections end, all of them."""
+        return connections.disconnect(names, self.snapshot,
+                                      self._owned) is None
 
 
 _NOBODY = model.Volume('00000000-0000-0000-0000-000000000000', 'nobody')

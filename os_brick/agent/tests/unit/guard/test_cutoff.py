@@ -19,6 +19,7 @@ from oslotest import base
 
 from os_brick.agent.guard import cutoff
 from os_brick.agent.guard import roles
+from os_brick.agent import model
 from os_brick.agent.model import actions as act
 from os_brick.agent.model import snapshots
 from os_brick.agent.safety import ownership
@@ -105,3 +106,52 @@ class CutoffTest(base.BaseTestCase):
         self.assertEqual(['nvme8n1', 'nvme7'],
                          self.cuts(0.6, sync_action='recover'))
         self.assertEqual(['nvme7'], self.cuts(0.6, 'faulty', 'blocked'))
+
+
+class SharedPathsTest(base.BaseTestCase):
+    """Two paths lead to a leg of md1, and to a working one of md2."""
+
+    def _given_up(self, barred: str) -> list[str]:
+        def leg(slot: int, device: str, number: int) -> model.Leg:
+            return model.Leg(device, slot, frozenset(['in_sync']),
+                             scripted_world.uuid_of(number))
+
+        def namespace(device: str, number: int, holder: str,
+                      controllers: tuple[str, ...],
+                      *without: str) -> model.Namespace:
+            return model.Namespace(device, scripted_world.uuid_of(number), 1,
+                                   controllers, (holder,),
+                                   barred=frozenset(without))
+        both = ('nvme1', 'nvme2')
+        namespaces = (namespace('nvme1n1', 1, 'md1', both, *both),
+                      namespace('nvme1n2', 2, 'md2', both, *barred.split()),
+                      namespace('nvme3n1', 3, 'md1', ('nvme3',)),
+                      namespace('nvme3n2', 4, 'md2', ('nvme3',)))
+        snapshot = snapshots.HostSnapshot(
+            tuple(model.Controller(
+                'nvme%d' % number, 'nqn.t%d' % (number // 3),
+                model.Portal('192.0.2.%d' % number, 4420), None, 'live')
+                for number in (1, 2, 3)), namespaces, tuple(
+                    model.Array(name, name, None, 2, 0, 'active', 'idle', 1,
+                                legs, written=True) for name, legs in (
+                        ('md1', (leg(0, 'nvme1n1', 1), leg(1, 'nvme3n1', 3))),
+                        ('md2', (leg(0, 'nvme1n2', 2), leg(1, 'nvme3n2', 4)))
+                    )))
+        owned = ownership.Owned(frozenset(['md1', 'md2']), frozenset(
+            one.uuid for one in namespaces if one.uuid))
+        symptoms = roles.Symptoms(busy=frozenset(['md1', 'md2']), before=99.0,
+                                  answered=frozenset(['nvme3n1', 'nvme3n2']))
+        memory = roles.GuardMemory()
+        for now in (100.0, 101.0):
+            decision = roles.decide(snapshot, owned, memory, now,
+                                    roles.GuardPolicy(1.0, True), symptoms)
+            memory = decision.memory
+        return sorted(action.controller
+                      for _array, action in decision.actions
+                      if isinstance(action, act.Disconnect))
+
+    def test_S3_no_path_of_a_working_leg_ends_in_vain(self) -> None:
+        """With the other one left to it, the I/O waits all the same."""
+        self.assertEqual([], self._given_up(''))
+        self.assertEqual([], self._given_up('nvme1'))
+        self.assertEqual(['nvme1', 'nvme2'], self._given_up('nvme1 nvme2'))

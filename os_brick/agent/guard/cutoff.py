@@ -214,7 +214,9 @@ class _Cutting:
              since: float) -> float | None:
         """When the leg is to be cut off, None: as things are, never."""
         stalled = array.name in self._symptoms.stalled
-        if all(path.fast_io_fail_tmo is not None for path in paths):
+        # of a connection that lives the kernel ends nothing
+        if all(path.fast_io_fail_tmo is not None and not path.live
+               for path in paths):
             if not (stalled or array.at_work):
                 return None    # the kernel ends its I/O and goes on trying
             # unless that was set after the loss; what waits for md's copying

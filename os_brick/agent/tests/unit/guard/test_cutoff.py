@@ -107,6 +107,14 @@ class CutoffTest(base.BaseTestCase):
                          self.cuts(0.6, sync_action='recover'))
         self.assertEqual(['nvme7'], self.cuts(0.6, 'faulty', 'blocked'))
 
+    def test_the_kernel_ends_nothing_on_a_connection_that_lives(self) -> None:
+        """A leg that fails fast waits like any: its path is not lost."""
+        self.state, self.tmo = 'live', 1.0
+        self.assertEqual([], self.cuts(0.4, sync_action='recover'))
+        self.assertEqual(['nvme8n1', 'nvme7'],
+                         self.cuts(0.6, sync_action='recover'))
+        self.assertEqual(['nvme8n1', 'nvme7'], self.cuts(cutoff.PATIENCE))
+
 
 class SharedPathsTest(base.BaseTestCase):
     """Two paths lead to a leg of md1, and to a working one of md2."""

@@ -50,8 +50,6 @@ class Device:
     """A block device, and what is settled of it.
 
     :ivar place: its directory, without links.
-    :ivar access: where it says how its target lets it be accessed (ANA), ''
-        for what has no target that does.
     :ivar names: None while they are not whole.
     """
 
@@ -59,10 +57,25 @@ class Device:
         self.place = place
         self.size = place + '/size'
         self.holders = place + '/holders'
-        self.access = place + '/ana_state'
-        if not os.path.exists(self.access):
-            self.access = ''
         self.names: Names | None = None
+        self._access: str | None = None
+
+    @property
+    def access(self) -> str:
+        """Where it says how its target lets it be accessed (ANA).
+
+        '' for what has no target that does.  The kernel shows a device by its
+        name before it has all of its attributes, and its holders after them
+        (block/genhd.c, device_add_disk): until then none is missed for good.
+        """
+        if self._access is None:
+            made = os.path.exists(self.holders)
+            path = self.place + '/ana_state'
+            if os.path.exists(path):
+                self._access = path
+            elif made:
+                self._access = ''
+        return self._access or ''
 
 
 class Kept:

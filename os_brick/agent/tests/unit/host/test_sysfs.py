@@ -142,6 +142,24 @@ class TestScan(ScanCase):
             self.assertTrue(seen.linked(namespace))
             self.assertEqual(not barred, bool(seen.open_paths(namespace)))
 
+    def test_a_path_that_is_just_being_made(self) -> None:
+        """Its name is there before its attributes, its holders after them."""
+        if not self.multipath:
+            return
+        access = 'sys/class/block/nvme1c1n1'
+        holders = self.host.path(access + '/holders')
+        os.rmdir(holders)
+        scanner = sysfs.Scanner(self.host.root)
+        self.assertEqual(frozenset(), self._barred(scanner))
+        self.host.attributes(access, ana_state='inaccessible')
+        os.mkdir(holders)
+        self.assertEqual({'nvme1'}, self._barred(scanner))
+
+    def _barred(self, scanner: sysfs.Scanner) -> frozenset[str]:
+        namespace = scanner.scan().namespace('nvme1n1')
+        assert namespace is not None
+        return namespace.barred
+
     def test_the_spelling_of_a_uuid_does_not_matter(self) -> None:
         self.host.attributes('sys/class/block/nvme1n1',
                              uuid=A.upper().replace('-', ''))

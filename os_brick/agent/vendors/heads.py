@@ -108,21 +108,26 @@ def ending(raw: Any, seconds: float
 
 @contextlib.contextmanager
 def _until(sock: socket.socket, seconds: float) -> Iterator[threading.Event]:
-    late = threading.Event()
-    timer = threading.Timer(seconds, _end, (sock, late))
+    late, over, turn = threading.Event(), threading.Event(), threading.Lock()
+
+    def end() -> None:
+        with turn:
+            if over.is_set():
+                return    # it was called off in the last moment
+            late.set()
+        with contextlib.suppress(OSError):
+            # not that of ssl, which would take the encryption off
+            socket.socket.shutdown(sock, socket.SHUT_RDWR)
+
+    timer = threading.Timer(seconds, end)
     timer.daemon = True
     timer.start()
     try:
         yield late
     finally:
         timer.cancel()
-
-
-def _end(sock: socket.socket, late: threading.Event) -> None:
-    late.set()
-    with contextlib.suppress(OSError):
-        # not that of ssl, which would take the encryption off
-        socket.socket.shutdown(sock, socket.SHUT_RDWR)
+        with turn:
+            over.set()
 
 
 class _Adapter(adapters.HTTPAdapter):

@@ -125,6 +125,8 @@ def _give_up(namespace: model.Namespace, names: frozenset[str],
         leg = array.leg(namespace.device) if array else None
         if array is None or leg is None:
             return '%s is in use by %s' % (namespace.device, holder)
+        if leg.faulty and not live:
+            continue    # md has let go of it, and its target is lost
         if not leg.faulty and live and not silent:
             return Law.S3.refuses('%s is a working leg of %s',
                                   namespace.device, holder)

@@ -64,7 +64,7 @@ class WorldJudge(truth.Truth):
                            if raid.io(member) == 'wait')
                 or any(path.seen & (self.shared | self._untold())
                        for path in self._waited_for(raid))
-                or self._held_up(raid)):
+                or self._held_up(raid) or self._used(raid)):
             self._standing[raid.name] = 0.0
             return
         self._standing[raid.name] = (
@@ -91,14 +91,31 @@ class WorldJudge(truth.Truth):
 
         So long nobody can have it wait for the next one that is lost.
         """
-        return any(self._needed_by(raid, path) or self._used(raid, path)
+        return any(self._needed_by(raid, path)
                    for path in self._waited_for(raid))
 
-    def _used(self, raid: md.Raid, path: kernels.Path) -> bool:
-        """It lives, and gives access to something else (S3, S11)."""
-        return path.lost_at is None and any(
-            self.kernel.open(path, uuid) for uuid in path.seen
-            - {member.medium.uuid for member in raid.members})
+    def _used(self, raid: md.Raid) -> bool:
+        """What a lost leg hangs on lives, and nothing else may end with it.
+
+        A leg of another array works over it, and over nothing else (S3), or
+        it leads to a copy that was let go of and is still needed (S11).
+        """
+        paths = list(self._waited_for(raid))
+        held = {member.medium.uuid for other in self.kernel.raids.values()
+                for member in other.members}
+        return any(
+            self.kernel.open(path, uuid) and not any(
+                other.lost_at is None and self.kernel.open(other, uuid)
+                for other in self.kernel.through(uuid)
+                if other not in paths)
+            for path in paths if path.lost_at is None
+            for uuid in [leg.medium.uuid
+                         for other in self.kernel.raids.values()
+                         if other is not raid
+                         for leg in self._legs(other, path)] + [
+                uuid for uuid in path.seen - held
+                if any(uuid in volume.replicas for volume
+                       in self.provisioner.volumes.values())])
 
     def _waited_for(self, raid: md.Raid) -> Iterator[kernels.Path]:
         for member in raid.members:

@@ -27,7 +27,7 @@ class AccessTest(guard_story.GuardTestCase):
         volume, agent, closed, _other = self.guarded('vol-ana')
         writer = self.session.write(volume)
         closed.give_access('inaccessible')
-        agent.wait_for_log('done: FailLeg', story.LONG)
+        agent.wait_for_log(story.LOST_LEG, story.LONG)
         agent.wait_for_log('done: Disconnect', story.LONG)
         self.goes_on(writer)
         closed.give_access('optimized')

@@ -133,7 +133,8 @@ class BadBlocksTest(guard_story.GuardTestCase):
             self.agent.skip_log()
             getattr(second, end)()
             getattr(lost, end)()
-            self.agent.wait_for_log('vol-other.*done: FailLeg', story.LONG)
+            self.agent.wait_for_log('vol-other.*(done: FailLeg|is faulty)',
+                                    story.LONG)
             self.goes_on(beside)
             self.until_health('BLOCKS_LOST', 'its I/O waits')
             self.assertEqual({self.uuid(first), self.uuid(second)},
